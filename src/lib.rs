@@ -1,0 +1,6 @@
+//! Fishplate: a Kafka-compatible proxy that shows several clusters as one.
+//!
+//! The rooms stand here in their order: each may import only those above it (ARCHITECTURE.md, "Rooms").
+
+pub mod error;
+pub mod types;

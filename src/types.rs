@@ -1,0 +1,168 @@
+//! The ids that everybody speaks of, each a type of its own so that mixing two up does not compile.
+//! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// A cluster's fixed number in the config, `0..=30`. It is part of every virtual node id, so it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u8);
+
+impl Slot {
+    /// The highest slot: keeps every virtual node id below `31 << 25`, and so Java's coordinator id
+    /// (`Integer.MAX_VALUE - id`) from ever being another node's.
+    pub const MAX: u8 = 30;
+
+    /// `None` above [`Slot::MAX`].
+    #[must_use]
+    pub fn new(number: u8) -> Option<Self> {
+        (number <= Self::MAX).then_some(Self(number))
+    }
+
+    /// The number as the config has it.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A broker's id as its own cluster knows it. Negative values are Kafka's sentinels (no leader, any replica).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BrokerId(pub i32);
+
+/// A broker's id as clients see it. Negative values are Kafka's sentinels and pass unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VirtualNode(pub i32);
+
+/// One real broker: where a part of a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// The cluster it belongs to.
+    pub cluster: Slot,
+    /// Its id there.
+    pub broker: BrokerId,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "broker {} of cluster {}", self.broker.0, self.cluster)
+    }
+}
+
+/// A client connection's number, unique in the process; stands in every log line about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A name out of the config (of a cluster, a pipeline), cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Name {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A host and a port, not resolved.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    /// A name or an IP address, an IPv6 one without brackets.
+    pub host: Arc<str>,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// From its two parts.
+    #[must_use]
+    pub fn new(host: &str, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Why a text is not a [`HostPort`].
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not host:port; write for example `kafka-1.example.com:9092` or `[::1]:9092`")]
+pub struct NotHostPort(String);
+
+impl FromStr for HostPort {
+    type Err = NotHostPort;
+
+    fn from_str(text: &str) -> Result<Self, NotHostPort> {
+        let wrong = || NotHostPort(text.to_owned());
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        let bare = match host.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(']').ok_or_else(wrong)?,
+            None if host.contains(':') => return Err(wrong()),
+            None => host,
+        };
+        let odd = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | ',');
+        if bare.is_empty() || bare.contains(odd) {
+            return Err(wrong());
+        }
+        Ok(Self::new(bare, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_port_round_trips() {
+        for text in ["a:1", "b-1.x.example:9092", "[::1]:9092", "127.0.0.1:0"] {
+            assert_eq!(text.parse::<HostPort>().map(|h| h.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_host_port_says_so() {
+        for text in ["", "a", ":9092", "a:", "a:70000", "::1:9092", "http://a:1", "a b:1", "[::1:1"] {
+            assert!(text.parse::<HostPort>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slot_above_thirty_is_none() {
+        assert_eq!(Slot::new(30).map(Slot::number), Some(30));
+        assert_eq!(Slot::new(31), None);
+    }
+}
