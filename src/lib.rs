@@ -4,4 +4,5 @@
 
 pub mod error;
 pub mod types;
+pub mod upstream;
 pub mod wire;
