@@ -3,4 +3,5 @@
 //! The rooms stand here in their order: each may import only those above it (ARCHITECTURE.md, "Rooms").
 
 pub mod error;
+pub mod telemetry;
 pub mod types;
