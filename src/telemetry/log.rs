@@ -60,3 +60,23 @@ fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {
     };
     EnvFilter::try_new(filter).map_err(|why| LogError::Filter { filter: filter.to_owned(), source_of, why })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_wins_unless_it_is_empty() {
+        let chosen = |variable, given| choose(variable, given).map(|filter| filter.to_string()).unwrap();
+        assert_eq!(chosen(None, "info"), "info");
+        assert_eq!(chosen(Some(" "), "info"), "info");
+        assert_eq!(chosen(Some("fishplate=trace"), "info"), "fishplate=trace");
+    }
+
+    #[test]
+    fn a_filter_that_does_not_parse_says_where_it_stands_and_what_to_write() {
+        let text = choose(Some("fishplate=loud"), "info").unwrap_err().to_string();
+        assert!(text.starts_with("`fishplate=loud` (from FISHPLATE_LOG) is not a log filter: "), "{text}");
+        assert!(text.ends_with("write for example `info` or `fishplate=debug,warn`"), "{text}");
+    }
+}

@@ -131,3 +131,130 @@ fn register<C: Collector + Clone + 'static>(
     registry.register(Box::new(family.clone()))?;
     Ok(family)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Blame;
+    use crate::types::Slot;
+    use std::time::Duration;
+
+    /// The value of the one sample whose line starts with `sample`.
+    fn value(text: &str, sample: &str) -> Option<f64> {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        let found = lines.next()?.parse().ok();
+        assert_eq!(lines.next(), None, "two samples of {sample}");
+        found
+    }
+
+    fn produce() -> MeterKey {
+        MeterKey { api: "Produce", pipeline: "events".into(), cluster: "a".into() }
+    }
+
+    #[test]
+    fn a_meter_counts_under_its_own_labels() {
+        let telemetry = Telemetry::new().unwrap();
+        let meter = telemetry.meter(&produce());
+        meter.answered(Duration::from_micros(70), 1000, 50);
+        telemetry.meter(&produce()).answered(Duration::from_secs(60), 1, 2);
+        meter.failed(Blame::Cluster(Slot::new(0).unwrap()));
+        meter.error_code("NOT_LEADER_OR_FOLLOWER");
+        telemetry.meter(&MeterKey::ours("ApiVersions")).answered(Duration::ZERO, 1, 1);
+        let text = telemetry.render().unwrap();
+        let labels = r#"api="Produce",cluster="a",pipeline="events""#;
+        let counted = |sample: &str| value(&text, &format!("fishplate_{sample}")).unwrap();
+        assert_eq!(counted(&format!("requests_total{{{labels}}}")), 2.0);
+        assert_eq!(counted(&format!("request_bytes_total{{{labels}}}")), 1001.0);
+        assert_eq!(counted(&format!("response_bytes_total{{{labels}}}")), 52.0);
+        let seconds = |le| counted(&format!("request_duration_seconds_bucket{{{labels},le=\"{le}\"}}"));
+        assert_eq!((seconds("0.00005"), seconds("0.0001"), seconds("30"), seconds("+Inf")), (0.0, 1.0, 1.0, 2.0));
+        let errors = |by| counted(&format!(r#"errors_total{{api="Produce",by="{by}",cluster="a",pipeline="events"}}"#));
+        assert_eq!((errors("client"), errors("cluster"), errors("proxy")), (0.0, 1.0, 0.0));
+        let code = r#"api="Produce",cluster="a",code="NOT_LEADER_OR_FOLLOWER",pipeline="events""#;
+        assert_eq!(counted(&format!("error_codes_total{{{code}}}")), 1.0);
+        let ours = r#"api="ApiVersions",cluster="none",pipeline="none""#;
+        assert_eq!(counted(&format!("requests_total{{{ours}}}")), 1.0);
+    }
+
+    #[test]
+    fn gauges_fall_however_a_session_or_link_ends() {
+        let telemetry = Telemetry::new().unwrap();
+        let sample = |name: &str| value(&telemetry.render().unwrap(), name).unwrap();
+        let session = telemetry.session_opened();
+        let link = telemetry.cluster(&"a".into()).link_opened();
+        session.client("kgo", "v1.22.2");
+        session.client("kgo", "v1.22.2");
+        session.began();
+        session.began();
+        session.ended();
+        link.sent();
+        link.sent();
+        link.answered(Duration::from_millis(1));
+        assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (1.0, 1.0));
+        let of_a = |name: &str| sample(&format!("{name}{{cluster=\"a\"}}"));
+        assert_eq!((of_a("fishplate_links"), of_a("fishplate_link_requests_in_flight")), (1.0, 1.0));
+        let kgo = r#"{software="kgo",version="v1.22.2"}"#;
+        assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 1.0);
+        session.closing("client");
+        session.closing("io");
+        drop((session, link));
+        assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (0.0, 0.0));
+        assert_eq!((of_a("fishplate_links"), of_a("fishplate_link_requests_in_flight")), (0.0, 0.0));
+        assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 0.0);
+        assert_eq!(sample(&format!("fishplate_client_sightings_total{kgo}")), 1.0);
+        assert_eq!(sample(r#"fishplate_sessions_closed_total{reason="client"}"#), 1.0);
+        assert_eq!(sample(r#"fishplate_links_closed_total{cluster="a",reason="dropped"}"#), 1.0);
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_cluster_is_absent_and_never_nan() {
+        let telemetry = Telemetry::new().unwrap();
+        let cluster = telemetry.cluster(&"a".into());
+        cluster.metadata_failed();
+        let before = telemetry.render().unwrap();
+        assert!(!before.contains("fishplate_metadata_age_seconds{"), "{before}");
+        assert!(!before.contains("fishplate_cluster_up{"), "{before}");
+        cluster.metadata_refreshed();
+        cluster.set_up(true);
+        let after = telemetry.render().unwrap();
+        assert!(value(&after, r#"fishplate_metadata_age_seconds{cluster="a"}"#).unwrap() < 60.0);
+        assert_eq!(value(&after, r#"fishplate_cluster_up{cluster="a"}"#), Some(1.0));
+        assert_eq!(value(&after, r#"fishplate_metadata_refreshes_total{cluster="a",result="failed"}"#), Some(1.0));
+        assert!(!after.contains("NaN"), "{after}");
+    }
+
+    #[test]
+    fn what_clients_call_themselves_makes_a_bounded_number_of_labels() {
+        let telemetry = Telemetry::new().unwrap();
+        for number in 0..1000 {
+            telemetry.session_opened().client(&format!("evil\n{number}"), &"9".repeat(10_000));
+        }
+        let text = telemetry.render().unwrap();
+        let sightings = text.lines().filter(|line| line.starts_with("fishplate_client_sightings_total{"));
+        assert_eq!(sightings.count(), 201);
+        assert!(text.contains(r#"software="evil_7""#) && text.len() < 100_000, "{}", text.len());
+        assert_eq!(value(&text, r#"fishplate_client_sightings_total{software="other",version="other"}"#), Some(800.0));
+    }
+
+    #[test]
+    fn every_name_has_the_prefix_a_help_text_and_base_units() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.meter(&produce()).error_code("X");
+        let cluster = telemetry.cluster(&"a".into());
+        cluster.metadata_refreshed();
+        cluster.link_failed("connect");
+        cluster.set_up(false);
+        telemetry.session_opened().client("x", "1");
+        drop(cluster.link_opened());
+        telemetry.record_bytes_copied().inc_by(0);
+        let text = telemetry.render().unwrap();
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+        assert_eq!(types.len(), 24, "{types:#?}");
+        for (name, kind) in types {
+            assert!(name.starts_with("fishplate_"), "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+            assert!(kind != "histogram" || name.ends_with("_duration_seconds"), "{name}");
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+    }
+}

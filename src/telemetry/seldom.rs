@@ -61,3 +61,32 @@ impl<K: Eq + Hash> Seldom<K> {
         Some(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_a_key_passes_in_an_interval_and_says_how_many_did_not() {
+        let seldom = Seldom::new(Duration::from_secs(10));
+        let start = Instant::now();
+        let at = |key, seconds| seldom.pass_at(key, start + Duration::from_secs(seconds));
+        assert_eq!(at("a", 0), Some(0));
+        assert_eq!(at("a", 1), None);
+        assert_eq!(at("b", 1), Some(0), "keys do not hold each other back");
+        assert_eq!(at("a", 9), None);
+        assert_eq!(at("a", 10), Some(2));
+        assert_eq!(at("a", 19), None);
+        assert_eq!(at("a", 20), Some(1));
+    }
+
+    #[test]
+    fn endless_keys_take_bounded_memory_and_make_room_once_they_are_old() {
+        let seldom = Seldom::new(Duration::from_secs(10));
+        let start = Instant::now();
+        let passed = (0..5000).filter(|key| seldom.pass_at(*key, start).is_some()).count();
+        assert_eq!((passed, seldom.last.lock().len()), (KEYS, KEYS));
+        assert_eq!(seldom.pass_at(9999, start + Duration::from_secs(11)), Some(0));
+        assert_eq!(seldom.last.lock().len(), 1);
+    }
+}
