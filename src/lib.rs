@@ -2,6 +2,7 @@
 //!
 //! The rooms stand here in their order: each may import only those above it (ARCHITECTURE.md, "Rooms").
 
+pub mod admin;
 pub mod error;
 pub mod telemetry;
 pub mod types;
