@@ -9,6 +9,7 @@ mod history;
 use history::{Damage, History, Outcome, Partition, Pass, Payload, Promise, Read, judge};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use std::collections::BTreeSet;
 
 /// Two exactly-once producers and an at-least-once one.
 const ORDERED: [u32; 2] = [0, 1];
@@ -73,10 +74,11 @@ fn valid(steps: &[Step]) -> History {
             Fate::UnknownAndThere | Fate::UnknownAndNotThere => {}
         }
     }
+    let everything: BTreeSet<_> = partitions.into_iter().map(|partition| partition.topic).collect();
     let early = log[..log.len() / 2].to_vec();
-    history.pass(Pass { reader: "directly".into(), complete: true, reads: log.clone() });
-    history.pass(Pass { reader: "through fishplate".into(), complete: true, reads: log });
-    history.pass(Pass { reader: "for a while".into(), complete: false, reads: early });
+    history.pass(Pass { reader: "directly".into(), covers: everything.clone(), reads: log.clone() });
+    history.pass(Pass { reader: "through fishplate".into(), covers: everything, reads: log });
+    history.pass(Pass { reader: "for a while".into(), covers: BTreeSet::new(), reads: early });
     history
 }
 
@@ -231,10 +233,10 @@ fn the_verdict_reads_like_a_sentence() {
         let payload = Some(Payload { producer: 0, number });
         Read { partition: x.clone(), offset, payload }
     });
-    history.pass(Pass { reader: "directly from a".into(), complete: true, reads: reads.into() });
+    history.pass(Pass { reader: "directly from a".into(), covers: BTreeSet::from([x.topic]), reads: reads.into() });
     // Then the verdict names them
     insta::assert_snapshot!(judge(&history), @r"
-    3 sent, 2 acknowledged, 1 unanswered; 2 read, 1 complete passes; 1 lost, 1 doubled, 0 reordered
+    3 sent, 2 acknowledged, 1 unanswered; 2 read; 1 lost, 1 doubled, 0 reordered
       lost:
         0/2, acknowledged in x-0 at 1, was not read directly from a
       doubled:
@@ -246,4 +248,14 @@ fn the_verdict_reads_like_a_sentence() {
 #[should_panic(expected = "nothing was judged")]
 fn an_empty_history_is_no_success() {
     judge(&History::default()).must_be_clean();
+}
+
+#[test]
+#[should_panic(expected = "nobody read")]
+fn a_topic_that_nobody_read_to_the_end_is_no_success() {
+    let mut history = History::default();
+    history.producer(0, Promise::ExactlyOnce);
+    history.send(Payload { producer: 0, number: 1 }, Partition::new("x", 0));
+    history.answer(Payload { producer: 0, number: 1 }, Outcome::Acknowledged(None));
+    judge(&history).must_be_clean();
 }

@@ -2,6 +2,7 @@
 
 use super::{Damage, History, Outcome, Partition, Pass, Payload, Promise, Verdict};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// Offset to payload, per partition: the first that any reader saw there.
 type Logs<'a> = BTreeMap<&'a Partition, BTreeMap<i64, Option<Payload>>>;
@@ -15,14 +16,12 @@ pub fn judge(history: &History) -> Verdict {
         acknowledged: count(history, |outcome| matches!(outcome, Outcome::Acknowledged(_))),
         unknown: count(history, |outcome| outcome == Outcome::Unknown),
         read: history.passes.iter().map(|pass| pass.reads.len()).sum(),
-        complete_passes: history.passes.iter().filter(|pass| pass.complete).count(),
+        uncovered: uncovered(history),
         ..Verdict::default()
     };
     for pass in &history.passes {
         offsets_must_grow(pass, &mut verdict);
-        if pass.complete {
-            nothing_may_be_missing(history, pass, &mut verdict);
-        }
+        nothing_may_be_missing(history, pass, &mut verdict);
     }
     let logs = readers_must_agree(history, &mut verdict);
     let places = places(&logs);
@@ -34,6 +33,13 @@ pub fn judge(history: &History) -> Verdict {
 
 fn count(history: &History, wanted: impl Fn(Outcome) -> bool) -> usize {
     history.sent.values().filter(|sent| wanted(sent.outcome)).count()
+}
+
+/// Topics that were sent to and that nobody read to the end.
+fn uncovered(history: &History) -> BTreeSet<Arc<str>> {
+    let covered: HashSet<_> = history.passes.iter().flat_map(|pass| &pass.covers).collect();
+    let topics = history.sent.values().map(|sent| &sent.partition.topic);
+    topics.filter(|topic| !covered.contains(topic)).cloned().collect()
 }
 
 fn offsets_must_grow(pass: &Pass, verdict: &mut Verdict) {
@@ -53,6 +59,7 @@ fn nothing_may_be_missing(history: &History, pass: &Pass, verdict: &mut Verdict)
     let seen: HashSet<_> = pass.reads.iter().filter_map(|read| read.payload).collect();
     for (payload, sent) in &history.sent {
         if let Outcome::Acknowledged(offset) = sent.outcome
+            && pass.covers.contains(&sent.partition.topic)
             && !seen.contains(payload)
         {
             verdict.add(Damage::Lost, || {

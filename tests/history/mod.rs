@@ -7,7 +7,7 @@ mod verdict;
 pub use judge::judge;
 pub use verdict::{Damage, Verdict};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -74,8 +74,8 @@ pub struct Read {
 pub struct Pass {
     /// For messages: `directly from a`, `through fishplate`.
     pub reader: String,
-    /// It read every partition of the history from its start to its end after all producers had finished.
-    pub complete: bool,
+    /// Topics of which it read every partition from its start to its end after all producers had finished.
+    pub covers: BTreeSet<Arc<str>>,
     /// In the order of reading.
     pub reads: Vec<Read>,
 }

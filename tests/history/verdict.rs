@@ -1,12 +1,13 @@
 //! What the judge says: a sentence, and the first examples of everything that is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 /// The ways in which a history can be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Damage {
-    /// Acknowledged, and a complete reader did not see it.
+    /// Acknowledged, and a reader that covers its topic did not see it.
     Lost,
     /// One record of an exactly-once producer at two offsets.
     Doubled,
@@ -52,8 +53,8 @@ pub struct Verdict {
     pub unknown: usize,
     /// Records that were read, by all readers together.
     pub read: usize,
-    /// Complete passes.
-    pub complete_passes: usize,
+    /// Topics that were sent to and that no pass covers: of these nothing can be said to be lost.
+    pub uncovered: BTreeSet<Arc<str>>,
     /// Records of at-least-once producers that are there more than once, as they may.
     pub repeated: usize,
     pub(super) damages: BTreeMap<Damage, Cases>,
@@ -91,15 +92,16 @@ impl Verdict {
     #[track_caller]
     pub fn must_be_clean(&self) {
         assert!(self.is_clean(), "{self}");
-        assert!(self.acknowledged > 0 && self.complete_passes > 0, "nothing was judged: {self}");
+        assert!(self.acknowledged > 0, "nothing was judged: {self}");
+        assert!(self.uncovered.is_empty(), "nobody read {:?} to the end: {self}", self.uncovered);
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, acknowledged, unknown, read, complete_passes, repeated, .. } = self;
+        let Self { sent, acknowledged, unknown, read, repeated, .. } = self;
         write!(f, "{sent} sent, {acknowledged} acknowledged, {unknown} unanswered; ")?;
-        write!(f, "{read} read, {complete_passes} complete passes; ")?;
+        write!(f, "{read} read; ")?;
         let [lost, doubled, reordered] =
             [Damage::Lost, Damage::Doubled, Damage::Reordered].map(|kind| self.count(kind));
         write!(f, "{lost} lost, {doubled} doubled, {reordered} reordered")?;
