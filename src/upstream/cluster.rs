@@ -2,7 +2,7 @@
 //! and who coordinates which group.
 
 use super::connect::{self, Shared};
-use super::link::{Answer, Expect, Link, Outgoing};
+use super::link::{Answer, Expect, Link, Outgoing, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
@@ -196,7 +196,7 @@ impl Cluster {
         let target = Target { cluster: self.slot, broker: id };
         let api = ApiKey::try_from(R::KEY).map_err(|()| Fault::proxy("an API without a key"))?;
         let (tell, answered) = oneshot::channel();
-        self.link(target, address).send(Outgoing {
+        let sent = self.link(target, address).send(Outgoing {
             api,
             write: Box::new(move |versions, correlation| {
                 let lowest = R::VERSIONS.min;
@@ -209,6 +209,7 @@ impl Cluster {
             expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
             patience: CALL_WITHIN,
         });
+        sent.unwrap_or_else(Refused::tell);
         let answer: Answer = match timeout(CALL_WITHIN, answered).await {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),
