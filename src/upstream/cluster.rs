@@ -201,7 +201,8 @@ impl Cluster {
             write: Box::new(move |versions, correlation| {
                 let lowest = R::VERSIONS.min;
                 let version = versions.nearest(api, at_most.min(R::VERSIONS.max)).filter(|version| *version >= lowest);
-                let version = version.ok_or_else(|| Fault::upstream(target, false, format_args!("it lacks {api:?}")))?;
+                let version =
+                    version.ok_or_else(|| Fault::upstream(target, false, format_args!("it lacks {api:?}")))?;
                 let us = Bytes::from_static(OUR_CLIENT_ID);
                 let frame = encode_request(api, version, correlation, Some(&us), &request, &[]);
                 frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
