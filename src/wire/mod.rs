@@ -2,6 +2,7 @@
 //! The only room that calls kafka-protocol's encode and decode. Knows nothing of clusters or policy; nothing in here
 //! panics on what a peer sends.
 
+pub mod batch;
 pub mod codec;
 pub mod frame;
 pub mod head;
