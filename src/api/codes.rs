@@ -12,14 +12,18 @@ pub const NOT_COORDINATOR: i16 = 16;
 pub const INVALID_TOPIC_EXCEPTION: i16 = 17;
 pub const UNSUPPORTED_VERSION: i16 = 35;
 pub const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
-pub const INVALID_REQUEST: i16 = 42;
+pub const TOPIC_ALREADY_EXISTS: i16 = 36;
+pub const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
 pub const NOT_CONTROLLER: i16 = 41;
+pub const INVALID_REQUEST: i16 = 42;
 pub const KAFKA_STORAGE_ERROR: i16 = 56;
 pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 pub const FENCED_LEADER_EPOCH: i16 = 74;
 pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
 pub const UNKNOWN_TOPIC_ID: i16 = 100;
 pub const INCONSISTENT_TOPIC_ID: i16 = 103;
+pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
+pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
 
 /// The topic is led elsewhere, or not there: its metadata must be read again.
 #[must_use]

@@ -164,7 +164,7 @@ fn describe_partition(partition: &Partition, index: i32, home: Slot, seen: &Seen
 }
 
 /// Kafka's rule for topic names.
-fn is_legal(name: &str) -> bool {
+pub(super) fn is_legal(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME && name.bytes().all(legal)
 }

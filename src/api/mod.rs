@@ -5,6 +5,7 @@ pub mod by_group;
 pub mod by_leader;
 pub mod cluster_info;
 pub mod codes;
+pub mod config_values;
 pub mod configs;
 pub mod coordinator;
 pub mod fetch;
@@ -15,6 +16,8 @@ pub mod offsets;
 pub mod partitioned;
 pub mod produce;
 pub mod producer_id;
+pub mod scrub;
+
 pub mod topics;
 pub mod untag;
 pub mod versions;

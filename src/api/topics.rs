@@ -1,27 +1,360 @@
-//! tmp
-use super::*;
-use kafka_protocol::messages::*;
-/// tmp
+//! CreateTopics and DeleteTopics: each topic where its pipeline says it lives. Any broker of a cluster is asked; it
+//! passes the request on to its controller.
+//!
+//! Where a cluster gives no answer, its topics get 7 REQUEST_TIMED_OUT: for all that is known they may be made or
+//! gone. Only where nothing at all was sent the code is 41 NOT_CONTROLLER, at which Java and franz-go repeat the
+//! **whole** request after a while: with other clusters in it that have done their part, they would be told "exists
+//! already" about topics that they have just made.
+
+use super::needs::Needs;
+use super::scrub::scrubbed_message;
+use super::untag::Untag;
+use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
+use crate::error::Fault;
+use crate::types::{Slot, VirtualNode};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+use kafka_protocol::messages::{
+    ApiKey, BrokerId, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::{BTreeMap, HashMap};
+use uuid::Uuid;
+
+/// What a cluster was asked to make or to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnCluster {
+    cluster: Slot,
+    /// Nothing was asked of another cluster.
+    alone: bool,
+    /// The names of topics that are asked for by id.
+    names: HashMap<Uuid, StrBytes>,
+}
+
+impl OnCluster {
+    /// The code for what got no answer, and why.
+    fn lost(&self, fault: &Fault) -> (i16, Option<StrBytes>) {
+        let (code, why) = match (fault.sent, self.alone) {
+            (true, _) => {
+                (codes::REQUEST_TIMED_OUT, "the topic's cluster did not answer; nobody knows what it has done")
+            }
+            (false, false) => (codes::REQUEST_TIMED_OUT, "the topic's cluster cannot be reached; nothing was done"),
+            (false, true) => (codes::NOT_CONTROLLER, "the topic's cluster cannot be reached; nothing was done"),
+        };
+        (code, message(why))
+    }
+}
+
+fn message(text: &'static str) -> Option<StrBytes> {
+    Some(StrBytes::from_static_str(text))
+}
+
+/// From this version on answers have room for a message. (CreateTopics has it in all that are served.)
+const DELETE_SAYS_WHY: i16 = 5;
+
+/// One part for each cluster; what none can be made for goes to `lost`.
+fn parts<A, T>(
+    per_cluster: BTreeMap<Slot, Vec<T>>,
+    seen: &Seen<'_>,
+    request: impl Fn(&[T]) -> A::Request,
+    names: impl Fn(&[T]) -> HashMap<Uuid, StrBytes>,
+    mut lost: impl FnMut(Vec<T>, &OnCluster, Fault),
+) -> Vec<Part<A>>
+where
+    A: Api<Origin = OnCluster>,
+{
+    let alone = per_cluster.len() == 1;
+    let mut parts = Vec::new();
+    for (cluster, topics) in per_cluster {
+        let origin = OnCluster { cluster, alone, names: names(&topics) };
+        match seen.placement.any_broker(cluster) {
+            Some(to) => parts.push(Part { to, request: request(&topics), origin }),
+            None => lost(topics, &origin, Fault::cluster(cluster, "none of its brokers is known")),
+        }
+    }
+    parts
+}
+
+fn refresh(cluster: Slot, topic: &StrBytes, effects: &mut Effects) {
+    let effect = Effect::Refresh(cluster, topic.clone());
+    if !effects.contains(&effect) {
+        effects.push(effect);
+    }
+}
+
+/// See the module's text.
 pub struct CreateTopics;
+
 impl Api for CreateTopics {
     const KEY: ApiKey = ApiKey::CreateTopics;
     type Request = CreateTopicsRequest;
     type Response = CreateTopicsResponse;
-    type Origin = ();
-    fn plan(_: &Self::Request, _: &Seen<'_>) -> Plan<Self> {
-        Plan::Answer(Default::default())
+    type Origin = OnCluster;
+
+    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
+        let mut count: HashMap<&TopicName, usize> = HashMap::new();
+        request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
+        let mut seed = CreateTopicsResponse::default();
+        let mut per_cluster: BTreeMap<Slot, Vec<CreatableTopic>> = BTreeMap::new();
+        for topic in &request.topics {
+            let told = match count.remove(&topic.name) {
+                // The first of several was told of already, in Kafka's words.
+                None => continue,
+                Some(1) => match on_real_brokers(topic, seen) {
+                    Ok(topic) => {
+                        let home = seen.placement.home_of_topic(&topic.name);
+                        let told = not_made(&topic.name, codes::REQUEST_TIMED_OUT, message("no answer"));
+                        per_cluster.entry(home).or_default().push(topic);
+                        told
+                    }
+                    Err(told) => told,
+                },
+                Some(_) => not_made(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+            };
+            seed.topics.push(told);
+        }
+        let part = |topics: &[CreatableTopic]| request.clone().with_topics(topics.to_vec());
+        let parts = parts(
+            per_cluster,
+            seen,
+            part,
+            |_| HashMap::new(),
+            |topics, origin, fault| {
+                let (code, why) = origin.lost(&fault);
+                topics.iter().for_each(|topic| put_created(&mut seed, not_made(&topic.name, code, why.clone())));
+            },
+        );
+        send_or_wait(seed, parts, Vec::new())
     }
-    fn absorb(_: &mut Self::Response, _: (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+
+    fn absorb(
+        so_far: &mut Self::Response,
+        origin: OnCluster,
+        answer: Result<Self::Response, Fault>,
+        seen: &Seen<'_>,
+        effects: &mut Effects,
+    ) {
+        match answer {
+            Ok(answer) => {
+                so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+                for mut told in answer.topics {
+                    told.untag();
+                    told.error_message = why_not_made(&mut told, origin.cluster, seen);
+                    for config in told.configs.iter_mut().flatten() {
+                        let hidden =
+                            config_values::show(&config.name, &mut config.value, origin.cluster, seen.placement);
+                        config.is_sensitive |= hidden;
+                    }
+                    if matches!(told.error_code, codes::NONE | codes::TOPIC_ALREADY_EXISTS) {
+                        refresh(origin.cluster, &told.name.0, effects);
+                    }
+                    put_created(so_far, told);
+                }
+            }
+            Err(fault) => {
+                let (code, why) = origin.lost(&fault);
+                let of_cluster = |told: &&mut CreatableTopicResult| {
+                    told.error_code == codes::REQUEST_TIMED_OUT
+                        && seen.placement.home_of_topic(&told.name) == origin.cluster
+                };
+                for told in so_far.topics.iter_mut().filter(of_cluster) {
+                    *told = not_made(&told.name, code, why.clone());
+                    refresh(origin.cluster, &told.name.0, effects);
+                }
+            }
+        }
+    }
+
+    fn held_ms(request: &Self::Request) -> i32 {
+        request.timeout_ms.max(0)
+    }
 }
-/// tmp
+
+fn not_made(name: &TopicName, code: i16, why: Option<StrBytes>) -> CreatableTopicResult {
+    CreatableTopicResult::default().with_name(name.clone()).with_error_code(code).with_error_message(why)
+}
+
+fn put_created(answer: &mut CreateTopicsResponse, told: CreatableTopicResult) {
+    if let Some(place) = answer.topics.iter_mut().find(|place| place.name == told.name) {
+        *place = told;
+    }
+}
+
+/// A message about replicas names brokers by their real ids.
+fn why_not_made(told: &mut CreatableTopicResult, cluster: Slot, seen: &Seen<'_>) -> Option<StrBytes> {
+    match told.error_code {
+        codes::INVALID_REPLICA_ASSIGNMENT => message(
+            "The replica assignment is not valid on the topic's cluster: a broker that is not there, or replicas that do not fit together.",
+        ),
+        _ => scrubbed_message(told.error_message.take(), cluster, seen.placement),
+    }
+}
+
+/// The topic with the real ids of the brokers that are to hold it.
+fn on_real_brokers(topic: &CreatableTopic, seen: &Seen<'_>) -> Result<CreatableTopic, CreatableTopicResult> {
+    let home = seen.placement.home_of_topic(&topic.name);
+    let mut topic = topic.clone();
+    for id in topic.assignments.iter_mut().flat_map(|partition| &mut partition.broker_ids) {
+        let real = seen.placement.nodes.real_of(VirtualNode(id.0)).filter(|real| real.cluster == home);
+        let Some(real) = real else {
+            let why = format!("Broker {} is not on the cluster where topics of this name live.", id.0);
+            let why = Some(StrBytes::from_string(why));
+            return Err(not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, why));
+        };
+        *id = BrokerId(real.broker.0);
+    }
+    for config in &mut topic.configs {
+        config_values::to_real(&config.name, &mut config.value, home, seen.placement);
+    }
+    Ok(topic)
+}
+
+/// See the module's text.
 pub struct DeleteTopics;
+
+/// From this version on topics are in a list of their own, by name or by id.
+const DELETE_BY_ID: i16 = 6;
+
 impl Api for DeleteTopics {
     const KEY: ApiKey = ApiKey::DeleteTopics;
     type Request = DeleteTopicsRequest;
     type Response = DeleteTopicsResponse;
-    type Origin = ();
-    fn plan(_: &Self::Request, _: &Seen<'_>) -> Plan<Self> {
-        Plan::Answer(Default::default())
+    type Origin = OnCluster;
+
+    /// A name goes to its home even when no such topic is known there: the cluster knows best. Ids are looked up.
+    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
+        let mut seed = DeleteTopicsResponse::default();
+        let mut needs = Needs::default();
+        let mut per_cluster: BTreeMap<Slot, Vec<DeleteTopicState>> = BTreeMap::new();
+        for topic in asked(request, seen.version) {
+            let code = match home(&topic, seen) {
+                Ok(cluster) => {
+                    per_cluster.entry(cluster).or_default().push(topic.clone());
+                    codes::REQUEST_TIMED_OUT
+                }
+                Err(None) => {
+                    needs.push(Need::AllTopics);
+                    codes::UNKNOWN_TOPIC_ID
+                }
+                Err(Some(code)) => code,
+            };
+            let why = message("no answer").filter(|_| code == codes::REQUEST_TIMED_OUT);
+            seed.responses.push(not_deleted(&topic, code, why, seen));
+        }
+        let part = |topics: &[DeleteTopicState]| {
+            if seen.version >= DELETE_BY_ID {
+                return request.clone().with_topics(topics.to_vec());
+            }
+            request.clone().with_topic_names(topics.iter().filter_map(|topic| topic.name.clone()).collect())
+        };
+        let name_of = |id| seen.placement.topic_by_id(id).map(|place| (id, place.topic.name.clone()));
+        let names = |topics: &[DeleteTopicState]| topics.iter().filter_map(|topic| name_of(topic.topic_id)).collect();
+        let parts = parts(per_cluster, seen, part, names, |topics, origin, fault| {
+            let (code, why) = origin.lost(&fault);
+            for topic in topics {
+                put_deleted(&mut seed, &not_deleted(&topic, code, why.clone(), seen));
+            }
+        });
+        send_or_wait(seed, parts, needs.all())
     }
-    fn absorb(_: &mut Self::Response, _: (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+
+    fn absorb(
+        so_far: &mut Self::Response,
+        origin: OnCluster,
+        answer: Result<Self::Response, Fault>,
+        seen: &Seen<'_>,
+        effects: &mut Effects,
+    ) {
+        match answer {
+            Ok(answer) => {
+                so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+                for mut told in answer.responses {
+                    told.untag();
+                    told.error_message = scrubbed_message(told.error_message, origin.cluster, seen.placement);
+                    let name = told.name.as_ref().map(|name| &name.0).or_else(|| origin.names.get(&told.topic_id));
+                    if let Some(name) = name.filter(|_| gone(told.error_code)) {
+                        refresh(origin.cluster, name, effects);
+                    }
+                    put_deleted(so_far, &told);
+                }
+            }
+            Err(fault) => lose_deleted(so_far, &origin, &fault, seen, effects),
+        }
+    }
+
+    /// A broker that lacks version 6 has no topic ids.
+    fn lower(request: &mut Self::Request, version: i16) {
+        if version < DELETE_BY_ID {
+            let named = std::mem::take(&mut request.topics).into_iter().filter_map(|topic| topic.name);
+            request.topic_names.extend(named);
+        }
+    }
+
+    fn held_ms(request: &Self::Request) -> i32 {
+        request.timeout_ms.max(0)
+    }
+}
+
+fn gone(code: i16) -> bool {
+    matches!(code, codes::NONE | codes::UNKNOWN_TOPIC_OR_PARTITION | codes::UNKNOWN_TOPIC_ID)
+}
+
+/// The topics of a request in one shape for all versions.
+fn asked(request: &DeleteTopicsRequest, version: i16) -> Vec<DeleteTopicState> {
+    if version >= DELETE_BY_ID {
+        return request.topics.clone();
+    }
+    let named = |name: &TopicName| DeleteTopicState::default().with_name(Some(name.clone()));
+    request.topic_names.iter().map(named).collect()
+}
+
+/// Where a topic is to be deleted, or the code for it; none where its id is to be looked for.
+fn home(topic: &DeleteTopicState, seen: &Seen<'_>) -> Result<Slot, Option<i16>> {
+    match &topic.name {
+        Some(_) if !topic.topic_id.is_nil() => Err(Some(codes::INVALID_REQUEST)),
+        Some(name) => Ok(seen.placement.home_of_topic(name)),
+        None if topic.topic_id.is_nil() => Err(Some(codes::INVALID_REQUEST)),
+        None => match seen.placement.topic_by_id(topic.topic_id) {
+            Some(place) => Ok(place.cluster),
+            None => Err(seen.refusal(&Need::AllTopics).map(|_| codes::UNKNOWN_TOPIC_ID)),
+        },
+    }
+}
+
+fn not_deleted(topic: &DeleteTopicState, code: i16, why: Option<StrBytes>, seen: &Seen<'_>) -> DeletableTopicResult {
+    DeletableTopicResult::default()
+        .with_name(topic.name.clone())
+        .with_topic_id(topic.topic_id)
+        .with_error_code(code)
+        .with_error_message(why.filter(|_| seen.version >= DELETE_SAYS_WHY))
+}
+
+/// Puts what a cluster says to where the topic was asked for: by its name, or by its id.
+fn put_deleted(answer: &mut DeleteTopicsResponse, told: &DeletableTopicResult) {
+    let asked = |place: &&mut DeletableTopicResult| match &place.name {
+        Some(name) => told.name.as_ref() == Some(name),
+        None => !told.topic_id.is_nil() && place.topic_id == told.topic_id,
+    };
+    answer.responses.iter_mut().filter(asked).for_each(|place| *place = told.clone());
+}
+
+fn lose_deleted(
+    so_far: &mut DeleteTopicsResponse,
+    origin: &OnCluster,
+    fault: &Fault,
+    seen: &Seen<'_>,
+    effects: &mut Effects,
+) {
+    let (code, why) = origin.lost(fault);
+    for told in so_far.responses.iter_mut().filter(|told| told.error_code == codes::REQUEST_TIMED_OUT) {
+        let by_id = told.name.is_none().then(|| origin.names.get(&told.topic_id)).flatten();
+        let by_name = told.name.as_ref().map(|name| &name.0);
+        let by_name = by_name.filter(|name| seen.placement.home_of_topic(name) == origin.cluster);
+        let Some(name) = by_id.or(by_name).cloned() else { continue };
+        told.error_code = code;
+        told.error_message = why.clone().filter(|_| seen.version >= DELETE_SAYS_WHY);
+        refresh(origin.cluster, &name, effects);
+    }
 }

@@ -56,4 +56,14 @@ untag! {
     offset_fetch_response::OffsetFetchResponseGroup { topics }
     offset_fetch_response::OffsetFetchResponseTopics { partitions }
     offset_fetch_response::OffsetFetchResponsePartitions {}
+    describe_groups_response::DescribedGroup { members }
+    describe_groups_response::DescribedGroupMember {}
+    delete_groups_response::DeletableGroupResult {}
+    list_groups_response::ListedGroup {}
+    create_topics_response::CreatableTopicResult { configs }
+    create_topics_response::CreatableTopicConfigs {}
+    delete_topics_response::DeletableTopicResult {}
+    describe_configs_response::DescribeConfigsResult { configs }
+    describe_configs_response::DescribeConfigsResourceResult { synonyms }
+    describe_configs_response::DescribeConfigsSynonym {}
 }
