@@ -1,6 +1,8 @@
 //! The program as a shell runs it: what goes where, and the exit codes. `check --live` against librdkafka's mock
 //! clusters, which are no Kafka: they stand for brokers that answer.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails so")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
