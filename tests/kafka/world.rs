@@ -51,6 +51,11 @@ pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static)
     })
 }
 
+/// Whether this is `scripts/test full`.
+pub fn full() -> bool {
+    std::env::var("FISHPLATE_TEST_LEVEL").is_ok_and(|level| level == "full")
+}
+
 /// Starts both clusters, once.
 pub fn world() -> Result<&'static World, Failed> {
     WORLD.get_or_init(|| World::start().map_err(|error| format!("{error:#}"))).as_ref().map_err(Failed::from)
@@ -101,6 +106,11 @@ impl World {
     /// The config that most trials want: `a-*` and `ga-*` on `a`, `b-*` and `gb-*` on `b`.
     pub fn config(&self) -> Config {
         Config::two_clusters(&self.a.bootstrap(), &self.b.bootstrap())
+    }
+
+    /// The same, with links that can be cut before every broker.
+    pub fn config_over_links(&self) -> Config {
+        Config::two_clusters(&self.a.over_links(), &self.b.over_links())
     }
 
     /// The Fishplate that all trials share.
