@@ -116,7 +116,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-const PARTITIONS: i32 = 6;
+const PARTITIONS: i32 = 4;
 
 /// Topics named after the trial, with a replica on every broker.
 fn given_topics(world: &World, clusters: &[&str], trial: &str) -> Vec<String> {

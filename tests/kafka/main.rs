@@ -14,6 +14,7 @@ mod harness;
 mod history;
 
 mod basics;
+mod behind;
 mod faults;
 mod load;
 mod world;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), faults::trials()].into_iter().flatten().collect();
+    let trials = [basics::trials(), behind::trials(), faults::trials()].into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());
     conclusion.exit_code()

@@ -13,7 +13,9 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
 /// Between two rounds over all partitions.
-const BETWEEN_ROUNDS: Duration = Duration::from_millis(10);
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(25);
+/// Records for each partition in a round: a batch, so that several are under way but few requests.
+const A_BATCH: usize = 4;
 /// Enough that a batch is more than a few bytes.
 const PADDING: &str = " and so that it weighs something: ........................................................";
 
@@ -52,7 +54,7 @@ impl Producing {
         let producer: ThreadedProducer<Answers> = self.config.create_with_context(answers).expect("a producer");
         let mut number = 0;
         while !self.shared.stopped() {
-            for partition in &partitions {
+            for partition in partitions.iter().flat_map(|partition| [partition; A_BATCH]) {
                 number += 1;
                 self.send(&producer, Payload { producer: self.number, number }, partition);
             }
