@@ -49,7 +49,7 @@ final class Offsets {
         var missing = new TopicPartition(stage.topics.get(1), 7);
         stage.result.put("of a missing partition", Stage.errorOf(
             () -> stage.admin.listOffsets(Map.of(missing, OffsetSpec.latest()),
-                new org.apache.kafka.clients.admin.ListOffsetsOptions().timeoutMs(1500)).all().get()));
+                new org.apache.kafka.clients.admin.ListOffsetsOptions().timeoutMs(3000)).all().get()));
     }
 
     private static String shown(OffsetAndTimestamp found) {
@@ -167,6 +167,7 @@ final class Offsets {
         try (var consumer = stage.consumer(config)) {
             consumer.subscribe(stage.topics);
             seen.put("resumed", values(consumer, stage, 18));
+            seen.put("positions", positions(consumer, stage, all));
             List<String> answers = new ArrayList<>();
             consumer.commitAsync((offsets, e) -> answers.add(e == null ? "none" : Stage.nameOf(e)));
             Stage.until("answer to commitAsync", () -> {
