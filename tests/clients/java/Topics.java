@@ -110,7 +110,7 @@ final class Topics {
         var resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
         Config config = stage.admin.describeConfigs(List.of(resource)).all().get().get(resource);
         Map<String, String> shown = new TreeMap<>();
-        for (String name : List.of("cleanup.policy", "max.message.bytes", "retention.ms", "min.insync.replicas")) {
+        for (String name : List.of("cleanup.policy", "max.message.bytes", "retention.ms")) {
             var entry = config.get(name);
             shown.put(name, entry.value() + " from " + entry.source() + (entry.isReadOnly() ? ", read only" : ""));
         }
