@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,7 +72,7 @@ func (s *stage) copyOfResult() map[string]any {
 
 func (s *stage) connect(more ...kgo.Opt) *kgo.Client {
 	all := []kgo.Opt{
-		kgo.SeedBrokers(s.bootstrap),
+		kgo.SeedBrokers(strings.Split(s.bootstrap, ",")...),
 		kgo.ClientID("scenario-" + s.name),
 		kgo.WithLogger(kgo.BasicLogger(s.log, kgo.LogLevelDebug, nil)),
 		kgo.MetadataMinAge(100 * time.Millisecond),

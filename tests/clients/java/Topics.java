@@ -142,11 +142,12 @@ final class Topics {
         seen.put("delete", Stage.errorOf(() -> admin.deleteTopics(List.of(topic)).all().get()));
         // One that exists does not suffer from one that does not.
         admin.createTopics(List.of(new NewTopic(topic + ".there", 1, (short) 1))).all().get();
-        Stage.until("the other is known", () -> describe(stage, topic + ".there") != null);
-        Map<String, KafkaFuture<TopicDescription>> both =
-            admin.describeTopics(List.of(topic, topic + ".there")).topicNameValues();
-        seen.put("describe of two", Stage.errorOf(() -> both.get(topic).get()) + ", "
-            + Stage.errorOf(() -> both.get(topic + ".there").get()));
+        Stage.until("the other is described", () -> {
+            Map<String, KafkaFuture<TopicDescription>> both =
+                admin.describeTopics(List.of(topic, topic + ".there")).topicNameValues();
+            seen.put("describe of two", Stage.errorOf(() -> both.get(topic).get()));
+            return both.get(topic + ".there").get().partitions().size() == 1;
+        });
         try (var producer = stage.producer(Map.of("max.block.ms", 700))) {
             seen.put("produce beyond the partitions", Stage.errorOf(
                 () -> producer.send(new ProducerRecord<>(topic + ".there", 5, null, Stage.bytes("v"))).get()));
