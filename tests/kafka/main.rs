@@ -17,6 +17,7 @@ mod basics;
 mod behind;
 mod faults;
 mod load;
+mod scenarios;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), behind::trials(), faults::trials()].into_iter().flatten().collect();
+    let trials = [basics::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());
     conclusion.exit_code()
