@@ -1,1 +1,36 @@
-fn main() {}
+//! `fishplate-bench`: measures Fishplate beside a plain byte copier and beside no proxy at all, with the same load in
+//! the same run. Knows Fishplate only as a program with a config file.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program that prints its results")]
+
+mod batch;
+mod copy;
+mod frames;
+mod laced;
+mod load;
+mod procfs;
+mod sink;
+mod topics;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(version, about)]
+enum Command {
+    /// Serve a synthetic Kafka cluster.
+    Sink(sink::Args),
+    /// Copy bytes between ports, looking at none.
+    Copy(copy::Args),
+    /// Produce, Fetch or ask for Metadata, and say how it went.
+    Load(load::Args),
+    /// Hold connections open that do nothing.
+    Idle(load::IdleArgs),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Sink(args) => sink::run(args),
+        Command::Copy(args) => copy::run(&args),
+        Command::Load(args) => load::run(&args),
+        Command::Idle(args) => load::idle(&args),
+    }
+}
