@@ -2,5 +2,20 @@
 //!
 //! The rooms stand here in their order: each may import only those above it (ARCHITECTURE.md, "Rooms").
 
-pub mod error;
 pub mod types;
+
+pub mod error;
+
+pub mod telemetry;
+
+pub mod wire;
+
+pub mod config;
+
+pub mod upstream;
+
+pub mod placement;
+
+pub mod api;
+
+pub mod admin;

@@ -1,0 +1,273 @@
+//! The admin address: a small HTTP server for probes and scrapes. Everything about it is bounded, so that nobody who
+//! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
+
+use super::readiness::{Readiness, Ready};
+use crate::telemetry::Telemetry;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+/// What a client of the admin address may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Connections at a time; more wait in the kernel's queue.
+    connections: usize,
+    /// A request's line and headers together.
+    head_bytes: usize,
+    /// For a request's head to come in whole, and so also for the next request of a kept connection.
+    head_wait: Duration,
+    /// After this a connection ends with its current answer: one that is never read, or never idle, does not stay.
+    connection_life: Duration,
+    /// For a current answer to be written once its connection is to end.
+    last_answer: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 64,
+    head_bytes: 16 * 1024,
+    head_wait: Duration::from_secs(30),
+    connection_life: Duration::from_secs(120),
+    last_answer: Duration::from_secs(2),
+};
+
+/// What the answers are made of.
+#[derive(Clone)]
+pub struct AdminState {
+    /// What `/metrics` shows.
+    pub telemetry: Arc<Telemetry>,
+    /// What `/readyz` says.
+    pub readiness: Arc<Readiness>,
+}
+
+/// Serves until `shutdown` resolves, then closes what is open and returns. Call [`Readiness::shutting_down`] some time
+/// before that, so that probes see it.
+pub async fn serve(listener: TcpListener, state: AdminState, shutdown: impl Future<Output = ()>) {
+    serve_within(LIMITS, listener, router(state), shutdown).await;
+}
+
+async fn serve_within(limits: Limits, listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let (ending, end) = watch::channel(false);
+    let accepting = async {
+        loop {
+            // The semaphore is never closed.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let served = connection(stream, router.clone(), limits, end.clone());
+                    tokio::spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Most often no file handle is left. It may pass, and must not become a busy loop.
+                    tracing::warn!(%error, "cannot accept an admin connection");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = shutdown => {}
+    }
+    ending.send_replace(true);
+    drop(listener);
+    drop(end);
+    if timeout(limits.last_answer, ending.closed()).await.is_err() {
+        tracing::debug!("admin connections were cut at shutdown");
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, limits: Limits, mut end: watch::Receiver<bool>) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_wait)
+        .max_header_size(limits.head_bytes)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = pin!(served);
+    let over = async {
+        tokio::select! {
+            () = sleep(limits.connection_life) => {}
+            _ = end.wait_for(|ending| *ending) => {}
+        }
+    };
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = over => {
+            served.as_mut().graceful_shutdown();
+            timeout(limits.last_answer, served).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "an admin connection failed");
+    }
+}
+
+fn router(state: AdminState) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .fallback(what_exists)
+        .with_state(state)
+}
+
+async fn metrics(State(state): State<AdminState>) -> Response {
+    const FORMAT: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    match state.telemetry.render() {
+        Ok(text) => (FORMAT, text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn readyz(State(state): State<AdminState>) -> (StatusCode, String) {
+    let ready = state.readiness.ready();
+    let status = match ready {
+        Ready::Yes { .. } => StatusCode::OK,
+        Ready::Waiting { .. } | Ready::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{ready}\n"))
+}
+
+async fn what_exists() -> (StatusCode, &'static str) {
+    const TEXT: &str = "Not found. Here are:
+  /metrics   counters, gauges and histograms in Prometheus' text format
+  /healthz   200 while the process lives
+  /readyz    200 when this replica should be given traffic, else 503 and the reason
+";
+    (StatusCode::NOT_FOUND, TEXT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+    use tokio::task::JoinHandle;
+
+    struct Admin {
+        address: SocketAddr,
+        state: AdminState,
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<()>,
+    }
+
+    async fn admin() -> Admin {
+        admin_within(LIMITS).await
+    }
+
+    async fn admin_within(limits: Limits) -> Admin {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let telemetry = Arc::new(Telemetry::new().unwrap());
+        let state = AdminState { telemetry, readiness: Arc::new(Readiness::new(["a".into()])) };
+        let (stop, stopped) = oneshot::channel();
+        let serving = serve_within(limits, listener, router(state.clone()), async { drop(stopped.await) });
+        Admin { address, state, stop, task: tokio::spawn(serving) }
+    }
+
+    /// The whole answer, with its head, to a request whose head is `lines`.
+    async fn ask(address: SocketAddr, lines: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("{lines}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn probes_and_scrapes_are_answered() {
+        let admin = admin().await;
+        let get = |path: &'static str| async move { ask(admin.address, &format!("GET {path} HTTP/1.1")).await };
+        assert!(get("/healthz").await.starts_with("HTTP/1.1 200 "));
+        let waiting = get("/readyz").await;
+        assert!(waiting.starts_with("HTTP/1.1 503 ") && waiting.contains("metadata of: a"), "{waiting}");
+        admin.state.readiness.answered(&"a".into());
+        assert!(get("/readyz").await.starts_with("HTTP/1.1 200 "));
+        admin.state.readiness.shutting_down();
+        assert!(get("/readyz").await.ends_with("not ready: shutting down\n"));
+        let metrics = get("/metrics").await;
+        assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
+        assert!(metrics.contains("\nfishplate_build_info{version="), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_answered_with_what_is() {
+        let admin = admin().await;
+        let answer = ask(admin.address, "GET /metric HTTP/1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        for path in ["/metrics", "/healthz", "/readyz"] {
+            assert!(answer.contains(&format!("  {path} ")), "{answer}");
+        }
+        assert!(ask(admin.address, "POST /metrics HTTP/1.1").await.starts_with("HTTP/1.1 405 "));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_long_is_refused() {
+        let admin = admin().await;
+        let answer =
+            ask(admin.address, &format!("GET /healthz HTTP/1.1\r\nx: {}", "y".repeat(LIMITS.head_bytes))).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn connections_that_say_nothing_cannot_keep_others_out_for_ever() {
+        let admin = admin_within(Limits { connections: 2, head_wait: Duration::from_millis(200), ..LIMITS }).await;
+        let _silent = TcpStream::connect(admin.address).await.unwrap();
+        let mut slow = TcpStream::connect(admin.address).await.unwrap();
+        slow.write_all(b"GET /healthz").await.unwrap();
+        let third = tokio::spawn(async move { ask(admin.address, "GET /healthz HTTP/1.1").await });
+        sleep(Duration::from_millis(50)).await;
+        assert!(!third.is_finished(), "two places, both taken");
+        let answer = timeout(Duration::from_secs(10), third).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_ends_however_busy_it_is() {
+        let admin = admin_within(Limits { connection_life: Duration::from_millis(200), ..LIMITS }).await;
+        let mut busy = TcpStream::connect(admin.address).await.unwrap();
+        let asking = async {
+            let mut answer = [0; 1024];
+            while busy.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.is_ok() {
+                if busy.read(&mut answer).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+        };
+        timeout(Duration::from_secs(10), asking).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn shutdown_ends_it_and_its_idle_connections() {
+        let admin = admin().await;
+        let mut idle = TcpStream::connect(admin.address).await.unwrap();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        idle.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        admin.stop.send(()).unwrap();
+        timeout(LIMITS.last_answer / 2, admin.task).await.unwrap().unwrap();
+        let mut rest = Vec::new();
+        timeout(LIMITS.last_answer, idle.read_to_end(&mut rest)).await.unwrap().unwrap();
+        assert!(TcpStream::connect(admin.address).await.is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Sets the log up: structured lines on stderr, plain or JSON. Called once, by whoever owns the process.
+
+use std::io::{self, IsTerminal};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// The environment variable that overrides what is logged, in `tracing`'s words: `info`, `fishplate::upstream=debug,warn`.
+pub const VARIABLE: &str = "FISHPLATE_LOG";
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people: time, level, place, message, fields.
+    #[default]
+    Plain,
+    /// One JSON object a line, the fields at its top level.
+    Json,
+}
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// What is to be logged does not parse.
+    #[error(
+        "`{filter}` (from {source_of}) is not a log filter: {why}; write for example `info` or `fishplate=debug,warn`"
+    )]
+    Filter {
+        /// As it was given.
+        filter: String,
+        /// Where it was given.
+        source_of: &'static str,
+        /// The parser's words.
+        why: ParseError,
+    },
+    /// Somebody set a log up before.
+    #[error("the log is already set up in this process")]
+    Twice,
+}
+
+/// From here on, events at or above `filter` (or [`VARIABLE`], where it is set) go to stderr.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
+    let filter = choose(std::env::var(VARIABLE).ok().as_deref(), filter)?;
+    // Colours only where a person reads, and never against NO_COLOR's wish (any value but an empty one, no-color.org).
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    let set = match format {
+        Format::Plain => lines.try_init(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
+    set.map_err(|_| LogError::Twice)
+}
+
+fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {
+    let (filter, source_of) = match variable {
+        Some(text) if !text.trim().is_empty() => (text, VARIABLE),
+        _ => (given, "the command line"),
+    };
+    EnvFilter::try_new(filter).map_err(|why| LogError::Filter { filter: filter.to_owned(), source_of, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_wins_unless_it_is_empty() {
+        let chosen = |variable, given| choose(variable, given).map(|filter| filter.to_string()).unwrap();
+        assert_eq!(chosen(None, "info"), "info");
+        assert_eq!(chosen(Some(" "), "info"), "info");
+        assert_eq!(chosen(Some("fishplate=trace"), "info"), "fishplate=trace");
+    }
+
+    #[test]
+    fn a_filter_that_does_not_parse_says_where_it_stands_and_what_to_write() {
+        let text = choose(Some("fishplate=loud"), "info").unwrap_err().to_string();
+        assert!(text.starts_with("`fishplate=loud` (from FISHPLATE_LOG) is not a log filter: "), "{text}");
+        assert!(text.ends_with("write for example `info` or `fishplate=debug,warn`"), "{text}");
+    }
+}

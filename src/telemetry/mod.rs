@@ -1,0 +1,260 @@
+//! The metrics registry and the log set-up. Everything is counted here under names that dashboards know
+//! (`fishplate_*`, base units); labels are bounded by the config and by tables of constants.
+//! Knows nothing of requests, and holds no globals: who counts was handed a [`Telemetry`].
+
+mod clusters;
+pub mod log;
+mod meter;
+mod seldom;
+mod sessions;
+
+pub use clusters::{ClusterMeter, LinkGauge};
+pub use meter::{Meter, MeterKey, NO_CLUSTER, NO_PIPELINE, SEVERAL};
+pub use seldom::Seldom;
+pub use sessions::SessionGauge;
+
+use crate::types::Name;
+use clusters::ClusterFamilies;
+use meter::MeterFamilies;
+use parking_lot::RwLock;
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use sessions::SessionFamilies;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Upper bounds of every latency histogram, in seconds: 50 us to 30 s.
+const SECONDS: [f64; 18] =
+    [50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// All that one Fishplate process counts. Shared as an `Arc`; several may live in one process (tests, the demo).
+pub struct Telemetry {
+    registry: Registry,
+    meters: MeterFamilies,
+    known_meters: RwLock<HashMap<MeterKey, Arc<Meter>>>,
+    clusters: ClusterFamilies,
+    known_clusters: RwLock<HashMap<Name, Arc<ClusterMeter>>>,
+    sessions: Arc<SessionFamilies>,
+    copied: IntCounter,
+}
+
+impl Telemetry {
+    /// An empty registry with all families in it.
+    ///
+    /// # Errors
+    /// When a name or label in this room is malformed or stands twice: a mistake in the source, which a test shows.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        process_facts(&registry)?;
+        Ok(Self {
+            meters: MeterFamilies::new(&registry)?,
+            known_meters: RwLock::default(),
+            clusters: ClusterFamilies::new(&registry)?,
+            known_clusters: RwLock::default(),
+            sessions: Arc::new(SessionFamilies::new(&registry)?),
+            copied: register(
+                &registry,
+                IntCounter::new(
+                    "fishplate_record_bytes_copied_total",
+                    "Bytes of record batches copied in user space between two sockets. Stays 0 where nothing edits records.",
+                ),
+            )?,
+            registry,
+        })
+    }
+
+    /// The handle to count requests of one kind with. Look it up once and keep it: counting is then a few atomic adds.
+    #[must_use]
+    pub fn meter(&self, key: &MeterKey) -> Arc<Meter> {
+        if let Some(known) = self.known_meters.read().get(key) {
+            return Arc::clone(known);
+        }
+        let mut all = self.known_meters.write();
+        Arc::clone(all.entry(key.clone()).or_insert_with(|| Arc::new(self.meters.meter(key))))
+    }
+
+    /// The handle for what concerns one cluster: links, metadata, whether it is up. Keep it.
+    #[must_use]
+    pub fn cluster(&self, name: &Name) -> Arc<ClusterMeter> {
+        if let Some(known) = self.known_clusters.read().get(name) {
+            return Arc::clone(known);
+        }
+        let mut all = self.known_clusters.write();
+        Arc::clone(all.entry(name.clone()).or_insert_with(|| Arc::new(self.clusters.cluster(name))))
+    }
+
+    /// A client connected; it is gone when the guard is dropped.
+    #[must_use]
+    pub fn session_opened(&self) -> SessionGauge {
+        SessionFamilies::opened(&self.sessions)
+    }
+
+    /// The counter of record bytes copied in user space. The one copy function adds to it; tests assert 0.
+    #[must_use]
+    pub fn record_bytes_copied(&self) -> &IntCounter {
+        &self.copied
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// When the encoder refuses a family: a mistake in the source.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        for cluster in self.known_clusters.read().values() {
+            cluster.update_age();
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// What is true of the process as a whole, and does not change.
+fn process_facts(registry: &Registry) -> Result<(), prometheus::Error> {
+    let build = Opts::new("fishplate_build_info", "Always 1; the labels say which build runs.");
+    let build = register(registry, IntGaugeVec::new(build, &["version"]))?;
+    build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+    let started = register(
+        registry,
+        IntGauge::new("fishplate_start_time_seconds", "When this process began to count, in seconds since 1970."),
+    )?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    started.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+/// Puts a family into the registry and gives it back.
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    family: Result<C, prometheus::Error>,
+) -> Result<C, prometheus::Error> {
+    let family = family?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Blame;
+    use crate::types::Slot;
+    use std::time::Duration;
+
+    /// The value of the one sample whose line starts with `sample`.
+    fn value(text: &str, sample: &str) -> Option<f64> {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        let found = lines.next()?.parse().ok();
+        assert_eq!(lines.next(), None, "two samples of {sample}");
+        found
+    }
+
+    fn produce() -> MeterKey {
+        MeterKey { api: "Produce", pipeline: "events".into(), cluster: "a".into() }
+    }
+
+    #[test]
+    fn a_meter_counts_under_its_own_labels() {
+        let telemetry = Telemetry::new().unwrap();
+        let meter = telemetry.meter(&produce());
+        meter.answered(Duration::from_micros(70), 1000, 50);
+        telemetry.meter(&produce()).answered(Duration::from_secs(60), 1, 2);
+        meter.failed(Blame::Cluster(Slot::new(0).unwrap()));
+        meter.error_code("NOT_LEADER_OR_FOLLOWER");
+        telemetry.meter(&MeterKey::ours("ApiVersions")).answered(Duration::ZERO, 1, 1);
+        let text = telemetry.render().unwrap();
+        let labels = r#"api="Produce",cluster="a",pipeline="events""#;
+        let counted = |sample: &str| value(&text, &format!("fishplate_{sample}")).unwrap();
+        assert_eq!(counted(&format!("requests_total{{{labels}}}")), 2.0);
+        assert_eq!(counted(&format!("request_bytes_total{{{labels}}}")), 1001.0);
+        assert_eq!(counted(&format!("response_bytes_total{{{labels}}}")), 52.0);
+        let seconds = |le| counted(&format!("request_duration_seconds_bucket{{{labels},le=\"{le}\"}}"));
+        assert_eq!((seconds("0.00005"), seconds("0.0001"), seconds("30"), seconds("+Inf")), (0.0, 1.0, 1.0, 2.0));
+        let errors = |by| counted(&format!(r#"errors_total{{api="Produce",by="{by}",cluster="a",pipeline="events"}}"#));
+        assert_eq!((errors("client"), errors("cluster"), errors("proxy")), (0.0, 1.0, 0.0));
+        let code = r#"api="Produce",cluster="a",code="NOT_LEADER_OR_FOLLOWER",pipeline="events""#;
+        assert_eq!(counted(&format!("error_codes_total{{{code}}}")), 1.0);
+        let ours = r#"api="ApiVersions",cluster="none",pipeline="none""#;
+        assert_eq!(counted(&format!("requests_total{{{ours}}}")), 1.0);
+    }
+
+    #[test]
+    fn gauges_fall_however_a_session_or_link_ends() {
+        let telemetry = Telemetry::new().unwrap();
+        let sample = |name: &str| value(&telemetry.render().unwrap(), name).unwrap();
+        let session = telemetry.session_opened();
+        let link = telemetry.cluster(&"a".into()).link_opened();
+        session.client("kgo", "v1.22.2");
+        session.client("kgo", "v1.22.2");
+        session.began();
+        session.began();
+        session.ended();
+        link.sent();
+        link.sent();
+        link.answered(Duration::from_millis(1));
+        assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (1.0, 1.0));
+        let of_a = |name: &str| sample(&format!("{name}{{cluster=\"a\"}}"));
+        assert_eq!((of_a("fishplate_links"), of_a("fishplate_link_requests_in_flight")), (1.0, 1.0));
+        let kgo = r#"{software="kgo",version="v1.22.2"}"#;
+        assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 1.0);
+        session.closing("client");
+        session.closing("io");
+        drop((session, link));
+        assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (0.0, 0.0));
+        assert_eq!((of_a("fishplate_links"), of_a("fishplate_link_requests_in_flight")), (0.0, 0.0));
+        assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 0.0);
+        assert_eq!(sample(&format!("fishplate_client_sightings_total{kgo}")), 1.0);
+        assert_eq!(sample(r#"fishplate_sessions_closed_total{reason="client"}"#), 1.0);
+        assert_eq!(sample(r#"fishplate_links_closed_total{cluster="a",reason="dropped"}"#), 1.0);
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_cluster_is_absent_and_never_nan() {
+        let telemetry = Telemetry::new().unwrap();
+        let cluster = telemetry.cluster(&"a".into());
+        cluster.metadata_failed();
+        let before = telemetry.render().unwrap();
+        assert!(!before.contains("fishplate_metadata_age_seconds{"), "{before}");
+        assert!(!before.contains("fishplate_cluster_up{"), "{before}");
+        cluster.metadata_refreshed();
+        cluster.set_up(true);
+        let after = telemetry.render().unwrap();
+        assert!(value(&after, r#"fishplate_metadata_age_seconds{cluster="a"}"#).unwrap() < 60.0);
+        assert_eq!(value(&after, r#"fishplate_cluster_up{cluster="a"}"#), Some(1.0));
+        assert_eq!(value(&after, r#"fishplate_metadata_refreshes_total{cluster="a",result="failed"}"#), Some(1.0));
+        assert!(!after.contains("NaN"), "{after}");
+    }
+
+    #[test]
+    fn what_clients_call_themselves_makes_a_bounded_number_of_labels() {
+        let telemetry = Telemetry::new().unwrap();
+        for number in 0..1000 {
+            telemetry.session_opened().client(&format!("evil\n{number}"), &"9".repeat(10_000));
+        }
+        let text = telemetry.render().unwrap();
+        let sightings = text.lines().filter(|line| line.starts_with("fishplate_client_sightings_total{"));
+        assert_eq!(sightings.count(), 201);
+        assert!(text.contains(r#"software="evil_7""#) && text.len() < 100_000, "{}", text.len());
+        assert_eq!(value(&text, r#"fishplate_client_sightings_total{software="other",version="other"}"#), Some(800.0));
+    }
+
+    #[test]
+    fn every_name_has_the_prefix_a_help_text_and_base_units() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.meter(&produce()).error_code("X");
+        let cluster = telemetry.cluster(&"a".into());
+        cluster.metadata_refreshed();
+        cluster.link_failed("connect");
+        cluster.set_up(false);
+        telemetry.session_opened().client("x", "1");
+        drop(cluster.link_opened());
+        telemetry.record_bytes_copied().inc_by(0);
+        let text = telemetry.render().unwrap();
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+        assert_eq!(types.len(), 24, "{types:#?}");
+        for (name, kind) in types {
+            assert!(name.starts_with("fishplate_"), "{name}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+            assert!(kind != "histogram" || name.ends_with("_duration_seconds"), "{name}");
+            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What is counted per client connection: how many there are, why they ended, who they say they are.
+
+use super::register;
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Names and versions come from outside, so at most this many pairs become labels; the rest are `other`.
+const SOFTWARE_PAIRS: usize = 200;
+/// Longer names and versions are cut.
+const SOFTWARE_LENGTH: usize = 64;
+const OTHER: &str = "other";
+
+/// One client connection, counted as long as this lives. Its reader and its writer share it.
+pub struct SessionGauge {
+    families: Arc<SessionFamilies>,
+    software: OnceLock<IntGauge>,
+    in_flight: AtomicI64,
+    reason: OnceLock<&'static str>,
+}
+
+impl SessionGauge {
+    /// The client said who it is (ApiVersions 3+, KIP-511). The first word stands.
+    pub fn client(&self, software: &str, version: &str) {
+        self.software.get_or_init(|| self.families.sighted(software, version));
+    }
+
+    /// A request that will be answered was read.
+    pub fn began(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.families.in_flight.inc();
+    }
+
+    /// Its answer was written.
+    pub fn ended(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.families.in_flight.dec();
+    }
+
+    /// Why it is about to end, in one of a few words: `client` (it hung up), `refused`, `protocol`, `io`, `stalled`,
+    /// `shutdown`, ... The first word stands; without one it is `dropped`.
+    pub fn closing(&self, reason: &'static str) {
+        let _first_stands = self.reason.set(reason);
+    }
+}
+
+impl Drop for SessionGauge {
+    fn drop(&mut self) {
+        self.families.open.dec();
+        self.families.in_flight.sub(*self.in_flight.get_mut());
+        if let Some(software) = self.software.get() {
+            software.dec();
+        }
+        let reason = self.reason.get().copied().unwrap_or("dropped");
+        self.families.closed.with_label_values(&[reason]).inc();
+    }
+}
+
+/// The families that [`SessionGauge`]s count in.
+pub(super) struct SessionFamilies {
+    open: IntGauge,
+    opened: IntCounter,
+    closed: IntCounterVec,
+    in_flight: IntGauge,
+    by_software: IntGaugeVec,
+    sightings: IntCounterVec,
+    pairs: Mutex<HashSet<(String, String)>>,
+}
+
+impl SessionFamilies {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters =
+            |name, help, labels: &[&str]| register(registry, IntCounterVec::new(Opts::new(name, help), labels));
+        let software = ["software", "version"];
+        let by_software = Opts::new("fishplate_client_sessions", "Open client connections by what they say they are.");
+        Ok(Self {
+            open: register(registry, IntGauge::new("fishplate_sessions", "Open client connections."))?,
+            opened: register(
+                registry,
+                IntCounter::new("fishplate_sessions_opened_total", "Client connections accepted."),
+            )?,
+            closed: counters("fishplate_sessions_closed_total", "Client connections ended, and why.", &["reason"])?,
+            in_flight: register(
+                registry,
+                IntGauge::new("fishplate_requests_in_flight", "Requests read from clients and not yet answered."),
+            )?,
+            by_software: register(registry, IntGaugeVec::new(by_software, &software))?,
+            sightings: counters(
+                "fishplate_client_sightings_total",
+                "Client connections that said what they are (ApiVersions 3+).",
+                &software,
+            )?,
+            pairs: Mutex::default(),
+        })
+    }
+
+    pub(super) fn opened(families: &Arc<Self>) -> SessionGauge {
+        families.opened.inc();
+        families.open.inc();
+        SessionGauge {
+            families: Arc::clone(families),
+            software: OnceLock::new(),
+            in_flight: AtomicI64::new(0),
+            reason: OnceLock::new(),
+        }
+    }
+
+    fn sighted(&self, software: &str, version: &str) -> IntGauge {
+        let mut pair = (plain(software), plain(version));
+        let mut pairs = self.pairs.lock();
+        if !pairs.contains(&pair) {
+            if pairs.len() < SOFTWARE_PAIRS {
+                pairs.insert(pair.clone());
+            } else {
+                pair = (OTHER.to_owned(), OTHER.to_owned());
+            }
+        }
+        let labels = [pair.0.as_str(), pair.1.as_str()];
+        self.sightings.with_label_values(&labels).inc();
+        let open = self.by_software.with_label_values(&labels);
+        open.inc();
+        open
+    }
+}
+
+/// KIP-511 allows letters, digits, dots and hyphens; anything else a client sends becomes an underscore.
+fn plain(text: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+    text.chars().take(SOFTWARE_LENGTH).map(|c| if allowed(c) { c } else { '_' }).collect()
+}
