@@ -150,6 +150,13 @@ fn add(nodes: &mut BTreeMap<(usize, i32), Node>, cluster: usize, metadata: &Meta
     Ok(())
 }
 
+/// All partitions, whoever leads them, as the first node's: for requests that any node answers.
+pub(super) fn gather(nodes: Vec<Node>) -> Vec<Node> {
+    let address = nodes.first().map(|node| node.address.clone());
+    let partitions = nodes.into_iter().flat_map(|node| node.partitions).collect();
+    address.map(|address| Node { address, partitions }).into_iter().collect()
+}
+
 /// Gives each of `connections` connections a node in turn and a share of what it leads.
 pub(super) fn share(nodes: &[Node], connections: usize) -> Vec<Node> {
     let each = |at: usize| {

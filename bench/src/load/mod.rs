@@ -6,7 +6,7 @@ mod idle;
 mod run;
 mod work;
 
-pub(crate) use run::Report;
+pub(crate) use run::{Latency, Report};
 pub(crate) use work::Kind;
 
 use anyhow::Result;

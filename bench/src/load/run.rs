@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::procfs::{self, Used};
 
 use super::Args;
-use super::client::{Connection, Node, discover, share};
+use super::client::{Connection, Node, discover, gather, share};
 use super::work::Work;
 
 /// What a load did in its measured seconds.
@@ -66,7 +66,9 @@ impl FromStr for Watch {
 /// Runs the load to its end.
 pub(super) fn run(args: &Args) -> Result<Report> {
     let (names, software) = (args.target.names(), args.target.software());
-    let nodes = share(&discover(&args.target.bootstrap, &names, &software)?, args.connections);
+    let nodes = discover(&args.target.bootstrap, &names, &software)?;
+    let nodes = if args.kind.names_partitions() { nodes } else { gather(nodes) };
+    let nodes = share(&nodes, args.connections);
     ensure!(!nodes.is_empty(), "no node leads any of the topics");
     let worker = |node: &Node| {
         let connection = Connection::open(&node.address, &software)?;

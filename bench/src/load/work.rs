@@ -27,6 +27,13 @@ pub(crate) enum Kind {
     Named,
 }
 
+impl Kind {
+    /// Whether only the partitions' leader can answer.
+    pub(super) fn names_partitions(self) -> bool {
+        matches!(self, Self::Produce | Self::Fetch)
+    }
+}
+
 /// One connection's requests, sent in turn.
 #[derive(Clone)]
 pub(super) struct Work {
@@ -48,7 +55,6 @@ const FLEXIBLE_PRODUCE: i16 = 9;
 impl Work {
     /// Requests for the partitions given, at the highest version that the connection's other end speaks.
     pub(super) fn new(kind: Kind, connection: &Connection, partitions: &[Partition], records: usize) -> Result<Self> {
-        let all_names = || -> Vec<String> { partitions.iter().map(|partition| partition.topic.clone()).collect() };
         let mut batch = Vec::new();
         let (version, requests) = match kind {
             Kind::Produce => {
@@ -70,13 +76,12 @@ impl Work {
                 };
                 (version, (0..rotations).map(request).collect::<Result<Vec<_>>>()?)
             }
-            Kind::Metadata => {
-                let version = connection.version::<MetadataRequest>()?;
-                (version, vec![Laced::of(encode(version, 0, &metadata_request(None))?)])
-            }
+            Kind::Metadata => metadata(connection, None)?,
             Kind::Named => {
-                let version = connection.version::<MetadataRequest>()?;
-                (version, vec![Laced::of(encode(version, 0, &metadata_request(Some(&all_names())))?)])
+                let mut names: Vec<_> = partitions.iter().map(|partition| partition.topic.clone()).collect();
+                names.sort_unstable();
+                names.dedup();
+                metadata(connection, Some(&names))?
             }
         };
         let known = vec![(0, 0); requests.len()];
@@ -218,6 +223,11 @@ fn fetch(version: i16, partitions: &[Partition], batches: usize, records: usize)
         .with_session_epoch(-1)
         .with_topics(topics.collect());
     Ok(Laced::of(encode(version, 0, &request)?))
+}
+
+fn metadata(connection: &Connection, names: Option<&[String]>) -> Result<(i16, Vec<Laced>)> {
+    let version = connection.version::<MetadataRequest>()?;
+    Ok((version, vec![Laced::of(encode(version, 0, &metadata_request(names))?)]))
 }
 
 fn produced(version: i16, mut answer: &[u8]) -> Result<()> {
