@@ -34,6 +34,8 @@ enum Command {
     Copy(copy::Args),
     /// Produce, Fetch or ask for Metadata, and say how it went.
     Load(load::Args),
+    /// Create topics on a real cluster.
+    Create(load::CreateArgs),
     /// Hold connections open that do nothing.
     Idle(load::IdleArgs),
 }
@@ -44,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Sink(args) => sink::run(args),
         Command::Copy(args) => copy::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Create(args) => load::create(&args),
         Command::Idle(args) => load::idle(&args),
     }
 }

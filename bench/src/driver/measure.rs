@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::load::{Kind, Report};
 
 use super::process::Process;
-use super::stage::{Clusters, Fishplate, Way};
+use super::stage::{Fishplate, Way};
 use super::stats::Rounds;
 
 /// One kind of load.
@@ -80,9 +80,15 @@ impl Report {
 }
 
 /// What loads run against, and how long.
+#[derive(Clone)]
 pub(super) struct Course<'a> {
-    pub(super) clusters: &'a Clusters,
+    /// Addresses to begin with, one for each cluster.
+    pub(super) direct: Vec<String>,
+    /// The same through the copier; none where it cannot be put between.
+    pub(super) copied: Vec<String>,
     pub(super) fishplate: Option<&'a Fishplate>,
+    /// Processes by name, the proxies by the names of their ways.
+    pub(super) watched: Vec<(String, u32)>,
     pub(super) rounds: usize,
     pub(super) seconds: f64,
     /// Name and version in ApiVersions, by which the proxy chooses the view.
@@ -108,7 +114,7 @@ impl Course<'_> {
         for at in 0..ways.len() {
             let Some(way) = ways.get((at + round) % ways.len()).copied() else { continue };
             let done = row.ways.entry(way).or_default();
-            if way == Way::Fishplate && self.fishplate.is_none() || done.len() < round {
+            if self.bootstraps(way).is_empty() || done.len() < round {
                 continue; // not there, or failed before
             }
             match self.once(&row.load, way) {
@@ -133,25 +139,28 @@ impl Course<'_> {
             arguments.extend([name.to_owned(), value]);
         }
         arguments.extend(load.rate.into_iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
-        let mut watched = vec![(Way::Copy.name().to_owned(), self.clusters.copy())];
-        watched.extend(self.fishplate.map(|fishplate| (Way::Fishplate.name().to_owned(), fishplate.pid())));
-        watched.extend(self.clusters.sinks().enumerate().map(|(at, pid)| (format!("sink{at}"), pid)));
-        arguments.extend(watched.into_iter().flat_map(|(name, pid)| ["--watch".to_owned(), format!("{name}={pid}")]));
+        let watch = |(name, pid): &(String, u32)| ["--watch".to_owned(), format!("{name}={pid}")];
+        arguments.extend(self.watched.iter().flat_map(watch));
+        let fishplate = self.fishplate.map(|fishplate| (Way::Fishplate.name().to_owned(), fishplate.pid()));
+        arguments.extend(fishplate.iter().flat_map(watch));
         let line = Process::own(&arguments)?.result()?;
         serde_json::from_str(&line).with_context(|| format!("a report of another form: {line}"))
     }
 
+    fn bootstraps(&self, way: Way) -> Vec<String> {
+        match way {
+            Way::Direct => self.direct.clone(),
+            Way::Copy => self.copied.clone(),
+            Way::Fishplate => self.fishplate.iter().map(|fishplate| fishplate.bootstrap().to_owned()).collect(),
+        }
+    }
+
     /// The arguments that say where a load goes and as whom.
     pub(super) fn target(&self, way: Way, topics: &[&str]) -> Vec<String> {
-        let bootstraps = match way {
-            Way::Direct => self.clusters.direct().to_vec(),
-            Way::Copy => self.clusters.copied().to_vec(),
-            Way::Fishplate => self.fishplate.iter().map(|fishplate| fishplate.bootstrap().to_owned()).collect(),
-        };
         let (name, version) = self.software;
         let mut arguments: Vec<String> =
             ["--software-name", name, "--software-version", version].map(str::to_owned).into();
-        arguments.extend(bootstraps.into_iter().flat_map(|bootstrap| ["--bootstrap".to_owned(), bootstrap]));
+        arguments.extend(self.bootstraps(way).into_iter().flat_map(|bootstrap| ["--bootstrap".to_owned(), bootstrap]));
         arguments.extend(topics.iter().flat_map(|topics| ["--topics".to_owned(), (*topics).to_owned()]));
         arguments
     }

@@ -1,5 +1,6 @@
 //! `run`: everything, interleaved, in one go; prints a Markdown table and keeps all rounds as JSON.
 
+mod kafka;
 mod measure;
 mod process;
 mod rest;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::load::Kind;
+use kafka::Kafka;
 use measure::{Course, Load, Row};
 use rest::Rest;
 use stage::{Clusters, Fishplate, Setup, Way};
@@ -41,6 +43,10 @@ pub(crate) struct Args {
     /// Name and version that the load gives in ApiVersions, by which the proxy chooses the view.
     #[arg(long, default_value = "apache-kafka-java/4.3.1")]
     client: String,
+    /// A real Kafka broker to run against as well. Without one, a broker is started if `scripts/test setup` has fetched
+    /// Kafka, and not with --quick.
+    #[arg(long)]
+    kafka: Option<String>,
     /// Where results and the proxy's log go.
     #[arg(long, default_value = "bench/results")]
     out: PathBuf,
@@ -49,6 +55,8 @@ pub(crate) struct Args {
 const WAYS: [Way; 3] = [Way::Direct, Way::Copy, Way::Fishplate];
 const ONE: &[&str] = &["one-:1"];
 const HUNDRED: &[&str] = &["many-a-:50", "many-b-:50"];
+const WRITTEN: &[&str] = &["written-:10:2"];
+const READ: &[&str] = &["read-:10:2"];
 const THOUSAND: &[&str] = &["meta-:1000"];
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 5;
@@ -62,8 +70,15 @@ struct Results {
     about: About,
     flow: Vec<Row>,
     latency: Vec<Row>,
+    kafka: Vec<Row>,
     metadata: Vec<Row>,
     rest: BTreeMap<Way, Rest>,
+}
+
+impl Results {
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.flow.iter().chain(&self.latency).chain(&self.kafka).chain(&self.metadata)
+    }
 }
 
 /// Where and how it was measured.
@@ -89,9 +104,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("no fishplate beside this program: only the other ways are measured");
     }
     let (flow, latency) = loads(args, &about, program.as_deref())?;
+    let kafka = real(args, &about, program.as_deref())?;
     let metadata = metadata(args, &about, program.as_deref())?;
     let rest = at_rest(args, &about, program.as_deref())?;
-    let results = Results { about, flow, latency, metadata, rest };
+    let results = Results { about, flow, latency, kafka, metadata, rest };
     let table = table::markdown(&results);
     let stem = args.out.join(format!("{}", results.about.at));
     fs::write(stem.with_extension("json"), serde_json::to_string_pretty(&results)?)?;
@@ -120,7 +136,15 @@ impl About {
 
     fn course<'a>(&'a self, clusters: &'a Clusters, fishplate: Option<&'a Fishplate>) -> Course<'a> {
         let software = self.client.split_once('/').unwrap_or((&self.client, ""));
-        Course { clusters, fishplate, rounds: self.rounds, seconds: self.seconds, software }
+        Course {
+            direct: clusters.direct().to_vec(),
+            copied: clusters.copied().to_vec(),
+            watched: clusters.watched(),
+            fishplate,
+            rounds: self.rounds,
+            seconds: self.seconds,
+            software,
+        }
     }
 }
 
@@ -137,11 +161,11 @@ fn program(args: &Args) -> Result<Option<PathBuf>> {
 fn fishplate(
     args: &Args,
     program: Option<&Path>,
-    clusters: &Clusters,
+    bootstraps: &[String],
     topics_of_b: &str,
 ) -> Result<Option<(Setup, Fishplate)>> {
     let Some(program) = program else { return Ok(None) };
-    let setup = Setup::write(program, &args.out, clusters.direct(), topics_of_b)?;
+    let setup = Setup::write(program, &args.out, bootstraps, topics_of_b)?;
     match setup.start() {
         Ok((fishplate, _)) => Ok(Some((setup, fishplate))),
         Err(error) => {
@@ -154,7 +178,11 @@ fn fishplate(
 fn load(kind: Kind, records: usize, topics: &'static [&'static str], rate: Option<f64>) -> Load {
     let verb = if kind == Kind::Produce { "produce" } else { "fetch" };
     let size = if records >= 1024 { format!("{} MiB", records / 1024) } else { format!("{records} KiB") };
-    let count = if topics == ONE { "1 topic" } else { "100 topics" };
+    let count = match topics {
+        ONE => "1 topic",
+        HUNDRED => "100 topics",
+        _ => "10 topics",
+    };
     let name = format!("{verb} {size}, {count}");
     Load { name, kind, topics, records, connections: CONNECTIONS, in_flight: IN_FLIGHT, rate }
 }
@@ -162,7 +190,7 @@ fn load(kind: Kind, records: usize, topics: &'static [&'static str], rate: Optio
 /// Throughput first; the rates at which latency is measured follow from it.
 fn loads(args: &Args, about: &About, program: Option<&Path>) -> Result<(Vec<Row>, Vec<Row>)> {
     let clusters = Clusters::start([&["one-:1:8", "many-a-:50:3"], &["many-b-:50:3"]])?;
-    let running = fishplate(args, program, &clusters, "many-b-*")?;
+    let running = fishplate(args, program, clusters.direct(), "many-b-*")?;
     let course = about.course(&clusters, running.as_ref().map(|(_, fishplate)| fishplate));
     let wanted = |load: &Load| args.only.as_ref().is_none_or(|only| load.name.contains(only.as_str()));
     let (sizes, counts): (&[usize], &[_]) =
@@ -186,10 +214,33 @@ fn loads(args: &Args, about: &About, program: Option<&Path>) -> Result<(Vec<Row>
     Ok((flow, latency))
 }
 
+/// One real broker in the place of cluster `a`.
+fn real(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> {
+    let kafka = match (&args.kafka, kafka::jars()) {
+        (Some(address), _) => Kafka::there(address),
+        (None, Some(jars)) if !args.quick => Kafka::start(&jars, &args.out)?,
+        _ => return Ok(Vec::new()),
+    };
+    kafka.create(&WRITTEN.concat(), &["retention.bytes=67108864"])?;
+    kafka.create(&READ.concat(), &[])?;
+    let clusters = Clusters::start([&["other-:1:1"], &["other-:1:1"]])?;
+    let bootstraps = [kafka.direct.clone(), clusters.direct().last().cloned().unwrap_or_default()];
+    let running = fishplate(args, program, &bootstraps, "other-*")?;
+    let mut course = about.course(&clusters, running.as_ref().map(|(_, fishplate)| fishplate));
+    course.direct = vec![kafka.direct.clone()];
+    course.copied = kafka.copied.clone().into_iter().collect();
+    course.watched = kafka.watched();
+    let fill = Course { rounds: 1, ..course.clone() };
+    fill.run(vec![load(Kind::Produce, 16, READ, None)], &[Way::Direct]);
+    let loads = [(Kind::Produce, WRITTEN), (Kind::Fetch, READ)];
+    let loads = loads.into_iter().flat_map(|(kind, topics)| [16, 256].map(|records| load(kind, records, topics, None)));
+    Ok(course.run(loads.collect(), &WAYS))
+}
+
 /// Metadata of a thousand topics with one to ten partitions each.
 fn metadata(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> {
     let clusters = Clusters::start([&["meta-:1000:1-10"], &["other-:1:1"]])?;
-    let running = fishplate(args, program, &clusters, "other-*")?;
+    let running = fishplate(args, program, clusters.direct(), "other-*")?;
     let course = about.course(&clusters, running.as_ref().map(|(_, fishplate)| fishplate));
     let ask = |(kind, name): (Kind, &str)| Load {
         name: name.to_owned(),
@@ -208,7 +259,7 @@ fn metadata(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Ro
 
 fn at_rest(args: &Args, about: &About, program: Option<&Path>) -> Result<BTreeMap<Way, Rest>> {
     let clusters = Clusters::start([&["one-:1:8"], &["other-:1:1"]])?;
-    let running = fishplate(args, program, &clusters, "other-*")?;
+    let running = fishplate(args, program, clusters.direct(), "other-*")?;
     let times = if about.quick { 3 } else { 10 };
     let mut rest = rest::starts(running.as_ref().map(|(setup, _)| setup), times)?;
     std::thread::sleep(Duration::from_millis(500));

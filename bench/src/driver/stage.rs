@@ -63,8 +63,10 @@ impl Clusters {
         self.copy.pid()
     }
 
-    pub(super) fn sinks(&self) -> impl Iterator<Item = u32> + '_ {
-        self.sinks.iter().map(Process::pid)
+    /// All of them by name.
+    pub(super) fn watched(&self) -> Vec<(String, u32)> {
+        let sinks = self.sinks.iter().enumerate().map(|(at, sink)| (format!("cluster {at}"), sink.pid()));
+        std::iter::once((Way::Copy.name().to_owned(), self.copy())).chain(sinks).collect()
     }
 
     /// Addresses to begin with, one for each cluster.

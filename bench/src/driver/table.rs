@@ -15,7 +15,8 @@ const QUIET: f64 = 0.05;
 pub(super) fn markdown(results: &Results) -> String {
     let parts = [
         about(results),
-        flow(&results.flow),
+        flow("two synthetic clusters", &results.flow),
+        flow("one real Kafka broker", &results.kafka),
         latency(&results.latency),
         metadata(&results.metadata),
         rest(results),
@@ -53,7 +54,7 @@ fn about(results: &Results) -> String {
 
 /// Shares of the machine that other programs and the hypervisor took while loads ran.
 fn disturbance(results: &Results) -> (f64, f64) {
-    let rows = results.flow.iter().chain(&results.latency).chain(&results.metadata);
+    let rows = results.rows();
     let reports: Vec<_> = rows.flat_map(|row| row.ways.values().flatten()).collect();
     let room = reports.iter().map(|report| report.seconds).sum::<f64>() * results.about.cores as f64;
     let share = |name: &str| {
@@ -67,9 +68,12 @@ fn ratio(one: f64, other: f64) -> f64 {
     one / other
 }
 
-fn flow(rows: &[Row]) -> String {
+fn flow(against: &str, rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
     let mut text = format!(
-        "\n**As much as goes**: {CONNECTIONS} connections, {IN_FLIGHT} requests in flight on each, records of 1 KiB\n\n\
+        "\n**As much as goes, {against}**: {CONNECTIONS} connections, {IN_FLIGHT} requests in flight on each, records of 1 KiB\n\n\
          | | direct GB/s | copy GB/s | Fishplate GB/s | ÷ copy | copy CPU-s/GB | Fishplate CPU-s/GB | ÷ copy | Fishplate CPU-s per million records |\n\
          |---|---|---|---|---|---|---|---|---|\n"
     );
@@ -209,7 +213,7 @@ fn aims(results: &Results) -> String {
 }
 
 fn failures(results: &Results) -> String {
-    let rows = results.flow.iter().chain(&results.latency).chain(&results.metadata);
+    let rows = results.rows();
     let of_rows = rows.flat_map(|row| row.failures.iter().map(|failure| format!("- {}: {failure}\n", row.load.name)));
     let of_rest = results.rest.values().flat_map(|rest| rest.failures.iter().map(|failure| format!("- {failure}\n")));
     let all: String = of_rows.chain(of_rest).collect();

@@ -162,8 +162,10 @@ pub(super) fn share(nodes: &[Node], connections: usize) -> Vec<Node> {
     let each = |at: usize| {
         let node = nodes.get(at % nodes.len())?;
         let sharers = (connections - at % nodes.len()).div_ceil(nodes.len());
-        let own = node.partitions.iter().skip(at / nodes.len()).step_by(sharers);
-        Some(Node { address: node.address.clone(), partitions: own.cloned().collect() })
+        let own = node.partitions.iter().skip(at / nodes.len()).step_by(sharers).cloned();
+        // Idle connections are more than there are partitions; each then names them all.
+        let partitions = if node.partitions.len() < sharers { node.partitions.clone() } else { own.collect() };
+        Some(Node { address: node.address.clone(), partitions })
     };
     if nodes.is_empty() { Vec::new() } else { (0..connections).filter_map(each).collect() }
 }

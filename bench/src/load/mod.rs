@@ -2,6 +2,7 @@
 //! connection has threads of its own with blocking calls. Prints one line of JSON.
 
 mod client;
+mod create;
 mod idle;
 mod run;
 mod work;
@@ -76,6 +77,26 @@ pub(crate) struct IdleArgs {
     target: Target,
     #[arg(long, default_value_t = 1000)]
     connections: usize,
+}
+
+/// Topics to be made.
+#[derive(clap::Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    target: Target,
+    /// NAME=VALUE of a topic setting, may be repeated.
+    #[arg(long, value_parser = setting)]
+    setting: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Creates topics on a real cluster.
+pub(crate) fn create(args: &CreateArgs) -> Result<()> {
+    create::run(&args.target, &args.setting)
 }
 
 /// Runs a load and prints its report.
