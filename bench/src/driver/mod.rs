@@ -58,8 +58,9 @@ const HUNDRED: &[&str] = &["many-a-:50", "many-b-:50"];
 const WRITTEN: &[&str] = &["written-:10:2"];
 const READ: &[&str] = &["read-:10:2"];
 const THOUSAND: &[&str] = &["meta-:1000"];
-const CONNECTIONS: usize = 4;
-const IN_FLIGHT: usize = 5;
+/// Connections and requests in flight on each, as clients have it: a producer up to five, a consumer one.
+const PRODUCERS: (usize, usize) = (4, 5);
+const CONSUMERS: (usize, usize) = (8, 1);
 /// The part of what goes through the copier at most at which latency is measured.
 const FIFTH: f64 = 0.2;
 const IDLE: usize = 1000;
@@ -184,7 +185,8 @@ fn load(kind: Kind, records: usize, topics: &'static [&'static str], rate: Optio
         _ => "10 topics",
     };
     let name = format!("{verb} {size}, {count}");
-    Load { name, kind, topics, records, connections: CONNECTIONS, in_flight: IN_FLIGHT, rate }
+    let (connections, in_flight) = if kind == Kind::Produce { PRODUCERS } else { CONSUMERS };
+    Load { name, kind, topics, records, connections, in_flight, rate }
 }
 
 /// Throughput first; the rates at which latency is measured follow from it.

@@ -6,7 +6,7 @@ use super::measure::Row;
 use super::rest::Rest;
 use super::stage::Way;
 use super::stats::Rounds;
-use super::{CONNECTIONS, IDLE, IN_FLIGHT, Results, WAYS};
+use super::{CONSUMERS, IDLE, PRODUCERS, Results, WAYS};
 
 /// Above this share of the machine, what other programs did makes the figures worthless.
 const QUIET: f64 = 0.05;
@@ -73,9 +73,11 @@ fn flow(against: &str, rows: &[Row]) -> String {
         return String::new();
     }
     let mut text = format!(
-        "\n**As much as goes, {against}**: {CONNECTIONS} connections, {IN_FLIGHT} requests in flight on each, records of 1 KiB\n\n\
+        "\n**As much as goes, {against}**: records of 1 KiB; producers have {} connections with {} requests in flight on \
+         each, consumers {} with {} and a fetch session\n\n\
          | | direct GB/s | copy GB/s | Fishplate GB/s | ÷ copy | copy CPU-s/GB | Fishplate CPU-s/GB | ÷ copy | Fishplate CPU-s per million records |\n\
-         |---|---|---|---|---|---|---|---|---|\n"
+         |---|---|---|---|---|---|---|---|---|\n",
+        PRODUCERS.0, PRODUCERS.1, CONSUMERS.0, CONSUMERS.1,
     );
     for row in rows {
         let flow = |way| row.flow(way);

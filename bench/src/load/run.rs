@@ -71,8 +71,8 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     let nodes = share(&nodes, args.connections);
     ensure!(!nodes.is_empty(), "no node leads any of the topics");
     let worker = |node: &Node| {
-        let connection = Connection::open(&node.address, &software)?;
-        let work = Work::new(args.kind, &connection, &node.partitions, args.records)?;
+        let mut connection = Connection::open(&node.address, &software)?;
+        let work = Work::new(args.kind, &mut connection, &node.partitions, args.records)?;
         Ok(Worker { connection, work, carries: args.kind })
     };
     let workers = nodes.iter().map(worker).collect::<Result<Vec<_>>>()?;

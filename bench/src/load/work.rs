@@ -41,6 +41,8 @@ pub(super) struct Work {
     version: i16,
     requests: Vec<Laced>,
     batch: Vec<u8>,
+    /// Where a Fetch that goes on with a session has its epoch.
+    epoch_at: Option<usize>,
     /// Length of the last answer to each request that was looked at whole, and the records in it.
     known: Vec<(usize, u64)>,
 }
@@ -49,13 +51,23 @@ pub(super) struct Work {
 const CORRELATION_AT: usize = 8;
 /// The first version of Produce and Fetch whose requests name topics by id.
 const TOPIC_IDS: i16 = 13;
+/// The first version of Fetch that does not begin with a replica id.
+const WITHOUT_REPLICA: i16 = 15;
 /// The first version of Produce whose arrays are compact; older ones are not sent.
 const FLEXIBLE_PRODUCE: i16 = 9;
 
 impl Work {
     /// Requests for the partitions given, at the highest version that the connection's other end speaks.
-    pub(super) fn new(kind: Kind, connection: &Connection, partitions: &[Partition], records: usize) -> Result<Self> {
-        let mut batch = Vec::new();
+    ///
+    /// A reader opens a fetch session, as real ones do, and from then on names the partitions whose turn it is; where the
+    /// broker wants no session it names them all each time.
+    pub(super) fn new(
+        kind: Kind,
+        connection: &mut Connection,
+        partitions: &[Partition],
+        records: usize,
+    ) -> Result<Self> {
+        let (mut batch, mut epoch_at) = (Vec::new(), None);
         let (version, requests) = match kind {
             Kind::Produce => {
                 let version = connection.version::<ProduceRequest>()?;
@@ -68,13 +80,26 @@ impl Work {
             Kind::Fetch => {
                 let version = connection.version::<FetchRequest>()?;
                 let batches = batches(records, partitions.len());
-                let rotations = windows(partitions, batches).len();
-                let request = |at: usize| {
-                    let mut turned = partitions.to_vec();
-                    turned.rotate_left(at * batches % partitions.len());
-                    fetch(version, &turned, batches, records)
+                let opened = connection.call(version, &fetch(version, partitions, batches, records, 0, 0)?)?;
+                let session = opened.session_id;
+                let requests = if session == 0 {
+                    let rotations = 0..windows(partitions, batches).len();
+                    rotations
+                        .map(|at| {
+                            let mut turned = partitions.to_vec();
+                            turned.rotate_left(at * batches % partitions.len());
+                            fetch(version, &turned, batches, records, 0, -1)
+                        })
+                        .collect::<Result<Vec<_>>>()?
+                } else {
+                    epoch_at = Some(epoch(version));
+                    let windows = windows(partitions, batches).into_iter();
+                    windows
+                        .map(|window| fetch(version, &window, batches, records, session, 1))
+                        .collect::<Result<Vec<_>>>()?
                 };
-                (version, (0..rotations).map(request).collect::<Result<Vec<_>>>()?)
+                let frames = requests.iter().map(|request| Ok(Laced::of(encode(version, 0, request)?)));
+                (version, frames.collect::<Result<Vec<_>>>()?)
             }
             Kind::Metadata => metadata(connection, None)?,
             Kind::Named => {
@@ -85,7 +110,7 @@ impl Work {
             }
         };
         let known = vec![(0, 0); requests.len()];
-        Ok(Self { kind, version, requests, batch, known })
+        Ok(Self { kind, version, requests, batch, epoch_at, known })
     }
 
     /// Version of the API that carries the load.
@@ -97,6 +122,9 @@ impl Work {
     pub(super) fn send(&mut self, turn: u64, to: &std::net::TcpStream) -> Result<usize> {
         let at = self.index(turn);
         let request = self.requests.get_mut(at).context("no requests")?;
+        if let Some(epoch) = self.epoch_at.and_then(|at| request.own.get_mut(at..at + 4)) {
+            epoch.copy_from_slice(&i32::try_from(turn % 0x7fff_ffff + 1)?.to_be_bytes());
+        }
         request.send(CORRELATION_AT, correlation(turn), &self.batch, to)?;
         Ok(request.size(&self.batch))
     }
@@ -196,11 +224,24 @@ fn produce(version: i16, partitions: &[Partition], batch: &[u8]) -> Laced {
     request
 }
 
-/// A full Fetch without a session, for `records` records from the first `batches` of these partitions.
-fn fetch(version: i16, partitions: &[Partition], batches: usize, records: usize) -> Result<Laced> {
+/// Where a Fetch frame has its session epoch.
+fn epoch(version: i16) -> usize {
+    let body = CORRELATION_AT + 4 + 2 + CLIENT_ID.len() + 1;
+    body + if version < WITHOUT_REPLICA { 21 } else { 17 }
+}
+
+/// A Fetch for `records` records from the first `batches` of these partitions.
+fn fetch(
+    version: i16,
+    partitions: &[Partition],
+    batches: usize,
+    records: usize,
+    session: i32,
+    epoch: i32,
+) -> Result<FetchRequest> {
     let small = records.div_ceil(batch::SMALL);
     let bytes = |batches: usize| i32::try_from(batches * batch::size(batch::SMALL));
-    let each = bytes(small / batches)?;
+    let each = bytes(small.div_ceil(batches))?;
     let partition = |asked: &&Partition| {
         FetchPartition::default()
             .with_partition(asked.index)
@@ -216,13 +257,13 @@ fn fetch(version: i16, partitions: &[Partition], batches: usize, records: usize)
             named.with_topic(StrBytes::from_string(first.topic.clone()).into())
         })
     });
-    let request = FetchRequest::default()
+    Ok(FetchRequest::default()
         .with_max_wait_ms(500)
         .with_min_bytes(1)
         .with_max_bytes(bytes(small)?)
-        .with_session_epoch(-1)
-        .with_topics(topics.collect());
-    Ok(Laced::of(encode(version, 0, &request)?))
+        .with_session_id(session)
+        .with_session_epoch(epoch)
+        .with_topics(topics.collect()))
 }
 
 fn metadata(connection: &Connection, names: Option<&[String]>) -> Result<(i16, Vec<Laced>)> {
@@ -313,6 +354,19 @@ mod tests {
                 all.map(|part| batch::verify(part.records.as_ref().unwrap())).collect::<Vec<_>>(),
                 [Some(16); 10]
             );
+        }
+    }
+
+    #[test]
+    fn the_session_epoch_is_where_we_write_it() {
+        for version in 12..=18 {
+            let request = fetch(version, &partitions(2, 1), 1, 16, 7, 1).unwrap();
+            let mut frame = encode(version, 0, &request).unwrap();
+            frame[epoch(version)..epoch(version) + 4].copy_from_slice(&99i32.to_be_bytes());
+            let mut frame = Bytes::from(frame).split_off(4);
+            RequestHeader::decode(&mut frame, 2).unwrap();
+            let read = FetchRequest::decode(&mut frame, version).unwrap();
+            assert_eq!((read.session_id, read.session_epoch), (7, 99));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -62,6 +62,8 @@ pub(super) struct Cluster {
     by_id: HashMap<[u8; 16], usize>,
     /// The batch that every Fetch gets, as often as fits.
     pub(super) batch: Vec<u8>,
+    /// The id of the fetch session opened last.
+    sessions: AtomicI32,
     remembered: Mutex<HashMap<Asked, Bytes>>,
 }
 
@@ -86,6 +88,7 @@ impl Cluster {
             by_id: topics.iter().enumerate().map(|(at, topic)| (topic.id.into_bytes(), at)).collect(),
             topics,
             batch: batch::build(batch::SMALL),
+            sessions: AtomicI32::new(0),
             remembered: Mutex::default(),
         }
     }
@@ -117,6 +120,17 @@ impl Cluster {
             None => 3,
             Some((topic, at)) if self.leader(topic, at) != node => 6,
             Some(_) => 0,
+        }
+    }
+
+    /// The fetch session that an answer names: a new one at epoch 0, none at -1, the one that goes on at others, or error
+    /// 70 where there is no such session.
+    pub(super) fn session(&self, id: i32, epoch: i32) -> Result<i32, i16> {
+        match epoch {
+            0 => Ok(self.sessions.fetch_add(1, Ordering::Relaxed) + 1),
+            -1 => Ok(0),
+            _ if (1..=self.sessions.load(Ordering::Relaxed)).contains(&id) => Ok(id),
+            _ => Err(70),
         }
     }
 
