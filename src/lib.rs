@@ -18,4 +18,8 @@ pub mod placement;
 
 pub mod api;
 
+pub mod session;
+
 pub mod admin;
+
+pub mod app;

@@ -21,7 +21,7 @@ pub(crate) mod testing;
 
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::types::{BrokerId, HostPort, Slot, Target};
+use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
@@ -53,6 +53,11 @@ pub trait Api: Sized + Send + 'static {
 
     /// Turns the answer of a link that spoke a lower version into what the asked version has.
     fn raise(_response: &mut Self::Response, _origin: &Self::Origin, _version: i16) {}
+
+    /// The pipeline that a request is counted under, where it has one.
+    fn pipeline(_request: &Self::Request, _seen: &Seen<'_>) -> Option<Name> {
+        None
+    }
 
     /// How long a broker may hold this request, in ms, beyond the usual time to answer.
     fn held_ms(_request: &Self::Request) -> i32 {

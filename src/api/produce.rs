@@ -5,7 +5,7 @@
 
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::Fault;
-use crate::placement::Leader;
+use crate::placement::{Leader, Placement};
 use crate::types::{Slot, Target};
 use crate::wire::batch;
 use bytes::Bytes;
@@ -51,6 +51,9 @@ pub struct Cell {
     records: Option<Bytes>,
 }
 
+/// A partition: its topic and index.
+pub type Partition = (TopicName, i32);
+
 /// Cells for one broker.
 #[derive(Debug)]
 pub struct Part {
@@ -69,6 +72,13 @@ pub struct Routed {
     pub held: Vec<Cell>,
     /// To be met first; their cells are among the held ones.
     pub needs: Vec<Need>,
+}
+
+impl Part {
+    /// Lets go of the records, once they are on their way: the frame's memory is used again as soon as it is written.
+    pub fn release_records(&mut self) {
+        self.cells.iter_mut().for_each(|cell| cell.records = None);
+    }
 }
 
 impl Ledger {
@@ -132,9 +142,9 @@ impl Ledger {
 
     /// The topic and partition of a cell, for who keeps order per partition.
     #[must_use]
-    pub fn partition_of(&self, cell: &Cell) -> Option<(&TopicName, i32)> {
+    pub fn partition_of(&self, cell: &Cell) -> Option<Partition> {
         let entry = self.slots.get(cell.entry)?;
-        Some((&self.topics.get(entry.topic)?.0, entry.index))
+        Some((self.topics.get(entry.topic)?.0.clone(), entry.index))
     }
 
     /// Whether one part holds all that the client sent, so that its frame can be forwarded as it is.
@@ -214,7 +224,7 @@ impl Ledger {
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
         if let Some((topic, _)) = self.partition_of(cell).filter(|_| codes::asks_for_refresh(code)) {
-            effects.push(Effect::Refresh(cluster, topic.0.clone()));
+            effects.push(Effect::Refresh(cluster, topic.0));
         }
     }
 
@@ -248,17 +258,16 @@ impl Ledger {
     }
 
     /// The answer to the client: every partition once, in the order it asked.
-    #[must_use]
-    pub fn response(self) -> ProduceResponse {
+    pub fn response(&mut self) -> ProduceResponse {
         let topic = |(name, id): (TopicName, Uuid)| TopicProduceResponse::default().with_name(name).with_topic_id(id);
-        let mut responses: Vec<_> = self.topics.into_iter().map(topic).collect();
-        for entry in self.slots {
+        let mut responses: Vec<_> = std::mem::take(&mut self.topics).into_iter().map(topic).collect();
+        for entry in std::mem::take(&mut self.slots) {
             let answer = entry.answer.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT).with_index(entry.index));
             if let Some(topic) = responses.get_mut(entry.topic) {
                 topic.partition_responses.push(answer);
             }
         }
-        let mut endpoints = self.endpoints;
+        let mut endpoints = std::mem::take(&mut self.endpoints);
         endpoints.sort_by_key(|node| node.node_id);
         endpoints.dedup_by_key(|node| node.node_id);
         ProduceResponse::default()
@@ -298,11 +307,23 @@ fn failed(code: i16) -> PartitionProduceResponse {
         .with_log_start_offset(-1)
 }
 
-/// Whether an answer can go to the client as it is: it names no broker, and no field that we do not know.
+/// Fills in the topics' names and ids, so that any version can be written.
+pub fn fill_in(request: &mut ProduceRequest, placement: &Placement) {
+    for topic in &mut request.topic_data {
+        if let Some(place) = placement.topic_of(&topic.name.0, topic.topic_id) {
+            (topic.name, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
+        }
+    }
+}
+
+/// Whether an answer can go to the client as it is: all is well in it, it names no broker, and no field that we do
+/// not know.
 #[must_use]
 pub fn is_plain(answer: &ProduceResponse) -> bool {
     let plain = |told: &PartitionProduceResponse| {
-        told.current_leader == LeaderIdAndEpoch::default() && told.unknown_tagged_fields.is_empty()
+        told.error_code == codes::NONE
+            && told.current_leader == LeaderIdAndEpoch::default()
+            && told.unknown_tagged_fields.is_empty()
     };
     let plain_topic = |topic: &TopicProduceResponse| {
         topic.unknown_tagged_fields.is_empty() && topic.partition_responses.iter().all(plain)

@@ -2,7 +2,7 @@
 //! and who coordinates which group.
 
 use super::connect::{self, Shared};
-use super::link::{Answer, Expect, Link, Outgoing};
+use super::link::{Answer, Expect, Link, Outgoing, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
@@ -196,12 +196,13 @@ impl Cluster {
         let target = Target { cluster: self.slot, broker: id };
         let api = ApiKey::try_from(R::KEY).map_err(|()| Fault::proxy("an API without a key"))?;
         let (tell, answered) = oneshot::channel();
-        self.link(target, address).send(Outgoing {
+        let sent = self.link(target, address).send(Outgoing {
             api,
             write: Box::new(move |versions, correlation| {
                 let lowest = R::VERSIONS.min;
                 let version = versions.nearest(api, at_most.min(R::VERSIONS.max)).filter(|version| *version >= lowest);
-                let version = version.ok_or_else(|| Fault::upstream(target, false, format_args!("it lacks {api:?}")))?;
+                let version =
+                    version.ok_or_else(|| Fault::upstream(target, false, format_args!("it lacks {api:?}")))?;
                 let us = Bytes::from_static(OUR_CLIENT_ID);
                 let frame = encode_request(api, version, correlation, Some(&us), &request, &[]);
                 frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
@@ -209,6 +210,7 @@ impl Cluster {
             expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
             patience: CALL_WITHIN,
         });
+        sent.unwrap_or_else(Refused::tell);
         let answer: Answer = match timeout(CALL_WITHIN, answered).await {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),

@@ -62,6 +62,22 @@ pub enum Expect {
     Nothing(Box<dyn FnOnce(Fault) + Send>),
 }
 
+/// A request that was not sent.
+#[must_use = "somebody waits for an answer"]
+pub struct Refused(Expect, Fault);
+
+impl Refused {
+    /// A request that never reached a link.
+    pub fn new(expect: Expect, fault: Fault) -> Self {
+        Self(expect, fault)
+    }
+
+    /// Tells who waits.
+    pub fn tell(self) {
+        self.0.fail(self.1);
+    }
+}
+
 impl Expect {
     fn fail(self, fault: Fault) {
         match self {
@@ -131,13 +147,14 @@ impl Link {
     }
 
     /// Sends a request, or queues it until the link is ready. Requests reach the broker in the order of these calls.
-    pub fn send(&self, outgoing: Outgoing) {
+    ///
+    /// # Errors
+    /// Where it will not be sent: who must be told, and why. Left to the caller, who may hold a lock that the telling
+    /// needs.
+    pub fn send(&self, outgoing: Outgoing) -> Result<(), Refused> {
         let mut state = self.state.lock();
         state.used = Instant::now();
-        if let Some((expect, fault)) = state.send(outgoing, self.target) {
-            drop(state);
-            expect.fail(fault);
-        }
+        state.send(outgoing, self.target)
     }
 
     /// Whether a new request would be refused at once.
@@ -221,15 +238,13 @@ impl Link {
             let waiting = std::mem::take(waiting);
             state.phase = Phase::Ready(versions, Arc::clone(&outlet));
             let finishing = std::mem::replace(&mut state.finishing, false);
-            refused.extend(waiting.into_iter().filter_map(|request| state.send(request, self.target)));
+            refused.extend(waiting.into_iter().filter_map(|request| state.send(request, self.target).err()));
             state.finishing = finishing;
             if finishing {
                 outlet.finish();
             }
         }
-        for (expect, fault) in refused {
-            expect.fail(fault);
-        }
+        refused.into_iter().for_each(Refused::tell);
     }
 
     /// Hands an answer to who waits for it. An error where nobody does: the broker is then not to be trusted.
@@ -256,20 +271,19 @@ impl Link {
 }
 
 impl State {
-    /// Gives back who must be told that it was not sent.
-    fn send(&mut self, outgoing: Outgoing, target: Target) -> Option<(Expect, Fault)> {
+    fn send(&mut self, outgoing: Outgoing, target: Target) -> Result<(), Refused> {
         let fault = match &mut self.phase {
             _ if self.finishing => Fault::upstream(target, false, "the link is closing"),
             Phase::Opening(waiting) => {
                 waiting.push(outgoing);
-                return None;
+                return Ok(());
             }
             Phase::Poisoned(fault) => fault.clone(),
             Phase::Ready(versions, outlet) => {
                 let correlation = self.next_correlation;
                 let (version, frame) = match (outgoing.write)(versions, correlation) {
                     Ok(written) => written,
-                    Err(fault) => return Some((outgoing.expect, fault)),
+                    Err(fault) => return Err(Refused(outgoing.expect, fault)),
                 };
                 self.next_correlation = correlation.wrapping_add(1);
                 let until = Instant::now() + outgoing.patience;
@@ -282,9 +296,9 @@ impl State {
                 }
                 // Where the outlet has ended, the link's task is about to poison the link, and so tells who waits.
                 outlet.send(frame);
-                return None;
+                return Ok(());
             }
         };
-        Some((outgoing.expect, fault))
+        Err(Refused(outgoing.expect, fault))
     }
 }

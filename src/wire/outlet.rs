@@ -72,6 +72,12 @@ impl Outlet {
         self.queue.lock().bytes
     }
 
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.queue.lock().end == End::Closed
+    }
+
     /// Waits until no more than `limit` bytes are queued, or the outlet has ended.
     pub async fn room(&self, limit: usize) {
         loop {
