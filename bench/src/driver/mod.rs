@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Only loads whose name has this in it.
     #[arg(long)]
     only: Option<String>,
+    /// Topics of three partitions that each cluster has beside those of the loads.
+    #[arg(long, default_value_t = 0)]
+    extra_topics: usize,
     /// The proxy; by default the one that was built beside this program. Without one, only the others are measured.
     #[arg(long)]
     fishplate: Option<PathBuf>,
@@ -191,8 +194,9 @@ fn load(kind: Kind, records: usize, topics: &'static [&'static str], rate: Optio
 
 /// Throughput first; the rates at which latency is measured follow from it.
 fn loads(args: &Args, about: &About, program: Option<&Path>) -> Result<(Vec<Row>, Vec<Row>)> {
-    let clusters = Clusters::start([&["one-:1:8", "many-a-:50:3"], &["many-b-:50:3"]])?;
-    let running = fishplate(args, program, clusters.direct(), "many-b-*")?;
+    let extra = ["a", "b"].map(|cluster| format!("extra-{cluster}-:{}:3", args.extra_topics));
+    let clusters = Clusters::start([&["one-:1:8", "many-a-:50:3", &extra[0]], &["many-b-:50:3", &extra[1]]])?;
+    let running = fishplate(args, program, clusters.direct(), "*-b-*")?;
     let course = about.course(&clusters, running.as_ref().map(|(_, fishplate)| fishplate));
     let wanted = |load: &Load| args.only.as_ref().is_none_or(|only| load.name.contains(only.as_str()));
     let (sizes, counts): (&[usize], &[_]) =
@@ -232,11 +236,13 @@ fn real(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> 
     course.direct = vec![kafka.direct.clone()];
     course.copied = kafka.copied.clone().into_iter().collect();
     course.watched = kafka.watched();
-    let fill = Course { rounds: 1, ..course.clone() };
-    fill.run(vec![load(Kind::Produce, 16, READ, None)], &[Way::Direct]);
     let loads = [(Kind::Produce, WRITTEN), (Kind::Fetch, READ)];
     let loads = loads.into_iter().flat_map(|(kind, topics)| [16, 256].map(|records| load(kind, records, topics, None)));
-    Ok(course.run(loads.collect(), &WAYS))
+    let loads: Vec<_> = loads.collect();
+    // Something to read, and a broker that has compiled its hot code.
+    let warm = std::iter::once(load(Kind::Produce, 16, READ, None)).chain(loads.clone());
+    Course { rounds: 1, ..course.clone() }.run(warm.collect(), &[Way::Direct]);
+    Ok(course.run(loads, &WAYS))
 }
 
 /// Metadata of a thousand topics with one to ten partitions each.

@@ -223,3 +223,41 @@ fn failures(results: &Results) -> String {
     let lacking: String = lacking.map(|way| format!("- {}: not measured\n", way.name())).collect();
     if all.is_empty() && lacking.is_empty() { String::new() } else { format!("\n**Failed**\n\n{lacking}{all}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::measure::Load;
+    use crate::load::{Kind, Report};
+    use std::collections::BTreeMap;
+
+    fn report(way: Way, bytes: u64, cpu: f64) -> Report {
+        let cpu = [(way.name().to_owned(), cpu), ("others".to_owned(), 0.2)].into();
+        Report { seconds: 1.0, requests: 10, bytes, records: bytes / 1000, cpu, ..Report::default() }
+    }
+
+    #[test]
+    fn a_row_compares_within_its_rounds() {
+        // Given a copier that slows down between the rounds, and a proxy that slows down with it
+        let load = Load {
+            name: "produce".into(),
+            kind: Kind::Produce,
+            topics: &[],
+            records: 256,
+            connections: 1,
+            in_flight: 1,
+            rate: None,
+        };
+        let rounds = |way, scale: u64| vec![report(way, 4 * scale, 1.0), report(way, 2 * scale, 1.0)];
+        let billion = 1_000_000_000;
+        let ways: BTreeMap<_, _> =
+            [(Way::Copy, rounds(Way::Copy, billion)), (Way::Fishplate, rounds(Way::Fishplate, billion / 2))].into();
+        let row = Row { load, ways, failures: Vec::new() };
+        // Then the ratios are steady, and what was not measured is a dash
+        let text = flow("nobody", &[row]);
+        let line = text.lines().last().unwrap();
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        assert_eq!(cells[1..6], ["produce", "-", "3.00 ±1.00", "1.50 ±0.50", "0.50 ±0.00"]);
+        assert_eq!(cells[8], "2.00 ±0.00");
+    }
+}
