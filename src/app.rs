@@ -1,7 +1,7 @@
 //! The only wiring: config in, a running proxy out. Starting, readiness, the order of shutting down.
 
 use crate::admin::http::{self, AdminState};
-use crate::admin::readiness::Readiness;
+use crate::admin::Readiness;
 use crate::config::Config;
 use crate::placement::task::{self, Current};
 use crate::session::{Context, Limits, listener};

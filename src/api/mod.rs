@@ -10,10 +10,13 @@ pub mod coordinator;
 pub mod fetch;
 pub mod group_lists;
 pub mod metadata;
+pub mod needs;
 pub mod offsets;
+pub mod partitioned;
 pub mod produce;
 pub mod producer_id;
 pub mod topics;
+pub mod untag;
 pub mod versions;
 
 #[cfg(test)]

@@ -9,13 +9,15 @@ use crate::upstream::Topic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+type Lookup = Box<dyn Fn(Slot, &str) -> Option<BrokerId> + Sync>;
+
 /// A placement with what else a plan looks at.
 pub(crate) struct World {
     pub(crate) placement: Placement,
     pub(crate) address: HostPort,
     pub(crate) refused: Vec<(Need, Refusal)>,
     coordinators: HashMap<(Slot, String), BrokerId>,
-    lookup: Box<dyn Fn(Slot, &str) -> Option<BrokerId> + Sync>,
+    lookup: Lookup,
 }
 
 impl Default for World {
@@ -54,6 +56,23 @@ impl World {
             refused: &self.refused,
         }
     }
+}
+
+impl World {
+    /// Refuses all that a request waits for, until it waits for nothing: it must not wait for the same again.
+    pub(crate) fn refuse_needs<A: Api>(&mut self, request: &A::Request, version: i16, why: &Refusal) {
+        while let Plan::Wait(needs) = A::plan(request, &self.seen(version)) {
+            for need in needs {
+                assert!(self.seen(version).refusal(&need).is_none(), "waits again for {need:?}");
+                self.refused.push((need, why.clone()));
+            }
+        }
+    }
+}
+
+/// A text of the protocol.
+pub(crate) fn text(text: &str) -> kafka_protocol::protocol::StrBytes {
+    kafka_protocol::protocol::StrBytes::from_string(text.to_owned())
 }
 
 /// A broker of a cluster.

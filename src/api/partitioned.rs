@@ -1,0 +1,295 @@
+//! Requests and answers that are lists of topics with partitions. The answer is laid out first, in the shape and the
+//! order of the request, with a code for every partition; what brokers say is then put into its place. So every
+//! partition is answered exactly once, whatever brokers leave out, repeat or add.
+
+use super::untag::Untag;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::{
+    ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// A message that lists topics.
+pub trait Partitioned {
+    /// A topic in it.
+    type Topic: OfTopic;
+    /// All of them.
+    fn topics(&self) -> &[Self::Topic];
+    /// The same, to be changed.
+    fn topics_mut(&mut self) -> &mut Vec<Self::Topic>;
+}
+
+/// A topic with partitions.
+pub trait OfTopic: Default {
+    /// A partition in it.
+    type Partition: OfPartition;
+    /// The topic's name.
+    fn name(&self) -> &TopicName;
+    /// All partitions.
+    fn partitions(&self) -> &[Self::Partition];
+    /// The same, to be changed.
+    fn partitions_mut(&mut self) -> &mut Vec<Self::Partition>;
+    /// A topic of this name without partitions.
+    fn empty(name: TopicName) -> Self;
+}
+
+/// What is asked or told of a partition.
+pub trait OfPartition: Clone {
+    /// The partition's number.
+    fn index(&self) -> i32;
+}
+
+/// What is told of a partition.
+pub trait Told: OfPartition + Untag {
+    /// Its error code.
+    fn code(&self) -> i16;
+    /// What is told when there is nothing but a code to tell.
+    fn refused(index: i32, code: i16) -> Self;
+}
+
+/// The partition of a message.
+pub type PartitionOf<M> = <<M as Partitioned>::Topic as OfTopic>::Partition;
+
+/// Where in the answer a partition is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The topic's position.
+    pub topic: usize,
+    /// The partition's position in it.
+    pub partition: usize,
+}
+
+/// The places of the partitions that one broker was asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(HashMap<(StrBytes, i32), Place>);
+
+impl Places {
+    /// Notes a partition. `false` when it is there already, and stays where it was: the request names it twice.
+    pub fn note(&mut self, topic: &TopicName, partition: i32, place: Place) -> bool {
+        match self.0.entry((topic.0.clone(), partition)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(place);
+                true
+            }
+        }
+    }
+
+    /// Puts an answer's partitions into their places and gives `(topic, code)` of each to `heard`.
+    pub fn fill<R>(&self, so_far: &mut R, mut answer: R, mut heard: impl FnMut(&TopicName, i16))
+    where
+        R: Partitioned,
+        PartitionOf<R>: Told,
+    {
+        for topic in answer.topics_mut() {
+            for mut told in std::mem::take(topic.partitions_mut()) {
+                let Some(place) = self.0.get(&(topic.name().0.clone(), told.index())) else { continue };
+                let Some(slot) = slot(so_far, *place) else { continue };
+                told.untag();
+                heard(topic.name(), told.code());
+                *slot = told;
+            }
+        }
+    }
+
+    /// The topics, each as often as it has partitions here.
+    pub fn topics(&self) -> impl Iterator<Item = &StrBytes> {
+        self.0.keys().map(|(topic, _)| topic)
+    }
+}
+
+/// The partition at a place of an answer.
+pub fn slot<R: Partitioned>(answer: &mut R, place: Place) -> Option<&mut PartitionOf<R>> {
+    answer.topics_mut().get_mut(place.topic)?.partitions_mut().get_mut(place.partition)
+}
+
+/// An answer that tells one code of every partition of a request.
+pub fn refused<Q, R>(request: &Q, code: i16) -> R
+where
+    Q: Partitioned,
+    R: Partitioned + Default,
+    PartitionOf<R>: Told,
+{
+    let mut answer = R::default();
+    answer.topics_mut().extend(request.topics().iter().map(|asked| {
+        let mut topic = R::Topic::empty(asked.name().clone());
+        let told = asked.partitions().iter().map(|partition| Told::refused(partition.index(), code));
+        topic.partitions_mut().extend(told);
+        topic
+    }));
+    answer
+}
+
+/// Adds a partition to a request, behind the topic's others when that topic is the last.
+pub fn ask<Q: Partitioned>(request: &mut Q, topic: &TopicName, partition: PartitionOf<Q>) {
+    let topics = request.topics_mut();
+    if topics.last().is_none_or(|last| last.name() != topic) {
+        topics.push(Q::Topic::empty(topic.clone()));
+    }
+    if let Some(last) = topics.last_mut() {
+        last.partitions_mut().push(partition);
+    }
+}
+
+macro_rules! partitioned {
+    ($($message:ident: $topic:ident . $name:ident, $partition:ident . $index:ident;)*) => {$(
+        impl Partitioned for $message {
+            type Topic = $topic;
+
+            fn topics(&self) -> &[$topic] {
+                &self.topics
+            }
+
+            fn topics_mut(&mut self) -> &mut Vec<$topic> {
+                &mut self.topics
+            }
+        }
+
+        impl OfTopic for $topic {
+            type Partition = $partition;
+
+            fn name(&self) -> &TopicName {
+                &self.$name
+            }
+
+            fn partitions(&self) -> &[$partition] {
+                &self.partitions
+            }
+
+            fn partitions_mut(&mut self) -> &mut Vec<$partition> {
+                &mut self.partitions
+            }
+
+            fn empty(name: TopicName) -> Self {
+                let mut topic = Self::default();
+                topic.$name = name;
+                topic
+            }
+        }
+
+        impl OfPartition for $partition {
+            fn index(&self) -> i32 {
+                self.$index
+            }
+        }
+    )*};
+}
+
+partitioned! {
+    ListOffsetsRequest: ListOffsetsTopic.name, ListOffsetsPartition.partition_index;
+    ListOffsetsResponse: ListOffsetsTopicResponse.name, ListOffsetsPartitionResponse.partition_index;
+    OffsetForLeaderEpochRequest: OffsetForLeaderTopic.topic, OffsetForLeaderPartition.partition;
+    OffsetForLeaderEpochResponse: OffsetForLeaderTopicResult.topic, EpochEndOffset.partition;
+    OffsetCommitRequest: OffsetCommitRequestTopic.name, OffsetCommitRequestPartition.partition_index;
+    OffsetCommitResponse: OffsetCommitResponseTopic.name, OffsetCommitResponsePartition.partition_index;
+}
+
+impl Told for ListOffsetsPartitionResponse {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_index(index).with_error_code(code).with_timestamp(-1).with_offset(-1)
+    }
+}
+
+impl Told for EpochEndOffset {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition(index).with_error_code(code).with_leader_epoch(-1).with_end_offset(-1)
+    }
+}
+
+impl Told for OffsetCommitResponsePartition {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_index(index).with_error_code(code)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::Refusal;
+    use super::*;
+    use crate::error::Fault;
+    use crate::types::Target;
+    use proptest::prelude::*;
+
+    /// A broker, and a world, that do what they should not.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Chaos {
+        /// What becomes of needs.
+        pub(crate) refusal: Refusal,
+        fails: bool,
+        leaves_out: bool,
+        repeats: bool,
+        adds: bool,
+    }
+
+    pub(crate) fn chaos() -> impl Strategy<Value = Chaos> {
+        let refusal =
+            prop_oneof![Just(Refusal::Done), Just(Refusal::Code(29)), Just(Refusal::Fault(Fault::proxy("no time")))];
+        let chaos = |(refusal, fails, leaves_out, repeats, adds)| Chaos { refusal, fails, leaves_out, repeats, adds };
+        (refusal, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(chaos)
+    }
+
+    impl Chaos {
+        /// Makes a good answer a bad one.
+        pub(crate) fn answer<R: Partitioned>(&self, to: Target, mut answer: R) -> Result<R, Fault>
+        where
+            PartitionOf<R>: Told,
+        {
+            if self.fails {
+                return Err(Fault::upstream(to, true, "gone"));
+            }
+            for topic in answer.topics_mut() {
+                let partitions = topic.partitions_mut();
+                if self.leaves_out {
+                    partitions.pop();
+                }
+                if self.repeats {
+                    partitions.extend_from_within(..);
+                }
+                if self.adds {
+                    partitions.push(Told::refused(77, 0));
+                }
+            }
+            if self.adds {
+                let mut strange = R::Topic::empty(TopicName(StrBytes::from_static_str("strange")));
+                strange.partitions_mut().push(Told::refused(0, 0));
+                answer.topics_mut().push(strange);
+            }
+            Ok(answer)
+        }
+    }
+
+    fn names<M: Partitioned>(message: &M) -> Vec<(TopicName, i32)> {
+        let of = |topic: &M::Topic| {
+            let name = topic.name().clone();
+            topic.partitions().iter().map(move |partition| (name.clone(), partition.index())).collect::<Vec<_>>()
+        };
+        message.topics().iter().flat_map(of).collect()
+    }
+
+    /// Every partition of the request stands in the answer once, in the request's order.
+    pub(crate) fn named_once(request: &impl Partitioned, answer: &impl Partitioned) -> Result<(), TestCaseError> {
+        prop_assert_eq!(names(request), names(answer));
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Takes the tagged fields that we do not know off an upstream answer: a newer broker may put addresses there.
+
+use bytes::Bytes;
+use kafka_protocol::messages as m;
+use std::collections::BTreeMap;
+
+/// An answer, or a piece of one.
+pub trait Untag {
+    /// Empties `unknown_tagged_fields`, all the way down.
+    fn untag(&mut self);
+}
+
+impl<T: Untag> Untag for Vec<T> {
+    fn untag(&mut self) {
+        self.iter_mut().for_each(Untag::untag);
+    }
+}
+
+impl<T: Untag> Untag for Option<T> {
+    fn untag(&mut self) {
+        self.iter_mut().for_each(Untag::untag);
+    }
+}
+
+impl Untag for BTreeMap<i32, Bytes> {
+    fn untag(&mut self) {
+        self.clear();
+    }
+}
+
+/// Each answer with its fields that are structs themselves.
+macro_rules! untag {
+    ($($room:ident :: $answer:ident { $($field:ident),* })*) => {$(
+        impl Untag for m::$room::$answer {
+            fn untag(&mut self) {
+                self.unknown_tagged_fields.untag();
+                $(self.$field.untag();)*
+            }
+        }
+    )*};
+}
+
+untag! {
+    list_offsets_response::ListOffsetsPartitionResponse {}
+    offset_for_leader_epoch_response::EpochEndOffset {}
+    join_group_response::JoinGroupResponse { members }
+    join_group_response::JoinGroupResponseMember {}
+    sync_group_response::SyncGroupResponse {}
+    heartbeat_response::HeartbeatResponse {}
+    leave_group_response::LeaveGroupResponse { members }
+    leave_group_response::MemberResponse {}
+    offset_commit_response::OffsetCommitResponsePartition {}
+    offset_fetch_response::OffsetFetchResponse { topics, groups }
+    offset_fetch_response::OffsetFetchResponseTopic { partitions }
+    offset_fetch_response::OffsetFetchResponsePartition {}
+    offset_fetch_response::OffsetFetchResponseGroup { topics }
+    offset_fetch_response::OffsetFetchResponseTopics { partitions }
+    offset_fetch_response::OffsetFetchResponsePartitions {}
+}
