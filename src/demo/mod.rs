@@ -1,0 +1,208 @@
+//! `fishplate demo`: two mock clusters, Fishplate before them and an ordinary Kafka client, all in this process, so
+//! that one command shows what Fishplate does. The client knows one address; that it works is counted, not claimed.
+//! Uses Fishplate as its users do (config, Kafka protocol, admin address); nothing else may use this room.
+
+mod client;
+mod clusters;
+mod events;
+mod sample;
+mod scrape;
+mod screen;
+mod spread;
+mod tally;
+mod verdict;
+mod watch;
+mod words;
+
+pub use tally::Counts;
+pub use verdict::{FlowVerdict, Verdict};
+
+use client::{Reader, Shared, Source};
+use clusters::Clusters;
+use rdkafka::error::KafkaError;
+use sample::Flow;
+use screen::Screen;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+use watch::Watch;
+use words::LastLines;
+
+/// What a user may choose.
+#[derive(Clone, Copy, Debug)]
+pub struct DemoOptions {
+    /// How long records are sent; `None`: until Ctrl-C.
+    pub duration: Option<Duration>,
+    /// Records a second, of both pipelines together.
+    pub rate: u32,
+}
+
+impl Default for DemoOptions {
+    fn default() -> Self {
+        Self { duration: None, rate: 1500 }
+    }
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The mock clusters cannot be started or asked.
+    #[error("the demo's mock clusters: {0}")]
+    Clusters(#[source] KafkaError),
+    /// The mock clusters' thread ended by itself.
+    #[error("the demo's mock clusters ended by themselves")]
+    ClustersGone,
+    /// The client library refused something.
+    #[error("the demo's Kafka client: {0}")]
+    Client(#[source] KafkaError),
+    /// The group was not given its partitions in time.
+    #[error("the demo's consumer group got {got} of {wanted} partitions in {} s", GROUP_WAIT.as_secs())]
+    NoGroup {
+        /// What it got.
+        got: usize,
+        /// All partitions of both topics.
+        wanted: usize,
+    },
+    /// The operating system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A thread of the demo panicked, or its result was lost.
+    #[error("the demo's {0} panicked")]
+    Panicked(&'static str),
+    /// Nothing can be written to the terminal.
+    #[error("cannot write to the standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// For the group's first assignment.
+const GROUP_WAIT: Duration = Duration::from_secs(30);
+/// For what is under way at the end, counted anew whenever something arrives.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
+
+/// What the client's threads are told and tell.
+#[derive(Default)]
+struct Progress {
+    stop_sending: AtomicBool,
+    stop_reading: AtomicBool,
+    /// Partitions that the group's one member has.
+    assigned: AtomicUsize,
+    commits: AtomicU64,
+    failed_commits: AtomicU64,
+}
+
+/// Where the running Fishplate is found.
+struct Front {
+    bootstrap: String,
+    admin: SocketAddr,
+}
+
+/// Ctrl-C, or whatever else is to end the demo.
+type Interrupt<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
+
+/// Sends and reads through `front` until the time is over or `interrupt` resolves, then counts.
+async fn drive(
+    clusters: &Arc<Clusters>,
+    front: &Front,
+    options: DemoOptions,
+    screen: &mut Screen,
+    log: &LastLines,
+    mut interrupt: Interrupt<'_>,
+) -> Result<Verdict, DemoError> {
+    let tally = tally::Tally::default();
+    let shared = Arc::new(Shared { run: fastrand::u64(..), tally, progress: Progress::default() });
+    let reader = Reader::start(&front.bootstrap, &shared)?;
+    tokio::select! {
+        assigned = wait_for_group(&shared.progress) => assigned?,
+        () = interrupt.as_mut() => {}
+    }
+    let source = Source::start(&front.bootstrap, options.rate, &shared)?;
+    let mut watch = Watch::new(&shared, front, log);
+    watch.until_over(options.duration, &source, screen, interrupt).await?;
+    let stopping = Arc::clone(&shared);
+    blocking(move || source.finish(&stopping)).await?;
+    wait_for_last_records(&shared).await;
+    screen.show(&watch.view().await)?;
+    let stopping = Arc::clone(&shared);
+    let committed = blocking(move || reader.finish(&stopping)).await?;
+    let clusters = Arc::clone(clusters);
+    blocking(move || count(&clusters, &shared, committed)).await
+}
+
+async fn wait_for_group(progress: &Progress) -> Result<(), DemoError> {
+    let wanted = Flow::ALL.map(Flow::partitions).iter().sum::<i32>().unsigned_abs() as usize;
+    let deadline = Instant::now() + GROUP_WAIT;
+    loop {
+        let got = progress.assigned.load(Ordering::Relaxed);
+        if got == wanted {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(DemoError::NoGroup { got, wanted });
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn wait_for_last_records(shared: &Shared) {
+    let mut left = shared.tally.under_way();
+    let mut deadline = Instant::now() + LAST_RECORDS;
+    while left > 0 && Instant::now() < deadline {
+        sleep(Duration::from_millis(20)).await;
+        let now_left = shared.tally.under_way();
+        if now_left < left {
+            deadline = Instant::now() + LAST_RECORDS;
+            left = now_left;
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DemoError> + Send + 'static,
+) -> Result<T, DemoError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(DemoError::Panicked("counting")))
+}
+
+/// Asks the clusters themselves, past Fishplate, what they were given.
+fn count(clusters: &Clusters, shared: &Shared, committed: [u64; 2]) -> Result<Verdict, DemoError> {
+    let [events, logs] = Flow::ALL;
+    let mut flows = Vec::new();
+    for ((flow, other), committed) in [(events, logs), (logs, events)].into_iter().zip(committed) {
+        let (counts, lost, took) = shared.tally.close(flow);
+        let in_its_cluster = clusters.records(flow, flow)?;
+        let in_the_other = clusters.records(other, flow)?;
+        flows.push(FlowVerdict { flow, counts, lost, in_its_cluster, in_the_other, committed, took });
+    }
+    Ok(Verdict { flows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use tokio::net::TcpListener;
+
+    /// Without Fishplate: the client speaks to one cluster, which takes both topics.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn records_on_the_wrong_cluster_are_found_and_all_else_is_well() {
+        let clusters = Arc::new(Clusters::start().unwrap());
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let bootstrap = clusters.bootstrap(Flow::Events).join(",");
+        let front = Front { bootstrap, admin: nobody };
+        let options = DemoOptions { duration: Some(Duration::from_secs(2)), ..DemoOptions::default() };
+        let never = pin!(std::future::pending());
+        let mut screen = Screen::new();
+        let verdict = drive(&clusters, &front, options, &mut screen, &LastLines::default(), never).await.unwrap();
+        let [events, logs] = &verdict.flows[..] else { panic!("{verdict}") };
+        assert!(events.passed(), "{verdict}");
+        assert!(events.counts.sent > 1000, "{verdict}");
+        let sent = logs.counts.sent;
+        assert_eq!(logs.counts, Counts { sent, acknowledged: sent, read: sent, ..Counts::default() }, "{verdict}");
+        assert_eq!((logs.lost, logs.in_its_cluster, logs.in_the_other, logs.committed), (0, 0, sent, sent));
+        assert!(!verdict.passed());
+    }
+}
