@@ -2,9 +2,15 @@
 //!
 //! The rooms stand here in their order: each may import only those above it (ARCHITECTURE.md, "Rooms").
 
+pub mod types;
+
+pub mod error;
+
+pub mod telemetry;
+
+pub mod config;
+
 pub mod admin;
+
 #[cfg(feature = "demo")]
 pub mod demo;
-pub mod error;
-pub mod telemetry;
-pub mod types;

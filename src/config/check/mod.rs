@@ -1,0 +1,42 @@
+//! The config as a whole: what is written once, twice or nowhere, and what contradicts what. Raw in, [`Config`] out;
+//! `None` where something was wrong, and then everything that is wrong is in the findings. Pure.
+
+mod addresses;
+mod clusters;
+mod pipelines;
+
+use super::findings::Findings;
+use super::raw::File;
+use super::read::Text;
+use super::{Admin, Config};
+
+/// The config of a file, or all of its mistakes.
+pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
+    let virtual_cluster = raw.virtual_cluster.as_ref().and_then(|text| name(text, "virtual_cluster", findings));
+    let clusters = clusters::Known::new(raw, findings);
+    let default_cluster = raw.default_cluster.as_ref().and_then(|name| clusters.slot(name, findings));
+    let listeners = addresses::listeners(raw, findings);
+    let admin = addresses::admin(raw, findings);
+    addresses::apart(raw, findings);
+    let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
+    Some(Config {
+        virtual_cluster: virtual_cluster?.value.as_str().into(),
+        default_cluster: default_cluster?,
+        listeners: listeners?,
+        clusters: clusters.into_config()?,
+        pipelines: pipelines?,
+        admin: admin.map(|bind| Admin { bind }),
+    })
+}
+
+/// A name that can stand in a metric's label and in a URL as it is. `what` has it, in a sentence.
+fn name<'a>(text: &'a Text, what: &str, findings: &mut Findings) -> Option<&'a Text> {
+    const LONGEST: usize = 100;
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if text.value.len() <= LONGEST && text.value.chars().all(letter) {
+        return Some(text);
+    }
+    let what = format!("`{text}` cannot be the name of {what}");
+    findings.mistake(text.at, what, format!("use at most {LONGEST} letters, digits, `_`, `-` and `.`"));
+    None
+}

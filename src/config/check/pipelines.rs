@@ -1,0 +1,189 @@
+//! The pipelines: names, patterns, and what no topic or group can ever reach because an earlier pipeline has it.
+
+use std::collections::BTreeMap;
+
+use super::super::findings::{At, Findings};
+use super::super::patterns::{Pattern, Patterns};
+use super::super::raw::{self, File};
+use super::super::read::Text;
+use super::super::{DEFAULT_PIPELINE, Pipeline};
+use super::clusters::Known;
+use super::name;
+use crate::types::{Name, Slot};
+
+/// What a list of patterns is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Topics,
+    Groups,
+}
+
+/// A list of patterns, and where each stands.
+#[derive(Default)]
+struct Written {
+    patterns: Patterns,
+    include: Vec<(Pattern, Text)>,
+    /// All of its patterns are in `patterns`: none was wrong.
+    whole: bool,
+}
+
+/// A pipeline as far as it is right.
+struct Draft {
+    name: Option<Text>,
+    cluster: Option<Slot>,
+    topics: Written,
+    groups: Written,
+}
+
+/// In their order, `default` last; `None` if one of them is wrong.
+pub(super) fn all(raw: &File, known: &Known, default: Option<Slot>, findings: &mut Findings) -> Option<Vec<Pipeline>> {
+    let mut names = BTreeMap::new();
+    let mut drafts: Vec<Draft> = Vec::new();
+    for raw in raw.pipelines.iter().flatten() {
+        let draft = draft(raw, known, &mut names, findings);
+        unreachable_topics(&draft, &drafts, raw.at, findings);
+        unreachable_groups(&draft, &drafts, findings);
+        drafts.push(draft);
+    }
+    let mut pipelines: Vec<Pipeline> = drafts.into_iter().map(Draft::finish).collect::<Option<_>>()?;
+    let everything = Patterns::everything();
+    let name = Name::from(DEFAULT_PIPELINE);
+    pipelines.push(Pipeline { name, topics: everything.clone(), groups: everything, cluster: default? });
+    Some(pipelines)
+}
+
+impl Draft {
+    fn finish(self) -> Option<Pipeline> {
+        let right = self.topics.whole && self.groups.whole;
+        let (name, cluster) = (Name::from(self.name?.value.as_str()), self.cluster?);
+        right.then_some(Pipeline { name, topics: self.topics.patterns, groups: self.groups.patterns, cluster })
+    }
+
+    /// In a sentence.
+    fn called(&self) -> String {
+        self.name.as_ref().map_or_else(|| "this pipeline".to_owned(), |name| format!("the pipeline `{name}`"))
+    }
+}
+
+fn draft(raw: &raw::Pipeline, known: &Known, names: &mut BTreeMap<String, At>, findings: &mut Findings) -> Draft {
+    Draft {
+        name: raw.name.as_ref().and_then(|text| unique(text, names, findings)).cloned(),
+        cluster: raw.cluster.as_ref().and_then(|text| known.slot(text, findings)),
+        topics: raw.topics.as_ref().map(|list| written(list, Of::Topics, findings)).unwrap_or_default(),
+        groups: raw
+            .groups
+            .as_ref()
+            .map_or_else(|| Written { whole: true, ..Written::default() }, |list| written(list, Of::Groups, findings)),
+    }
+}
+
+fn unique<'a>(text: &'a Text, names: &mut BTreeMap<String, At>, findings: &mut Findings) -> Option<&'a Text> {
+    let text = name(text, "a pipeline", findings)?;
+    if text.value == DEFAULT_PIPELINE {
+        let what = format!("`{DEFAULT_PIPELINE}` is the built-in pipeline of all that no other claims");
+        findings.mistake(text.at, what, "take another name; where it lives is `default_cluster`");
+        return None;
+    }
+    if let Some(first) = names.get(&text.value) {
+        let what = format!("a pipeline is called `{text}` already ({})", findings.spot(*first));
+        findings.mistake(text.at, what, "give each pipeline a name of its own");
+        return None;
+    }
+    names.insert(text.value.clone(), text.at);
+    Some(text)
+}
+
+/// Compiles a list. A mistake where it has exclusions only, which match nothing.
+fn written(list: &[Text], of: Of, findings: &mut Findings) -> Written {
+    let mut out = Written { whole: true, ..Written::default() };
+    for text in list {
+        let (bare, excludes) = text.value.strip_prefix('!').map_or((text.value.as_str(), false), |bare| (bare, true));
+        let Some(pattern) = pattern(text, bare, of, findings) else {
+            out.whole = false;
+            continue;
+        };
+        out.patterns.add(pattern.clone(), excludes);
+        if !excludes {
+            out.include.push((pattern, text.clone()));
+        }
+    }
+    if let (Some(first), true, true) = (list.first(), out.include.is_empty(), out.whole) {
+        findings.mistake(first.at, "only exclusions: nothing is left to match", "add what to match, for example \"*\"");
+        out.whole = false;
+    }
+    out
+}
+
+fn pattern(text: &Text, bare: &str, of: Of, findings: &mut Findings) -> Option<Pattern> {
+    let pattern = match Pattern::new(bare) {
+        Ok(pattern) => pattern,
+        Err(bad) => {
+            findings.mistake(text.at, bad.what, bad.instead);
+            return None;
+        }
+    };
+    let letter = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let odd = pattern.characters().find(|c| !letter(c));
+    if let (Of::Topics, Some(odd)) = (of, odd) {
+        let what = format!("no topic can have `{odd}` in its name");
+        findings.mistake(
+            text.at,
+            what,
+            "topics have letters, digits, `.`, `_` and `-`; a regular expression stands between slashes",
+        );
+        return None;
+    }
+    Some(pattern)
+}
+
+/// A pipeline that no topic can belong to is a mistake; a pattern of it that none can is a warning.
+fn unreachable_topics(draft: &Draft, earlier: &[Draft], at: At, findings: &mut Findings) {
+    let include = &draft.topics.include;
+    let dead: Vec<(&Text, String)> = include
+        .iter()
+        .filter_map(|(pattern, text)| why_dead(pattern, &draft.topics.patterns, earlier).map(|why| (text, why)))
+        .collect();
+    if draft.topics.whole && !dead.is_empty() && dead.len() == include.len() {
+        let why: Vec<String> = dead.iter().map(|(text, why)| format!("`{text}` {why}")).collect();
+        let at = draft.name.as_ref().map_or(at, |name| name.at);
+        let what = format!("no topic can belong to {}: {}", draft.called(), why.join("; "));
+        findings.mistake(
+            at,
+            what,
+            "the first pipeline that matches has the topic: move the narrower one up, or remove it",
+        );
+        return;
+    }
+    for (text, why) in dead {
+        findings.warning(
+            text.at,
+            format!("`{text}` can never match: it {why}"),
+            "move this pipeline up, or remove the pattern",
+        );
+    }
+}
+
+fn why_dead(pattern: &Pattern, own: &Patterns, earlier: &[Draft]) -> Option<String> {
+    if own.exclude_all_of(pattern) {
+        return Some("is excluded by the same list".to_owned());
+    }
+    let first = earlier.iter().find(|draft| draft.topics.patterns.cover(pattern))?;
+    Some(format!("belongs to {} above", first.called()))
+}
+
+/// A group pattern that an earlier pipeline covers never takes effect: a mistake if that sends the groups elsewhere.
+fn unreachable_groups(draft: &Draft, earlier: &[Draft], findings: &mut Findings) {
+    for (pattern, text) in &draft.groups.include {
+        let Some(first) = earlier.iter().find(|draft| draft.groups.patterns.cover(pattern)) else { continue };
+        let what = format!("the groups of `{text}` belong to {} above", first.called());
+        if first.cluster == draft.cluster {
+            findings.warning(text.at, what, "both live on the same cluster, so that the pattern can go");
+        } else {
+            findings.mistake(
+                text.at,
+                what,
+                "a group has one home: name it in one pipeline, the narrower pattern first",
+            );
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What is wrong with a config and where: collected over all files, so that one run shows everything.
+//! Knows places in texts and how to print them; knows no key of the config.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use serde::Serialize;
+
+/// A place: bytes `start..end` of file number `file`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) file: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// Whether a config with it may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The config is refused.
+    Mistake,
+    /// The config runs, and probably not as meant.
+    Warning,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// Whether the config is refused for it.
+    pub severity: Severity,
+    /// The file as it was named on the command line or found by `include`.
+    pub file: String,
+    /// Where in the file; `None` when the file itself is the matter.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub instead: String,
+}
+
+/// A place in a file as a reader counts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    #[serde(skip)]
+    shown: Shown,
+}
+
+/// The part of the source line that is printed, and the part of it that is marked (in characters).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shown {
+    line: String,
+    skip: usize,
+    mark: usize,
+}
+
+/// Everything found in a config, in the order of the files and their lines. As an error: at least one mistake.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Mistakes {
+    list: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// All of them, warnings too.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.list.iter()
+    }
+
+    /// How many refuse the config, and how many only warn.
+    #[must_use]
+    pub fn count(&self) -> (usize, usize) {
+        let mistakes = self.list.iter().filter(|one| one.severity == Severity::Mistake).count();
+        (mistakes, self.list.len() - mistakes)
+    }
+
+    /// Nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Printed as [`fmt::Display`] does, with colours for a terminal if `colours`.
+    #[must_use]
+    pub fn render(&self, colours: bool) -> String {
+        let paint = Paint(colours);
+        self.list.iter().map(|one| one.render(paint)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+#[derive(Clone, Copy)]
+struct Paint(bool);
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+impl Mistake {
+    fn render(&self, paint: Paint) -> String {
+        let (word, colour) = match self.severity {
+            Severity::Mistake => ("mistake", "1;31"),
+            Severity::Warning => ("warning", "1;33"),
+        };
+        let word = paint.with(colour, word);
+        let Some(Place { line, column, shown }) = &self.place else {
+            return format!("{}: {word}: {}\n  = {}\n", self.file, self.what, self.instead);
+        };
+        let number = line.to_string();
+        let gutter = " ".repeat(number.len());
+        let carets = paint.with(colour, &"^".repeat(shown.mark));
+        let space: String = shown.line.chars().take(shown.skip).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        format!(
+            "{}:{line}:{column}: {word}: {}\n{gutter} |\n{number} | {}\n{gutter} | {space}{carets}\n{gutter} = {}\n",
+            self.file, self.what, shown.line, self.instead
+        )
+    }
+}
+
+/// A file's name and text, kept while mistakes may point into it.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// Where each line starts.
+    lines: Vec<usize>,
+}
+
+/// Collects. Mistakes past [`Findings::MOST`] are counted only.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    sources: Vec<Source>,
+    list: Vec<(Option<At>, Mistake)>,
+    beyond: usize,
+}
+
+impl Findings {
+    /// A bound on memory for a file that is nothing but mistakes.
+    const MOST: usize = 1_000;
+
+    /// A file that places may point into; its number.
+    pub(super) fn source(&mut self, name: &str, text: String) -> usize {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        self.sources.push(Source { name: name.to_owned(), text, lines });
+        self.sources.len() - 1
+    }
+
+    /// How much was found so far.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The line of a place, from 1.
+    pub(super) fn line_of(&self, at: At) -> usize {
+        self.sources.get(at.file).map_or(0, |source| source.line(at.start))
+    }
+
+    /// `file:line` of a place, for a sentence about a second place.
+    pub(super) fn spot(&self, at: At) -> String {
+        let name = self.sources.get(at.file).map_or("", |source| source.name.as_str());
+        format!("{name}:{}", self.line_of(at))
+    }
+
+    pub(super) fn mistake(&mut self, at: At, what: impl Into<String>, instead: impl Into<String>) {
+        self.add(Severity::Mistake, at, what.into(), instead.into());
+    }
+
+    pub(super) fn warning(&mut self, at: At, what: impl Into<String>, instead: impl Into<String>) {
+        self.add(Severity::Warning, at, what.into(), instead.into());
+    }
+
+    /// A mistake of a file as a whole.
+    pub(super) fn file_mistake(&mut self, file: &str, what: impl Into<String>, instead: impl Into<String>) {
+        let (what, instead) = (what.into(), instead.into());
+        self.list
+            .push((None, Mistake { severity: Severity::Mistake, file: file.to_owned(), place: None, what, instead }));
+    }
+
+    fn add(&mut self, severity: Severity, at: At, what: String, instead: String) {
+        if self.list.len() >= Self::MOST {
+            self.beyond += 1;
+            return;
+        }
+        let Some(source) = self.sources.get(at.file) else { return };
+        let mistake = Mistake { severity, file: source.name.clone(), place: Some(source.place(at)), what, instead };
+        self.list.push((Some(at), mistake));
+    }
+
+    /// In the order of the files and of their lines.
+    pub(super) fn finish(mut self) -> Mistakes {
+        self.list.sort_by_key(|(at, _)| at.map(|at| (at.file, at.start)));
+        let mut list: Vec<Mistake> = self.list.into_iter().map(|(_, mistake)| mistake).collect();
+        if let (Some(last), true) = (list.last(), self.beyond > 0) {
+            let file = last.file.clone();
+            let what = format!("{} more are not shown", self.beyond);
+            let instead = "mend these first".to_owned();
+            list.push(Mistake { severity: Severity::Mistake, file, place: None, what, instead });
+        }
+        Mistakes { list }
+    }
+}
+
+impl Source {
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
+    }
+
+    fn place(&self, at: At) -> Place {
+        let line = self.line(at.start);
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let whole = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let before = self.text.get(start..at.start).unwrap_or_default();
+        let marked = self.text.get(at.start..at.end).and_then(|text| text.lines().next()).unwrap_or_default();
+        let column = before.chars().count() + 1;
+        Place { line, column, shown: Shown::new(whole, before, marked) }
+    }
+}
+
+impl Shown {
+    /// Characters of a line that are shown on each side of the mark's start.
+    const AROUND: usize = 100;
+
+    fn new(whole: &str, before: &str, marked: &str) -> Self {
+        let column = before.chars().count();
+        let skip = column.min(Self::AROUND);
+        let line = mask(whole);
+        let line = line.chars().skip(column - skip).take(skip + Self::AROUND);
+        // A control character could drive the terminal that the mistake is printed on.
+        let line = line.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        Self { line, skip, mark: marked.trim_end().chars().count().clamp(1, Self::AROUND) }
+    }
+}
+
+/// A key that names a secret, with its value.
+static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let pattern =
+        r#"((?i-u:password|secret|token|credential)[\w-]*["']?\s*:\s+)("[^"]*"?|'[^']*'?|[^,}\s{\[#"'][^,}]*)"#;
+    Regex::new(pattern).ok()
+});
+
+/// The line with a star for each character of a secret: a mistake elsewhere on the line must not print it.
+fn mask(line: &str) -> String {
+    let hide = |found: &Captures<'_>| {
+        let (key, value) = (&found[1], &found[2]);
+        if value.contains("${") {
+            return found[0].to_owned();
+        }
+        let stars: String = value.chars().map(|c| if c == ' ' { ' ' } else { '*' }).collect();
+        format!("{key}{stars}")
+    };
+    SECRET.as_ref().map_or_else(String::new, |secret| secret.replace_all(line, hide).into_owned())
+}

@@ -1,0 +1,157 @@
+//! The config file: text -> tree (`yaml`) -> typed as written (`raw`) -> checked as a whole (`check`) -> [`Config`],
+//! which cannot be wrong. Every mistake of all files is found in one run. Knows no tokio and no sockets.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::types::{HostPort, Name, Slot};
+
+mod check;
+mod findings;
+mod load;
+mod patterns;
+mod raw;
+mod read;
+mod schema;
+mod suggest;
+mod surroundings;
+mod yaml;
+
+pub use findings::{Mistake, Mistakes, Place, Severity};
+pub use patterns::Patterns;
+pub use schema::schema;
+
+/// The name of the pipeline of all that no other pipeline claims.
+pub const DEFAULT_PIPELINE: &str = "default";
+
+/// What a config file says, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The `ClusterId` that clients see.
+    pub virtual_cluster: Arc<str>,
+    /// Where all lives that no pipeline claims.
+    pub default_cluster: Slot,
+    /// Where clients connect; at least one.
+    pub listeners: Vec<Listener>,
+    /// By slot; at least one.
+    pub clusters: Vec<Cluster>,
+    /// In the order in which they claim topics and groups; the last is [`DEFAULT_PIPELINE`] and matches everything.
+    pub pipelines: Vec<Pipeline>,
+    /// Metrics and health, if wanted.
+    pub admin: Option<Admin>,
+}
+
+/// An address that clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where to listen; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// What clients are told; `None`: the bound address.
+    pub advertised: Option<HostPort>,
+}
+
+/// A real cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its number, unique.
+    pub slot: Slot,
+    /// Its name, unique.
+    pub name: Name,
+    /// Some of its brokers; at least one.
+    pub bootstrap: Vec<HostPort>,
+}
+
+/// A named set of topics with what holds for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// Unique.
+    pub name: Name,
+    /// The topics, unless an earlier pipeline claims them.
+    pub topics: Patterns,
+    /// The consumer groups whose home is this pipeline's cluster, unless an earlier pipeline claims them.
+    pub groups: Patterns,
+    /// The home of both: one of [`Config::clusters`].
+    pub cluster: Slot,
+}
+
+/// The address for metrics and health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where to listen; port 0 takes a free one.
+    pub bind: SocketAddr,
+}
+
+/// What came out of reading a config.
+#[derive(Debug)]
+pub struct Reading {
+    /// The config, if there is no mistake; there may be warnings.
+    pub config: Option<Config>,
+    /// Mistakes and warnings.
+    pub found: Mistakes,
+}
+
+impl Reading {
+    /// The file at `path` and all that it includes, with this process's environment.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Self {
+        load::file(path, &|name| std::env::var(name).ok())
+    }
+
+    /// `text` as if it stood in a file of that name.
+    #[must_use]
+    pub fn of_text(name: &str, text: &str) -> Self {
+        load::text(name, text, &|name| std::env::var(name).ok())
+    }
+
+    fn into_result(self) -> Result<Config, Mistakes> {
+        self.config.ok_or(self.found)
+    }
+}
+
+impl Config {
+    /// The config of a file; warnings are lost, [`Reading::of_file`] keeps them.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of the file and of those that it includes.
+    pub fn from_file(path: &Path) -> Result<Self, Mistakes> {
+        Reading::of_file(path).into_result()
+    }
+
+    /// The config of a text, called `name` in mistakes; what it includes is beside a file of that name.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes of the text and of the files that it includes.
+    pub fn from_text(name: &str, text: &str) -> Result<Self, Mistakes> {
+        Reading::of_text(name, text).into_result()
+    }
+
+    /// The pipeline that has the topic: the first that matches.
+    #[must_use]
+    pub fn pipeline_of_topic(&self, topic: &str) -> &Pipeline {
+        self.first(|pipeline| pipeline.topics.matches(topic))
+    }
+
+    /// The pipeline whose cluster is the group's home: the first that matches.
+    #[must_use]
+    pub fn pipeline_of_group(&self, group: &str) -> &Pipeline {
+        self.first(|pipeline| pipeline.groups.matches(group))
+    }
+
+    /// The last pipeline matches everything, so the search ends there at the latest.
+    fn first(&self, matches: impl Fn(&Pipeline) -> bool) -> &Pipeline {
+        let last = self.pipelines.len() - 1;
+        &self.pipelines[self.pipelines.iter().position(matches).unwrap_or(last)]
+    }
+
+    /// The cluster of a slot.
+    #[must_use]
+    pub fn cluster(&self, slot: Slot) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.slot == slot)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! The config as it is written, key by key, before anything is checked against anything else: the one list of keys. The
+//! JSON schema is made from these types. A key that was wrong is `None` here and its mistake is reported already.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::findings::At;
+use super::read::{Fields, Number, Reader, Text, list, named, number, some, text, texts};
+use super::yaml::{Entry, Node, What};
+
+/// The config of Fishplate.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields, title = "Fishplate config")]
+pub(super) struct File {
+    /// The ClusterId that clients see. Never change it.
+    #[schemars(required)]
+    pub(super) virtual_cluster: Option<Text>,
+    /// The cluster of every topic and group that no pipeline claims: a name out of `clusters`.
+    #[schemars(required)]
+    pub(super) default_cluster: Option<Text>,
+    /// Where clients connect.
+    #[schemars(required, length(min = 1))]
+    pub(super) listeners: Option<Vec<Listener>>,
+    /// The real clusters, by name.
+    #[schemars(required, with = "BTreeMap<String, Cluster>", extend("minProperties" = 1))]
+    pub(super) clusters: Option<Vec<Cluster>>,
+    /// What lives where; the first pipeline that matches a topic has it.
+    pub(super) pipelines: Option<Vec<Pipeline>>,
+    /// The address for metrics and health.
+    pub(super) admin: Option<Admin>,
+    /// Files with more pipelines, such as `conf.d/*.yaml`, beside this file.
+    #[schemars(with = "Option<OneOrMany>")]
+    pub(super) include: Option<Vec<Text>>,
+}
+
+/// A text or a list of texts.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "stands in the schema only")]
+enum OneOrMany {
+    /// One.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+}
+
+/// A file that `include` names: pipelines and nothing else.
+#[derive(Debug)]
+pub(super) struct Included {
+    pub(super) pipelines: Option<Vec<Pipeline>>,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Listener {
+    /// The IP address and port to listen on.
+    #[schemars(required, example = "127.0.0.1:9092")]
+    pub(super) bind: Option<Text>,
+    /// The host and port that clients are told. Default: the bound address. With 0.0.0.0 or [::] it must be given.
+    #[schemars(example = "kafka.example.com:9092")]
+    pub(super) advertised: Option<Text>,
+    /// How brokers are shown to clients.
+    #[schemars(with = "Option<Nodes>")]
+    pub(super) nodes: Option<Text>,
+}
+
+/// How brokers are shown to clients.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+#[expect(dead_code, reason = "stands in the schema only")]
+enum Nodes {
+    /// By the name that a client gives of itself.
+    Auto,
+    /// A virtual node for each broker of each cluster.
+    Brokers,
+}
+
+/// A real Kafka-compatible cluster.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Cluster {
+    #[schemars(skip)]
+    pub(super) name: Text,
+    /// Its fixed number. It is part of every node id that clients see: never change it, never give it to another cluster.
+    #[schemars(required, with = "u8", range(min = 0, max = 30))]
+    pub(super) slot: Option<Number>,
+    /// Some of its brokers, as host:port.
+    #[schemars(required, length(min = 1))]
+    pub(super) bootstrap: Option<Vec<Text>>,
+}
+
+/// A named set of topics and the cluster they live on.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Pipeline {
+    /// Stands in metrics, logs and alerts.
+    #[schemars(required)]
+    pub(super) name: Option<Text>,
+    /// Patterns: a glob with * and ?, a /regex/ of the whole name, and either with ! before it to exclude.
+    #[schemars(required, length(min = 1))]
+    pub(super) topics: Option<Vec<Text>>,
+    /// Patterns of the consumer groups whose home is this pipeline's cluster.
+    pub(super) groups: Option<Vec<Text>>,
+    /// A name out of `clusters`.
+    #[schemars(required)]
+    pub(super) cluster: Option<Text>,
+    #[schemars(skip)]
+    pub(super) at: At,
+}
+
+/// The address for metrics and health.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Admin {
+    /// The IP address and port to listen on.
+    #[schemars(required, example = "127.0.0.1:9644")]
+    pub(super) bind: Option<Text>,
+}
+
+impl File {
+    /// `None` if the file is no map.
+    pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "the config", reader)?;
+        let file = Self {
+            virtual_cluster: fields.required("virtual_cluster", "my-kafka", text),
+            default_cluster: fields.required("default_cluster", "main", text),
+            listeners: fields.required("listeners", "[{ bind: \"127.0.0.1:9092\" }]", |node, reader| {
+                some(list(node, reader, Listener::read), node, reader)
+            }),
+            clusters: fields.required(
+                "clusters",
+                "{ main: { slot: 0, bootstrap: [\"10.0.0.1:9092\"] } }",
+                |node, reader| some(named(node, reader, Cluster::read), node, reader),
+            ),
+            pipelines: fields.optional("pipelines", pipelines),
+            admin: fields.optional("admin", Admin::read),
+            include: fields.optional("include", one_or_many),
+        };
+        fields.finish(&["control", "memory", "clients", "metrics"]);
+        Some(file)
+    }
+}
+
+impl Included {
+    /// `None` if the file is no map.
+    pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "an included file", reader)?;
+        let example = "[{ name: events, topics: [\"events*\"], cluster: main }]";
+        let pipelines = fields.required("pipelines", example, pipelines);
+        fields.finish(&[]);
+        Some(Self { pipelines })
+    }
+}
+
+impl Listener {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "a listener", reader)?;
+        let listener = Self {
+            bind: fields.required("bind", "127.0.0.1:9092", text),
+            advertised: fields.optional("advertised", text),
+            nodes: fields.optional("nodes", text),
+        };
+        fields.finish(&["hosts", "tls", "sasl"]);
+        Some(listener)
+    }
+}
+
+impl Cluster {
+    /// Also a cluster with nothing right in it is one: who names it names nothing wrong.
+    fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<Self> {
+        let name = Text::from_key(entry);
+        let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
+            return Some(Self { name, slot: None, bootstrap: None });
+        };
+        let slot = fields.required("slot", "0", number);
+        let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
+        fields.finish(&["tls", "sasl", "kind"]);
+        Some(Self { name, slot, bootstrap })
+    }
+}
+
+impl Pipeline {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "a pipeline", reader)?;
+        let pipeline = Self {
+            name: fields.required("name", "events", text),
+            topics: fields.required("topics", "[\"events*\"]", some_texts),
+            groups: fields.optional("groups", texts),
+            cluster: fields.required("cluster", "main", text),
+            at: node.at,
+        };
+        fields.finish(&["transactional_ids", "contract", "limits", "canaries", "lanes", "mirror", "slo"]);
+        Some(pipeline)
+    }
+}
+
+impl Admin {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "admin", reader)?;
+        let admin = Self { bind: fields.required("bind", "127.0.0.1:9644", text) };
+        fields.finish(&[]);
+        Some(admin)
+    }
+}
+
+fn pipelines(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Pipeline>> {
+    list(node, reader, Pipeline::read)
+}
+
+fn some_texts(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Text>> {
+    some(texts(node, reader), node, reader)
+}
+
+fn one_or_many(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Text>> {
+    match &node.what {
+        What::List(_) => texts(node, reader),
+        _ => text(node, reader).map(|one| vec![one]),
+    }
+}
