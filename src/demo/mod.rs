@@ -17,6 +17,8 @@ mod words;
 pub use tally::Counts;
 pub use verdict::{FlowVerdict, Verdict};
 
+use crate::config::Config;
+use crate::telemetry::log;
 use client::{Reader, Shared, Source};
 use clusters::Clusters;
 use rdkafka::error::KafkaError;
@@ -24,8 +26,8 @@ use sample::Flow;
 use screen::Screen;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -57,6 +59,9 @@ pub enum DemoError {
     /// The mock clusters' thread ended by itself.
     #[error("the demo's mock clusters ended by themselves")]
     ClustersGone,
+    /// Fishplate did not start.
+    #[error("Fishplate before the demo's clusters: {0}")]
+    Fishplate(#[source] BoxedError),
     /// The client library refused something.
     #[error("the demo's Kafka client: {0}")]
     Client(#[source] KafkaError),
@@ -68,6 +73,9 @@ pub enum DemoError {
         /// All partitions of both topics.
         wanted: usize,
     },
+    /// Ctrl-C came before there was anything to count.
+    #[error("ended before the first record was sent")]
+    Interrupted,
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -75,7 +83,7 @@ pub enum DemoError {
     #[error("the demo's {0} panicked")]
     Panicked(&'static str),
     /// Nothing can be written to the terminal.
-    #[error("cannot write to the standard output: {0}")]
+    #[error("cannot write to the standard output, or no port is free: {0}")]
     Output(#[from] io::Error),
 }
 
@@ -95,14 +103,79 @@ struct Progress {
     failed_commits: AtomicU64,
 }
 
-/// Where the running Fishplate is found.
-struct Front {
-    bootstrap: String,
-    admin: SocketAddr,
+/// Ends the client's threads when what uses them ends, with an error too.
+struct StopsWithIt<'a>(&'a Progress);
+
+impl Drop for StopsWithIt<'_> {
+    fn drop(&mut self) {
+        self.0.stop_sending.store(true, Ordering::Relaxed);
+        self.0.stop_reading.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Any error, for those of rooms that this one need not know.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A running Fishplate.
+pub struct Front {
+    /// What its clients are given: `host:port`.
+    pub bootstrap: String,
+    /// Where its metrics are.
+    pub admin: SocketAddr,
+    /// Ends it when awaited.
+    pub stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Ctrl-C, or whatever else is to end the demo.
 type Interrupt<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
+
+/// The whole demo, on the standard output, with a Fishplate that `start` starts from the sample config. Sets the log up
+/// unless somebody has: warnings go to stderr, or to the screen's last lines where one is drawn.
+///
+/// # Errors
+/// When there is no verdict. A bad verdict is none.
+pub async fn run_with<F>(options: DemoOptions, start: F) -> Result<Verdict, DemoError>
+where
+    F: AsyncFnOnce(Config) -> Result<Front, BoxedError>,
+{
+    let log = LastLines::default();
+    let mut screen = Screen::new();
+    start_log(&screen, &log);
+    let mut interrupted = pin!(async { drop(tokio::signal::ctrl_c().await) });
+    let clusters = Arc::new(Clusters::start()?);
+    let bootstraps = Flow::ALL.map(|flow| clusters.bootstrap(flow));
+    let text = sample::config(bootstraps, local_address(KAFKA_PORT)?, local_address(ADMIN_PORT)?);
+    let config = Config::from_text("the demo's config", &text).map_err(|wrong| DemoError::Fishplate(wrong.into()))?;
+    let front = start(config).await.map_err(DemoError::Fishplate)?;
+    screen.say(&words::introduction(&text, &front.bootstrap, front.admin))?;
+    let verdict = drive(&clusters, &front, options, &mut screen, &log, interrupted.as_mut()).await;
+    front.stop.await;
+    if let Ok(verdict) = &verdict {
+        screen.say(&format!("\n{verdict}"))?;
+    }
+    verdict
+}
+
+/// The ports that everybody tries first, if nobody has them.
+const KAFKA_PORT: u16 = 9092;
+const ADMIN_PORT: u16 = 9644;
+
+/// A loopback address with the preferred port, or with another one if that is taken.
+fn local_address(preferred: u16) -> Result<SocketAddr, DemoError> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    Ok(bind(preferred).or_else(|_| bind(0))?.local_addr()?)
+}
+
+fn start_log(screen: &Screen, log: &LastLines) {
+    let started = if screen.redraws() {
+        log::init_to(log.clone(), log::Format::Plain, false, "warn")
+    } else {
+        log::init(log::Format::Plain, "warn")
+    };
+    if let Err(error) = started {
+        tracing::debug!(%error, "the log stays as it is");
+    }
+}
 
 /// Sends and reads through `front` until the time is over or `interrupt` resolves, then counts.
 async fn drive(
@@ -115,10 +188,11 @@ async fn drive(
 ) -> Result<Verdict, DemoError> {
     let tally = tally::Tally::default();
     let shared = Arc::new(Shared { run: fastrand::u64(..), tally, progress: Progress::default() });
+    let _stops = StopsWithIt(&shared.progress);
     let reader = Reader::start(&front.bootstrap, &shared)?;
     tokio::select! {
         assigned = wait_for_group(&shared.progress) => assigned?,
-        () = interrupt.as_mut() => {}
+        () = interrupt.as_mut() => return Err(DemoError::Interrupted),
     }
     let source = Source::start(&front.bootstrap, options.rate, &shared)?;
     let mut watch = Watch::new(&shared, front, log);
@@ -129,8 +203,8 @@ async fn drive(
     screen.show(&watch.view().await)?;
     let stopping = Arc::clone(&shared);
     let committed = blocking(move || reader.finish(&stopping)).await?;
-    let clusters = Arc::clone(clusters);
-    blocking(move || count(&clusters, &shared, committed)).await
+    let (clusters, counted) = (Arc::clone(clusters), Arc::clone(&shared));
+    blocking(move || count(&clusters, &counted, committed)).await
 }
 
 async fn wait_for_group(progress: &Progress) -> Result<(), DemoError> {
@@ -183,20 +257,18 @@ fn count(clusters: &Clusters, shared: &Shared, committed: [u64; 2]) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::pin::pin;
-    use tokio::net::TcpListener;
 
     /// Without Fishplate: the client speaks to one cluster, which takes both topics.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn records_on_the_wrong_cluster_are_found_and_all_else_is_well() {
-        let clusters = Arc::new(Clusters::start().unwrap());
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let bootstrap = clusters.bootstrap(Flow::Events).join(",");
-        let front = Front { bootstrap, admin: nobody };
         let options = DemoOptions { duration: Some(Duration::from_secs(2)), ..DemoOptions::default() };
-        let never = pin!(std::future::pending());
-        let mut screen = Screen::new();
-        let verdict = drive(&clusters, &front, options, &mut screen, &LastLines::default(), never).await.unwrap();
+        let no_fishplate = async |config: Config| {
+            let events = config.cluster(config.pipeline_of_topic(Flow::Events.topic()).cluster).unwrap();
+            let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+            let stop = Box::pin(std::future::ready(()));
+            Ok(Front { bootstrap: events.bootstrap[0].to_string(), admin: nobody, stop })
+        };
+        let verdict = run_with(options, no_fishplate).await.unwrap();
         let [events, logs] = &verdict.flows[..] else { panic!("{verdict}") };
         assert!(events.passed(), "{verdict}");
         assert!(events.counts.sent > 1000, "{verdict}");

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn anything_wrong_with_one_flow_fails_and_is_named() {
-        let spoilers: [(fn(&mut FlowVerdict), &str); 11] = [
+        type Spoil = fn(&mut FlowVerdict);
+        let spoilers: [(Spoil, &str); 11] = [
             (|flow| flow.counts = Counts::default(), "nothing was sent"),
             (|flow| flow.counts.acknowledged = 9, "1 of 10 were not acknowledged"),
             (|flow| flow.counts.refused = 1, "1 were refused"),
