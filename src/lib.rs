@@ -8,9 +8,21 @@ pub mod error;
 
 pub mod telemetry;
 
+pub mod wire;
+
 pub mod config;
 
+pub mod upstream;
+
+pub mod placement;
+
+pub mod api;
+
+pub mod session;
+
 pub mod admin;
+
+pub mod app;
 
 #[cfg(feature = "demo")]
 pub mod demo;

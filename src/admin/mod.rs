@@ -1,7 +1,8 @@
-//! What an operator asks the running process. So far: is it alive, is it ready, what did it count.
-//! Knows nothing of the request path; facts are told to it.
+//! What an operator asks: `operations` has every question that is typed, the rest is the running process's own: is it
+//! alive, is it ready, what did it count. Knows nothing of the request path; facts are told to it.
 
 pub mod http;
+pub mod operations;
 mod readiness;
 
 pub use readiness::{Readiness, Ready};

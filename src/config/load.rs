@@ -7,7 +7,7 @@ use super::findings::Findings;
 use super::patterns::{Pattern, Patterns};
 use super::raw::{File, Included, Pipeline};
 use super::read::{Reader, Text};
-use super::surroundings::{MAX_CONFIG, Surroundings, read};
+use super::surroundings::{MAX_CONFIG, Surroundings, read, words};
 use super::{Reading, check, yaml};
 
 /// Looks an environment variable up.
@@ -20,7 +20,11 @@ pub(super) fn file(path: &Path, variable: Variable<'_>) -> Reading {
         Ok(content) => text(&name, &content, variable),
         Err(why) => {
             let mut findings = Findings::default();
-            findings.file_mistake(&name, format!("cannot be read: {why}"), "name a config file with -c");
+            findings.file_mistake(
+                &name,
+                format!("cannot be read: {why}"),
+                "name a YAML file, such as config/minimal.yaml",
+            );
             Reading { config: None, found: findings.finish() }
         }
     }
@@ -98,17 +102,17 @@ fn find(directory: &Path, pattern: &Text) -> Result<Vec<PathBuf>, String> {
         return Err(format!("`{pattern}` names no file"));
     };
     let wild = |text: &str| text.contains(['*', '?']);
+    if Path::new(&pattern.value).parent().and_then(Path::to_str).is_none_or(wild) {
+        return Err(format!("`{pattern}` has a wildcard in a directory's name"));
+    }
     if !wild(last) {
         return Ok(vec![path]);
-    }
-    if parent.to_str().is_none_or(wild) {
-        return Err(format!("`{pattern}` has a wildcard in a directory's name"));
     }
     let mut names = Patterns::default();
     names.add(Pattern::new(last).map_err(|bad| bad.what)?, false);
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    let entries =
-        fs::read_dir(parent).map_err(|error| format!("`{pattern}`: its directory cannot be read: {error}"))?;
+    let entries = fs::read_dir(parent)
+        .map_err(|error| format!("the directory of `{pattern}` cannot be read: {}", words(&error)))?;
     let mut paths: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_str().is_some_and(|name| !name.starts_with('.') && names.matches(name)))

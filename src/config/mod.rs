@@ -75,6 +75,14 @@ pub struct Pipeline {
     pub cluster: Slot,
 }
 
+impl Pipeline {
+    /// The built-in one of all that no other claims.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.name.as_str() == DEFAULT_PIPELINE
+    }
+}
+
 /// The address for metrics and health.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {

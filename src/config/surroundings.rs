@@ -93,12 +93,7 @@ impl Surroundings<'_> {
 /// The text of a file of at most `most` bytes; why not, in words, otherwise. Never takes more memory than that,
 /// whatever the path leads to.
 pub(super) fn read(path: &Path, most: u64) -> Result<String, String> {
-    let words = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        _ => error.to_string(),
-    };
+    let words = |error| words(&error);
     let file = File::open(path).map_err(words)?;
     if file.metadata().map_err(words)?.is_dir() {
         return Err("it is a directory".to_owned());
@@ -113,6 +108,15 @@ pub(super) fn read(path: &Path, most: u64) -> Result<String, String> {
         let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("it is not UTF-8 text (byte {good}, line {line})")
     })
+}
+
+/// Why something could not be read, in a sentence.
+pub(super) fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +145,7 @@ mod tests {
                 "the environment variable `NO` is not set",
                 "the environment variable `ALSO_NO` is not set",
                 "`${not-a-name}` names no environment variable",
-                "`gone` cannot be read: there is no such file",
+                "`gone` cannot be read: it does not exist",
                 "`${` is never closed",
             ]
         );

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use serde_saphyr::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::findings::{At, Findings};
 
@@ -256,23 +256,27 @@ impl<'a> Builder<'a> {
                     "use fewer aliases",
                 );
             }
+            Stop::Syntax(error) if *error.kind() == ErrorKind::RecursionLimitExceeded => {
+                let start = error.marker().byte_offset().unwrap_or(0);
+                self.report(Stop::TooDeep(At { file: self.file, start, end: start }));
+            }
             Stop::Syntax(error) => {
                 let start = error.marker().byte_offset().unwrap_or(0).min(self.text.len());
                 let at = At { file: self.file, start, end: start };
-                let instead = self.hint(start);
-                self.findings.mistake(at, format!("this is not YAML: {}", error.info()), instead);
+                let why = error.info();
+                let instead = self.hint(start, &why);
+                self.findings.mistake(at, format!("this is not YAML: {why}"), instead);
             }
         }
     }
 
-    /// The usual reason for a syntax mistake on this line, where one can be named.
-    fn hint(&self, offset: usize) -> &'static str {
-        let before = self.text.get(..offset).unwrap_or_default();
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        let whole = self.text.get(offset - line.len()..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        if line.contains('\t') {
+    /// The usual reason for a syntax mistake here, where one can be named.
+    fn hint(&self, offset: usize, why: &str) -> &'static str {
+        let start = self.text.get(..offset).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+        let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        if why.contains("tab") {
             "indent with spaces"
-        } else if whole.contains("${") {
+        } else if line.contains("${") {
             "between braces or brackets `${NAME}` needs quotes: \"${NAME}\""
         } else {
             "look here and at the line before for a missing quote, colon, bracket or wrong indentation"

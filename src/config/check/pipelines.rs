@@ -59,9 +59,14 @@ impl Draft {
         right.then_some(Pipeline { name, topics: self.topics.patterns, groups: self.groups.patterns, cluster })
     }
 
-    /// In a sentence.
-    fn called(&self) -> String {
-        self.name.as_ref().map_or_else(|| "this pipeline".to_owned(), |name| format!("the pipeline `{name}`"))
+    /// In a sentence; `nameless` if its name is wrong.
+    fn called(&self, nameless: &str) -> String {
+        self.name.as_ref().map_or_else(|| nameless.to_owned(), |name| format!("the pipeline `{name}`"))
+    }
+
+    /// In a sentence about a later pipeline.
+    fn above(&self) -> String {
+        format!("{} above", self.called("a pipeline"))
     }
 }
 
@@ -118,7 +123,9 @@ fn pattern(text: &Text, bare: &str, of: Of, findings: &mut Findings) -> Option<P
     let pattern = match Pattern::new(bare) {
         Ok(pattern) => pattern,
         Err(bad) => {
-            findings.mistake(text.at, bad.what, bad.instead);
+            // The library's words and ours may repeat a character of what `${...}` brought in.
+            let what = if text.is_literal() { bad.what } else { format!("what `{text}` stands for is no pattern") };
+            findings.mistake(text.at, what, bad.instead);
             return None;
         }
     };
@@ -146,7 +153,7 @@ fn unreachable_topics(draft: &Draft, earlier: &[Draft], at: At, findings: &mut F
     if draft.topics.whole && !dead.is_empty() && dead.len() == include.len() {
         let why: Vec<String> = dead.iter().map(|(text, why)| format!("`{text}` {why}")).collect();
         let at = draft.name.as_ref().map_or(at, |name| name.at);
-        let what = format!("no topic can belong to {}: {}", draft.called(), why.join("; "));
+        let what = format!("no topic can belong to {}: {}", draft.called("this pipeline"), why.join("; "));
         findings.mistake(
             at,
             what,
@@ -168,14 +175,14 @@ fn why_dead(pattern: &Pattern, own: &Patterns, earlier: &[Draft]) -> Option<Stri
         return Some("is excluded by the same list".to_owned());
     }
     let first = earlier.iter().find(|draft| draft.topics.patterns.cover(pattern))?;
-    Some(format!("belongs to {} above", first.called()))
+    Some(format!("belongs to {}", first.above()))
 }
 
 /// A group pattern that an earlier pipeline covers never takes effect: a mistake if that sends the groups elsewhere.
 fn unreachable_groups(draft: &Draft, earlier: &[Draft], findings: &mut Findings) {
     for (pattern, text) in &draft.groups.include {
         let Some(first) = earlier.iter().find(|draft| draft.groups.patterns.cover(pattern)) else { continue };
-        let what = format!("the groups of `{text}` belong to {} above", first.called());
+        let what = format!("the groups of `{text}` belong to {}", first.above());
         if first.cluster == draft.cluster {
             findings.warning(text.at, what, "both live on the same cluster, so that the pattern can go");
         } else {

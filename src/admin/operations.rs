@@ -1,0 +1,132 @@
+//! Every operation once, typed: a question in, an answer out that prints as JSON. Faces (command line, HTTP) show it.
+//! Knows no face.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::{Cluster, Config, Mistakes, Pipeline, Reading};
+
+/// What `check` found.
+#[derive(Debug, Serialize)]
+pub struct Check {
+    /// The file that was checked.
+    pub file: String,
+    /// The proxy would run with it.
+    pub fine: bool,
+    /// Mistakes and warnings.
+    pub found: Mistakes,
+    /// How much there is of what; `None` with mistakes.
+    pub size: Option<Size>,
+}
+
+/// How much there is of what in a config.
+#[derive(Debug, Serialize)]
+pub struct Size {
+    /// Addresses that clients connect to.
+    pub listeners: usize,
+    /// Real clusters.
+    pub clusters: usize,
+    /// Pipelines, without the built-in `default`.
+    pub pipelines: usize,
+}
+
+/// Checks a config file without talking to anything.
+#[must_use]
+pub fn check(file: &Path) -> (Check, Option<Config>) {
+    let Reading { config, found } = Reading::of_file(file);
+    let size = config.as_ref().map(|config| Size {
+        listeners: config.listeners.len(),
+        clusters: config.clusters.len(),
+        pipelines: config.pipelines.len() - 1,
+    });
+    let check = Check { file: file.display().to_string(), fine: config.is_some(), found, size };
+    (check, config)
+}
+
+/// Where a topic and a group live, and why.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The topic, if one was asked about.
+    pub topic: Option<Home>,
+    /// The group, if one was asked about.
+    pub group: Option<Home>,
+    /// The topic and the group live on different clusters.
+    pub apart: bool,
+}
+
+/// Where one name lives, and why.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Home {
+    /// The name that was asked about.
+    pub name: String,
+    /// The pipeline that has it.
+    pub pipeline: String,
+    /// The pattern that it belongs to the pipeline by; `None` in the built-in `default`.
+    pub pattern: Option<String>,
+    /// The cluster.
+    pub cluster: String,
+    /// The cluster's number.
+    pub slot: u8,
+    /// Some of the cluster's brokers.
+    pub bootstrap: Vec<String>,
+}
+
+/// Explains by the config alone, without talking to anything.
+#[must_use]
+pub fn explain(config: &Config, topic: Option<&str>, group: Option<&str>) -> Explanation {
+    let topic = topic.map(|name| {
+        let pipeline = config.pipeline_of_topic(name);
+        home(config, name, pipeline, pipeline.topics.which(name))
+    });
+    let group = group.map(|name| {
+        let pipeline = config.pipeline_of_group(name);
+        home(config, name, pipeline, pipeline.groups.which(name))
+    });
+    let apart = topic.as_ref().zip(group.as_ref()).is_some_and(|(topic, group)| topic.slot != group.slot);
+    Explanation { topic, group, apart }
+}
+
+fn home(config: &Config, name: &str, pipeline: &Pipeline, pattern: Option<&str>) -> Home {
+    let cluster = config.cluster(pipeline.cluster);
+    let addresses = |cluster: &Cluster| cluster.bootstrap.iter().map(ToString::to_string).collect();
+    Home {
+        name: name.to_owned(),
+        pipeline: pipeline.name.to_string(),
+        pattern: pattern.filter(|_| !pipeline.is_default()).map(ToOwned::to_owned),
+        cluster: cluster.map(|cluster| cluster.name.to_string()).unwrap_or_default(),
+        slot: pipeline.cluster.number(),
+        bootstrap: cluster.map(addresses).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Config {
+        Config::from_file(Path::new("config/full.yaml")).expect("config/full.yaml")
+    }
+
+    #[test]
+    fn a_topic_is_explained_by_the_first_pipeline_that_matches() {
+        for (topic, pipeline, pattern, cluster) in [
+            ("events_overflow_3", "overflow", Some("/events_overflow_[0-9]+/"), "shared"),
+            ("events_eu", "events", Some("events*"), "ingestion"),
+            ("events_dlq", "default", None, "shared"),
+        ] {
+            let home = explain(&full(), Some(topic), None).topic.expect("a home");
+            assert_eq!(
+                (home.pipeline.as_str(), home.pattern.as_deref(), home.cluster.as_str()),
+                (pipeline, pattern, cluster)
+            );
+        }
+    }
+
+    #[test]
+    fn a_group_away_from_its_topic_is_told() {
+        let apart = |group| explain(&full(), Some("events_eu"), Some(group)).apart;
+        assert!(!apart("clickhouse-ingestion-1"));
+        assert!(apart("reports"));
+    }
+}

@@ -1,0 +1,245 @@
+//! Metadata, answered from the placement: every broker of every cluster as a virtual node at the one address.
+//! A cluster that is down keeps its known topics here; what it may have besides is "leader not available".
+
+use super::{Api, Effects, Need, Plan, Refusal, Seen, codes};
+use crate::error::Fault;
+use crate::placement::TopicPlace;
+use crate::types::Slot;
+use crate::upstream::Partition;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{ApiKey, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::BTreeMap;
+
+/// "Not asked for" (KIP-430).
+pub(super) const NO_OPERATIONS: i32 = i32::MIN;
+/// From this version on a client says whether topics may be made; before, they always may.
+const SAYS_CREATE: i16 = 4;
+/// The longest legal topic name.
+const LONGEST_NAME: usize = 249;
+
+/// See the module's text.
+pub struct Metadata;
+
+impl Api for Metadata {
+    const KEY: ApiKey = ApiKey::Metadata;
+    type Request = MetadataRequest;
+    type Response = MetadataResponse;
+    type Origin = ();
+
+    fn plan(request: &MetadataRequest, seen: &Seen<'_>) -> Plan<Self> {
+        let needs = needs(request, seen);
+        if needs.is_empty() { Plan::Answer(answer(request, seen)) } else { Plan::Wait(needs) }
+    }
+
+    fn absorb(_: &mut MetadataResponse, (): (), _: Result<MetadataResponse, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+}
+
+/// The topics a request names; `None` for all. In version 0 an empty list means all.
+fn named<'r>(request: &'r MetadataRequest, seen: &Seen<'_>) -> Option<&'r [MetadataRequestTopic]> {
+    request.topics.as_deref().filter(|topics| seen.version > 0 || !topics.is_empty())
+}
+
+/// What is not known is asked for once: by name where it would live, by id everywhere.
+fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
+    let create = seen.version < SAYS_CREATE || request.allow_auto_topic_creation;
+    let mut missing: BTreeMap<Slot, Vec<StrBytes>> = BTreeMap::new();
+    let mut needs = Vec::new();
+    for topic in named(request, seen).unwrap_or_default() {
+        match &topic.name {
+            Some(name) if seen.placement.topic(name).is_none() && is_legal(name) => {
+                missing.entry(seen.placement.home_of_topic(name)).or_default().push(name.0.clone());
+            }
+            None if seen.placement.topic_by_id(topic.topic_id).is_none() => needs.push(Need::AllTopics),
+            _ => {}
+        }
+    }
+    needs.extend(missing.into_iter().map(|(cluster, names)| Need::Topics { cluster, names, create }));
+    needs.dedup();
+    needs.retain(|need| !tried(need, seen));
+    needs
+}
+
+/// A need is tried once, even where other topics of the request have turned up since.
+fn tried(need: &Need, seen: &Seen<'_>) -> bool {
+    refusal_at(need, seen).is_some()
+}
+
+fn refusal_at<'s>(need: &Need, seen: &'s Seen<'_>) -> Option<&'s Refusal> {
+    let same = |refused: &Need| match (need, refused) {
+        (Need::Topics { cluster, .. }, Need::Topics { cluster: tried, .. }) => cluster == tried,
+        _ => need == refused,
+    };
+    seen.refused.iter().find(|(refused, _)| same(refused)).map(|(_, why)| why)
+}
+
+fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
+    let operations = request.include_topic_authorized_operations;
+    let topics = match named(request, seen) {
+        None => seen.placement.topics().map(|place| describe(place, operations, seen)).collect(),
+        Some(topics) => topics.iter().map(|topic| named_topic(topic, operations, seen)).collect(),
+    };
+    let cluster_operations =
+        if request.include_cluster_authorized_operations { default_cluster_operations(seen) } else { NO_OPERATIONS };
+    MetadataResponse::default()
+        .with_brokers(brokers(seen))
+        .with_cluster_id(Some(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string())))
+        .with_controller_id(seen.placement.controller().0.into())
+        .with_topics(topics)
+        .with_cluster_authorized_operations(cluster_operations)
+}
+
+fn default_cluster_operations(seen: &Seen<'_>) -> i32 {
+    let default = seen.placement.cluster(seen.placement.config.default_cluster);
+    default.map_or(NO_OPERATIONS, |cluster| cluster.snapshot.operations)
+}
+
+fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
+    let host = StrBytes::from_string(seen.address.host.to_string());
+    let broker = |(target, broker): (crate::types::Target, &crate::upstream::Broker)| {
+        MetadataResponseBroker::default()
+            .with_node_id(seen.virtual_id(target.cluster, target.broker.0))
+            .with_host(host.clone())
+            .with_port(seen.address.port.into())
+            .with_rack(broker.rack.as_deref().map(|rack| StrBytes::from_string(rack.to_owned())))
+    };
+    seen.placement.brokers().map(broker).collect()
+}
+
+fn named_topic(asked: &MetadataRequestTopic, operations: bool, seen: &Seen<'_>) -> MetadataResponseTopic {
+    let place = match &asked.name {
+        Some(name) => seen.placement.topic(name),
+        None => seen.placement.topic_by_id(asked.topic_id),
+    };
+    place.map_or_else(|| unknown(asked, seen), |place| describe(place, operations, seen))
+}
+
+fn unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>) -> MetadataResponseTopic {
+    let code = match &asked.name {
+        Some(name) if !is_legal(name) => codes::INVALID_TOPIC_EXCEPTION,
+        Some(name) => unknown_name(name, seen),
+        None => codes::UNKNOWN_TOPIC_ID,
+    };
+    MetadataResponseTopic::default()
+        .with_error_code(code)
+        .with_name(asked.name.clone())
+        .with_topic_id(asked.topic_id)
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
+/// Nobody knows what a cluster that is down has.
+fn unknown_name(name: &TopicName, seen: &Seen<'_>) -> i16 {
+    let cluster = seen.placement.home_of_topic(name);
+    let need = Need::Topics { cluster, names: Vec::new(), create: false };
+    match refusal_at(&need, seen) {
+        Some(Refusal::Fault(_)) => codes::LEADER_NOT_AVAILABLE,
+        _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}
+
+fn describe(place: &TopicPlace, operations: bool, seen: &Seen<'_>) -> MetadataResponseTopic {
+    let partition = |(partition, index)| describe_partition(partition, index, place.cluster, seen);
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(place.topic.name.clone())))
+        .with_topic_id(place.topic.id)
+        .with_is_internal(place.topic.internal)
+        .with_partitions(place.topic.partitions.iter().zip(0..).map(partition).collect())
+        .with_topic_authorized_operations(if operations { place.topic.operations } else { NO_OPERATIONS })
+}
+
+fn describe_partition(partition: &Partition, index: i32, home: Slot, seen: &Seen<'_>) -> MetadataResponsePartition {
+    let virtual_ids = |ids: &[i32]| ids.iter().map(|id| seen.virtual_id(home, *id)).collect();
+    let code = if partition.leader < 0 { codes::LEADER_NOT_AVAILABLE } else { partition.error };
+    MetadataResponsePartition::default()
+        .with_error_code(code)
+        .with_partition_index(index)
+        .with_leader_id(seen.virtual_id(home, partition.leader))
+        .with_leader_epoch(partition.epoch)
+        .with_replica_nodes(virtual_ids(&partition.replicas))
+        .with_isr_nodes(virtual_ids(&partition.isr))
+        .with_offline_replicas(virtual_ids(&partition.offline))
+}
+
+/// Kafka's rule for topic names.
+fn is_legal(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    !matches!(name, "" | "." | "..") && name.len() <= LONGEST_NAME && name.bytes().all(legal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+    use crate::placement::build::tests::{slot, topic};
+
+    fn ask(names: &[&'static str]) -> MetadataRequest {
+        let topic = |name: &&'static str| {
+            MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_static_str(name))))
+        };
+        MetadataRequest::default().with_topics(Some(names.iter().map(topic).collect()))
+    }
+
+    fn answered(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
+        match Metadata::plan(request, seen) {
+            Plan::Answer(answer) => answer,
+            Plan::Wait(needs) => panic!("waits for {needs:?}"),
+            Plan::Send { .. } => panic!("sends"),
+        }
+    }
+
+    #[test]
+    fn both_clusters_are_one_and_every_id_is_virtual() {
+        let world = World::with(&[topic("x", &[1, 3])], &[topic("b-1", &[2])]);
+        let answer = answered(&MetadataRequest::default().with_topics(None), &world.seen(12));
+        assert_eq!(answer.brokers.len(), 6);
+        assert!(answer.brokers.iter().all(|b| &*b.host == "proxy.example" && b.port == 9092));
+        assert_eq!(answer.cluster_id.as_deref(), Some("v"));
+        assert_eq!(answer.topics.len(), 2);
+        let b1 = answer.topics.iter().find(|t| t.name.as_ref().is_some_and(|n| &*n.0 == "b-1")).unwrap();
+        assert_eq!(b1.partitions[0].leader_id.0, (1 << 25) | 2);
+        assert_eq!(b1.partitions[0].leader_epoch, 7, "[L2] leader epochs are the cluster's own");
+    }
+
+    #[test]
+    fn an_unknown_topic_is_asked_for_where_it_would_live_and_then_unknown() {
+        let mut world = World::with(&[], &[]);
+        let request = ask(&["b-new"]).with_allow_auto_topic_creation(false);
+        let Plan::Wait(needs) = Metadata::plan(&request, &world.seen(9)) else { panic!("must ask first") };
+        let names = vec![StrBytes::from_static_str("b-new")];
+        assert_eq!(needs, vec![Need::Topics { cluster: slot(1), names, create: false }]);
+        world.refused = vec![(needs[0].clone(), Refusal::Done)];
+        assert_eq!(answered(&request, &world.seen(9)).topics[0].error_code, 3);
+        world.refused = vec![(needs[0].clone(), Refusal::Fault(Fault::cluster(slot(1), "down")))];
+        assert_eq!(answered(&request, &world.seen(9)).topics[0].error_code, 5);
+    }
+
+    #[test]
+    fn before_version_4_topics_are_made_unasked() {
+        let world = World::default();
+        let request = ask(&["n"]).with_allow_auto_topic_creation(false);
+        let creates = |version| match Metadata::plan(&request, &world.seen(version)) {
+            Plan::Wait(needs) => matches!(needs[0], Need::Topics { create: true, .. }),
+            _ => panic!("must ask first"),
+        };
+        assert!(creates(3));
+        assert!(!creates(4));
+    }
+
+    #[test]
+    fn an_illegal_name_is_told_at_once_and_no_list_means_all_or_nothing_by_version() {
+        let world = World::with(&[topic("x", &[1])], &[]);
+        assert_eq!(answered(&ask(&["a b"]), &world.seen(9)).topics[0].error_code, 17);
+        assert_eq!(answered(&ask(&[]), &world.seen(0)).topics.len(), 1);
+        assert_eq!(answered(&ask(&[]), &world.seen(1)).topics.len(), 0);
+    }
+
+    #[test]
+    fn a_partition_without_leader_says_so() {
+        let world = World::with(&[topic("x", &[-1])], &[]);
+        let partition = &answered(&ask(&["x"]), &world.seen(9)).topics[0].partitions[0];
+        assert_eq!((partition.error_code, partition.leader_id.0), (5, -1));
+    }
+}

@@ -1,0 +1,208 @@
+//! What each API means over several clusters: a request becomes parts, answers come back into one response. Pure:
+//! one file per API family, no sockets, no waiting.
+
+pub mod by_group;
+pub mod by_leader;
+pub mod cluster_info;
+pub mod codes;
+pub mod configs;
+pub mod coordinator;
+pub mod fetch;
+pub mod group_lists;
+pub mod metadata;
+pub mod offsets;
+pub mod produce;
+pub mod producer_id;
+pub mod topics;
+pub mod versions;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use crate::error::Fault;
+use crate::placement::Placement;
+use crate::types::{BrokerId, HostPort, Name, Slot, Target};
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+/// An API that goes the common way: planned, sent in parts, absorbed into one answer.
+pub trait Api: Sized + Send + 'static {
+    /// Its key.
+    const KEY: ApiKey;
+    /// What is asked.
+    type Request: Decodable + Encodable + Clone + Send + 'static;
+    /// What is answered.
+    type Response: Decodable + Encodable + Send + 'static;
+    /// What turns one part's answer back: names, ids, the cluster it came from.
+    type Origin: Send + 'static;
+
+    /// What is to be done for a request. Must not give [`Plan::Wait`] for a need that `seen` says was refused.
+    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self>;
+
+    /// Takes one part's answer, or the reason why there is none, into the response.
+    fn absorb(
+        so_far: &mut Self::Response,
+        origin: Self::Origin,
+        answer: Result<Self::Response, Fault>,
+        seen: &Seen<'_>,
+        effects: &mut Effects,
+    );
+
+    /// Makes a request fit for a link that speaks a lower version: clears what that lacks.
+    fn lower(_request: &mut Self::Request, _version: i16) {}
+
+    /// Turns the answer of a link that spoke a lower version into what the asked version has.
+    fn raise(_response: &mut Self::Response, _origin: &Self::Origin, _version: i16) {}
+
+    /// The pipeline that a request is counted under, where it has one.
+    fn pipeline(_request: &Self::Request, _seen: &Seen<'_>) -> Option<Name> {
+        None
+    }
+
+    /// How long a broker may hold this request, in ms, beyond the usual time to answer.
+    fn held_ms(_request: &Self::Request) -> i32 {
+        0
+    }
+}
+
+/// What a request sees of the world while it is planned and absorbed.
+pub struct Seen<'a> {
+    /// The version the client speaks.
+    pub version: i16,
+    /// What lives where.
+    pub placement: &'a Placement,
+    /// The address that clients are told for every node.
+    pub address: &'a HostPort,
+    /// The coordinator of a group on a cluster, where it is known.
+    pub coordinator: &'a (dyn Fn(Slot, &str) -> Option<BrokerId> + Sync),
+    /// Needs that were tried in vain.
+    pub refused: &'a [(Need, Refusal)],
+}
+
+/// What is to be done for a request.
+pub enum Plan<A: Api> {
+    /// Nothing needs to be sent.
+    Answer(A::Response),
+    /// Parts to send, and the response that their answers are absorbed into.
+    Send {
+        /// What is answered for what needs no sending.
+        seed: A::Response,
+        /// At least one.
+        parts: Vec<Part<A>>,
+    },
+    /// Something must be found out or made first; then plan again.
+    Wait(Vec<Need>),
+}
+
+/// A part of a request, for one broker.
+pub struct Part<A: Api> {
+    /// Where it goes.
+    pub to: Target,
+    /// What is asked there.
+    pub request: A::Request,
+    /// What turns the answer back.
+    pub origin: A::Origin,
+}
+
+/// What a plan cannot do without.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// Who coordinates this group.
+    Coordinator {
+        /// The group's home.
+        cluster: Slot,
+        /// The group.
+        group: StrBytes,
+    },
+    /// Fresh metadata of these topics.
+    Topics {
+        /// Where they live.
+        cluster: Slot,
+        /// Their names.
+        names: Vec<StrBytes>,
+        /// The cluster may make them.
+        create: bool,
+    },
+    /// Fresh metadata of everything, for ids that nobody knows.
+    AllTopics,
+    /// A topic of this name on a group's home, so that the group can commit offsets for the real one elsewhere.
+    Shadow {
+        /// The group's home.
+        cluster: Slot,
+        /// The topic.
+        topic: StrBytes,
+        /// How many partitions it must have.
+        partitions: i32,
+    },
+}
+
+/// Why a need was not met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Kafka's own error code.
+    Code(i16),
+    /// Nobody answered.
+    Fault(Fault),
+    /// It was done, as far as it can be: what is still missing is missing.
+    Done,
+}
+
+/// What else an answer tells us to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// This topic may have moved or gone.
+    Refresh(Slot, StrBytes),
+    /// This group may have another coordinator.
+    ForgetCoordinator(Slot, StrBytes),
+}
+
+/// A list of them.
+pub type Effects = Vec<Effect>;
+
+impl Seen<'_> {
+    /// The broker that coordinates a group, or why it is not known: a need to be met first, or the code to answer.
+    pub fn coordinator_of(&self, group: &StrBytes) -> Result<Target, Missing> {
+        let cluster = self.placement.home_of_group(group);
+        if let Some(broker) = (self.coordinator)(cluster, group) {
+            return Ok(Target { cluster, broker });
+        }
+        let need = Need::Coordinator { cluster, group: group.clone() };
+        Err(match self.refusal(&need) {
+            None => Missing::Need(need),
+            Some(Refusal::Code(code)) => Missing::Code(*code),
+            Some(Refusal::Fault(_) | Refusal::Done) => Missing::Code(codes::COORDINATOR_NOT_AVAILABLE),
+        })
+    }
+
+    /// How a need was refused, if it was.
+    #[must_use]
+    pub fn refusal(&self, need: &Need) -> Option<&Refusal> {
+        self.refused.iter().find(|(refused, _)| refused == need).map(|(_, why)| why)
+    }
+
+    /// A real broker id as clients see it.
+    #[must_use]
+    pub fn virtual_id(&self, cluster: Slot, broker: i32) -> kafka_protocol::messages::BrokerId {
+        self.placement.virtual_id(cluster, broker).into()
+    }
+}
+
+/// What stands between a plan and its coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// To be met first.
+    Need(Need),
+    /// To be answered.
+    Code(i16),
+}
+
+/// The outcome of a plan that splits a request: parts, or needs that come first.
+pub fn send_or_wait<A: Api>(seed: A::Response, parts: Vec<Part<A>>, needs: Vec<Need>) -> Plan<A> {
+    if !needs.is_empty() {
+        Plan::Wait(needs)
+    } else if parts.is_empty() {
+        Plan::Answer(seed)
+    } else {
+        Plan::Send { seed, parts }
+    }
+}

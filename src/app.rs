@@ -1,0 +1,287 @@
+//! The only wiring: config in, a running proxy out. Starting, readiness, the order of shutting down.
+
+use crate::admin::http::{self, AdminState};
+use crate::admin::readiness::Readiness;
+use crate::config::Config;
+use crate::placement::task::{self, Current};
+use crate::session::{Context, Limits, listener};
+use crate::telemetry::Telemetry;
+use crate::types::HostPort;
+use crate::upstream::connect::Shared;
+use crate::upstream::pace::Pace;
+use crate::upstream::{Cluster, refresh};
+use crate::wire::pool::Pool;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep, timeout_at};
+
+/// Unused read buffers that are kept, bytes.
+const KEEP_BUFFERS: usize = 64 << 20;
+/// The largest answer that is taken from a broker: Fetch answers may exceed what was asked by one batch.
+const UPSTREAM_FRAME: usize = 256 << 20;
+/// A cluster that does not answer keeps the others waiting this long at the start, and no longer.
+const START_WITHOUT_AFTER: Duration = Duration::from_secs(10);
+/// At shutdown, how long sessions get to finish what is in flight.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Between two looks at deadlines and idle links.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Between two trims of the buffer pool.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
+/// Why the proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address of the config cannot be listened on.
+    #[error("cannot listen on {address}: {error}; is another process there, or the address not this machine's?")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A mistake of ours in the metrics.
+    #[error("cannot set the metrics up: {0}")]
+    Metrics(String),
+}
+
+/// Where a running proxy listens.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Clients, one for each listener of the config.
+    pub listeners: Vec<SocketAddr>,
+    /// Metrics and health.
+    pub admin: Option<SocketAddr>,
+}
+
+/// A proxy that runs until it is stopped.
+pub struct Running {
+    addresses: Addresses,
+    contexts: Vec<Arc<Context>>,
+    telemetry: Arc<Telemetry>,
+    readiness: Arc<Readiness>,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Starts a proxy and waits until each cluster has answered once or is given up on for now. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// Where an address cannot be bound.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
+        let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let admin = match &config.admin {
+            Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &mut tasks).await?),
+            None => None,
+        };
+        let mut bound = Vec::new();
+        for listener in &config.listeners {
+            bound.push((bind(listener.bind).await?, listener.advertised.clone()));
+        }
+        let shared = Shared { pool: Pool::new(KEEP_BUFFERS), frame_limit: UPSTREAM_FRAME, pace: Pace::default() };
+        let (clusters, current) = start_clusters(&config, &Arc::new(shared), &mut tasks);
+        wait_for_clusters(&clusters, &current, &readiness, &telemetry, &mut tasks).await;
+        let mut running = Self {
+            addresses: Addresses { listeners: Vec::new(), admin },
+            contexts: Vec::new(),
+            telemetry,
+            readiness,
+            tasks,
+            stop,
+        };
+        for (listener, advertised) in bound {
+            running.listen(listener, advertised, &clusters, &current)?;
+        }
+        running.tasks.spawn(sweep(running.contexts.clone()));
+        Ok(running)
+    }
+
+    fn listen(
+        &mut self,
+        listener: TcpListener,
+        advertised: Option<HostPort>,
+        clusters: &[Arc<Cluster>],
+        current: &Current,
+    ) -> Result<(), StartError> {
+        let unbound: SocketAddr = ([0, 0, 0, 0], 0).into();
+        let address = listener.local_addr().map_err(|error| StartError::Bind { address: unbound, error })?;
+        let advertised = advertised.unwrap_or_else(|| HostPort::new(&address.ip().to_string(), address.port()));
+        let shared = clusters.first().map(|cluster| Arc::clone(cluster.shared()));
+        let Some(shared) = shared else { return Ok(()) };
+        let telemetry = Arc::clone(&self.telemetry);
+        let context =
+            Context::new(current.clone(), clusters.to_vec(), telemetry, advertised, shared, Limits::default());
+        self.tasks.spawn(listener::accept_all(listener, Arc::clone(&context)));
+        self.contexts.push(context);
+        self.addresses.listeners.push(address);
+        Ok(())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// Accepts nobody any more, lets sessions finish what is in flight, then ends.
+    pub async fn stop(mut self) {
+        self.readiness.shutting_down();
+        self.tasks.abort_all();
+        drain(&self.contexts).await;
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Bind { address, error })
+}
+
+async fn start_admin(
+    address: SocketAddr,
+    telemetry: &Arc<Telemetry>,
+    readiness: &Arc<Readiness>,
+    mut stopped: watch::Receiver<bool>,
+    _tasks: &mut JoinSet<()>,
+) -> Result<SocketAddr, StartError> {
+    let listener = bind(address).await?;
+    let bound = listener.local_addr().map_err(|error| StartError::Bind { address, error })?;
+    let state = AdminState { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness) };
+    // Not among the tasks that stop first: probes are answered while sessions drain.
+    tokio::spawn(http::serve(listener, state, async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    }));
+    Ok(bound)
+}
+
+fn start_clusters(
+    config: &Arc<Config>,
+    shared: &Arc<Shared>,
+    tasks: &mut JoinSet<()>,
+) -> (Vec<Arc<Cluster>>, Current) {
+    let mut clusters = Vec::new();
+    for configured in &config.clusters {
+        let crate::config::Cluster { slot, name, bootstrap } = configured.clone();
+        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared));
+        tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
+        clusters.push(cluster);
+    }
+    let current = task::start(Arc::clone(config), &clusters);
+    (clusters, current)
+}
+
+/// Waits until every cluster's metadata was read once, or ten seconds are over. Whoever answers later is told then.
+async fn wait_for_clusters(
+    clusters: &[Arc<Cluster>],
+    current: &Current,
+    readiness: &Arc<Readiness>,
+    telemetry: &Arc<Telemetry>,
+    tasks: &mut JoinSet<()>,
+) {
+    let deadline = Instant::now() + START_WITHOUT_AFTER;
+    for cluster in clusters {
+        tasks.spawn(watch_cluster(Arc::clone(cluster), Arc::clone(readiness), Arc::clone(telemetry)));
+    }
+    for cluster in clusters {
+        let mut news = cluster.news();
+        let read = timeout_at(deadline, news.wait_for(|news| news.read)).await;
+        if read.is_ok_and(|read| read.is_ok()) {
+            current.caught_up(cluster).await;
+        } else {
+            tracing::warn!(cluster = %cluster.name(), "starting without this cluster: it has not answered yet");
+        }
+    }
+}
+
+/// Passes on whether a cluster is up.
+async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemetry: Arc<Telemetry>) {
+    let mut news = cluster.news();
+    let meter = telemetry.cluster(cluster.name());
+    loop {
+        let now = news.borrow_and_update().clone();
+        if now.read {
+            readiness.answered(cluster.name());
+        }
+        meter.set_up(now.read && now.down.is_none());
+        if news.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn sweep(contexts: Vec<Arc<Context>>) {
+    let (mut sweep, mut trim) = (interval(SWEEP_EVERY), interval(TRIM_EVERY));
+    loop {
+        tokio::select! {
+            _ = sweep.tick() => contexts.iter().for_each(|context| context.sweep()),
+            _ = trim.tick() => contexts.iter().for_each(|context| context.shared.pool.trim()),
+        }
+    }
+}
+
+/// Closes each session when nothing of it is in flight, and all when the time is over.
+async fn drain(contexts: &[Arc<Context>]) {
+    let deadline = Instant::now() + DRAIN;
+    loop {
+        let late = Instant::now() >= deadline;
+        let mut open = 0;
+        for context in contexts {
+            let sessions: Vec<_> = context.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
+            open += sessions.len();
+            sessions.iter().filter(|session| late || session.is_idle()).for_each(|session| session.close("shutdown"));
+        }
+        if open == 0 || late {
+            return;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Runs a proxy until the process is told to stop (SIGINT, SIGTERM). Says on standard output where it listens.
+///
+/// # Errors
+/// As [`Running::start`].
+#[allow(clippy::print_stdout)] // For who starts it: a person, or a script that asked for port 0.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let running = Running::start(config).await?;
+    for address in &running.addresses().listeners {
+        println!("listening on {address}");
+    }
+    if let Some(address) = running.addresses().admin {
+        println!("admin on {address}");
+    }
+    tracing::info!(listeners = ?running.addresses().listeners, "ready");
+    told_to_stop().await;
+    tracing::info!("stopping: finishing what is in flight");
+    running.stop().await;
+    Ok(())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

@@ -1,0 +1,264 @@
+//! The command line: what may be typed, and the operation behind each command. Shows answers; decides nothing, and no
+//! exit code either.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use fishplate::admin::operations;
+use fishplate::config::{self, Config, Reading};
+use serde::Serialize;
+
+mod text;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As asked.
+    Fine,
+    /// Something was found.
+    Found,
+    /// This program cannot do what was asked.
+    Unusable,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  fishplate check -c config/minimal.yaml                    find every mistake of a config
+  fishplate explain -c config/full.yaml --topic events_eu   say where a topic lives, and why
+  fishplate run -c config/minimal.yaml                      be the proxy
+  kcat -b 127.0.0.1:9092 -L                                 ... and look at it as a client does
+
+Exit codes:
+  0  fine
+  1  found something: mistakes, or a failure
+  2  wrong usage
+  3  cannot reach a cluster
+
+Colours are for terminals and obey NO_COLOR.";
+
+/// A Kafka-compatible proxy that shows several clusters as one.
+#[derive(Debug, Parser)]
+#[command(name = "fishplate", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Be the proxy, until SIGTERM or Ctrl-C
+    #[command(
+        after_help = "config/full.yaml explains every key of the config; config/minimal.yaml is the least that works."
+    )]
+    Run(FileArgs),
+    /// Find every mistake of a config, with its line and what to write instead
+    #[command(after_help = "Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes.")]
+    Check(CheckArgs),
+    /// Say where a topic and a group live, and why
+    #[command(after_help = "\
+Examples:
+  fishplate explain -c config/full.yaml --topic events_eu
+  fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1")]
+    Explain(ExplainArgs),
+    /// Show it at work: two clusters inside this process, Fishplate before them, events flowing through
+    #[command(after_help = "\
+Needs no cluster and no config; stays until Ctrl-C. It is in builds with the feature `demo`:
+  cargo run --release --features demo -- demo")]
+    Demo(DemoArgs),
+    /// Print the JSON schema of the config, for an editor
+    #[command(after_help = "\
+An editor with the YAML language server reads it from this line at the top of a config:
+  # yaml-language-server: $schema=schema.json")]
+    Schema,
+    /// Print the version
+    Version,
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Example: fishplate completions bash > /etc/bash_completion.d/fishplate")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
+    /// The config file
+    #[arg(short, long, value_name = "FILE", env = "FISHPLATE_CONFIG", hide_env_values = true)]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// The topic
+    #[arg(long, value_name = "TOPIC", required_unless_present = "group")]
+    topic: Option<String>,
+    /// The consumer group
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End by itself after this time, with a verdict
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    time: Option<Duration>,
+}
+
+/// `10s`, `2m` or plain seconds.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let (number, unit) =
+        text.strip_suffix('m').map_or((text.strip_suffix('s').unwrap_or(text), 1), |minutes| (minutes, 60));
+    let number: u32 = number.parse().map_err(|_| "write for example 10s or 2m")?;
+    Ok(Duration::from_secs(u64::from(number) * unit))
+}
+
+/// What was typed. An error may also be help that was asked for.
+pub(crate) fn parse() -> Result<Command, clap::Error> {
+    Cli::try_parse().map(|cli| cli.command)
+}
+
+pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
+    match command {
+        Command::Run(args) => run(&args),
+        Command::Check(args) => check(&args),
+        Command::Explain(args) => explain(&args),
+        Command::Demo(args) => demo(&args),
+        Command::Schema => say(&config::schema()?),
+        Command::Version => say(&format!("fishplate {}\n", env!("CARGO_PKG_VERSION"))),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+fn run(args: &FileArgs) -> anyhow::Result<Verdict> {
+    if load(args).is_none() {
+        return Ok(Verdict::Found);
+    }
+    anyhow::bail!("the config is fine, but this build has no proxy in it yet")
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {
+    let (check, _) = operations::check(&args.file.config);
+    if args.json {
+        say_json(&check)?;
+    } else {
+        say(&text::check(&check, colours(&io::stdout())))?;
+    }
+    Ok(if check.fine { Verdict::Fine } else { Verdict::Found })
+}
+
+fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
+    let Some(config) = load(&args.file) else { return Ok(Verdict::Found) };
+    let explanation = operations::explain(&config, args.topic.as_deref(), args.group.as_deref());
+    if args.json { say_json(&explanation) } else { say(&text::explanation(&explanation)) }
+}
+
+/// Nothing of the demo is in this build; what was asked is repeated with what makes one that has it.
+fn demo(args: &DemoArgs) -> anyhow::Result<Verdict> {
+    let time = args.time.map(|time| format!(" --for {}s", time.as_secs())).unwrap_or_default();
+    complain(&format!(
+        "fishplate: this build has no demo in it; build one that has:\n  cargo run --release --features demo -- demo{time}\n"
+    ));
+    Ok(Verdict::Unusable)
+}
+
+fn completions(shell: Shell) -> anyhow::Result<Verdict> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fishplate", &mut script);
+    say(&String::from_utf8(script)?)
+}
+
+/// The config; what is wrong with it goes to standard error.
+fn load(args: &FileArgs) -> Option<Config> {
+    let Reading { config, found } = Reading::of_file(&args.config);
+    if !found.is_empty() {
+        complain(&found.render(colours(&io::stderr())));
+    }
+    config
+}
+
+/// Colours help a person; a file, a pipe and NO_COLOR want none.
+fn colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn say(text: &str) -> anyhow::Result<Verdict> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Who reads no further (`| head`) has what was wanted.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Verdict::Fine),
+        other => Ok(other.map(|()| Verdict::Fine)?),
+    }
+}
+
+fn say_json(answer: &impl Serialize) -> anyhow::Result<Verdict> {
+    say(&(serde_json::to_string_pretty(answer)? + "\n"))
+}
+
+/// To standard error; where that is closed nobody can be told.
+pub(crate) fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(name: Option<&str>) -> String {
+        let mut cli = Cli::command();
+        cli.build();
+        let command = match name {
+            Some(name) => cli.find_subcommand_mut(name).expect("a command"),
+            None => &mut cli,
+        };
+        command.render_long_help().to_string()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches() {
+        insta::assert_snapshot!("help", help(None));
+        for name in ["run", "check", "explain", "demo", "schema", "completions"] {
+            insta::assert_snapshot!(format!("help_{name}"), help(Some(name)));
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, time) in
+            [("10s", Some(10)), ("2m", Some(120)), ("7", Some(7)), ("10h", None), ("", None), ("-1s", None)]
+        {
+            assert_eq!(seconds(text).ok(), time.map(Duration::from_secs), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_told_from_help() {
+        let error = |line: &str| Cli::try_parse_from(line.split(' ')).expect_err(line).use_stderr();
+        for line in ["fishplate", "fishplate runn", "fishplate check --jsn", "fishplate explain -c x"] {
+            assert!(error(line), "{line}");
+        }
+        for line in ["fishplate --help", "fishplate help check", "fishplate -V"] {
+            assert!(!error(line), "{line}");
+        }
+    }
+}

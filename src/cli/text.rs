@@ -1,0 +1,79 @@
+//! Answers as a person reads them. Knows no streams.
+
+use std::fmt::Write;
+
+use fishplate::admin::operations::{Check, Explanation, Home};
+
+/// Mistakes, and a last line that sums up.
+pub(super) fn check(check: &Check, colours: bool) -> String {
+    let mut out = check.found.render(colours);
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    let (mistakes, warnings) = check.found.count();
+    let file = &check.file;
+    let _ = match &check.size {
+        Some(size) => {
+            let warned = if warnings > 0 { format!(" with {}", count(warnings, "warning")) } else { String::new() };
+            let parts =
+                [count(size.listeners, "listener"), count(size.clusters, "cluster"), count(size.pipelines, "pipeline")]
+                    .join(", ");
+            writeln!(out, "{file}: fine{warned}; {parts}")
+        }
+        None => writeln!(out, "{file}: {}, {}", count(mistakes, "mistake"), count(warnings, "warning")),
+    };
+    out
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// Where the topic and the group live, and what that means together.
+pub(super) fn explanation(explanation: &Explanation) -> String {
+    let mut out = String::new();
+    for (what, home) in [("topic", &explanation.topic), ("group", &explanation.group)] {
+        if let Some(home) = home {
+            paragraph(&mut out, what, home);
+        }
+    }
+    if explanation.apart {
+        out.push_str("The group may read the topic all the same: its coordinator and committed offsets are on its own cluster.\n");
+    }
+    out
+}
+
+fn paragraph(out: &mut String, what: &str, home: &Home) {
+    let why = match &home.pattern {
+        Some(pattern) => format!("matches `{pattern}`"),
+        None => format!("no pipeline claims this {what}"),
+    };
+    let _ = writeln!(out, "{what} {}", home.name);
+    let _ = writeln!(out, "  pipeline  {} ({why})", home.pipeline);
+    let _ = writeln!(out, "  cluster   {} (slot {}: {})", home.cluster, home.slot, home.bootstrap.join(", "));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use fishplate::admin::operations;
+    use fishplate::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn an_explanation_names_the_pattern_and_the_cluster() {
+        let config = Config::from_file(Path::new("config/full.yaml")).expect("config/full.yaml");
+        let explain = |topic, group| explanation(&operations::explain(&config, topic, group));
+        insta::assert_snapshot!("explain_both", explain(Some("events_eu"), Some("reports")));
+        insta::assert_snapshot!("explain_topic", explain(Some("elsewhere"), None));
+    }
+
+    #[test]
+    fn a_check_sums_up() {
+        let sum = |file: &str| check(&operations::check(Path::new(file)).0, false);
+        assert_eq!(sum("config/minimal.yaml"), "config/minimal.yaml: fine; 1 listener, 2 clusters, 1 pipeline\n");
+        assert!(sum("gone.yaml").ends_with("\ngone.yaml: 1 mistake, 0 warnings\n"), "{}", sum("gone.yaml"));
+    }
+}

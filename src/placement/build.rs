@@ -1,0 +1,211 @@
+//! Builds the placement from the config and what each cluster last said. Pure.
+
+use super::{ClusterPlace, Nodes, Placement, TopicPlace};
+use crate::config::Config;
+use crate::types::{Name, Slot, Target};
+use crate::upstream::{Snapshot, Topic};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What one cluster contributes.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Its metadata, as last read.
+    pub snapshot: Arc<Snapshot>,
+    /// It answered when last asked.
+    pub up: bool,
+}
+
+/// What an operator should hear of, once each.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remark {
+    /// A topic exists on its pipeline's cluster, `home`, and on another one too.
+    TopicTwice {
+        /// The topic's name.
+        topic: StrBytes,
+        /// Where clients find it.
+        home: Name,
+        /// Where the other one is.
+        other: Name,
+    },
+    /// Two brokers are shown under one virtual id.
+    NodesCollide(Target, Target),
+}
+
+impl Placement {
+    /// The picture. `before` lets topics that did not change keep their object.
+    #[must_use]
+    pub fn build(config: &Arc<Config>, heard: &HashMap<Slot, Heard>, before: Option<&Self>) -> (Self, Vec<Remark>) {
+        let clusters: Vec<_> = config.clusters.iter().map(|cluster| place_cluster(cluster, heard)).collect();
+        let brokers = clusters.iter().flat_map(|cluster| {
+            cluster.snapshot.brokers.keys().map(|broker| Target { cluster: cluster.slot, broker: *broker })
+        });
+        let (nodes, collisions) = Nodes::of(brokers);
+        // Under another config a topic may belong to another pipeline.
+        let before = before.filter(|before| Arc::ptr_eq(&before.config, config));
+        let topics = place_topics(config, &clusters, before);
+        let ids = topics.values().filter(|p| !p.topic.id.is_nil()).map(|p| (p.topic.id, Arc::clone(p))).collect();
+        let mut remarks: Vec<_> = collisions.into_iter().map(|(one, two)| Remark::NodesCollide(one, two)).collect();
+        remarks.extend(topics_twice(&clusters, &topics));
+        (Self { config: Arc::clone(config), clusters, nodes, topics, ids }, remarks)
+    }
+}
+
+fn place_cluster(cluster: &crate::config::Cluster, heard: &HashMap<Slot, Heard>) -> ClusterPlace {
+    let heard = heard.get(&cluster.slot).cloned().unwrap_or_default();
+    ClusterPlace { slot: cluster.slot, name: cluster.name.clone(), snapshot: heard.snapshot, up: heard.up }
+}
+
+/// A topic is visible on the cluster its pipeline names; a copy elsewhere (a shadow, or a mistake) is not.
+fn place_topics(
+    config: &Config,
+    clusters: &[ClusterPlace],
+    before: Option<&Placement>,
+) -> HashMap<StrBytes, Arc<TopicPlace>> {
+    let mut topics = HashMap::new();
+    for cluster in clusters {
+        for topic in cluster.snapshot.topics.values() {
+            let known = before.and_then(|before| before.topic(&topic.name));
+            let same = known.filter(|known| known.cluster == cluster.slot && Arc::ptr_eq(&known.topic, topic));
+            if let Some(place) = same.cloned().or_else(|| place_topic(config, cluster.slot, topic)) {
+                topics.insert(topic.name.clone(), place);
+            }
+        }
+    }
+    topics
+}
+
+fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc<TopicPlace>> {
+    let pipeline = config.pipeline_of_topic(&topic.name);
+    let place = || TopicPlace { topic: Arc::clone(topic), cluster, pipeline: pipeline.name.clone() };
+    (pipeline.cluster == cluster).then(|| Arc::new(place()))
+}
+
+fn topics_twice<'a>(
+    clusters: &'a [ClusterPlace],
+    topics: &'a HashMap<StrBytes, Arc<TopicPlace>>,
+) -> impl Iterator<Item = Remark> + 'a {
+    let name_of = |slot| clusters.iter().find(|cluster| cluster.slot == slot).map(|cluster| cluster.name.clone());
+    clusters.iter().flat_map(move |cluster| {
+        cluster.snapshot.topics.values().filter(|topic| !topic.internal).filter_map(move |topic| {
+            let home = topics.get(&topic.name).filter(|home| home.cluster != cluster.slot)?;
+            let (topic, other) = (topic.name.clone(), cluster.name.clone());
+            Some(Remark::TopicTwice { topic, home: name_of(home.cluster)?, other })
+        })
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::placement::Leader;
+    use crate::types::{BrokerId, HostPort};
+    use crate::upstream::{Broker, Partition};
+    use uuid::Uuid;
+
+    pub(crate) const TWO: &str = "
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: '127.0.0.1:0' }]
+clusters:
+  a: { slot: 0, bootstrap: ['a.example:1'] }
+  b: { slot: 1, bootstrap: ['b.example:1'] }
+pipelines:
+  - { name: right, topics: ['b-*'], groups: ['gb-*'], cluster: b }
+";
+
+    pub(crate) fn config() -> Arc<Config> {
+        Arc::new(Config::from_text("two.yaml", TWO).unwrap())
+    }
+
+    pub(crate) fn slot(number: u8) -> Slot {
+        Slot::new(number).unwrap()
+    }
+
+    /// A topic whose partitions are led by these brokers, its id made of its name.
+    pub(crate) fn topic(name: &str, leaders: &[i32]) -> Arc<Topic> {
+        let partition = |leader: &i32| Partition {
+            leader: *leader,
+            epoch: 7,
+            replicas: vec![*leader],
+            isr: vec![*leader],
+            ..Partition::default()
+        };
+        let mut id = [0; 16];
+        id.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
+        Arc::new(Topic {
+            name: StrBytes::from_string(name.to_owned()),
+            id: Uuid::from_bytes(id),
+            internal: name.starts_with("__"),
+            partitions: leaders.iter().map(partition).collect(),
+            operations: i32::MIN,
+        })
+    }
+
+    /// A cluster with brokers 1, 2 and 3, at hosts that must never reach a client.
+    pub(crate) fn heard(cluster: &str, topics: &[Arc<Topic>]) -> Heard {
+        let broker = |id: i32| {
+            let address = HostPort::new(&format!("secret-{cluster}-{id}.internal"), 9092);
+            (BrokerId(id), Broker { address, rack: None })
+        };
+        let snapshot = Snapshot {
+            controller: Some(BrokerId(2)),
+            brokers: (1..=3).map(broker).collect(),
+            topics: topics.iter().map(|topic| (topic.name.clone(), Arc::clone(topic))).collect(),
+            ..Snapshot::default()
+        };
+        Heard { snapshot: Arc::new(snapshot), up: true }
+    }
+
+    /// Two clusters, `a` (slot 0) and `b` (slot 1), with these topics.
+    pub(crate) fn placement(a: &[Arc<Topic>], b: &[Arc<Topic>]) -> (Placement, Vec<Remark>) {
+        let heard = HashMap::from([(slot(0), heard("a", a)), (slot(1), heard("b", b))]);
+        Placement::build(&config(), &heard, None)
+    }
+
+    #[test]
+    fn a_topic_lives_on_its_pipelines_cluster_and_nowhere_else() {
+        let (placement, remarks) = placement(&[topic("x", &[1]), topic("b-1", &[1])], &[topic("b-1", &[3])]);
+        assert_eq!(placement.home_of_topic("b-1"), slot(1));
+        let b1 = placement.topic("b-1").unwrap();
+        assert_eq!(b1.leader(0), Leader::At(Target { cluster: slot(1), broker: BrokerId(3) }, 7));
+        assert_eq!(b1.leader(1), Leader::NoPartition);
+        assert_eq!(placement.topic_by_id(b1.topic.id), Some(b1));
+        assert_eq!(placement.topics().len(), 2);
+        let twice = Remark::TopicTwice { topic: b1.topic.name.clone(), home: "b".into(), other: "a".into() };
+        assert_eq!(remarks, vec![twice]);
+    }
+
+    #[test]
+    fn a_topic_that_is_on_the_wrong_cluster_alone_is_not_seen() {
+        let (placement, _) = placement(&[topic("b-1", &[1])], &[]);
+        assert_eq!(placement.topic("b-1"), None);
+        assert_eq!(placement.home_of_topic("b-1"), slot(1));
+    }
+
+    #[test]
+    fn what_did_not_change_keeps_its_object() {
+        let (x, y) = (topic("x", &[1]), topic("y", &[1]));
+        let (one, _) = placement(&[Arc::clone(&x), y], &[]);
+        let later = HashMap::from([(slot(0), heard("a", &[x, topic("y", &[2])]))]);
+        let (two, _) = Placement::build(&one.config, &later, Some(&one));
+        assert!(Arc::ptr_eq(one.topic("x").unwrap(), two.topic("x").unwrap()));
+        assert!(!Arc::ptr_eq(one.topic("y").unwrap(), two.topic("y").unwrap()));
+    }
+
+    #[test]
+    fn the_controller_is_a_live_node_of_the_default_cluster_or_of_another() {
+        let (both, _) = placement(&[], &[]);
+        assert_eq!(both.controller().0, 2);
+        let only_b = HashMap::from([(slot(1), heard("b", &[]))]);
+        assert_eq!(Placement::build(&config(), &only_b, None).0.controller().0, (1 << 25) | 2);
+        assert_eq!(Placement::build(&config(), &HashMap::new(), None).0.controller().0, -1);
+    }
+
+    #[test]
+    fn internal_topics_on_every_cluster_are_no_remark() {
+        let offsets = topic("__consumer_offsets", &[1]);
+        assert_eq!(placement(&[Arc::clone(&offsets)], &[offsets]).1, vec![]);
+    }
+}

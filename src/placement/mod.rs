@@ -1,0 +1,156 @@
+//! The immutable picture of what lives where, built from the config and each cluster's metadata, and swapped whole.
+//! The only place where real ids become virtual ones. All of it is pure; `task` publishes it.
+
+pub mod build;
+pub mod nodes;
+pub mod task;
+
+pub use nodes::Nodes;
+
+use crate::config::Config;
+use crate::types::{BrokerId, Name, Slot, Target, VirtualNode};
+use crate::upstream::{Snapshot, Topic};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// See the module's text.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// What the operator wrote.
+    pub config: Arc<Config>,
+    /// Every configured cluster, by slot.
+    pub clusters: Vec<ClusterPlace>,
+    /// Virtual ids and back.
+    pub nodes: Nodes,
+    topics: HashMap<StrBytes, Arc<TopicPlace>>,
+    ids: HashMap<Uuid, Arc<TopicPlace>>,
+}
+
+/// A cluster in the picture.
+#[derive(Clone, Debug)]
+pub struct ClusterPlace {
+    /// Its number.
+    pub slot: Slot,
+    /// Its name.
+    pub name: Name,
+    /// What was last heard of it.
+    pub snapshot: Arc<Snapshot>,
+    /// It answered when last asked.
+    pub up: bool,
+}
+
+/// A topic that clients can see: it exists on the cluster its pipeline names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPlace {
+    /// As its cluster describes it.
+    pub topic: Arc<Topic>,
+    /// Its home.
+    pub cluster: Slot,
+    /// The pipeline it belongs to.
+    pub pipeline: Name,
+}
+
+/// Where a partition is led, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leader {
+    /// This broker leads it, at this epoch.
+    At(Target, i32),
+    /// It exists and nobody leads it now.
+    Nobody,
+    /// The topic has no such partition.
+    NoPartition,
+}
+
+impl TopicPlace {
+    /// Who leads a partition.
+    #[must_use]
+    pub fn leader(&self, partition: i32) -> Leader {
+        let found = usize::try_from(partition).ok().and_then(|index| self.topic.partitions.get(index));
+        match found {
+            None => Leader::NoPartition,
+            Some(partition) if partition.leader < 0 => Leader::Nobody,
+            Some(partition) => {
+                let target = Target { cluster: self.cluster, broker: BrokerId(partition.leader) };
+                Leader::At(target, partition.epoch)
+            }
+        }
+    }
+}
+
+impl Placement {
+    /// A visible topic by name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Arc<TopicPlace>> {
+        self.topics.get(name.as_bytes())
+    }
+
+    /// A visible topic by id. The nil id is nobody's.
+    #[must_use]
+    pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicPlace>> {
+        self.ids.get(&id)
+    }
+
+    /// A topic by name, or by id where there is no name: requests bear one or the other, by version.
+    #[must_use]
+    pub fn topic_of(&self, name: &str, id: Uuid) -> Option<&Arc<TopicPlace>> {
+        if name.is_empty() { self.topic_by_id(id) } else { self.topic(name) }
+    }
+
+    /// All visible topics, in no order.
+    pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<TopicPlace>> {
+        self.topics.values()
+    }
+
+    /// The cluster where a topic of this name lives or would be made.
+    #[must_use]
+    pub fn home_of_topic(&self, name: &str) -> Slot {
+        self.topic(name).map_or_else(|| self.config.pipeline_of_topic(name).cluster, |place| place.cluster)
+    }
+
+    /// The cluster that coordinates a group: from the config alone, so that every replica agrees.
+    #[must_use]
+    pub fn home_of_group(&self, group: &str) -> Slot {
+        self.config.pipeline_of_group(group).cluster
+    }
+
+    /// A cluster of the config.
+    #[must_use]
+    pub fn cluster(&self, slot: Slot) -> Option<&ClusterPlace> {
+        self.clusters.iter().find(|cluster| cluster.slot == slot)
+    }
+
+    /// Some live broker of a cluster, always the same one while the cluster does not change: for requests that any
+    /// broker serves. The controller where it is known.
+    #[must_use]
+    pub fn any_broker(&self, slot: Slot) -> Option<Target> {
+        let snapshot = &self.cluster(slot)?.snapshot;
+        let controller = snapshot.controller.filter(|id| snapshot.brokers.contains_key(id));
+        let broker = controller.or_else(|| snapshot.brokers.keys().next().copied())?;
+        Some(Target { cluster: slot, broker })
+    }
+
+    /// All live brokers of all clusters.
+    pub fn brokers(&self) -> impl Iterator<Item = (Target, &crate::upstream::Broker)> {
+        self.clusters.iter().flat_map(|cluster| {
+            let target = move |id| Target { cluster: cluster.slot, broker: id };
+            cluster.snapshot.brokers.iter().map(move |(id, broker)| (target(*id), broker))
+        })
+    }
+
+    /// The node that clients are told is the controller: the default cluster's, else any live one. -1 where no
+    /// cluster has been heard of.
+    #[must_use]
+    pub fn controller(&self) -> VirtualNode {
+        let preferred = self.any_broker(self.config.default_cluster);
+        let any = || self.clusters.iter().find_map(|cluster| self.any_broker(cluster.slot));
+        preferred.or_else(any).map_or(VirtualNode(-1), |target| self.nodes.virtual_of(target))
+    }
+
+    /// A real broker id of a cluster as clients see it; sentinels pass.
+    #[must_use]
+    pub fn virtual_id(&self, cluster: Slot, broker: i32) -> i32 {
+        self.nodes.virtual_of(Target { cluster, broker: BrokerId(broker) }).0
+    }
+}

@@ -1,0 +1,112 @@
+//! What all sessions of one listener share.
+
+use super::state::Session;
+use crate::placement::task::Current;
+use crate::telemetry::{Seldom, Telemetry};
+use crate::types::{HostPort, SessionId, Slot};
+use crate::upstream::Cluster;
+use crate::upstream::connect::Shared;
+use dashmap::DashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a session may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request, bytes; Kafka's default for `socket.request.max.bytes`.
+    pub frame: usize,
+    /// Bytes of requests that are not answered yet, beyond which a session is read no further.
+    pub requests: usize,
+    /// Requests that are not answered yet; only stops floods of tiny ones.
+    pub in_flight: usize,
+    /// Bytes of answers that the client has not taken, beyond which its brokers are read no further.
+    pub responses: usize,
+    /// A link of a session that has carried nothing for this long is closed.
+    pub idle_link: Duration,
+    /// How long a Produce may wait for a partition to have a leader, or for its order to be sure.
+    pub park: Duration,
+    /// How long what a gone client left behind may take to be delivered.
+    pub linger: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame: 100 << 20,
+            requests: 8 << 20,
+            in_flight: 10_000,
+            responses: 8 << 20,
+            idle_link: Duration::from_secs(300),
+            park: Duration::from_secs(5),
+            linger: Duration::from_secs(5),
+        }
+    }
+}
+
+/// See the module's text.
+pub struct Context {
+    /// What lives where.
+    pub current: Current,
+    /// The clusters, for what is asked of them on a session's behalf.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+    /// The address that clients are told for every node.
+    pub address: HostPort,
+    /// What links share.
+    pub shared: Arc<Shared>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Holds repeated warnings back.
+    pub seldom: Seldom<String>,
+    /// Every session that is open.
+    pub sessions: DashMap<SessionId, Arc<Session>>,
+    next_session: AtomicU64,
+}
+
+impl Context {
+    /// A context without sessions.
+    #[must_use]
+    pub fn new(
+        current: Current,
+        clusters: Vec<Arc<Cluster>>,
+        telemetry: Arc<Telemetry>,
+        address: HostPort,
+        shared: Arc<Shared>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            current,
+            clusters,
+            telemetry,
+            address,
+            shared,
+            limits,
+            seldom: Seldom::new(Duration::from_secs(60)),
+            sessions: DashMap::new(),
+            next_session: AtomicU64::new(1),
+        })
+    }
+
+    /// A number for a new session.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A cluster of the config.
+    #[must_use]
+    pub fn cluster(&self, slot: Slot) -> Option<&Arc<Cluster>> {
+        self.clusters.iter().find(|cluster| cluster.slot() == slot)
+    }
+
+    /// Gives up links that wait too long for an answer, and closes those that have been idle. Called once a second.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        // Collected first: ending a link may end its session, which takes it out of the map.
+        let sessions: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
+        for session in sessions {
+            session.links.sweep(now, self.limits.idle_link);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The driver of Fetch: sends what `api::fetch` planned, keeps the table of fetch sessions, answers.
+
+use super::generic::PATIENCE;
+use super::needs;
+use super::state::Session;
+use super::ticket::{Subject, Ticket};
+use crate::api::fetch::{self, Ledger, NO_SESSION, Part, Plan};
+use crate::api::{Effects, Need, Refusal};
+use crate::error::Fault;
+use crate::placement::Placement;
+use crate::telemetry::{NO_CLUSTER, SEVERAL};
+use crate::types::Target;
+use crate::upstream::{Answer, Expect, OnAnswer, Outgoing, Refused};
+use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More fetch sessions than this on one connection, and all are forgotten: their clients make full fetches.
+const SESSIONS: usize = 1_000;
+
+/// Serves one Fetch.
+pub fn submit(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let request: FetchRequest = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
+    go_on(ticket, request, frame.clone(), Vec::new());
+    Ok(())
+}
+
+fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Vec<(Need, Refusal)>) {
+    let session = Arc::clone(ticket.session());
+    let placement = session.context.current.load();
+    let session_at = |id| session.fetch_sessions.lock().get(&id).copied();
+    let asked = request.clone();
+    let plan = session.see(ticket.head().version, &placement, &refused, |seen| fetch::plan(asked, session_at, seen));
+    match plan {
+        Plan::Answer(answer) => ticket.answer(&answer, &[]),
+        Plan::Wait(needs) => {
+            tokio::spawn(async move {
+                refused.extend(needs::meet(&ticket.session().context, needs).await);
+                go_on(ticket, request, frame, refused);
+            });
+        }
+        Plan::Through { to, request, edited } => {
+            ticket.set_subject(subject(&request, to, &placement));
+            let through = Through { session, to, ticket, request, placement };
+            through.send(edited, frame);
+        }
+        Plan::Split(ledger, parts) => {
+            ticket.set_subject(Subject { pipeline: SEVERAL.into(), cluster: SEVERAL.into() });
+            split(&session, ticket, ledger, parts, &placement);
+        }
+    }
+}
+
+fn subject(request: &FetchRequest, to: Target, placement: &Placement) -> Subject {
+    let first = request.topics.first().and_then(|topic| placement.topic_of(&topic.topic.0, topic.topic_id));
+    let default = Subject::default();
+    let cluster = placement.cluster(to.cluster).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone());
+    Subject { pipeline: first.map_or(default.pipeline, |place| place.pipeline.clone()), cluster }
+}
+
+/// A Fetch that one broker answers.
+struct Through {
+    session: Arc<Session>,
+    to: Target,
+    ticket: Ticket,
+    request: Box<FetchRequest>,
+    placement: Arc<Placement>,
+}
+
+impl Through {
+    fn send(self, edited: bool, frame: Bytes) {
+        let (session, placement, to) = (Arc::clone(&self.session), Arc::clone(&self.placement), self.to);
+        let as_is = (!edited).then_some(frame);
+        let outgoing =
+            outgoing(to, &self.ticket, &self.request, as_is, Box::new(move |answer| self.answered(answer)));
+        let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
+        sent.unwrap_or_else(Refused::tell);
+    }
+
+    fn answered(self, answer: Result<Answer, Fault>) {
+        let told = answer.and_then(|answer| {
+            let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(self.to, true, e))?;
+            Ok((answer, told))
+        });
+        match told {
+            Ok((answer, told)) => self.told(&answer, told),
+            Err(fault) => self.failed(&fault),
+        }
+    }
+
+    fn told(self, answer: &Answer, told: FetchResponse) {
+        let Self { session, to, ticket, request, .. } = self;
+        let placement = session.context.current.load();
+        let version = ticket.head().version;
+        let mut effects = Effects::new();
+        session.see(version, &placement, &[], |seen| fetch::note(&told, to.cluster, seen, &mut effects));
+        session.apply(effects);
+        let kept = session.keep_fetch_session(&request, &told, to);
+        if kept && answer.version == version && fetch::is_plain(&told) {
+            let correlation = ticket.head().correlation;
+            return ticket.reply(Some(forward_response(&answer.frame, correlation)));
+        }
+        let mut ours = session.see(version, &placement, &[], |seen| fetch::translate(told, to.cluster, seen));
+        if !kept {
+            ours.session_id = NO_SESSION;
+        }
+        ticket.answer(&ours, std::slice::from_ref(&answer.frame));
+    }
+
+    fn failed(self, fault: &Fault) {
+        let Self { session, ticket, request, placement, .. } = self;
+        tracing::debug!(session = %session.id, %fault, "a Fetch got no answer");
+        ticket.blame(fault.blame);
+        session.fetch_sessions.lock().remove(&request.session_id);
+        let mut effects = Effects::new();
+        let failed = |seen: &crate::api::Seen<'_>| fetch::failed_through(&request, fault, seen, &mut effects);
+        let answer = session.see(ticket.head().version, &placement, &[], failed);
+        session.apply(effects);
+        ticket.answer(&answer, &[]);
+    }
+}
+
+impl Session {
+    /// Remembers the broker of a fetch session. False where another broker's session of this client bears the same
+    /// number: the client is then told that it has none.
+    fn keep_fetch_session(&self, asked: &FetchRequest, told: &FetchResponse, at: Target) -> bool {
+        let mut sessions = self.fetch_sessions.lock();
+        if asked.session_id != told.session_id && sessions.get(&asked.session_id) == Some(&at) {
+            sessions.remove(&asked.session_id);
+        }
+        if told.session_id == NO_SESSION {
+            return true;
+        }
+        if sessions.len() >= SESSIONS {
+            sessions.clear();
+        }
+        *sessions.entry(told.session_id).or_insert(at) == at
+    }
+}
+
+/// A Fetch over several brokers.
+struct Gather {
+    ledger: Ledger,
+    ticket: Ticket,
+    sources: Vec<Bytes>,
+    effects: Effects,
+}
+
+fn split(session: &Arc<Session>, ticket: Ticket, ledger: Ledger, parts: Vec<Part>, placement: &Arc<Placement>) {
+    let outgoing: Vec<_> = {
+        let gather = Arc::new(Mutex::new(None));
+        let outgoing = parts.into_iter().map(|Part { to, request }| {
+            let on_answer = {
+                let (gather, session) = (Arc::clone(&gather), Arc::clone(session));
+                Box::new(move |answer| answered(&gather, &session, to, answer))
+            };
+            (to, outgoing(to, &ticket, &request, None, on_answer))
+        });
+        let outgoing = outgoing.collect();
+        *gather.lock() = Some(Gather { ledger, ticket, sources: Vec::new(), effects: Effects::new() });
+        outgoing
+    };
+    for (to, outgoing) in outgoing {
+        let sent = session.links.send(to, outgoing, placement, &session.context.telemetry);
+        sent.unwrap_or_else(Refused::tell);
+    }
+}
+
+fn answered(gather: &Mutex<Option<Gather>>, session: &Arc<Session>, to: Target, answer: Result<Answer, Fault>) {
+    let mut slot = gather.lock();
+    let Some(this) = slot.as_mut() else { return };
+    let told = answer.and_then(|answer| {
+        let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(to, true, e))?;
+        this.sources.push(answer.frame);
+        Ok(told)
+    });
+    let Gather { ledger, ticket, effects, .. } = this;
+    match told {
+        Ok(told) => {
+            let placement = session.context.current.load();
+            let version = ticket.head().version;
+            session.see(version, &placement, &[], |seen| ledger.absorb(to, told, seen, effects));
+        }
+        Err(fault) => {
+            ticket.blame(fault.blame);
+            ledger.fail(to, &fault, effects);
+        }
+    }
+    let Some(done) = slot.take_if(|gather| gather.ledger.is_complete()) else { return };
+    drop(slot);
+    session.apply(done.effects);
+    done.ticket.answer(&done.ledger.response(), &done.sources);
+}
+
+/// A Fetch as the link sends it; the client's frame as it is where it is given and the broker speaks its version.
+fn outgoing(
+    to: Target,
+    ticket: &Ticket,
+    request: &FetchRequest,
+    as_is: Option<Bytes>,
+    on_answer: OnAnswer,
+) -> Outgoing {
+    let (version, client_id, request) = (ticket.head().version, ticket.head().client_id.clone(), request.clone());
+    let held = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    Outgoing {
+        api: ApiKey::Fetch,
+        write: Box::new(move |versions, correlation| {
+            let lacks = || Fault::upstream(to, false, "it lacks Fetch");
+            let spoken = versions.nearest(ApiKey::Fetch, version).ok_or_else(lacks)?;
+            if let Some(frame) = as_is.filter(|_| spoken == version) {
+                return Ok((version, forward_request(&frame, correlation)));
+            }
+            let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &request, &[]);
+            written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
+        }),
+        expect: Expect::Answer(on_answer),
+        patience: PATIENCE + held,
+    }
+}

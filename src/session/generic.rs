@@ -1,0 +1,170 @@
+//! The common way of an API: plan, send the parts, absorb the answers, answer. Parts are sent while the reader waits,
+//! one request after the other; the answer is made by whoever brings the last part's.
+
+use super::needs;
+use super::ticket::{Subject, Ticket};
+use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
+use crate::error::Fault;
+use crate::placement::Placement;
+use crate::telemetry::{NO_CLUSTER, SEVERAL};
+use crate::types::Name;
+use crate::upstream::{Answer, Expect, Outgoing, Refused};
+use crate::wire::codec::{Malformed, decode, encode_request};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a broker may take to answer, beyond what the request itself lets it wait.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves one request. What it asks is a slice of `frame`.
+pub fn submit<A: Api>(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let request: A::Request = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
+    go_on::<A>(ticket, request, frame.clone(), Vec::new());
+    Ok(())
+}
+
+fn go_on<A: Api>(mut ticket: Ticket, request: A::Request, frame: Bytes, refused: Vec<(Need, Refusal)>) {
+    let session = Arc::clone(ticket.session());
+    let placement = session.context.current.load();
+    let (plan, pipeline) = session.see(ticket.head().version, &placement, &refused, |seen| {
+        (A::plan(&request, seen), A::pipeline(&request, seen))
+    });
+    if let Some(pipeline) = pipeline {
+        ticket.set_subject(Subject { pipeline, ..Subject::default() });
+    }
+    match plan {
+        Plan::Answer(answer) => ticket.answer(&answer, &[frame]),
+        Plan::Wait(needs) => wait::<A>(ticket, request, frame, refused, needs),
+        Plan::Send { seed, parts } => {
+            ticket.set_subject(subject::<A>(&parts, &placement, ticket.subject().pipeline.clone()));
+            Gather::<A>::start(ticket, seed, parts, frame, refused, &placement);
+        }
+    }
+}
+
+fn wait<A: Api>(
+    ticket: Ticket,
+    request: A::Request,
+    frame: Bytes,
+    mut refused: Vec<(Need, Refusal)>,
+    needs: Vec<Need>,
+) {
+    tokio::spawn(async move {
+        refused.extend(needs::meet(&ticket.session().context, needs).await);
+        go_on::<A>(ticket, request, frame, refused);
+    });
+}
+
+fn subject<A: Api>(parts: &[Part<A>], placement: &Placement, pipeline: Name) -> Subject {
+    let mut clusters: Vec<_> = parts.iter().map(|part| part.to.cluster).collect();
+    clusters.dedup();
+    let cluster = match clusters.as_slice() {
+        [one] => placement.cluster(*one).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone()),
+        _ => SEVERAL.into(),
+    };
+    Subject { pipeline, cluster }
+}
+
+/// A request whose parts are on their way.
+struct Gather<A: Api> {
+    open: usize,
+    so_far: A::Response,
+    ticket: Ticket,
+    /// The frames that the response's large fields are slices of.
+    sources: Vec<Bytes>,
+    effects: Effects,
+    refused: Vec<(Need, Refusal)>,
+    placement: Arc<Placement>,
+}
+
+impl<A: Api> Gather<A> {
+    fn start(
+        ticket: Ticket,
+        seed: A::Response,
+        parts: Vec<Part<A>>,
+        frame: Bytes,
+        refused: Vec<(Need, Refusal)>,
+        placement: &Arc<Placement>,
+    ) {
+        let session = Arc::clone(ticket.session());
+        let client_id = ticket.head().client_id.clone();
+        let version = ticket.head().version;
+        let gather = Self {
+            open: parts.len(),
+            so_far: seed,
+            ticket,
+            sources: vec![frame.clone()],
+            effects: Effects::new(),
+            refused,
+            placement: Arc::clone(placement),
+        };
+        let gather = Arc::new(Mutex::new(Some(gather)));
+        for part in parts {
+            let outgoing = outgoing::<A>(part.to, part.request, version, client_id.clone(), frame.clone(), {
+                let gather = Arc::clone(&gather);
+                Box::new(move |answer| Self::answered(&gather, part.origin, version, answer))
+            });
+            let sent = session.links.send(part.to, outgoing, placement, &session.context.telemetry);
+            sent.unwrap_or_else(Refused::tell);
+        }
+    }
+
+    fn answered(gather: &Mutex<Option<Self>>, origin: A::Origin, version: i16, answer: Result<Answer, Fault>) {
+        let mut slot = gather.lock();
+        let Some(this) = slot.as_mut() else { return };
+        let session = Arc::clone(this.ticket.session());
+        let answer = answer.and_then(|answer| {
+            let mut response: A::Response = answer.decode().map_err(|e| {
+                session.close("upstream");
+                Fault::proxy(e)
+            })?;
+            if answer.version != version {
+                A::raise(&mut response, &origin, answer.version);
+            }
+            this.sources.push(answer.frame);
+            Ok(response)
+        });
+        if let Err(fault) = &answer {
+            this.ticket.blame(fault.blame);
+            tracing::debug!(session = %session.id, api = ?A::KEY, %fault, "a part got no answer");
+        }
+        let Self { so_far, effects, refused, placement, .. } = this;
+        session.see(version, placement, refused, |seen| A::absorb(so_far, origin, answer, seen, effects));
+        this.open = this.open.saturating_sub(1);
+        if this.open == 0
+            && let Some(done) = slot.take()
+        {
+            drop(slot);
+            session.apply(done.effects);
+            done.ticket.answer(&done.so_far, &done.sources);
+        }
+    }
+}
+
+fn outgoing<A: Api>(
+    to: crate::types::Target,
+    mut request: A::Request,
+    version: i16,
+    client_id: Option<Bytes>,
+    frame: Bytes,
+    on_answer: crate::upstream::OnAnswer,
+) -> Outgoing {
+    let held = Duration::from_millis(u64::try_from(A::held_ms(&request)).unwrap_or(0));
+    Outgoing {
+        api: A::KEY,
+        write: Box::new(move |versions, correlation| {
+            let lacks = || Fault::upstream(to, false, format_args!("it lacks {:?}", A::KEY));
+            let spoken = versions.nearest(A::KEY, version).ok_or_else(lacks)?;
+            if spoken != version {
+                A::lower(&mut request, spoken);
+            }
+            let sources = std::slice::from_ref(&frame);
+            let written = encode_request(A::KEY, spoken, correlation, client_id.as_ref(), &request, sources);
+            written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
+        }),
+        expect: Expect::Answer(on_answer),
+        patience: PATIENCE + held,
+    }
+}

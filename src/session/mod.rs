@@ -1,0 +1,19 @@
+//! Client connections: reading requests, sending their parts, writing answers in order. All waiting of the request
+//! path happens here; what a request means is decided in `api`.
+
+pub mod clients;
+pub mod context;
+pub mod fetch;
+pub mod generic;
+pub mod links;
+pub mod listener;
+pub mod needs;
+pub mod orders;
+pub mod produce;
+pub mod reader;
+pub mod replies;
+pub mod state;
+pub mod ticket;
+
+pub use context::{Context, Limits};
+pub use state::Session;

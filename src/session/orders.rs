@@ -1,0 +1,191 @@
+//! The order of one session's Produce parts [L3]: what is on its way to which broker, and what is held back until it
+//! may go. A batch never goes to another broker while an earlier one of its partition is not answered, and never
+//! overtakes one that is held. Pure but for its lock.
+
+use crate::types::Target;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use tokio::sync::Notify;
+
+/// A partition, as the order sees it.
+pub type Partition = crate::api::produce::Partition;
+
+/// See the module's text. `P` is what is held.
+#[derive(Debug)]
+pub struct Orders<P = super::produce::Held> {
+    inner: Mutex<Inner<P>>,
+    /// Rings when something that is held might go.
+    moved: Notify,
+}
+
+#[derive(Debug)]
+struct Inner<P> {
+    flights: HashMap<Partition, Flight>,
+    held: VecDeque<P>,
+    /// How many held cells each partition has.
+    waiting: HashMap<Partition, usize>,
+    /// A task is seeing to what is held.
+    tended: bool,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    to: Target,
+    parts: usize,
+}
+
+impl<P> Default for Orders<P> {
+    fn default() -> Self {
+        let inner = Inner {
+            flights: HashMap::new(),
+            held: VecDeque::new(),
+            waiting: HashMap::new(),
+            tended: false,
+            ended: false,
+        };
+        Self { inner: Mutex::new(inner), moved: Notify::new() }
+    }
+}
+
+/// The order while it is being changed: what is decided and sent under it happens at once for all others.
+pub struct Changing<'a, P>(parking_lot::MutexGuard<'a, Inner<P>>);
+
+impl<P> Orders<P> {
+    /// Takes the order's lock.
+    pub fn change(&self) -> Changing<'_, P> {
+        Changing(self.inner.lock())
+    }
+
+    /// A part was answered: its partitions may go elsewhere from now on.
+    pub fn landed<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) {
+        let mut inner = self.inner.lock();
+        for partition in partitions {
+            if let Some(flight) = inner.flights.get_mut(partition) {
+                flight.parts -= 1;
+                if flight.parts == 0 {
+                    inner.flights.remove(partition);
+                }
+            }
+        }
+        if !inner.held.is_empty() {
+            self.moved.notify_one();
+        }
+    }
+
+    /// Waits until something that is held might go.
+    pub async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Nothing is held any more, and the tending task ends. False where something has come meanwhile.
+    pub fn untended(&self) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.held.is_empty() {
+            inner.tended = false;
+        }
+        !inner.tended
+    }
+
+    /// The session is over: what is held is dropped, and nothing is held any more.
+    pub fn end(&self) {
+        let held = {
+            let mut inner = self.inner.lock();
+            inner.ended = true;
+            inner.waiting.clear();
+            std::mem::take(&mut inner.held)
+        };
+        drop(held);
+        self.moved.notify_one();
+    }
+}
+
+impl<P> Changing<'_, P> {
+    /// Whether a batch of this partition may go to this broker now.
+    #[must_use]
+    pub fn may_go(&self, partition: &Partition, to: Target) -> bool {
+        !self.0.waiting.contains_key(partition)
+            && self.0.flights.get(partition).is_none_or(|flight| flight.to == to)
+    }
+
+    /// A batch of this partition is on its way.
+    pub fn goes(&mut self, partition: Partition, to: Target) {
+        self.0.flights.entry(partition).or_insert(Flight { to, parts: 0 }).parts += 1;
+    }
+
+    /// What is held, oldest first.
+    pub fn held(&self) -> impl Iterator<Item = &P> {
+        self.0.held.iter()
+    }
+
+    /// Takes all that is held, oldest first, to be placed again before the lock is given back.
+    pub fn take_held(&mut self) -> Vec<P> {
+        self.0.waiting.clear();
+        self.0.held.drain(..).collect()
+    }
+
+    /// Holds a part of a request, with the partitions in it. True where somebody must begin to tend what is held.
+    pub fn hold(&mut self, partitions: impl IntoIterator<Item = Partition>, held: P) -> bool {
+        for partition in partitions {
+            *self.0.waiting.entry(partition).or_default() += 1;
+        }
+        if self.0.ended {
+            return false;
+        }
+        self.0.held.push_back(held);
+        !std::mem::replace(&mut self.0.tended, true)
+    }
+
+    /// Whether anything is on its way or held.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.0.flights.is_empty() && self.0.held.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{BrokerId, Slot};
+    use kafka_protocol::messages::TopicName;
+    use kafka_protocol::protocol::StrBytes;
+
+    fn partition(index: i32) -> Partition {
+        (TopicName(StrBytes::from_static_str("t")), index)
+    }
+
+    fn broker(id: i32) -> Target {
+        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(id) }
+    }
+
+    /// [L3]
+    #[test]
+    fn l3_a_batch_waits_while_an_earlier_one_is_at_another_broker() {
+        let orders: Orders<&str> = Orders::default();
+        let mut order = orders.change();
+        order.goes(partition(0), broker(1));
+        order.goes(partition(0), broker(1));
+        assert!(order.may_go(&partition(0), broker(1)), "the same broker keeps the order itself");
+        assert!(!order.may_go(&partition(0), broker(2)));
+        assert!(order.may_go(&partition(1), broker(2)), "another partition has an order of its own");
+        drop(order);
+        orders.landed([partition(0)].iter());
+        assert!(!orders.change().may_go(&partition(0), broker(2)), "one is still on its way");
+        orders.landed([partition(0)].iter());
+        assert!(orders.change().may_go(&partition(0), broker(2)));
+        assert!(orders.change().is_quiet());
+    }
+
+    /// [L3]
+    #[test]
+    fn l3_nothing_overtakes_what_is_held() {
+        let orders = Orders::default();
+        assert!(orders.change().hold([partition(0)], "first"));
+        assert!(!orders.change().may_go(&partition(0), broker(1)));
+        assert!(!orders.change().hold([partition(0)], "second"), "one task tends them all");
+        assert!(!orders.untended());
+        assert_eq!(orders.change().take_held(), ["first", "second"]);
+        assert!(orders.change().may_go(&partition(0), broker(1)));
+        assert!(orders.untended());
+    }
+}

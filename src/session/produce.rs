@@ -1,0 +1,310 @@
+//! The driver of Produce: routes a request's cells, sends the parts, holds what may not go yet, and answers when all
+//! of it is answered. The deciding is `api::produce`'s, the order `orders`'.
+
+use super::generic::PATIENCE;
+use super::needs;
+use super::orders::{Changing, Partition};
+use super::state::Session;
+use super::ticket::{Subject, Ticket};
+use crate::api::produce::{Cell, Ledger, Part, fill_in, is_plain};
+use crate::api::{Effects, Need, Refusal};
+use crate::error::Fault;
+use crate::placement::Placement;
+use crate::telemetry::{NO_CLUSTER, SEVERAL};
+use crate::types::Target;
+use crate::upstream::link::Write;
+use crate::upstream::{Answer, Expect, Outgoing, Refused};
+use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
+use crate::wire::head::RequestHead;
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One client request on its way.
+struct Underway {
+    session: Arc<Session>,
+    version: i16,
+    acks: i16,
+    client_id: Option<Bytes>,
+    state: Mutex<State>,
+}
+
+struct State {
+    ledger: Ledger,
+    /// Taken when the answer is made; with acks=0, at once.
+    ticket: Option<Ticket>,
+    refused: Vec<(Need, Refusal)>,
+    effects: Effects,
+}
+
+/// Cells that wait: for a leader, for metadata, or for earlier batches of their partitions to be answered.
+pub struct Held {
+    request: Arc<Underway>,
+    /// The client's frame: forwarded as it is where one broker gets all of it.
+    frame: Bytes,
+    cells: Vec<Cell>,
+    needs: Vec<Need>,
+    until: Instant,
+}
+
+/// What is left to do when the order's lock is open again.
+#[derive(Default)]
+struct Later {
+    refused: Vec<Refused>,
+    placed: Vec<Arc<Underway>>,
+    tend: bool,
+}
+
+/// Serves one Produce.
+pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let version = ticket.head().version;
+    let request: ProduceRequest = decode(frame.slice(ticket.head().body_at..), version)?;
+    let session = Arc::clone(ticket.session());
+    if request.topic_data.is_empty() {
+        refuse_empty(&session);
+        return Ok(());
+    }
+    let placement = session.context.current.load();
+    ticket.set_subject(subject(&request, &placement));
+    let (acks, client_id) = (request.acks, ticket.head().client_id.clone());
+    let until = Instant::now() + session.context.limits.park;
+    let (ledger, cells) = Ledger::open(request);
+    let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
+    let request = Underway { session: Arc::clone(&session), version, acks, client_id, state: Mutex::new(state) };
+    let held = Held { request: Arc::new(request), frame: frame.clone(), cells, needs: Vec::new(), until };
+    let mut later = Later::default();
+    place(&mut session.orders.change(), held, &placement, &mut later);
+    later.see_to(&session);
+    Ok(())
+}
+
+/// A client that takes several nodes for one sends Produce requests without topics and reports success. Only a closed
+/// connection keeps it from losing data unseen.
+fn refuse_empty(session: &Session) {
+    let client = session.software.get().cloned().unwrap_or_default();
+    tracing::warn!(
+        session = %session.id, peer = %session.peer, %client,
+        "a Produce without topics: this client mistakes our nodes for one and would lose data; closing. \
+         Give it a client library that keeps nodes of one address apart"
+    );
+    session.close("refused");
+}
+
+fn subject(request: &ProduceRequest, placement: &Placement) -> Subject {
+    let mut subjects = request.topic_data.iter().map(|topic| {
+        let place = placement.topic_of(&topic.name.0, topic.topic_id);
+        place.map(|place| (place.pipeline.clone(), place.cluster))
+    });
+    let first = subjects.next().flatten();
+    let mixed = subjects.any(|other| other != first);
+    let cluster = |slot| placement.cluster(slot).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone());
+    match first {
+        Some(_) if mixed => Subject { pipeline: SEVERAL.into(), cluster: SEVERAL.into() },
+        Some((pipeline, slot)) => Subject { pipeline, cluster: cluster(slot) },
+        None => Subject::default(),
+    }
+}
+
+/// Routes cells and sends what may go; holds the rest. All under the order's lock, so that nothing slips in between.
+fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>, later: &mut Later) {
+    let Held { request, frame, cells, until, .. } = held;
+    let session = &request.session;
+    let mut state = request.state.lock();
+    let State { ledger, refused, .. } = &mut *state;
+    let routed = session.see(request.version, placement, refused, |seen| ledger.route(cells, seen));
+    let mut waiting = routed.held;
+    for Part { to, cells } in routed.parts {
+        let may_go = |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, to));
+        let (cells, blocked): (Vec<_>, Vec<_>) = cells.into_iter().partition(may_go);
+        waiting.extend(blocked);
+        if !cells.is_empty() {
+            let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement);
+            later.refused.extend(session.links.send(to, outgoing, placement, &session.context.telemetry).err());
+        }
+    }
+    if !waiting.is_empty() && Instant::now() < until {
+        let partitions: Vec<_> = waiting.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
+        let request = Arc::clone(&request);
+        let held = Held { request, frame, cells: waiting, needs: routed.needs, until };
+        later.tend |= order.hold(partitions, held);
+    } else if !waiting.is_empty() {
+        give_up(&request, ledger, &waiting);
+    }
+    drop(state);
+    later.placed.push(request);
+}
+
+impl Later {
+    fn see_to(self, session: &Arc<Session>) {
+        self.refused.into_iter().for_each(Refused::tell);
+        self.placed.iter().for_each(|request| request.answer_if_complete());
+        if self.tend {
+            tokio::spawn(tend(Arc::clone(session)));
+        }
+    }
+}
+
+/// Nobody led these partitions for too long, or an earlier batch of them is still in doubt.
+fn give_up(request: &Underway, ledger: &mut Ledger, cells: &[Cell]) {
+    let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
+    let session = &request.session;
+    tracing::debug!(session = %session.id, topic = %topic.0, partition, "a Produce waited too long for a leader");
+    if must_not_be_overtaken(request.acks, cells) {
+        session.close("held");
+    }
+    ledger.give_up(cells);
+}
+
+/// A refusal that later batches could overtake would lose data [L6]; the closed connection makes the client send all
+/// of them again, in order. Without acks there is no other way to refuse at all.
+fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
+    acks == 0 || Ledger::is_idempotent(cells)
+}
+
+/// Sees to what a session holds, until nothing is held any more: tries again when something moved.
+async fn tend(session: Arc<Session>) {
+    while !session.orders.untended() {
+        let generation = session.context.current.generation();
+        for (request, needs) in session.orders.change().held().map(Held::needs).collect::<Vec<_>>() {
+            let met = needs::meet(&session.context, needs).await;
+            request.state.lock().refused.extend(met);
+        }
+        let soon = {
+            let placement = session.context.current.load();
+            let (mut order, mut later) = (session.orders.change(), Later::default());
+            let held = order.take_held();
+            let soon = held.iter().map(|held| held.until).min().unwrap_or_else(Instant::now);
+            for held in held {
+                place(&mut order, held, &placement, &mut later);
+            }
+            drop(order);
+            later.tend = false;
+            later.see_to(&session);
+            soon
+        };
+        tokio::select! {
+            () = session.orders.moved() => {}
+            () = session.context.current.later_than(generation) => {}
+            () = tokio::time::sleep_until(soon.into()) => {}
+        }
+    }
+}
+
+impl Held {
+    fn needs(&self) -> (Arc<Underway>, Vec<Need>) {
+        (Arc::clone(&self.request), self.needs.clone())
+    }
+}
+
+/// One part as the link sends it. From here on its partitions are on their way to that broker.
+fn outgoing(
+    request: &Arc<Underway>,
+    ledger: &Ledger,
+    order: &mut Changing<'_, Held>,
+    mut part: Part,
+    frame: &Bytes,
+    placement: &Arc<Placement>,
+) -> Outgoing {
+    let whole = ledger.is_whole(&part);
+    let split = (!whole).then(|| ledger.request(&part));
+    let fragile = must_not_be_overtaken(request.acks, &part.cells);
+    part.release_records();
+    let partitions: Vec<Partition> = part.cells.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
+    let patience = PATIENCE + Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
+    let to = part.to;
+    let expect = if request.acks == 0 {
+        let session = Arc::clone(&request.session);
+        Expect::Nothing(Box::new(move |_| session.close("upstream")))
+    } else {
+        for partition in &partitions {
+            order.goes(partition.clone(), to);
+        }
+        let request = Arc::clone(request);
+        Expect::Answer(Box::new(move |answer| {
+            request.session.orders.landed(partitions.iter());
+            request.answered(&part, whole, fragile, answer);
+        }))
+    };
+    let write = write(to, request.version, split, frame.clone(), request.client_id.clone(), Arc::clone(placement));
+    Outgoing { api: ApiKey::Produce, write, expect, patience }
+}
+
+/// Where a broker gets all of it and speaks the client's version, the client's frame goes up as it is.
+fn write(
+    to: Target,
+    version: i16,
+    split: Option<ProduceRequest>,
+    frame: Bytes,
+    client_id: Option<Bytes>,
+    placement: Arc<Placement>,
+) -> Write {
+    Box::new(move |versions, correlation| {
+        let unwritable = |why: &dyn std::fmt::Display| Fault::upstream(to, false, why);
+        let spoken = versions.nearest(ApiKey::Produce, version).ok_or_else(|| unwritable(&"it lacks Produce"))?;
+        let request = match split {
+            None if spoken == version => return Ok((version, forward_request(&frame, correlation))),
+            Some(request) => request,
+            None => {
+                let body_at = RequestHead::read(&frame).map_err(|e| unwritable(&e))?.body_at;
+                let mut request = decode(frame.slice(body_at..), version).map_err(|e| unwritable(&e))?;
+                fill_in(&mut request, &placement);
+                request
+            }
+        };
+        let sources = std::slice::from_ref(&frame);
+        let written = encode_request(ApiKey::Produce, spoken, correlation, client_id.as_ref(), &request, sources);
+        written.map(|frame| (spoken, frame)).map_err(|e| unwritable(&e))
+    })
+}
+
+impl Underway {
+    /// A broker answered a part, or never will.
+    fn answered(&self, part: &Part, whole: bool, fragile: bool, answer: Result<Answer, Fault>) {
+        let told = answer.and_then(|answer| {
+            let told = answer.decode::<ProduceResponse>().map_err(|e| Fault::upstream(part.to, true, e))?;
+            Ok((answer, told))
+        });
+        let mut state = self.state.lock();
+        match told {
+            Ok((answer, told)) if whole && answer.version == self.version && is_plain(&told) => {
+                let Some(ticket) = state.ticket.take() else { return };
+                let correlation = ticket.head().correlation;
+                return ticket.reply(Some(forward_response(&answer.frame, correlation)));
+            }
+            Ok((_, told)) => {
+                let placement = self.session.context.current.load();
+                let State { ledger, refused, effects, .. } = &mut *state;
+                self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
+            }
+            Err(fault) => {
+                tracing::debug!(session = %self.session.id, %fault, "a Produce got no answer");
+                let State { ledger, ticket, effects, .. } = &mut *state;
+                if let Some(ticket) = ticket {
+                    ticket.blame(fault.blame);
+                }
+                ledger.fail(part, &fault, effects);
+                if fragile {
+                    self.session.close("upstream");
+                }
+            }
+        }
+        drop(state);
+        self.answer_if_complete();
+    }
+
+    fn answer_if_complete(&self) {
+        let mut state = self.state.lock();
+        let complete = state.ledger.is_complete() || self.acks == 0;
+        let Some(ticket) = state.ticket.take_if(|_| complete) else { return };
+        let effects = std::mem::take(&mut state.effects);
+        if self.acks == 0 {
+            return ticket.reply(None);
+        }
+        let response = state.ledger.response();
+        drop(state);
+        self.session.apply(effects);
+        ticket.answer(&response, &[]);
+    }
+}

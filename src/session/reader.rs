@@ -1,0 +1,166 @@
+//! Reads a session's requests and hands each to its API, one after the other; ends the session when the client does.
+
+use super::clients::Software;
+use super::context::Context;
+use super::state::Session;
+use super::ticket::Ticket;
+use super::{fetch, generic, produce};
+use crate::api::{
+    by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
+    versions as api_versions,
+};
+use crate::wire::codec::{Malformed, decode};
+use crate::wire::frame::{FrameError, Reader};
+use crate::wire::head::RequestHead;
+use crate::wire::versions;
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// From this version on a client says what it is (KIP-511).
+const SAYS_SOFTWARE: i16 = 3;
+
+/// Why a session cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("a request that cannot be read: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("API {api} in version {version} is not served")]
+    NotServed { api: i16, version: i16 },
+}
+
+impl Broken {
+    /// A word for the metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Frame(FrameError::Io(_) | FrameError::Cut) => "io",
+            Self::Frame(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
+            Self::NotServed { .. } => "refused",
+        }
+    }
+}
+
+/// Serves one client connection to its end.
+pub async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr) {
+    let socket = Arc::new(socket);
+    let session = Session::new(&context, Arc::clone(&socket), peer);
+    tracing::debug!(session = %session.id, %peer, "client connected");
+    match read_all(&session, &socket).await {
+        Ok(()) => session.gauge.closing("client"),
+        Err(broken) => {
+            session.gauge.closing(broken.reason());
+            log(&session, &broken);
+        }
+    }
+    session.end();
+    tracing::debug!(session = %session.id, "client gone");
+}
+
+async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
+    let context = &session.context;
+    let mut reader = Reader::new(Arc::clone(&context.shared.pool), context.limits.frame);
+    while let Some(frame) = reader.next(socket).await? {
+        dispatch(session, frame)?;
+        session.room().await;
+    }
+    Ok(())
+}
+
+/// A client that hung up is no news; one that sends what cannot be read is, now and then.
+fn log(session: &Session, broken: &Broken) {
+    if matches!(broken, Broken::Frame(FrameError::Io(_) | FrameError::Cut)) {
+        return tracing::debug!(session = %session.id, peer = %session.peer, %broken, "client connection failed");
+    }
+    let client = session.software.get().cloned().unwrap_or_default();
+    if let Some(held_back) = session.context.seldom.pass(format!("{} {}", session.peer.ip(), broken.reason())) {
+        tracing::warn!(session = %session.id, peer = %session.peer, %client, %broken, held_back, "closing a client connection");
+    }
+}
+
+fn dispatch(session: &Arc<Session>, frame: Bytes) -> Result<(), Broken> {
+    let head = RequestHead::read(&frame)?;
+    if head.api_key == ApiKey::ApiVersions as i16 {
+        return Ok(answer_versions(session, head, &frame)?);
+    }
+    let not_served = Broken::NotServed { api: head.api_key, version: head.version };
+    let api = versions::serves(head.api_key, head.version).ok_or(not_served)?;
+    let ticket = Ticket::new(session, api, head, frame.len());
+    match api {
+        ApiKey::Produce => produce::submit(ticket, &frame),
+        ApiKey::Fetch => fetch::submit(ticket, &frame),
+        ApiKey::Metadata => answer_metadata(ticket, &frame),
+        ApiKey::ListOffsets => generic::submit::<by_leader::ListOffsets>(ticket, &frame),
+        ApiKey::OffsetForLeaderEpoch => generic::submit::<by_leader::OffsetForLeaderEpoch>(ticket, &frame),
+        ApiKey::InitProducerId => generic::submit::<producer_id::InitProducerId>(ticket, &frame),
+        ApiKey::FindCoordinator => generic::submit::<coordinator::FindCoordinator>(ticket, &frame),
+        ApiKey::JoinGroup => generic::submit::<by_group::JoinGroup>(ticket, &frame),
+        ApiKey::SyncGroup => generic::submit::<by_group::SyncGroup>(ticket, &frame),
+        ApiKey::Heartbeat => generic::submit::<by_group::Heartbeat>(ticket, &frame),
+        ApiKey::LeaveGroup => generic::submit::<by_group::LeaveGroup>(ticket, &frame),
+        ApiKey::OffsetCommit => generic::submit::<offsets::OffsetCommit>(ticket, &frame),
+        ApiKey::OffsetFetch => generic::submit::<offsets::OffsetFetch>(ticket, &frame),
+        ApiKey::DescribeGroups => generic::submit::<group_lists::DescribeGroups>(ticket, &frame),
+        ApiKey::ListGroups => generic::submit::<group_lists::ListGroups>(ticket, &frame),
+        ApiKey::DeleteGroups => generic::submit::<group_lists::DeleteGroups>(ticket, &frame),
+        ApiKey::CreateTopics => generic::submit::<topics::CreateTopics>(ticket, &frame),
+        ApiKey::DeleteTopics => generic::submit::<topics::DeleteTopics>(ticket, &frame),
+        ApiKey::DescribeConfigs => generic::submit::<configs::DescribeConfigs>(ticket, &frame),
+        ApiKey::DescribeCluster => generic::submit::<cluster_info::DescribeCluster>(ticket, &frame),
+        ApiKey::DescribeTopicPartitions => {
+            generic::submit::<cluster_info::DescribeTopicPartitions>(ticket, &frame)
+        }
+        _ => return Err(not_served_in_this_table(&ticket)),
+    }?;
+    Ok(())
+}
+
+/// The table and the match above list the same APIs; a test holds them together.
+fn not_served_in_this_table(ticket: &Ticket) -> Broken {
+    Broken::NotServed { api: ticket.head().api_key, version: ticket.head().version }
+}
+
+fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {
+    let (answer, version) = api_versions::answer(head.version);
+    if version == head.version && version >= SAYS_SOFTWARE {
+        let request: ApiVersionsRequest = decode(frame.slice(head.body_at..), version)?;
+        introduce(session, &request);
+    }
+    Ticket::new(session, ApiKey::ApiVersions, head, frame.len()).answer_in(version, &answer, &[]);
+    Ok(())
+}
+
+/// The first word stands: a client that changed its name would change its view.
+fn introduce(session: &Session, request: &ApiVersionsRequest) {
+    let text = |text: &str| text.chars().take(100).collect();
+    let software = Software {
+        name: text(&request.client_software_name),
+        version: text(&request.client_software_version),
+    };
+    if session.software.get().is_none() {
+        session.gauge.client(&software.name, &software.version);
+        let _first_stands = session.software.set(software);
+    }
+}
+
+/// Metadata shows many nodes at one address. A client that cannot keep them apart is refused here, before it can lose
+/// anything.
+fn answer_metadata(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let session = Arc::clone(ticket.session());
+    let client = session.software.get().cloned().unwrap_or_default();
+    if client.keeps_nodes_apart() {
+        return generic::submit::<metadata::Metadata>(ticket, frame);
+    }
+    if let Some(held_back) = session.context.seldom.pass(format!("{} {client}", session.peer.ip())) {
+        tracing::warn!(
+            session = %session.id, peer = %session.peer, client = %client.name, version = %client.version, held_back,
+            "refusing a client that cannot keep several nodes of one address apart and would lose data; \
+             use librdkafka 2.10 or newer, the Java client, franz-go, sarama or kafka-python 3"
+        );
+    }
+    session.close("refused");
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! One cluster as we talk to it ourselves: calls over a few links of our own, the newest snapshot of its metadata,
+//! and who coordinates which group.
+
+use super::connect::{self, Shared};
+use super::link::{Answer, Expect, Link, Outgoing, Refused};
+use super::refresh::Ask;
+use super::snapshot::Snapshot;
+use crate::error::Fault;
+use crate::types::{BrokerId, HostPort, Name, Slot, Target};
+use crate::wire::codec::encode_request;
+use bytes::Bytes;
+use dashmap::DashMap;
+use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, FindCoordinatorResponse};
+use kafka_protocol::protocol::{Request, StrBytes};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long one of our own calls may take.
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+/// A broker that has not answered by then is not waited for alone.
+const SLOW_AFTER: Duration = Duration::from_millis(700);
+/// What we call ourselves towards brokers in our own calls.
+const OUR_CLIENT_ID: &[u8] = b"fishplate";
+/// The coordinators that are remembered; one too many and all are looked up again.
+const COORDINATORS: usize = 100_000;
+
+/// The news of one cluster.
+#[derive(Clone, Debug, Default)]
+pub struct News {
+    /// The newest snapshot; kept through an outage.
+    pub snapshot: Arc<Snapshot>,
+    /// Metadata was read at least once.
+    pub read: bool,
+    /// Why the last refresh failed; `None` while the cluster answers.
+    pub down: Option<Arc<str>>,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Cluster {
+    slot: Slot,
+    name: Name,
+    bootstrap: Vec<HostPort>,
+    shared: Arc<Shared>,
+    pub(super) news: watch::Sender<News>,
+    asks: mpsc::UnboundedSender<Ask>,
+    coordinators: DashMap<StrBytes, BrokerId>,
+    links: Mutex<HashMap<HostPort, Arc<Link>>>,
+}
+
+impl Cluster {
+    /// A cluster that nothing is known of yet; `refresh::run` with the receiver keeps its news new.
+    #[must_use]
+    pub fn new(
+        slot: Slot,
+        name: Name,
+        bootstrap: Vec<HostPort>,
+        shared: Arc<Shared>,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Ask>) {
+        let (asks, asked) = mpsc::unbounded_channel();
+        let cluster = Self {
+            slot,
+            name,
+            bootstrap,
+            shared,
+            news: watch::Sender::default(),
+            asks,
+            coordinators: DashMap::new(),
+            links: Mutex::default(),
+        };
+        (Arc::new(cluster), asked)
+    }
+
+    /// Its number in the config.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Its name in the config.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// What all links share.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The news, and a bell for newer ones.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<News> {
+        self.news.subscribe()
+    }
+
+    /// Asks for fresh metadata without waiting for it.
+    pub fn refresh(&self, topics: Vec<StrBytes>) {
+        let _ = self.asks.send(Ask { topics, create: false, done: None });
+    }
+
+    /// Fresh metadata of some topics; made by the cluster, if it does so for clients, where `create` is set. Waits
+    /// until it was read or could not be.
+    pub async fn refreshed(&self, topics: Vec<StrBytes>, create: bool) {
+        let (done, waiting) = oneshot::channel();
+        if self.asks.send(Ask { topics, create, done: Some(done) }).is_ok() {
+            let _ = waiting.await;
+        }
+    }
+
+    /// The coordinator of a group, where it is known.
+    #[must_use]
+    pub fn known_coordinator(&self, group: &str) -> Option<BrokerId> {
+        self.coordinators.get(group.as_bytes()).map(|broker| *broker)
+    }
+
+    /// A broker said that it does not coordinate this group (any more).
+    pub fn forget_coordinator(&self, group: &str) {
+        self.coordinators.remove(group.as_bytes());
+    }
+
+    /// Asks the cluster who coordinates a group. `Ok(Err(code))` is Kafka's own refusal.
+    pub async fn find_coordinator(self: &Arc<Self>, group: &StrBytes) -> Result<Result<BrokerId, i16>, Fault> {
+        let request = FindCoordinatorRequest::default().with_key(group.clone()).with_key_type(0);
+        let answer: FindCoordinatorResponse = self.call(None, &request, 3).await?;
+        if answer.error_code != 0 {
+            return Ok(Err(answer.error_code));
+        }
+        if self.coordinators.len() >= COORDINATORS {
+            self.coordinators.clear();
+        }
+        // A copy: the request's slice would pin the frame it came in.
+        self.coordinators.insert(StrBytes::from_string(group.to_string()), BrokerId(answer.node_id.0));
+        Ok(Ok(BrokerId(answer.node_id.0)))
+    }
+
+    /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
+    /// answer counts. The highest version up to `at_most` that both speak is used.
+    pub async fn call<R: Request + Clone + Send + 'static>(
+        self: &Arc<Self>,
+        broker: Option<BrokerId>,
+        request: &R,
+        at_most: i16,
+    ) -> Result<R::Response, Fault>
+    where
+        R::Response: Send,
+    {
+        let mut candidates = self.candidates(broker).into_iter();
+        let mut asked = JoinSet::new();
+        let mut fault = Fault::cluster(self.slot, "no broker of it is known");
+        loop {
+            match candidates.next() {
+                Some((id, address)) => {
+                    let (cluster, request) = (Arc::clone(self), request.clone());
+                    asked.spawn(async move { cluster.call_at(id, &address, request, at_most).await });
+                }
+                None if asked.is_empty() => return Err(fault),
+                None => {}
+            }
+            let patience = if candidates.len() == 0 { CALL_WITHIN } else { SLOW_AFTER };
+            match timeout(patience, asked.join_next()).await {
+                Ok(Some(Ok(Ok(response)))) => return Ok(response),
+                Ok(Some(Ok(Err(failed)))) => fault = failed,
+                Ok(Some(Err(_)) | None) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Whom to ask, best first: the one that was named, else the live brokers in random order, then the bootstrap.
+    fn candidates(&self, broker: Option<BrokerId>) -> Vec<(BrokerId, HostPort)> {
+        let news = self.news.borrow();
+        let known = |(id, known): (&BrokerId, &super::Broker)| (*id, known.address.clone());
+        let brokers = &news.snapshot.brokers;
+        if let Some(named) = broker {
+            return brokers.get_key_value(&named).map(known).into_iter().collect();
+        }
+        let mut all: Vec<_> = brokers.iter().map(known).collect();
+        fastrand::shuffle(&mut all);
+        all.extend(self.bootstrap.iter().map(|address| (BrokerId(-1), address.clone())));
+        all
+    }
+
+    async fn call_at<R: Request + Send + 'static>(
+        &self,
+        id: BrokerId,
+        address: &HostPort,
+        request: R,
+        at_most: i16,
+    ) -> Result<R::Response, Fault> {
+        let target = Target { cluster: self.slot, broker: id };
+        let api = ApiKey::try_from(R::KEY).map_err(|()| Fault::proxy("an API without a key"))?;
+        let (tell, answered) = oneshot::channel();
+        let sent = self.link(target, address).send(Outgoing {
+            api,
+            write: Box::new(move |versions, correlation| {
+                let lowest = R::VERSIONS.min;
+                let version = versions.nearest(api, at_most.min(R::VERSIONS.max)).filter(|version| *version >= lowest);
+                let version =
+                    version.ok_or_else(|| Fault::upstream(target, false, format_args!("it lacks {api:?}")))?;
+                let us = Bytes::from_static(OUR_CLIENT_ID);
+                let frame = encode_request(api, version, correlation, Some(&us), &request, &[]);
+                frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
+            }),
+            expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
+            patience: CALL_WITHIN,
+        });
+        sent.unwrap_or_else(Refused::tell);
+        let answer: Answer = match timeout(CALL_WITHIN, answered).await {
+            Ok(Ok(answer)) => answer?,
+            Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),
+            Err(_) => {
+                self.link(target, address).poison(&format_args!("no answer to {api:?} within {CALL_WITHIN:?}"));
+                return Err(Fault::upstream(target, true, format_args!("no answer to {api:?} within {CALL_WITHIN:?}")));
+            }
+        };
+        answer.decode().map_err(|e| Fault::upstream(target, true, e))
+    }
+
+    /// Our own link to an address, opened when there is none.
+    fn link(&self, target: Target, address: &HostPort) -> Arc<Link> {
+        let mut links = self.links.lock();
+        if let Some(link) = links.get(address).filter(|link| !link.is_dead()) {
+            return Arc::clone(link);
+        }
+        let link = Link::opening(target);
+        links.insert(address.clone(), Arc::clone(&link));
+        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), Arc::clone(&self.shared), None));
+        link
+    }
+}

@@ -1,0 +1,148 @@
+//! Brings a link to life: connects, asks the broker what it speaks, then reads its answers until either side ends.
+
+use super::link::Link;
+use super::pace::Pace;
+use super::versions::Versions;
+use crate::types::{HostPort, Target};
+use crate::wire::codec::{Malformed, decode, encode_request};
+use crate::wire::frame::{FrameError, Reader};
+use crate::wire::head::read_response;
+use crate::wire::outlet::Outlet;
+use crate::wire::pool::Pool;
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::StrBytes;
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Connecting, name resolution and the first exchange together may take this long.
+const OPEN_WITHIN: Duration = Duration::from_secs(10);
+/// The version of ApiVersions we ask first: the first with our name in it (KIP-511).
+const ASKED_FIRST: i16 = 3;
+/// Kafka's code for a version it does not have.
+const UNSUPPORTED_VERSION: i16 = 35;
+
+/// What every link of the process shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// Read buffers.
+    pub pool: Arc<Pool>,
+    /// The largest answer that is taken.
+    pub frame_limit: usize,
+    /// When a broker may be connected to again.
+    pub pace: Pace<(Target, HostPort)>,
+}
+
+/// Where answers go, for those who read no faster than it drains.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The client's outlet.
+    pub outlet: Arc<Outlet>,
+    /// Reading stops while more bytes than this wait in it.
+    pub limit: usize,
+}
+
+/// Why a link could not be opened or had to end.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("cannot connect to {0}: {1}")]
+    Connect(HostPort, io::Error),
+    #[error("{0} did not answer within {OPEN_WITHIN:?}")]
+    Slow(HostPort),
+    #[error("the connection failed: {0}")]
+    Read(#[from] FrameError),
+    #[error("the broker closed the connection")]
+    Closed,
+    #[error("the broker sent what is no answer: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("the broker refused to tell its versions: error {0}")]
+    Refused(i16),
+}
+
+/// Serves `link` for its whole life. Ends when the broker does, or when the link was given up; everybody who waits on
+/// it has been answered then. `opened` is told how opening went.
+pub async fn serve(link: Arc<Link>, address: HostPort, shared: Arc<Shared>, flow: Option<Flow>) {
+    let place = (link.target(), address);
+    sleep(shared.pace.wait(&place, Instant::now())).await;
+    let opened = timeout(OPEN_WITHIN, open(&place.1, &shared)).await.unwrap_or(Err(Broken::Slow(place.1.clone())));
+    let (socket, mut reader, versions) = match opened {
+        Ok(opened) => opened,
+        Err(broken) => {
+            shared.pace.failed(place, Instant::now());
+            return link.poison(&broken);
+        }
+    };
+    shared.pace.succeeded(&place);
+    link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)));
+    let end: Box<dyn Display + Send> = match read_all(&link, &socket, &mut reader, flow.as_ref()).await {
+        Ok(()) => Box::new(Broken::Closed),
+        Err(broken) => Box::new(broken),
+    };
+    link.poison(&end);
+}
+
+async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<TcpStream>, Reader, Versions), Broken> {
+    let connect = |e| Broken::Connect(address.clone(), e);
+    let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
+    socket.set_nodelay(true).map_err(connect)?;
+    let mut reader = Reader::new(Arc::clone(&shared.pool), shared.frame_limit);
+    let versions = negotiate(&socket, &mut reader).await?;
+    Ok((Arc::new(socket), reader, versions))
+}
+
+/// KIP-511: a broker that lacks the version asked answers 35 in version 0, with the range it has.
+async fn negotiate(socket: &TcpStream, reader: &mut Reader) -> Result<Versions, Broken> {
+    let answer = ask_versions(socket, reader, ASKED_FIRST).await?;
+    let answer = match answer.error_code {
+        UNSUPPORTED_VERSION => ask_versions(socket, reader, 0).await?,
+        _ => answer,
+    };
+    match answer.error_code {
+        0 => Ok(Versions::of(&answer)),
+        code => Err(Broken::Refused(code)),
+    }
+}
+
+async fn ask_versions(socket: &TcpStream, reader: &mut Reader, version: i16) -> Result<ApiVersionsResponse, Broken> {
+    let mut request = ApiVersionsRequest::default();
+    if version >= ASKED_FIRST {
+        request.client_software_name = StrBytes::from_static_str("fishplate");
+        request.client_software_version = StrBytes::from_static_str(env!("CARGO_PKG_VERSION"));
+    }
+    let client_id = Bytes::from_static(b"fishplate");
+    let frame = encode_request(ApiKey::ApiVersions, version, -1, Some(&client_id), &request, &[])
+        .map_err(|e| Malformed::Field(e.to_string()))?;
+    write_all(socket, &frame.concat()).await.map_err(FrameError::from)?;
+    let answer = reader.next(socket).await?.ok_or(Broken::Closed)?;
+    let (_, body_at) = read_response(&answer, ApiKey::ApiVersions, version)?;
+    let body = answer.slice(body_at..);
+    // An answer of 35 is in version 0, whatever was asked.
+    let refused = body.first_chunk::<2>().map(|code| i16::from_be_bytes(*code)) == Some(UNSUPPORTED_VERSION);
+    Ok(decode(body, if refused { 0 } else { version })?)
+}
+
+async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Option<&Flow>) -> Result<(), Broken> {
+    while let Some(frame) = reader.next(socket).await? {
+        link.answered(frame)?;
+        if let Some(flow) = flow {
+            flow.outlet.room(flow.limit).await;
+        }
+    }
+    Ok(())
+}

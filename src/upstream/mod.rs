@@ -1,0 +1,15 @@
+//! The clusters as they really are: links to brokers, each cluster's metadata, its coordinators.
+//! Knows nothing of pipelines or of what clients see.
+
+pub mod cluster;
+pub mod connect;
+pub mod link;
+pub mod pace;
+pub mod refresh;
+pub mod snapshot;
+pub mod versions;
+
+pub use cluster::Cluster;
+pub use link::{Answer, Expect, Link, OnAnswer, Outgoing, Refused};
+pub use snapshot::{Broker, Partition, Snapshot, Topic};
+pub use versions::Versions;

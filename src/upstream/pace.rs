@@ -1,0 +1,70 @@
+//! How soon a broker may be connected to again: at once while it answers, later and later while it does not, with
+//! jitter, so that a restart is no storm.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+const FIRST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Back-off per place that is connected to.
+#[derive(Debug)]
+pub struct Pace<K> {
+    failed: Mutex<HashMap<K, Failed>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    wait: Duration,
+    until: Instant,
+}
+
+impl<K: Eq + Hash> Default for Pace<K> {
+    fn default() -> Self {
+        Self { failed: Mutex::default() }
+    }
+}
+
+impl<K: Eq + Hash> Pace<K> {
+    /// How long to wait before the next try at `now`.
+    pub fn wait(&self, place: &K, now: Instant) -> Duration {
+        self.failed.lock().get(place).map_or(Duration::ZERO, |failed| failed.until.saturating_duration_since(now))
+    }
+
+    /// It answered: the next connection may come at once.
+    pub fn succeeded(&self, place: &K) {
+        self.failed.lock().remove(place);
+    }
+
+    /// It did not: the wait doubles, from 50 ms up to 1 s, each with up to a fifth of jitter.
+    pub fn failed(&self, place: K, now: Instant) {
+        let mut all = self.failed.lock();
+        let wait = all.get(&place).map_or(FIRST, |before| (before.wait * 2).min(LONGEST));
+        let until = now + wait.mul_f64(0.8 + 0.2 * fastrand::f64());
+        all.insert(place, Failed { wait, until });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_second_and_end_with_success() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        assert_eq!(pace.wait(&1, now), Duration::ZERO);
+        let waits: Vec<_> = (0..8)
+            .map(|_| {
+                pace.failed(1, now);
+                pace.wait(&1, now)
+            })
+            .collect();
+        assert!(waits.windows(2).take(4).all(|pair| pair[0] < pair[1]), "{waits:?}");
+        assert!(waits.iter().all(|wait| *wait <= LONGEST));
+        assert_eq!(pace.wait(&2, now), Duration::ZERO, "another broker is not held back");
+        pace.succeeded(&1);
+        assert_eq!(pace.wait(&1, now), Duration::ZERO);
+    }
+}

@@ -1,0 +1,131 @@
+//! Keeps one cluster's news new: everything every 30 s with jitter, named topics at once when somebody asks, never
+//! more than one request in flight.
+
+use super::cluster::{Cluster, News};
+use super::snapshot::Snapshot;
+use crate::error::Fault;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Between two whole refreshes, less up to a fifth of jitter.
+const WHOLE_EVERY: Duration = Duration::from_secs(30);
+/// Between two tries while the cluster does not answer.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// Errors come in swarms: what is asked within this time after an answer shares the next request.
+const SPACING: Duration = Duration::from_millis(50);
+/// The version with topic ids (KIP-516) and what we may do (KIP-430).
+const METADATA: i16 = 12;
+
+/// Somebody needs fresh metadata. No topics: of everything.
+#[derive(Debug)]
+pub struct Ask {
+    /// The topics in question.
+    pub topics: Vec<StrBytes>,
+    /// The cluster may make them.
+    pub create: bool,
+    /// Told when the answer is in the news, or could not be had.
+    pub done: Option<oneshot::Sender<()>>,
+}
+
+/// What the next request is about.
+#[derive(Debug, Default)]
+struct Round {
+    whole: bool,
+    topics: BTreeSet<StrBytes>,
+    create: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Round {
+    fn add(&mut self, ask: Ask) {
+        self.whole |= ask.topics.is_empty();
+        self.create |= ask.create;
+        // Copies: the names may be slices of a client's frame.
+        self.topics.extend(ask.topics.iter().map(|name| StrBytes::from_string(name.to_string())));
+        self.waiting.extend(ask.done);
+    }
+
+    /// One request for all that was asked. A request for everything makes no topic, so names that may be made win.
+    fn request(&mut self) -> MetadataRequest {
+        self.whole &= !self.create;
+        let named = |name: &StrBytes| MetadataRequestTopic::default().with_name(Some(TopicName(name.clone())));
+        let topics = (!self.whole).then(|| self.topics.iter().map(named).collect());
+        MetadataRequest::default()
+            .with_topics(topics)
+            .with_allow_auto_topic_creation(self.create)
+            .with_include_topic_authorized_operations(true)
+    }
+}
+
+/// Runs until nobody holds the cluster any more.
+pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>) {
+    let mut next_whole = Instant::now();
+    loop {
+        let mut round = Round::default();
+        tokio::select! {
+            () = sleep_until(next_whole) => round.whole = true,
+            ask = asked.recv() => match ask {
+                Some(ask) => round.add(ask),
+                None => return,
+            },
+        }
+        while let Ok(ask) = asked.try_recv() {
+            round.add(ask);
+        }
+        let answered = refresh(&cluster, &mut round).await;
+        if round.whole || !answered {
+            let pause = if answered { WHOLE_EVERY } else { RETRY_EVERY };
+            next_whole = Instant::now() + pause.mul_f64(1.0 - 0.2 * fastrand::f64());
+        }
+        for done in round.waiting {
+            let _ = done.send(());
+        }
+        sleep(SPACING).await;
+    }
+}
+
+/// Asks once and publishes what came of it. True where the cluster answered.
+async fn refresh(cluster: &Arc<Cluster>, round: &mut Round) -> bool {
+    let answer: Result<MetadataResponse, Fault> = cluster.call(None, &round.request(), METADATA).await;
+    let before = cluster.news.borrow().clone();
+    let news = match &answer {
+        Ok(answer) => {
+            let snapshot = before.snapshot.after(answer, round.whole);
+            let snapshot = if snapshot == *before.snapshot { before.snapshot } else { Arc::new(snapshot) };
+            News { snapshot, read: before.read || round.whole, down: None }
+        }
+        Err(fault) => News { down: Some(Arc::clone(&fault.reason)), ..before },
+    };
+    report(cluster, &before_state(cluster), &news);
+    cluster.news.send_if_modified(|now| {
+        let changed = !Arc::ptr_eq(&now.snapshot, &news.snapshot) || now.read != news.read || now.down != news.down;
+        *now = news;
+        changed
+    });
+    answer.is_ok()
+}
+
+fn before_state(cluster: &Cluster) -> (bool, bool) {
+    let news = cluster.news.borrow();
+    (news.read, news.down.is_some())
+}
+
+/// One line when a cluster comes, goes or comes back.
+fn report(cluster: &Cluster, (was_read, was_down): &(bool, bool), now: &News) {
+    let Snapshot { brokers, topics, .. } = &*now.snapshot;
+    let (name, brokers, topics) = (cluster.name(), brokers.len(), topics.len());
+    match &now.down {
+        None if !was_read && now.read => tracing::info!(cluster = %name, brokers, topics, "cluster is there"),
+        None if *was_down => tracing::info!(cluster = %name, brokers, topics, "cluster is back"),
+        Some(reason) if !was_down => {
+            tracing::warn!(cluster = %name, reason = %reason, "cluster does not answer; its topics stay known and are retried");
+        }
+        _ => {}
+    }
+}

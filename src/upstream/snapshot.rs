@@ -1,0 +1,176 @@
+//! One cluster's metadata as last heard: its brokers and topics. Pure; an answer is folded into the snapshot before.
+
+use crate::types::{BrokerId, HostPort};
+use kafka_protocol::messages::MetadataResponse;
+use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a cluster looks like. Topic names are copies: nothing in here pins a network buffer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The cluster's own id.
+    pub cluster_id: Option<Arc<str>>,
+    /// The broker that clients are told is the controller; negative where there is none.
+    pub controller: Option<BrokerId>,
+    /// The live brokers.
+    pub brokers: BTreeMap<BrokerId, Broker>,
+    /// Every topic, the cluster's internal ones included.
+    pub topics: HashMap<StrBytes, Arc<Topic>>,
+    /// Bits of what our identity may do to the cluster (KIP-430).
+    pub operations: i32,
+}
+
+/// A live broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Where it listens.
+    pub address: HostPort,
+    /// Its rack, as configured there.
+    pub rack: Option<Arc<str>>,
+}
+
+/// A topic as its cluster describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: StrBytes,
+    /// Its id; nil where the cluster has none.
+    pub id: Uuid,
+    /// Kafka's own (offsets, transaction state).
+    pub internal: bool,
+    /// By index, from 0 on without a gap.
+    pub partitions: Vec<Partition>,
+    /// Bits of what our identity may do to it (KIP-430).
+    pub operations: i32,
+}
+
+/// A partition: who leads it and who holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Partition {
+    /// Kafka's error for it, 0 if none.
+    pub error: i16,
+    /// The leader; negative where there is none now.
+    pub leader: i32,
+    /// The leader's epoch, -1 where the cluster does not say.
+    pub epoch: i32,
+    /// Brokers that hold it.
+    pub replicas: Vec<i32>,
+    /// Those in sync.
+    pub isr: Vec<i32>,
+    /// Those that are down.
+    pub offline: Vec<i32>,
+}
+
+/// Kafka's code for a topic that is not there.
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+
+impl Snapshot {
+    /// The snapshot after `answer`, which tells of all topics (`whole`) or of some.
+    #[must_use]
+    pub fn after(&self, answer: &MetadataResponse, whole: bool) -> Self {
+        let mut topics = if whole { HashMap::with_capacity(answer.topics.len()) } else { self.topics.clone() };
+        for told in &answer.topics {
+            let Some(name) = told.name.as_ref() else { continue };
+            match self.fold_topic(told) {
+                Some(topic) => drop(topics.insert(topic.name.clone(), topic)),
+                None => drop(topics.remove(&name.0)),
+            }
+        }
+        Self {
+            cluster_id: answer.cluster_id.as_deref().map(Arc::from).or_else(|| self.cluster_id.clone()),
+            controller: Some(BrokerId(answer.controller_id.0)).filter(|id| id.0 >= 0),
+            brokers: brokers_of(answer),
+            topics,
+            operations: self.operations,
+        }
+    }
+
+    /// The topic after what was told of it: the same object where nothing changed, the last good one through a passing
+    /// error, `None` when it is gone.
+    fn fold_topic(&self, told: &MetadataResponseTopic) -> Option<Arc<Topic>> {
+        let before = self.topics.get(&told.name.as_ref()?.0);
+        match told.error_code {
+            UNKNOWN_TOPIC_OR_PARTITION => None,
+            0 => {
+                let now = topic_of(told)?;
+                Some(before.filter(|before| ***before == now).cloned().unwrap_or_else(|| Arc::new(now)))
+            }
+            _ => before.cloned(),
+        }
+    }
+}
+
+fn brokers_of(answer: &MetadataResponse) -> BTreeMap<BrokerId, Broker> {
+    let broker = |told: &kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
+        let address = HostPort::new(&told.host, u16::try_from(told.port).ok()?);
+        Some((BrokerId(told.node_id.0), Broker { address, rack: told.rack.as_deref().map(Arc::from) }))
+    };
+    answer.brokers.iter().filter_map(broker).collect()
+}
+
+fn topic_of(told: &MetadataResponseTopic) -> Option<Topic> {
+    let name = StrBytes::from_string(told.name.as_ref()?.0.to_string());
+    let mut partitions = vec![Partition { leader: -1, epoch: -1, ..Partition::default() }; told.partitions.len()];
+    for partition in &told.partitions {
+        *partitions.get_mut(usize::try_from(partition.partition_index).ok()?)? = partition_of(partition);
+    }
+    Some(Topic {
+        name,
+        id: told.topic_id,
+        internal: told.is_internal,
+        partitions,
+        operations: told.topic_authorized_operations,
+    })
+}
+
+fn partition_of(told: &MetadataResponsePartition) -> Partition {
+    let ids = |of: &[kafka_protocol::messages::BrokerId]| of.iter().map(|id| id.0).collect();
+    Partition {
+        error: told.error_code,
+        leader: told.leader_id.0,
+        epoch: told.leader_epoch,
+        replicas: ids(&told.replica_nodes),
+        isr: ids(&told.isr_nodes),
+        offline: ids(&told.offline_replicas),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::messages::TopicName;
+
+    fn told(name: &'static str, error: i16, leaders: &[i32]) -> MetadataResponseTopic {
+        let partitions = leaders.iter().zip(0..).map(|(leader, index)| {
+            MetadataResponsePartition::default().with_partition_index(index).with_leader_id((*leader).into())
+        });
+        MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_static_str(name))))
+            .with_error_code(error)
+            .with_partitions(partitions.collect())
+    }
+
+    fn answer(topics: Vec<MetadataResponseTopic>) -> MetadataResponse {
+        MetadataResponse::default().with_topics(topics)
+    }
+
+    #[test]
+    fn a_whole_answer_replaces_and_a_partial_one_amends() {
+        let one = Snapshot::default().after(&answer(vec![told("a", 0, &[1]), told("b", 0, &[1])]), true);
+        let two = one.after(&answer(vec![told("b", 0, &[2])]), false);
+        assert_eq!(two.topics.len(), 2);
+        assert!(Arc::ptr_eq(&one.topics["a".as_bytes()], &two.topics["a".as_bytes()]), "untouched");
+        assert_eq!(two.topics["b".as_bytes()].partitions[0].leader, 2);
+        assert_eq!(two.after(&answer(vec![told("b", 0, &[2])]), true).topics.len(), 1);
+    }
+
+    #[test]
+    fn a_passing_error_keeps_the_last_good_answer_and_an_unknown_topic_goes() {
+        let one = Snapshot::default().after(&answer(vec![told("a", 0, &[1])]), true);
+        assert_eq!(one.after(&answer(vec![told("a", 5, &[])]), true).topics.len(), 1);
+        assert_eq!(one.after(&answer(vec![told("a", 3, &[])]), false).topics.len(), 0);
+    }
+}

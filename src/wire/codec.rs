@@ -1,0 +1,147 @@
+//! Messages to bytes and back. Decoding keeps strings and records as slices of the frame; encoding keeps large slices
+//! of known frames as shared pieces.
+
+use super::head::FIXED_HEAD;
+use super::pieces::Pieces;
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+/// Bytes that are not what their head says. The text never holds record contents.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// It ends before it is complete.
+    #[error("it ends too early")]
+    Short,
+    /// A field is not what its version says.
+    #[error("it does not decode: {0}")]
+    Field(String),
+}
+
+/// A message that cannot be written in a version, for example since a field is set that the version lacks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it cannot be written in version {version}: {why}")]
+pub struct Unwritable {
+    version: i16,
+    why: String,
+}
+
+/// A frame that is ready to be written: its pieces in order, the length field included.
+pub type Frame = Vec<Bytes>;
+
+/// The number of bytes a frame takes on the wire.
+#[must_use]
+pub fn size_of(frame: &Frame) -> usize {
+    frame.iter().map(Bytes::len).sum()
+}
+
+/// Reads a message's body.
+pub fn decode<M: Decodable>(mut body: Bytes, version: i16) -> Result<M, Malformed> {
+    M::decode(&mut body, version).map_err(|e| Malformed::Field(e.to_string()))
+}
+
+/// Writes a request of ours, or a client's request anew.
+pub fn encode_request<M: Encodable>(
+    api: ApiKey,
+    version: i16,
+    correlation: i32,
+    client_id: Option<&Bytes>,
+    request: &M,
+    sources: &[Bytes],
+) -> Result<Frame, Unwritable> {
+    let client_id = client_id.and_then(|id| StrBytes::from_utf8(id.clone()).ok());
+    let head = RequestHeader::default()
+        .with_request_api_key(api as i16)
+        .with_request_api_version(version)
+        .with_correlation_id(correlation)
+        .with_client_id(client_id);
+    let mut pieces = Pieces::new(sources);
+    let unwritable = |e: anyhow::Error| Unwritable { version, why: e.to_string() };
+    head.encode(&mut pieces, api.request_header_version(version)).map_err(unwritable)?;
+    request.encode(&mut pieces, version).map_err(unwritable)?;
+    Ok(pieces.finish())
+}
+
+/// Writes an answer to a client.
+pub fn encode_response<M: Encodable>(
+    api: ApiKey,
+    version: i16,
+    correlation: i32,
+    response: &M,
+    sources: &[Bytes],
+) -> Result<Frame, Unwritable> {
+    let head = ResponseHeader::default().with_correlation_id(correlation);
+    let mut pieces = Pieces::new(sources);
+    let unwritable = |e: anyhow::Error| Unwritable { version, why: e.to_string() };
+    head.encode(&mut pieces, api.response_header_version(version)).map_err(unwritable)?;
+    response.encode(&mut pieces, version).map_err(unwritable)?;
+    Ok(pieces.finish())
+}
+
+/// A client's request frame as it is, but for our own correlation id.
+#[must_use]
+pub fn forward_request(frame: &Bytes, correlation: i32) -> Frame {
+    let mut head = BytesMut::with_capacity(4 + FIXED_HEAD);
+    head.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+    head.put_slice(frame.get(..4).unwrap_or_default());
+    head.put_i32(correlation);
+    vec![head.freeze(), frame.slice(FIXED_HEAD.min(frame.len())..)]
+}
+
+/// A broker's answer as it is, but for the client's correlation id.
+#[must_use]
+pub fn forward_response(frame: &Bytes, correlation: i32) -> Frame {
+    let mut head = BytesMut::with_capacity(8);
+    head.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+    head.put_i32(correlation);
+    vec![head.freeze(), frame.slice(4.min(frame.len())..)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{RequestHead, read_response};
+    use super::super::pieces::record_bytes_copied;
+    use super::*;
+    use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
+
+    fn joined(frame: &Frame) -> Bytes {
+        let bytes: Vec<u8> = frame.iter().flat_map(|p| p.iter().copied()).collect();
+        assert_eq!(bytes.len() - 4, u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize);
+        Bytes::from(bytes).slice(4..)
+    }
+
+    fn produce(records: &Bytes) -> ProduceRequest {
+        let partition = |index| PartitionProduceData::default().with_index(index).with_records(Some(records.clone()));
+        let topic = TopicProduceData::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_partition_data(vec![partition(0), partition(1)]);
+        ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic])
+    }
+
+    #[test]
+    fn records_are_shared_and_not_copied() {
+        let records = Bytes::from(vec![7_u8; 10_000]);
+        let client = encode_request(ApiKey::Produce, 9, 5, None, &produce(&records), std::slice::from_ref(&records));
+        let frame = joined(&client.unwrap());
+        let before = record_bytes_copied();
+        let head = RequestHead::read(&frame).unwrap();
+        let decoded: ProduceRequest = decode(frame.slice(head.body_at..), head.version).unwrap();
+        let again = encode_request(ApiKey::Produce, 9, 5, None, &decoded, std::slice::from_ref(&frame)).unwrap();
+        assert_eq!(joined(&again), frame, "the same bytes");
+        assert_eq!(again.iter().filter(|piece| piece.len() == 10_000).count(), 2, "as pieces of the first frame");
+        assert_eq!(record_bytes_copied(), before);
+    }
+
+    #[test]
+    fn a_forwarded_frame_differs_in_its_correlation_id_alone() {
+        let request = encode_request(ApiKey::Produce, 9, 5, None, &produce(&Bytes::new()), &[]).unwrap();
+        let forwarded = joined(&forward_request(&joined(&request), 77));
+        let expected = encode_request(ApiKey::Produce, 9, 77, None, &produce(&Bytes::new()), &[]).unwrap();
+        assert_eq!(forwarded, joined(&expected));
+
+        let response = encode_response(ApiKey::Produce, 9, 5, &ProduceResponse::default(), &[]).unwrap();
+        let forwarded = joined(&forward_response(&joined(&response), 78));
+        assert_eq!(read_response(&forwarded, ApiKey::Produce, 9).map(|(correlation, _)| correlation), Ok(78));
+    }
+}

@@ -1,0 +1,194 @@
+//! Frames: a 4-byte length, then that many bytes. The limit is checked before memory is taken, and a frame is read
+//! straight into one reused buffer of its size, so that record bytes are written once and never moved.
+
+use super::pool::{Buffer, Pool};
+use bytes::Bytes;
+use std::io::{self, IoSliceMut};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Why no further frame can be read from a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The peer wants to send more than we take.
+    #[error("a frame of {size} bytes was announced and the limit is {limit}; is this really Kafka's protocol?")]
+    TooLarge {
+        /// What the length field says, read as unsigned.
+        size: u32,
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The connection ended inside a frame.
+    #[error("the connection ended inside a frame")]
+    Cut,
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Reads frames off one socket. Cancelling [`Reader::next`] loses nothing: what was read stays here.
+#[derive(Debug)]
+pub struct Reader {
+    pool: Arc<Pool>,
+    limit: usize,
+    length: Length,
+    body: Option<Body>,
+}
+
+/// The length field of the next frame, of which perhaps a part has come (with the frame before it).
+#[derive(Debug, Default)]
+struct Length {
+    bytes: [u8; 4],
+    have: usize,
+}
+
+#[derive(Debug)]
+struct Body {
+    buffer: Buffer,
+    size: usize,
+    have: usize,
+}
+
+impl Reader {
+    /// Frames of at most `limit` bytes, read into buffers of `pool`.
+    #[must_use]
+    pub fn new(pool: Arc<Pool>, limit: usize) -> Self {
+        Self { pool, limit, length: Length::default(), body: None }
+    }
+
+    /// The next frame without its length field; `None` at a clean end. An idle reader holds no buffer.
+    pub async fn next(&mut self, socket: &TcpStream) -> Result<Option<Bytes>, FrameError> {
+        loop {
+            if let Some(frame) = self.take_complete()? {
+                return Ok(Some(frame));
+            }
+            match self.fill(socket) {
+                Ok(0) if self.body.is_none() && self.length.have == 0 => return Ok(None),
+                Ok(0) => return Err(FrameError::Cut),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// How many bytes the frame that is being read will take; 0 between frames.
+    #[must_use]
+    pub fn announced(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.size)
+    }
+
+    /// One read. The body's rest and the next frame's length field come in one system call.
+    fn fill(&mut self, socket: &TcpStream) -> io::Result<usize> {
+        let Length { bytes, have } = &mut self.length;
+        let length_rest = bytes.get_mut(*have..).unwrap_or_default();
+        let Some(body) = &mut self.body else {
+            let read = socket.try_read(length_rest)?;
+            *have += read;
+            return Ok(read);
+        };
+        let missing = body.size - body.have;
+        let room = body.buffer.as_mut().get_mut(body.have..body.size).unwrap_or_default();
+        let read = socket.try_read_vectored(&mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)])?;
+        body.have += read.min(missing);
+        *have += read.saturating_sub(missing);
+        Ok(read)
+    }
+
+    /// A frame that is whole; opens the next body as soon as its length is known.
+    fn take_complete(&mut self) -> Result<Option<Bytes>, FrameError> {
+        if let Some(body) = self.body.take_if(|body| body.have == body.size) {
+            return Ok(Some(body.buffer.freeze(body.size)));
+        }
+        if self.body.is_none() && self.length.have == self.length.bytes.len() {
+            let announced = u32::from_be_bytes(std::mem::take(&mut self.length).bytes);
+            let size = usize::try_from(announced).unwrap_or(usize::MAX);
+            if size > self.limit {
+                return Err(FrameError::TooLarge { size: announced, limit: self.limit });
+            }
+            let body = Body { buffer: self.pool.take(size), size, have: 0 };
+            if size == 0 {
+                return Ok(Some(Bytes::new()));
+            }
+            self.body = Some(body);
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, server) = tokio::join!(there, listener.accept());
+        (client.unwrap(), server.unwrap().0)
+    }
+
+    async fn read_all(socket: TcpStream, limit: usize) -> (Vec<Bytes>, Result<(), FrameError>) {
+        let mut reader = Reader::new(Pool::new(1 << 20), limit);
+        let mut frames = Vec::new();
+        loop {
+            match reader.next(&socket).await {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => return (frames, Ok(())),
+                Err(e) => return (frames, Err(e)),
+            }
+        }
+    }
+
+    fn framed(bodies: &[Vec<u8>]) -> Vec<u8> {
+        bodies.iter().flat_map(|b| u32::try_from(b.len()).unwrap().to_be_bytes().into_iter().chain(b.clone())).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn frames_survive_any_chunking(
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..3000), 0..8),
+            cuts in prop::collection::vec(1_usize..700, 1..20),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let frames = runtime.block_on(async {
+                let (mut from, to) = pair().await;
+                from.set_nodelay(true).unwrap();
+                let reading = tokio::spawn(read_all(to, 1 << 20));
+                let bytes = framed(&bodies);
+                let (mut rest, mut sizes) = (bytes.as_slice(), cuts.iter().cycle());
+                while !rest.is_empty() {
+                    let (now, later) = rest.split_at((*sizes.next().unwrap()).min(rest.len()));
+                    from.write_all(now).await.unwrap();
+                    tokio::task::yield_now().await;
+                    rest = later;
+                }
+                drop(from);
+                let (frames, end) = reading.await.unwrap();
+                end.unwrap();
+                frames
+            });
+            prop_assert_eq!(frames.iter().map(|f| f.to_vec()).collect::<Vec<_>>(), bodies);
+        }
+    }
+
+    #[tokio::test]
+    async fn too_large_is_refused_before_memory_is_taken() {
+        let (mut from, to) = pair().await;
+        from.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let (_, end) = read_all(to, 1 << 20).await;
+        assert!(matches!(end, Err(FrameError::TooLarge { size: 0x4745_5420, .. })), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn an_end_inside_a_frame_is_told_from_a_clean_one() {
+        let (mut from, to) = pair().await;
+        from.write_all(&[0, 0, 0, 9, 1, 2]).await.unwrap();
+        drop(from);
+        assert!(matches!(read_all(to, 100).await.1, Err(FrameError::Cut)));
+    }
+}

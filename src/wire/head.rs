@@ -1,0 +1,148 @@
+//! The heads of requests and responses, read without the body. Source: KIP-482 (flexible versions), KIP-511.
+
+use super::codec::Malformed;
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+
+/// What stands before every request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// The API's key as sent; perhaps one that we do not know.
+    pub api_key: i16,
+    /// The version of the body.
+    pub version: i16,
+    /// The client's number for this request; its answer bears it.
+    pub correlation: i32,
+    /// What the client calls itself; goes up to the cluster unchanged.
+    pub client_id: Option<Bytes>,
+    /// Where the body begins in the frame.
+    pub body_at: usize,
+}
+
+/// The length of api key, version and correlation id: what is replaced when a frame is forwarded as it is.
+pub const FIXED_HEAD: usize = 8;
+
+impl RequestHead {
+    /// Reads the head of a request frame. An unknown API key is no error here: it gets an answer or a log line, not a
+    /// panic; its head is read as version 1.
+    pub fn read(frame: &Bytes) -> Result<Self, Malformed> {
+        let mut at = Cursor { frame, at: 0 };
+        let (api_key, version) = (at.i16()?, at.i16()?);
+        let correlation = at.i32()?;
+        let header_version = ApiKey::try_from(api_key).map_or(1, |api| api.request_header_version(version));
+        let client_id = if header_version >= 1 { at.nullable_string()? } else { None };
+        if header_version >= 2 {
+            at.skip_tagged_fields()?;
+        }
+        Ok(Self { api_key, version, correlation, client_id, body_at: at.at })
+    }
+}
+
+/// Reads a response's head: its correlation id and where the body begins.
+pub fn read_response(frame: &Bytes, api: ApiKey, version: i16) -> Result<(i32, usize), Malformed> {
+    let mut at = Cursor { frame, at: 0 };
+    let correlation = at.i32()?;
+    if api.response_header_version(version) >= 1 {
+        at.skip_tagged_fields()?;
+    }
+    Ok((correlation, at.at))
+}
+
+struct Cursor<'a> {
+    frame: &'a Bytes,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let bytes = self.frame.get(self.at..self.at + N).and_then(|b| b.try_into().ok()).ok_or(Malformed::Short)?;
+        self.at += N;
+        Ok(bytes)
+    }
+
+    fn i16(&mut self) -> Result<i16, Malformed> {
+        self.take().map(i16::from_be_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32, Malformed> {
+        self.take().map(i32::from_be_bytes)
+    }
+
+    fn skip(&mut self, len: usize) -> Result<Bytes, Malformed> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.frame.len()).ok_or(Malformed::Short)?;
+        let bytes = self.frame.slice(self.at..end);
+        self.at = end;
+        Ok(bytes)
+    }
+
+    fn nullable_string(&mut self) -> Result<Option<Bytes>, Malformed> {
+        match self.i16()? {
+            -1 => Ok(None),
+            len => self.skip(usize::try_from(len).map_err(|_| Malformed::Short)?).map(Some),
+        }
+    }
+
+    fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
+        let mut value = 0_u32;
+        for shift in [0, 7, 14, 21, 28] {
+            let [byte] = self.take()?;
+            value |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::Short)
+    }
+
+    fn skip_tagged_fields(&mut self) -> Result<(), Malformed> {
+        for _ in 0..self.unsigned_varint()? {
+            self.unsigned_varint()?;
+            let size = self.unsigned_varint()?;
+            self.skip(usize::try_from(size).map_err(|_| Malformed::Short)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::RequestHeader;
+    use kafka_protocol::protocol::{StrBytes, encode_request_header_into_buffer};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn agrees_with_kafka_protocol_on_every_api(
+            api in prop::sample::select(ApiKey::iter().collect::<Vec<_>>()), up in 0_i16..4, correlation: i32,
+            client_id in prop::option::of("[a-zA-Z0-9._-]{0,40}"),
+        ) {
+            let range = api.valid_versions();
+            let version = (range.min + up).min(range.max);
+            let header = RequestHeader::default()
+                .with_request_api_key(api as i16)
+                .with_request_api_version(version)
+                .with_correlation_id(correlation)
+                .with_client_id(client_id.clone().map(StrBytes::from_string));
+            let mut frame = BytesMut::new();
+            encode_request_header_into_buffer(&mut frame, &header).unwrap();
+            let head = RequestHead::read(&frame.freeze()).unwrap();
+            prop_assert_eq!((head.api_key, head.version, head.correlation), (api as i16, version, correlation));
+            prop_assert_eq!(head.client_id, client_id.map(Bytes::from));
+        }
+
+        #[test]
+        fn any_bytes_are_a_head_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let frame = Bytes::from(bytes);
+            if let Ok(head) = RequestHead::read(&frame) {
+                prop_assert!(head.body_at <= frame.len());
+            }
+            for api in [ApiKey::ApiVersions, ApiKey::Fetch] {
+                if let Ok((_, body_at)) = read_response(&frame, api, 12) {
+                    prop_assert!(body_at <= frame.len());
+                }
+            }
+        }
+    }
+}

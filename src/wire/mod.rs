@@ -1,0 +1,12 @@
+//! Bytes on the wire: frames, heads, the codec, our version table, record batches.
+//! The only room that calls kafka-protocol's encode and decode. Knows nothing of clusters or policy; nothing in here
+//! panics on what a peer sends.
+
+pub mod batch;
+pub mod codec;
+pub mod frame;
+pub mod head;
+pub mod outlet;
+pub mod pieces;
+pub mod pool;
+pub mod versions;

@@ -1,0 +1,228 @@
+//! The sending half of one socket, shared by whoever has frames for it. A frame is written at once, on the task that
+//! has it, while the socket takes it; only what it does not take waits in a queue that a task of its own empties.
+//! So the usual frame costs one system call and wakes nobody, and an idle connection holds no writing task.
+
+use super::codec::Frame;
+use bytes::{Buf, Bytes};
+use parking_lot::Mutex;
+use socket2::SockRef;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// At most this many pieces go into one system call.
+const PIECES_A_WRITE: usize = 64;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Outlet {
+    socket: Arc<TcpStream>,
+    queue: Mutex<Queue>,
+    /// Rings when the queue has become shorter, and when the outlet closes.
+    drained: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+    end: End,
+    /// A task is emptying the queue.
+    emptying: bool,
+}
+
+/// What becomes of the socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    #[default]
+    Open,
+    /// Sends what is queued, then says so to the peer (FIN); reading goes on.
+    Finishing,
+    Closed,
+}
+
+impl Outlet {
+    /// The sending half of `socket`.
+    #[must_use]
+    pub fn new(socket: Arc<TcpStream>) -> Arc<Self> {
+        Arc::new(Self { socket, queue: Mutex::default(), drained: Notify::new() })
+    }
+
+    /// Writes a frame now, or queues what the socket does not take. `false` where the outlet has ended: nothing of
+    /// this frame was or will be sent.
+    pub fn send(self: &Arc<Self>, frame: Frame) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.end != End::Open {
+            return false;
+        }
+        queue.bytes += frame.iter().map(Bytes::len).sum::<usize>();
+        queue.pieces.extend(frame);
+        if !queue.emptying {
+            self.empty(&mut queue);
+        }
+        true
+    }
+
+    /// Bytes that wait for the socket.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.queue.lock().bytes
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.queue.lock().end == End::Closed
+    }
+
+    /// Waits until no more than `limit` bytes are queued, or the outlet has ended.
+    pub async fn room(&self, limit: usize) {
+        loop {
+            let drained = self.drained.notified();
+            {
+                let queue = self.queue.lock();
+                if queue.bytes <= limit || queue.end == End::Closed {
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
+    /// Takes no more frames; once the queued ones are out, tells the peer that nothing more comes.
+    pub fn finish(&self) {
+        let mut queue = self.queue.lock();
+        if queue.end == End::Open {
+            queue.end = End::Finishing;
+            if queue.pieces.is_empty() {
+                self.shut(Shutdown::Write);
+            }
+        }
+    }
+
+    /// Ends both directions at once; what is queued is dropped. The reading side sees the end of the stream.
+    pub fn close(&self) {
+        self.close_locked(&mut self.queue.lock());
+    }
+
+    fn close_locked(&self, queue: &mut Queue) {
+        if queue.end != End::Closed {
+            *queue = Queue { end: End::Closed, ..Queue::default() };
+            self.shut(Shutdown::Both);
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// Writes what the socket takes; the rest is left to a task.
+    fn empty(self: &Arc<Self>, queue: &mut Queue) {
+        match self.write_some(queue) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                queue.emptying = true;
+                tokio::spawn(Arc::clone(self).empty_later());
+            }
+            Err(_) => self.close_locked(queue),
+        }
+    }
+
+    async fn empty_later(self: Arc<Self>) {
+        loop {
+            let writable = self.socket.writable().await;
+            let mut queue = self.queue.lock();
+            let written = writable.and_then(|()| self.write_some(&mut queue));
+            self.drained.notify_waiters();
+            match written {
+                Ok(()) => {
+                    queue.emptying = false;
+                    return;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.close_locked(&mut queue),
+            }
+        }
+    }
+
+    /// Ok when the queue is empty.
+    fn write_some(&self, queue: &mut Queue) -> io::Result<()> {
+        while !queue.pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); PIECES_A_WRITE];
+            let count = slices.iter_mut().zip(&queue.pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
+            match self.socket.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+                Ok(written) => queue.consume(written),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        if queue.end == End::Finishing {
+            self.shut(Shutdown::Write);
+        }
+        Ok(())
+    }
+
+    /// An error here means that the peer was faster.
+    fn shut(&self, how: Shutdown) {
+        let _ = SockRef::from(&*self.socket).shutdown(how);
+    }
+}
+
+impl Queue {
+    fn consume(&mut self, mut written: usize) {
+        self.bytes = self.bytes.saturating_sub(written);
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.len() > written {
+                piece.advance(written);
+                return;
+            }
+            written -= piece.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Arc<Outlet>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(there, listener.accept());
+        (Outlet::new(Arc::new(near.unwrap())), far.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_at_once_still_arrives_in_order() {
+        let (outlet, mut far) = pair().await;
+        let pieces: Vec<Bytes> = (0..200_u8).map(|n| Bytes::from(vec![n; 100_000])).collect();
+        for pair in pieces.chunks(2) {
+            assert!(outlet.send(pair.to_vec()));
+        }
+        assert!(outlet.backlog() > 0, "20 MB do not fit into socket buffers");
+        outlet.finish();
+        assert!(!outlet.send(vec![Bytes::from_static(b"late")]));
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).await.unwrap();
+        assert!(all == pieces.concat());
+        outlet.room(0).await;
+    }
+
+    #[tokio::test]
+    async fn closing_wakes_who_waits_for_room() {
+        let (outlet, _far) = pair().await;
+        while outlet.backlog() == 0 {
+            outlet.send(vec![Bytes::from(vec![0; 1 << 20])]);
+        }
+        let waiting = tokio::spawn({
+            let outlet = Arc::clone(&outlet);
+            async move { outlet.room(0).await }
+        });
+        tokio::task::yield_now().await;
+        outlet.close();
+        waiting.await.unwrap();
+    }
+}

@@ -1,0 +1,167 @@
+//! The built binary, run as a user runs it.
+
+use super::config::Config;
+use super::log::Log;
+use super::process::{Process, command};
+use super::{Bootstrap, wait};
+use anyhow::Context;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const TO_LISTEN: Duration = wait::seconds(30);
+
+/// A running Fishplate; killed when dropped.
+pub struct Proxy {
+    config_file: PathBuf,
+    log: Log,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    process: Process,
+    listener: String,
+    admin: String,
+}
+
+impl Proxy {
+    /// Writes the config and its log into `directory` and returns when it listens.
+    pub fn start(config: &Config, directory: &Path) -> anyhow::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let config_file = directory.join(format!("fishplate-{number}.yaml"));
+        fs::write(&config_file, config.yaml())?;
+        let log = Log::new(directory.join(format!("fishplate-{number}.log")));
+        let proxy = Self { config_file, log, running: Mutex::new(None) };
+        proxy.run()?;
+        Ok(proxy)
+    }
+
+    /// Its listener.
+    pub fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { name: "fishplate".into(), servers: self.with(|running| running.listener.clone()) }
+    }
+
+    /// The listener's port.
+    pub fn port(&self) -> u16 {
+        self.with(|running| running.listener.rsplit(':').next().and_then(|port| port.parse().ok())).expect("a port")
+    }
+
+    /// Its admin address, `127.0.0.1:PORT`.
+    pub fn admin(&self) -> String {
+        self.with(|running| running.admin.clone())
+    }
+
+    /// The process id, for what /proc knows of it.
+    pub fn id(&self) -> u32 {
+        self.with(|running| running.process.id())
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        self.take().process.kill();
+    }
+
+    /// SIGTERM; waits until it has ended.
+    pub fn stop(&self) -> ExitStatus {
+        self.take().process.stop()
+    }
+
+    /// Starts it again after `kill` or `stop`, with the same config.
+    #[track_caller]
+    pub fn restart(&self) {
+        assert!(self.running().is_none(), "Fishplate is running");
+        self.run().unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// The end of a test of its own: it stops when asked, with success, and logged nothing unexpected.
+    #[track_caller]
+    pub fn finish(&self) {
+        let status = self.stop();
+        assert!(status.success(), "Fishplate ended with {status} after SIGTERM; its log ends\n{}", self.log.tail(20));
+        self.log.unexpected().must_be_none();
+    }
+
+    /// Kills it if it runs: the end of a test run.
+    pub fn end(&self) {
+        drop(self.running().take());
+    }
+
+    fn run(&self) -> anyhow::Result<()> {
+        let mut fishplate = command(env!("CARGO_BIN_EXE_fishplate"));
+        fishplate.args(["run", "--log-format", "json", "-c"]).arg(&self.config_file);
+        fishplate.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start("Fishplate", fishplate)?;
+        let child = process.child();
+        let (stdout, stderr) = (child.stdout.take().context("stdout")?, child.stderr.take().context("stderr")?);
+        self.log.follow(stderr)?;
+        let said = lines(stdout);
+        let addresses = self.wait_for_addresses(&said);
+        let (listener, admin) = addresses.with_context(|| {
+            let ended = process.ended().map_or_else(|| "still runs".into(), |status| format!("ended with {status}"));
+            format!("Fishplate {ended}; its log ends\n{}", self.log.tail(20))
+        })?;
+        *self.running() = Some(Running { process, listener, admin });
+        Ok(())
+    }
+
+    /// It is ready when it has said both: `listening on ADDRESS` and `admin on ADDRESS`.
+    fn wait_for_addresses(&self, said: &mpsc::Receiver<String>) -> anyhow::Result<(String, String)> {
+        let deadline = Instant::now() + TO_LISTEN;
+        let (mut listener, mut admin) = (None, None);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = said.recv_timeout(left).context("it never said where it listens")?;
+            match line.split_once(" on ") {
+                Some(("listening", address)) => listener = Some(address.to_owned()),
+                Some(("admin", address)) => admin = Some(address.to_owned()),
+                _ => anyhow::bail!("it said `{line}` on stdout"),
+            }
+            if let (Some(listener), Some(admin)) = (&listener, &admin) {
+                return Ok((listener.clone(), admin.clone()));
+            }
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&Running) -> T) -> T {
+        look(self.running().as_ref().expect("Fishplate is not running"))
+    }
+
+    fn take(&self) -> Running {
+        self.running().take().expect("Fishplate is not running")
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("Fishplate's log is {} and ends\n{}", self.log.file().display(), self.log.tail(20));
+        }
+    }
+}
+
+/// The lines of a pipe, read on a thread to its end so that the writer never blocks.
+fn lines(pipe: impl std::io::Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // Nobody listens any more once it is ready.
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}

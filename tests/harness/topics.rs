@@ -1,0 +1,57 @@
+//! Topics made, deleted and looked at on a cluster itself, behind Fishplate's back.
+
+use super::{Bootstrap, wait};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaResult;
+use std::time::Duration;
+
+const TO_DO_IT: Duration = wait::seconds(30);
+
+/// A client for a bootstrap's topics.
+pub struct Topics {
+    admin: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Topics {
+    /// Nothing is asked yet.
+    pub fn of(bootstrap: &Bootstrap) -> Self {
+        let admin = ClientConfig::new()
+            .set("bootstrap.servers", &bootstrap.servers)
+            .set("log_level", "0")
+            .create()
+            .unwrap_or_else(|error| panic!("no admin client for {bootstrap}: {error}"));
+        // The admin client wakes futures from a thread of its own; the runtime only waits.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Self { admin, runtime: runtime.unwrap_or_else(|error| panic!("no runtime: {error}")) }
+    }
+
+    /// Creates a topic whose acknowledged records survive the loss of one broker where it has three replicas.
+    #[track_caller]
+    pub fn create(&self, name: &str, partitions: i32, replicas: i32) {
+        let in_sync = if replicas > 2 { "2" } else { "1" };
+        let topic =
+            NewTopic::new(name, partitions, TopicReplication::Fixed(replicas)).set("min.insync.replicas", in_sync);
+        self.all_well(&format!("create {name}"), self.runtime.block_on(self.admin.create_topics([&topic], &options())));
+    }
+
+    /// Deletes a topic.
+    #[track_caller]
+    pub fn delete(&self, name: &str) {
+        self.all_well(&format!("delete {name}"), self.runtime.block_on(self.admin.delete_topics(&[name], &options())));
+    }
+
+    #[track_caller]
+    fn all_well(&self, what: &str, answer: KafkaResult<Vec<TopicResult>>) {
+        let answers = answer.unwrap_or_else(|error| panic!("cannot {what}: {error}"));
+        for one in answers {
+            one.unwrap_or_else(|(topic, code)| panic!("cannot {what}: {topic}: {code}"));
+        }
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(TO_DO_IT)).request_timeout(Some(TO_DO_IT))
+}

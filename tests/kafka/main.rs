@@ -1,0 +1,29 @@
+//! Fishplate before real Apache Kafka clusters. One binary, because starting the clusters is what takes the time:
+//! they are started once, and each trial has topics of its own.
+//!
+//! `cargo test --test kafka -- NAME` runs some; `-- --list` names them all. `FISHPLATE_HOLD=1 cargo test --test kafka`
+//! starts clusters and Fishplate, says where they listen and stays until Ctrl-C, to try things by hand.
+
+// The lints are written for the proxy: a trial says what went wrong by panicking, and nothing imports from here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub)]
+#![allow(dead_code)]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod basics;
+mod world;
+
+use libtest_mimic::Arguments;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::var_os("FISHPLATE_HOLD").is_some() {
+        world::hold();
+    }
+    let arguments = Arguments::from_args();
+    let trials = basics::trials();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    world::end(!conclusion.has_failed());
+    conclusion.exit_code()
+}

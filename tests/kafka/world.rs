@@ -1,0 +1,146 @@
+//! What all trials share: cluster `a` (Kafka 4.3, three brokers), cluster `b` (Kafka 3.9, one broker) and one Fishplate
+//! before both. Each is started when the first trial asks for it, so that listing or filtering starts nothing.
+
+use crate::harness::Bootstrap;
+use crate::harness::cluster::{Cluster, Plan};
+use crate::harness::config::Config;
+use crate::harness::ports::Ports;
+use crate::harness::proxy::Proxy;
+use libtest_mimic::{Failed, Trial};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, PoisonError, RwLock};
+use std::thread;
+
+const A: Plan = Plan { name: "a", kafka: "4.3", brokers: 3 };
+const B: Plan = Plan { name: "b", kafka: "3.9", brokers: 1 };
+
+static WORLD: OnceLock<Result<World, String>> = OnceLock::new();
+/// Who breaks what all share holds this alone.
+static TURN: RwLock<()> = RwLock::new(());
+
+/// Both clusters run as long as this does.
+pub struct World {
+    /// Kafka 4.3, three brokers; broker 1 is the controller.
+    pub a: Cluster,
+    /// Kafka 3.9, one broker.
+    pub b: Cluster,
+    /// For trials that need ports which stay theirs.
+    pub ports: Ports,
+    /// For trials' files; removed when all went well.
+    pub directory: PathBuf,
+    proxy: OnceLock<Result<Proxy, String>>,
+}
+
+/// A trial that leaves what all share as it is; runs beside others of its kind.
+pub fn shared(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+        let world = world()?;
+        run(world);
+        world.judge_shared_proxy()
+    })
+}
+
+/// A trial that breaks something; runs while no other does.
+pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        run(world()?);
+        Ok(())
+    })
+}
+
+/// Starts both clusters, once.
+pub fn world() -> Result<&'static World, Failed> {
+    WORLD.get_or_init(|| World::start().map_err(|error| format!("{error:#}"))).as_ref().map_err(Failed::from)
+}
+
+/// Ends everything that was started; keeps the files for people where a trial failed.
+pub fn end(all_well: bool) {
+    let Some(Ok(world)) = WORLD.get() else { return };
+    if let Some(Ok(proxy)) = world.proxy.get() {
+        proxy.end();
+    }
+    world.a.end();
+    world.b.end();
+    if all_well {
+        // What stays is removed by the next run.
+        let _ = fs::remove_dir_all(&world.directory);
+    } else {
+        eprintln!("logs and data are in {}", world.directory.display());
+    }
+}
+
+/// Starts everything and stays until it is killed.
+pub fn hold() -> ! {
+    let world = world().unwrap_or_else(|failed| panic!("{}", failed.message().unwrap_or_default()));
+    for bootstrap in [world.a.bootstrap(), world.a.over_links(), world.b.bootstrap(), world.b.over_links()] {
+        eprintln!("{bootstrap}");
+    }
+    eprintln!("files in {}", world.directory.display());
+    let proxy = world.proxy();
+    eprintln!("{}, admin on {}", proxy.bootstrap(), proxy.admin());
+    loop {
+        thread::park();
+    }
+}
+
+impl World {
+    fn start() -> anyhow::Result<Self> {
+        let directory = own_directory()?;
+        let ports = Ports::reserve()?;
+        let (a, b) = thread::scope(|scope| {
+            let b = scope.spawn(|| Cluster::start(B, &ports, &directory));
+            (Cluster::start(A, &ports, &directory), b.join())
+        });
+        let b = b.map_err(|_| anyhow::anyhow!("starting cluster b panicked"))?;
+        Ok(Self { a: a?, b: b?, ports, directory, proxy: OnceLock::new() })
+    }
+
+    /// The config that most trials want: `a-*` and `ga-*` on `a`, `b-*` and `gb-*` on `b`.
+    pub fn config(&self) -> Config {
+        Config::two_clusters(&self.a.bootstrap(), &self.b.bootstrap())
+    }
+
+    /// The Fishplate that all trials share.
+    #[track_caller]
+    pub fn proxy(&self) -> &Proxy {
+        let start = || Proxy::start(&self.config(), &self.directory).map_err(|error| format!("{error:#}"));
+        self.proxy.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The two ways to cluster `a`'s topics and the two to `b`'s: bare first, then through Fishplate.
+    pub fn bare_and_through(&self) -> [(Bootstrap, Bootstrap); 2] {
+        let through = self.proxy().bootstrap();
+        [(self.a.bootstrap(), through.clone()), (self.b.bootstrap(), through)]
+    }
+
+    /// A Fishplate of a trial's own.
+    #[track_caller]
+    pub fn start_proxy(&self, config: &Config) -> Proxy {
+        Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn judge_shared_proxy(&self) -> Result<(), Failed> {
+        if let Some(Ok(proxy)) = self.proxy.get() {
+            proxy.log().unexpected().must_be_none();
+        }
+        Ok(())
+    }
+}
+
+/// A fresh folder; those of runs that are gone are removed.
+fn own_directory() -> anyhow::Result<PathBuf> {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for old in fs::read_dir(parent)?.flatten() {
+        let name = old.file_name().to_string_lossy().into_owned();
+        let gone = |id: &str| !Path::new("/proc").join(id).exists();
+        if name.strip_prefix("kafka-").is_some_and(gone) {
+            fs::remove_dir_all(old.path())?;
+        }
+    }
+    let own = parent.join(format!("kafka-{}", std::process::id()));
+    fs::create_dir_all(&own)?;
+    Ok(own)
+}
