@@ -17,6 +17,7 @@ mod words;
 pub use tally::Counts;
 pub use verdict::{FlowVerdict, Verdict};
 
+use crate::app::{Addresses, Running};
 use crate::config::Config;
 use crate::telemetry::log;
 use client::{Reader, Shared, Source};
@@ -113,28 +114,42 @@ impl Drop for StopsWithIt<'_> {
     }
 }
 
-/// Any error, for those of rooms that this one need not know.
-pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+/// Any error of starting.
+type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A running Fishplate.
-pub struct Front {
+struct Front {
     /// What its clients are given: `host:port`.
-    pub bootstrap: String,
+    bootstrap: String,
     /// Where its metrics are.
-    pub admin: SocketAddr,
+    admin: SocketAddr,
     /// Ends it when awaited.
-    pub stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 /// Ctrl-C, or whatever else is to end the demo.
 type Interrupt<'a> = Pin<&'a mut (dyn Future<Output = ()> + Send)>;
 
-/// The whole demo, on the standard output, with a Fishplate that `start` starts from the sample config. Sets the log up
-/// unless somebody has: warnings go to stderr, or to the screen's last lines where one is drawn.
+/// The whole demo, on the standard output. Sets the log up unless somebody has: warnings go to stderr, or to the
+/// screen's last lines where one is drawn. Needs a tokio runtime with two threads or more.
 ///
 /// # Errors
 /// When there is no verdict. A bad verdict is none.
-pub async fn run_with<F>(options: DemoOptions, start: F) -> Result<Verdict, DemoError>
+pub async fn run(options: DemoOptions) -> Result<Verdict, DemoError> {
+    run_with(options, fishplate).await
+}
+
+async fn fishplate(config: Config) -> Result<Front, BoxedError> {
+    let running = Running::start(config).await?;
+    let Addresses { listeners, admin } = running.addresses().clone();
+    let (Some(bootstrap), Some(admin)) = (listeners.first(), admin) else {
+        return Err("its config names no listener or no admin address".into());
+    };
+    Ok(Front { bootstrap: bootstrap.to_string(), admin, stop: Box::pin(running.stop()) })
+}
+
+/// The demo before whatever `start` makes of the sample config.
+async fn run_with<F>(options: DemoOptions, start: F) -> Result<Verdict, DemoError>
 where
     F: AsyncFnOnce(Config) -> Result<Front, BoxedError>,
 {
