@@ -12,6 +12,7 @@ use fishplate::admin::operations::{self, Check};
 use fishplate::config::{self, Config, Reading};
 #[cfg(feature = "demo")]
 use fishplate::demo::DemoOptions;
+use fishplate::telemetry::log;
 use serde::Serialize;
 
 mod text;
@@ -26,6 +27,7 @@ pub(crate) enum Verdict {
     /// A cluster could not be reached.
     Unreachable,
     /// This program cannot do what was asked.
+    #[cfg(not(feature = "demo"))]
     Unusable,
 }
 

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Ok(Verdict::Fine) => ExitCode::SUCCESS,
         Ok(Verdict::Found) => FOUND.into(),
         Ok(Verdict::Unreachable) => UNREACHABLE.into(),
+        #[cfg(not(feature = "demo"))]
         Ok(Verdict::Unusable) => USAGE.into(),
         Err(error) => {
             cli::complain(&format!("fishplate: {error:#}\n"));
