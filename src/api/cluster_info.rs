@@ -264,8 +264,11 @@ mod tests {
             .with_cursor(cursor)
     }
 
-    /// Names, codes and partitions of a page, and where the next begins.
-    fn told(answer: &DescribeTopicPartitionsResponse) -> (Vec<(String, i16, Vec<i32>)>, Option<(String, i32)>) {
+    /// Topics of a page: name, code and partitions.
+    type Page = Vec<(String, i16, Vec<i32>)>;
+
+    /// A page, and where the next begins.
+    fn told(answer: &DescribeTopicPartitionsResponse) -> (Page, Option<(String, i32)>) {
         let topic = |topic: &DescribeTopicPartitionsResponseTopic| {
             let name = topic.name.as_ref().unwrap().to_string();
             (name, topic.error_code, topic.partitions.iter().map(|partition| partition.partition_index).collect())
@@ -286,7 +289,7 @@ mod tests {
                     .into_iter()
                     .flat_map(|(name, _, at)| at.into_iter().map(move |at| (name.clone(), at)))
                     .collect();
-                assert!(page.len() <= limit as usize);
+                assert!(page.len() <= usize::try_from(limit).unwrap());
                 all.extend(page);
                 cursor = next;
                 if cursor.is_none() {
