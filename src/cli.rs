@@ -186,8 +186,7 @@ fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
         LogFormat::Json => log::Format::Json,
     };
     log::init(format, &args.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(fishplate::app::run(config))?;
+    crate::runtime()?.block_on(fishplate::app::run(config))?;
     Ok(Verdict::Fine)
 }
 
