@@ -1,7 +1,7 @@
 //! The only wiring: config in, a running proxy out. Starting, readiness, the order of shutting down.
 
+use crate::admin::Readiness;
 use crate::admin::http::{self, AdminState};
-use crate::admin::readiness::Readiness;
 use crate::config::Config;
 use crate::placement::task::{self, Current};
 use crate::session::{Context, Limits, listener};
@@ -169,11 +169,7 @@ async fn start_admin(
     Ok(bound)
 }
 
-fn start_clusters(
-    config: &Arc<Config>,
-    shared: &Arc<Shared>,
-    tasks: &mut JoinSet<()>,
-) -> (Vec<Arc<Cluster>>, Current) {
+fn start_clusters(config: &Arc<Config>, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> (Vec<Arc<Cluster>>, Current) {
     let mut clusters = Vec::new();
     for configured in &config.clusters {
         let crate::config::Cluster { slot, name, bootstrap } = configured.clone();

@@ -5,10 +5,11 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fishplate::admin::operations;
 use fishplate::config::{self, Config, Reading};
+use fishplate::telemetry::log;
 use serde::Serialize;
 
 mod text;
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     #[command(
         after_help = "config/full.yaml explains every key of the config; config/minimal.yaml is the least that works."
     )]
-    Run(FileArgs),
+    Run(RunArgs),
     /// Find every mistake of a config, with its line and what to write instead
     #[command(after_help = "Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes.")]
     Check(CheckArgs),
@@ -88,6 +89,26 @@ pub(crate) struct FileArgs {
     /// The config file
     #[arg(short, long, value_name = "FILE", env = "FISHPLATE_CONFIG", hide_env_values = true)]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// How log lines look, on standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Plain)]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or by room (fishplate::session=debug). FISHPLATE_LOG wins
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Plain,
+    /// One JSON object a line
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -146,11 +167,16 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
     }
 }
 
-fn run(args: &FileArgs) -> anyhow::Result<Verdict> {
-    if load(args).is_none() {
-        return Ok(Verdict::Found);
-    }
-    anyhow::bail!("the config is fine, but this build has no proxy in it yet")
+fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
+    let Some(config) = load(&args.file) else { return Ok(Verdict::Found) };
+    let format = match args.log_format {
+        LogFormat::Plain => log::Format::Plain,
+        LogFormat::Json => log::Format::Json,
+    };
+    log::init(format, &args.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(fishplate::app::run(config))?;
+    Ok(Verdict::Fine)
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {

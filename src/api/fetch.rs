@@ -7,9 +7,7 @@ use crate::error::Fault;
 use crate::placement::Leader;
 use crate::types::{Slot, Target};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::fetch_response::{
-    FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
-};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -176,7 +174,8 @@ fn leader(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
 impl Ledger {
     /// Opens a full fetch: every partition with the broker that is asked for it, or with the answer we give.
     fn open(request: FetchRequest, seen: &Seen<'_>) -> (Self, Vec<Part>) {
-        let mut ledger = Self { topics: Vec::new(), entries: Vec::new(), open: 0, throttle_ms: 0, endpoints: Vec::new() };
+        let mut ledger =
+            Self { topics: Vec::new(), entries: Vec::new(), open: 0, throttle_ms: 0, endpoints: Vec::new() };
         let mut request = request.with_session_id(NO_SESSION).with_session_epoch(-1).with_rack_id(StrBytes::new());
         request.forgotten_topics_data.clear();
         fill_in(&mut request, seen);
@@ -263,7 +262,8 @@ impl Ledger {
     /// The answer to the client: every partition once, in the order it asked, and no session.
     #[must_use]
     pub fn response(self) -> FetchResponse {
-        let topic = |(name, id): (TopicName, Uuid)| FetchableTopicResponse::default().with_topic(name).with_topic_id(id);
+        let topic =
+            |(name, id): (TopicName, Uuid)| FetchableTopicResponse::default().with_topic(name).with_topic_id(id);
         let mut responses: Vec<_> = self.topics.into_iter().map(topic).collect();
         for entry in self.entries {
             let answer = entry.answer.unwrap_or_else(|| failed(entry.index, codes::NOT_LEADER_OR_FOLLOWER));
@@ -318,9 +318,8 @@ pub fn is_plain(answer: &FetchResponse) -> bool {
             && told.current_leader == LeaderIdAndEpoch::default()
             && told.unknown_tagged_fields.is_empty()
     };
-    let plain_topic = |topic: &FetchableTopicResponse| {
-        topic.unknown_tagged_fields.is_empty() && topic.partitions.iter().all(plain)
-    };
+    let plain_topic =
+        |topic: &FetchableTopicResponse| topic.unknown_tagged_fields.is_empty() && topic.partitions.iter().all(plain);
     answer.node_endpoints.is_empty()
         && answer.unknown_tagged_fields.is_empty()
         && answer.responses.iter().all(plain_topic)
@@ -336,7 +335,8 @@ pub fn translate(mut answer: FetchResponse, from: Slot, seen: &Seen<'_>) -> Fetc
             (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
         }
         topic.unknown_tagged_fields.clear();
-        topic.partitions = std::mem::take(&mut topic.partitions).into_iter().map(|told| ours(told, from, seen)).collect();
+        topic.partitions =
+            std::mem::take(&mut topic.partitions).into_iter().map(|told| ours(told, from, seen)).collect();
     }
     answer
 }
@@ -396,16 +396,19 @@ mod tests {
     fn request(topics: &[(&'static str, &[i32])]) -> FetchRequest {
         let topic = |(name, partitions): &(&'static str, &[i32])| {
             let asked = partitions.iter().map(|index| FetchPartition::default().with_partition(*index));
-            FetchTopic::default().with_topic(TopicName(StrBytes::from_static_str(name))).with_partitions(asked.collect())
+            FetchTopic::default()
+                .with_topic(TopicName(StrBytes::from_static_str(name)))
+                .with_partitions(asked.collect())
         };
         FetchRequest::default().with_max_wait_ms(500).with_topics(topics.iter().map(topic).collect())
     }
 
     fn full_of(request: &FetchRequest) -> FetchResponse {
         let topic = |topic: &FetchTopic| {
-            let told = topic.partitions.iter().map(|asked| {
-                PartitionData::default().with_partition_index(asked.partition).with_high_watermark(10)
-            });
+            let told = topic
+                .partitions
+                .iter()
+                .map(|asked| PartitionData::default().with_partition_index(asked.partition).with_high_watermark(10));
             FetchableTopicResponse::default()
                 .with_topic(topic.topic.clone())
                 .with_topic_id(topic.topic_id)
@@ -417,9 +420,8 @@ mod tests {
     fn answers(response: &FetchResponse) -> Vec<(String, i32, i16, i64)> {
         let flat = |topic: &FetchableTopicResponse| {
             let name = topic.topic.0.to_string();
-            let one = move |told: &PartitionData| {
-                (name.clone(), told.partition_index, told.error_code, told.high_watermark)
-            };
+            let one =
+                move |told: &PartitionData| (name.clone(), told.partition_index, told.error_code, told.high_watermark);
             topic.partitions.iter().map(one).collect::<Vec<_>>()
         };
         response.responses.iter().flat_map(flat).collect()

@@ -390,7 +390,8 @@ mod tests {
     fn answers(response: &ProduceResponse) -> Vec<(String, i32, i16, i64)> {
         let flat = |topic: &TopicProduceResponse| {
             let name = topic.name.0.to_string();
-            let one = move |told: &PartitionProduceResponse| (name.clone(), told.index, told.error_code, told.base_offset);
+            let one =
+                move |told: &PartitionProduceResponse| (name.clone(), told.index, told.error_code, told.base_offset);
             topic.partition_responses.iter().map(one).collect::<Vec<_>>()
         };
         response.responses.iter().flat_map(flat).collect()

@@ -31,6 +31,9 @@ mod tests {
     #[test]
     fn every_answer_bears_the_same_table() {
         assert_eq!(answer(0).0.api_keys, answer(4).0.api_keys);
-        assert_eq!(answer(4).0.api_keys.iter().filter(|row| row.api_key == 0).map(|row| row.min_version).max(), Some(0));
+        assert_eq!(
+            answer(4).0.api_keys.iter().filter(|row| row.api_key == 0).map(|row| row.min_version).max(),
+            Some(0)
+        );
     }
 }

@@ -74,8 +74,8 @@ impl Through {
     fn send(self, edited: bool, frame: Bytes) {
         let (session, placement, to) = (Arc::clone(&self.session), Arc::clone(&self.placement), self.to);
         let as_is = (!edited).then_some(frame);
-        let outgoing =
-            outgoing(to, &self.ticket, &self.request, as_is, Box::new(move |answer| self.answered(answer)));
+        let asked = Asked::of(&self.ticket, &self.request);
+        let outgoing = asked.outgoing(to, as_is, Box::new(move |answer| self.answered(answer)));
         let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
         sent.unwrap_or_else(Refused::tell);
     }
@@ -157,7 +157,7 @@ fn split(session: &Arc<Session>, ticket: Ticket, ledger: Ledger, parts: Vec<Part
                 let (gather, session) = (Arc::clone(&gather), Arc::clone(session));
                 Box::new(move |answer| answered(&gather, &session, to, answer))
             };
-            (to, outgoing(to, &ticket, &request, None, on_answer))
+            (to, Asked::of(&ticket, &request).outgoing(to, None, on_answer))
         });
         let outgoing = outgoing.collect();
         *gather.lock() = Some(Gather { ledger, ticket, sources: Vec::new(), effects: Effects::new() });
@@ -195,28 +195,35 @@ fn answered(gather: &Mutex<Option<Gather>>, session: &Arc<Session>, to: Target, 
     done.ticket.answer(&done.ledger.response(), &done.sources);
 }
 
-/// A Fetch as the link sends it; the client's frame as it is where it is given and the broker speaks its version.
-fn outgoing(
-    to: Target,
-    ticket: &Ticket,
-    request: &FetchRequest,
-    as_is: Option<Bytes>,
-    on_answer: OnAnswer,
-) -> Outgoing {
-    let (version, client_id, request) = (ticket.head().version, ticket.head().client_id.clone(), request.clone());
-    let held = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-    Outgoing {
-        api: ApiKey::Fetch,
-        write: Box::new(move |versions, correlation| {
-            let lacks = || Fault::upstream(to, false, "it lacks Fetch");
-            let spoken = versions.nearest(ApiKey::Fetch, version).ok_or_else(lacks)?;
-            if let Some(frame) = as_is.filter(|_| spoken == version) {
-                return Ok((version, forward_request(&frame, correlation)));
-            }
-            let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &request, &[]);
-            written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
-        }),
-        expect: Expect::Answer(on_answer),
-        patience: PATIENCE + held,
+/// A Fetch as the link sends it.
+struct Asked {
+    version: i16,
+    client_id: Option<Bytes>,
+    request: FetchRequest,
+}
+
+impl Asked {
+    fn of(ticket: &Ticket, request: &FetchRequest) -> Self {
+        Self { version: ticket.head().version, client_id: ticket.head().client_id.clone(), request: request.clone() }
+    }
+
+    /// The client's frame goes up as it is where it is given and the broker speaks its version.
+    fn outgoing(self, to: Target, as_is: Option<Bytes>, on_answer: OnAnswer) -> Outgoing {
+        let Self { version, client_id, request } = self;
+        let held = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        Outgoing {
+            api: ApiKey::Fetch,
+            write: Box::new(move |versions, correlation| {
+                let lacks = || Fault::upstream(to, false, "it lacks Fetch");
+                let spoken = versions.nearest(ApiKey::Fetch, version).ok_or_else(lacks)?;
+                if let Some(frame) = as_is.filter(|_| spoken == version) {
+                    return Ok((version, forward_request(&frame, correlation)));
+                }
+                let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &request, &[]);
+                written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
+            }),
+            expect: Expect::Answer(on_answer),
+            patience: PATIENCE + held,
+        }
     }
 }

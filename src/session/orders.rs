@@ -104,8 +104,7 @@ impl<P> Changing<'_, P> {
     /// Whether a batch of this partition may go to this broker now.
     #[must_use]
     pub fn may_go(&self, partition: &Partition, to: Target) -> bool {
-        !self.0.waiting.contains_key(partition)
-            && self.0.flights.get(partition).is_none_or(|flight| flight.to == to)
+        !self.0.waiting.contains_key(partition) && self.0.flights.get(partition).is_none_or(|flight| flight.to == to)
     }
 
     /// A batch of this partition is on its way.

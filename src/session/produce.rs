@@ -167,7 +167,8 @@ fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
 async fn tend(session: Arc<Session>) {
     while !session.orders.untended() {
         let generation = session.context.current.generation();
-        for (request, needs) in session.orders.change().held().map(Held::needs).collect::<Vec<_>>() {
+        let needs: Vec<_> = session.orders.change().held().map(Held::needs).collect();
+        for (request, needs) in needs {
             let met = needs::meet(&session.context, needs).await;
             request.state.lock().refused.extend(met);
         }

@@ -110,9 +110,7 @@ fn dispatch(session: &Arc<Session>, frame: Bytes) -> Result<(), Broken> {
         ApiKey::DeleteTopics => generic::submit::<topics::DeleteTopics>(ticket, &frame),
         ApiKey::DescribeConfigs => generic::submit::<configs::DescribeConfigs>(ticket, &frame),
         ApiKey::DescribeCluster => generic::submit::<cluster_info::DescribeCluster>(ticket, &frame),
-        ApiKey::DescribeTopicPartitions => {
-            generic::submit::<cluster_info::DescribeTopicPartitions>(ticket, &frame)
-        }
+        ApiKey::DescribeTopicPartitions => generic::submit::<cluster_info::DescribeTopicPartitions>(ticket, &frame),
         _ => return Err(not_served_in_this_table(&ticket)),
     }?;
     Ok(())
@@ -136,10 +134,8 @@ fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> 
 /// The first word stands: a client that changed its name would change its view.
 fn introduce(session: &Session, request: &ApiVersionsRequest) {
     let text = |text: &str| text.chars().take(100).collect();
-    let software = Software {
-        name: text(&request.client_software_name),
-        version: text(&request.client_software_version),
-    };
+    let software =
+        Software { name: text(&request.client_software_name), version: text(&request.client_software_version) };
     if session.software.get().is_none() {
         session.gauge.client(&software.name, &software.version);
         let _first_stands = session.software.set(software);
