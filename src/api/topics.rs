@@ -11,7 +11,7 @@ use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Slot, VirtualNode};
+use crate::types::{Name, Slot, VirtualNode};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -167,6 +167,10 @@ impl Api for CreateTopics {
         }
     }
 
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name.0))
+    }
+
     fn held_ms(request: &Self::Request) -> i32 {
         request.timeout_ms.max(0)
     }
@@ -282,6 +286,15 @@ impl Api for DeleteTopics {
             }
             Err(fault) => lose_deleted(so_far, &origin, &fault, seen, effects),
         }
+    }
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        let name = |topic: &DeleteTopicState| match &topic.name {
+            Some(name) => Some(name.0.clone()),
+            None => seen.placement.topic_by_id(topic.topic_id).map(|place| place.topic.name.clone()),
+        };
+        let names: Vec<_> = asked(request, seen.version).iter().filter_map(name).collect();
+        seen.pipeline_of_topics(names.iter())
     }
 
     /// A broker that lacks version 6 has no topic ids.
