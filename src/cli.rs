@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use fishplate::admin::operations;
+use fishplate::admin::live::live;
+use fishplate::admin::operations::{self, Check};
 use fishplate::config::{self, Config, Reading};
+#[cfg(feature = "demo")]
+use fishplate::demo::DemoOptions;
 use fishplate::telemetry::log;
 use serde::Serialize;
 
@@ -21,13 +24,17 @@ pub(crate) enum Verdict {
     Fine,
     /// Something was found.
     Found,
+    /// A cluster could not be reached.
+    Unreachable,
     /// This program cannot do what was asked.
+    #[cfg(not(feature = "demo"))]
     Unusable,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
   fishplate check -c config/minimal.yaml                    find every mistake of a config
+  fishplate check -c config/minimal.yaml --live             ... and ask its clusters too
   fishplate explain -c config/full.yaml --topic events_eu   say where a topic lives, and why
   fishplate run -c config/minimal.yaml                      be the proxy
   kcat -b 127.0.0.1:9092 -L                                 ... and look at it as a client does
@@ -56,7 +63,9 @@ pub(crate) enum Command {
     )]
     Run(RunArgs),
     /// Find every mistake of a config, with its line and what to write instead
-    #[command(after_help = "Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes.")]
+    #[command(after_help = "\
+Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes, or --live found something.
+3: --live could not reach a cluster or a broker.")]
     Check(CheckArgs),
     /// Say where a topic and a group live, and why
     #[command(after_help = "\
@@ -115,6 +124,9 @@ pub(crate) enum LogFormat {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     file: FileArgs,
+    /// Ask the clusters too: reachable, versions, topics and groups that are not where the config says
+    #[arg(long)]
+    live: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -180,13 +192,28 @@ fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {
-    let (check, _) = operations::check(&args.file.config);
+    let (mut check, config) = operations::check(&args.file.config);
+    if let (Some(config), true) = (config, args.live) {
+        if io::stderr().is_terminal() {
+            complain("asking the clusters ...\n");
+        }
+        check.live = Some(crate::runtime()?.block_on(live(&config)));
+    }
     if args.json {
         say_json(&check)?;
     } else {
         say(&text::check(&check, colours(&io::stdout())))?;
     }
-    Ok(if check.fine { Verdict::Fine } else { Verdict::Found })
+    Ok(verdict(&check))
+}
+
+fn verdict(check: &Check) -> Verdict {
+    match &check.live {
+        _ if !check.fine => Verdict::Found,
+        Some(live) if !live.all_reached() => Verdict::Unreachable,
+        Some(live) if !live.found.is_empty() => Verdict::Found,
+        _ => Verdict::Fine,
+    }
 }
 
 fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
@@ -195,7 +222,16 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
     if args.json { say_json(&explanation) } else { say(&text::explanation(&explanation)) }
 }
 
+#[cfg(feature = "demo")]
+fn demo(args: &DemoArgs) -> anyhow::Result<Verdict> {
+    let options = DemoOptions { duration: args.time, ..DemoOptions::default() };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let verdict = runtime.block_on(fishplate::demo::run(options))?;
+    Ok(if verdict.passed() { Verdict::Fine } else { Verdict::Found })
+}
+
 /// Nothing of the demo is in this build; what was asked is repeated with what makes one that has it.
+#[cfg(not(feature = "demo"))]
 fn demo(args: &DemoArgs) -> anyhow::Result<Verdict> {
     let time = args.time.map(|time| format!(" --for {}s", time.as_secs())).unwrap_or_default();
     complain(&format!(

@@ -23,3 +23,6 @@ pub mod session;
 pub mod admin;
 
 pub mod app;
+
+#[cfg(feature = "demo")]
+pub mod demo;

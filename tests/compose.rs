@@ -1,5 +1,7 @@
 //! docker-compose.yml and the Dockerfile, checked without an engine: what they name exists and fits together.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails so")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //! alive, is it ready, what did it count. Knows nothing of the request path; facts are told to it.
 
 pub mod http;
+pub mod live;
 pub mod operations;
 mod readiness;
 

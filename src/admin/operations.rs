@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::live::Live;
 use crate::config::{Cluster, Config, Mistakes, Pipeline, Reading};
 
 /// What `check` found.
@@ -18,6 +19,9 @@ pub struct Check {
     pub found: Mistakes,
     /// How much there is of what; `None` with mistakes.
     pub size: Option<Size>,
+    /// What the clusters themselves say, if they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub live: Option<Live>,
 }
 
 /// How much there is of what in a config.
@@ -40,7 +44,7 @@ pub fn check(file: &Path) -> (Check, Option<Config>) {
         clusters: config.clusters.len(),
         pipelines: config.pipelines.len() - 1,
     });
-    let check = Check { file: file.display().to_string(), fine: config.is_some(), found, size };
+    let check = Check { file: file.display().to_string(), fine: config.is_some(), found, size, live: None };
     (check, config)
 }
 

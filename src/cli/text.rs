@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use fishplate::admin::live::Live;
 use fishplate::admin::operations::{Check, Explanation, Home};
 
 /// Mistakes, and a last line that sums up.
@@ -22,7 +23,33 @@ pub(super) fn check(check: &Check, colours: bool) -> String {
         }
         None => writeln!(out, "{file}: {}, {}", count(mistakes, "mistake"), count(warnings, "warning")),
     };
+    if let Some(live) = &check.live {
+        seen(&mut out, live);
+    }
     out
+}
+
+/// Each cluster in a line, then what was found.
+fn seen(out: &mut String, live: &Live) {
+    /// More of one run than a person reads; `--json` has them all.
+    const SHOWN: usize = 50;
+    for one in &live.clusters {
+        let _ = match &one.id {
+            _ if !one.reached => writeln!(out, "{}: not reached", one.cluster),
+            id => {
+                let parts =
+                    [count(one.brokers, "broker"), count(one.topics, "topic"), count(one.groups, "group")].join(", ");
+                writeln!(out, "{}: {parts}; id {}", one.cluster, id.as_deref().unwrap_or("unknown"))
+            }
+        };
+    }
+    for finding in live.found.iter().take(SHOWN) {
+        let (what, instead) = finding.words();
+        let _ = writeln!(out, "\n{what}\n  = {instead}");
+    }
+    if live.found.len() > SHOWN {
+        let _ = writeln!(out, "\n... and {} more: --json has them all", live.found.len() - SHOWN);
+    }
 }
 
 fn count(number: usize, what: &str) -> String {

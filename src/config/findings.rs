@@ -233,8 +233,11 @@ impl Source {
 impl Shown {
     /// Characters of a line that are shown on each side of the mark's start.
     const AROUND: usize = 100;
+    /// Bytes of a line that nobody wrote by hand: only what is marked of it is shown.
+    const ENDLESS: usize = 10_000;
 
     fn new(whole: &str, before: &str, marked: &str) -> Self {
+        let (whole, before) = if whole.len() > Self::ENDLESS { (marked, "") } else { (whole, before) };
         let column = before.chars().count();
         let skip = column.min(Self::AROUND);
         let line = mask(whole);

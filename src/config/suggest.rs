@@ -3,6 +3,9 @@
 /// Longer ones are no typing mistake of a key or a name.
 const LONGEST: usize = 64;
 
+/// More are not compared: there are 31 clusters at most, and fewer keys.
+const MOST: usize = 100;
+
 /// The nearest of `known`, if it is near enough to be what was meant.
 pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if typed.len() > LONGEST {
@@ -11,6 +14,7 @@ pub(super) fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>)
     let plain = typed.to_lowercase().replace('-', "_");
     let near = known
         .into_iter()
+        .take(MOST)
         .filter(|word| word.len() <= LONGEST)
         .map(|word| (distance(&plain, &word.to_lowercase()), word));
     let (distance, word) = near.min_by_key(|(distance, _)| *distance)?;

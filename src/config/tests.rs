@@ -446,6 +446,20 @@ fn what_would_blow_up_is_refused() {
 }
 
 #[test]
+fn an_endless_line_takes_no_endless_time() {
+    let many: String = (0..60_000).map(|n| format!("k{n}: 1, ")).collect();
+    let start = std::time::Instant::now();
+    let printed = read(&format!("{{ {many} }}")).found.to_string();
+    assert!(printed.contains("\n1 | k999\n  | ^^^^\n"), "{printed:.2000}");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_read_over() {
+    assert_eq!(found(&format!("\u{feff}{}", BASE.replace('\n', "\r\n"))), [""; 0]);
+}
+
+#[test]
 fn a_terminal_is_not_driven_by_a_config() {
     let shown = read(&base("x: \"\u{1b}[2J\u{7}\"\n\"\\e[2J\": 1\n")).found.to_string();
     assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");

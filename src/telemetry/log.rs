@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// The environment variable that overrides what is logged, in `tracing`'s words: `info`, `fishplate::upstream=debug,warn`.
 pub const VARIABLE: &str = "FISHPLATE_LOG";
@@ -42,10 +43,21 @@ pub enum LogError {
 /// # Errors
 /// See [`LogError`].
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
-    let filter = choose(std::env::var(VARIABLE).ok().as_deref(), filter)?;
     // Colours only where a person reads, and never against NO_COLOR's wish (any value but an empty one, no-color.org).
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
+    init_to(io::stderr, format, colours, filter)
+}
+
+/// The same, to somewhere else.
+///
+/// # Errors
+/// See [`LogError`].
+pub fn init_to<W>(writer: W, format: Format, colours: bool, filter: &str) -> Result<(), LogError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = choose(std::env::var(VARIABLE).ok().as_deref(), filter)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let set = match format {
         Format::Plain => lines.try_init(),
         Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),

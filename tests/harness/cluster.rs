@@ -48,6 +48,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// As its plan has it.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Its brokers themselves.
     pub fn bootstrap(&self) -> Bootstrap {
         let servers = servers(&self.brokers, |broker| broker.port);

@@ -7,6 +7,7 @@ use std::fmt::Write;
 #[derive(Clone)]
 pub struct Config {
     port: u16,
+    advertised: Option<String>,
     clusters: Vec<(&'static str, String)>,
     pipelines: Vec<Pipeline>,
     more: String,
@@ -23,7 +24,7 @@ struct Pipeline {
 impl Config {
     /// Topics `a-*` and groups `ga-*` live on `a`, `b-*` and `gb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
-        Self { port: 0, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
+        Self { port: 0, advertised: None, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
@@ -33,6 +34,12 @@ impl Config {
     /// Listens on that port instead of any free one, so that a second process can take its place.
     pub fn on_port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Tells clients this address instead of the one it listens on.
+    pub fn advertised(mut self, address: &str) -> Self {
+        self.advertised = Some(address.to_owned());
         self
     }
 
@@ -59,8 +66,15 @@ impl Config {
     /// The file.
     pub fn yaml(&self) -> String {
         let default = self.clusters.first().map_or("a", |(name, _)| name);
+        let advertised =
+            self.advertised.as_ref().map_or_else(String::new, |address| format!("    advertised: {address}\n"));
         let mut text = format!(
-            "virtual_cluster: fishplate-test\ndefault_cluster: {default}\nlisteners:\n  - bind: 127.0.0.1:{}\nclusters:\n",
+            "virtual_cluster: fishplate-test
+default_cluster: {default}
+listeners:
+  - bind: 127.0.0.1:{}
+{advertised}clusters:
+",
             self.port
         );
         // Writing to a String cannot fail.

@@ -2,7 +2,7 @@
 
 use super::{Bootstrap, wait};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaResult;
 use std::time::Duration;
@@ -41,6 +41,14 @@ impl Topics {
     #[track_caller]
     pub fn delete(&self, name: &str) {
         self.all_well(&format!("delete {name}"), self.runtime.block_on(self.admin.delete_topics(&[name], &options())));
+    }
+
+    /// Gives a topic so many partitions, more than it has.
+    #[track_caller]
+    pub fn grow(&self, name: &str, partitions: usize) {
+        let wanted = NewPartitions::new(name, partitions);
+        let answer = self.runtime.block_on(self.admin.create_partitions(&[wanted], &options()));
+        self.all_well(&format!("grow {name}"), answer);
     }
 
     #[track_caller]

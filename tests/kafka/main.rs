@@ -10,8 +10,14 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../history/mod.rs"]
+mod history;
 
 mod basics;
+mod behind;
+mod faults;
+mod load;
+mod scenarios;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -22,7 +28,8 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = basics::trials();
+    let trials = [basics::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());
     conclusion.exit_code()

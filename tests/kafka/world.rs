@@ -9,8 +9,9 @@ use crate::harness::proxy::Proxy;
 use libtest_mimic::{Failed, Trial};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
+use std::time::{Duration, Instant};
 
 const A: Plan = Plan { name: "a", kafka: "4.3", brokers: 3 };
 const B: Plan = Plan { name: "b", kafka: "3.9", brokers: 1 };
@@ -30,25 +31,41 @@ pub struct World {
     /// For trials' files; removed when all went well.
     pub directory: PathBuf,
     proxy: OnceLock<Result<Proxy, String>>,
+    times: Mutex<Vec<(Duration, String)>>,
 }
 
 /// A trial that leaves what all share as it is; runs beside others of its kind.
 pub fn shared(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
-    Trial::test(name, move || {
+    trial(name.into(), move |name| {
         let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
-        let world = world()?;
-        run(world);
-        world.judge_shared_proxy()
+        timed(name, run)?;
+        world()?.judge_shared_proxy()
     })
 }
 
 /// A trial that breaks something; runs while no other does.
 pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
-    Trial::test(name, move || {
+    trial(name.into(), move |name| {
         let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
-        run(world()?);
-        Ok(())
+        timed(name, run)
     })
+}
+
+fn trial(name: String, run: impl FnOnce(String) -> Result<(), Failed> + Send + 'static) -> Trial {
+    Trial::test(name.clone(), move || run(name))
+}
+
+fn timed(name: String, run: impl FnOnce(&World)) -> Result<(), Failed> {
+    let world = world()?;
+    let start = Instant::now();
+    run(world);
+    world.times.lock().unwrap_or_else(PoisonError::into_inner).push((start.elapsed(), name));
+    Ok(())
+}
+
+/// Whether this is `scripts/test full`.
+pub fn full() -> bool {
+    std::env::var("FISHPLATE_TEST_LEVEL").is_ok_and(|level| level == "full")
 }
 
 /// Starts both clusters, once.
@@ -64,6 +81,7 @@ pub fn end(all_well: bool) {
     }
     world.a.end();
     world.b.end();
+    world.name_the_slow();
     if all_well {
         // What stays is removed by the next run.
         let _ = fs::remove_dir_all(&world.directory);
@@ -95,12 +113,17 @@ impl World {
             (Cluster::start(A, &ports, &directory), b.join())
         });
         let b = b.map_err(|_| anyhow::anyhow!("starting cluster b panicked"))?;
-        Ok(Self { a: a?, b: b?, ports, directory, proxy: OnceLock::new() })
+        Ok(Self { a: a?, b: b?, ports, directory, proxy: OnceLock::new(), times: Mutex::default() })
     }
 
     /// The config that most trials want: `a-*` and `ga-*` on `a`, `b-*` and `gb-*` on `b`.
     pub fn config(&self) -> Config {
         Config::two_clusters(&self.a.bootstrap(), &self.b.bootstrap())
+    }
+
+    /// The same, with links that can be cut before every broker.
+    pub fn config_over_links(&self) -> Config {
+        Config::two_clusters(&self.a.over_links(), &self.b.over_links())
     }
 
     /// The Fishplate that all trials share.
@@ -120,6 +143,16 @@ impl World {
     #[track_caller]
     pub fn start_proxy(&self, config: &Config) -> Proxy {
         Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Where the time goes that everybody waits for.
+    fn name_the_slow(&self) {
+        const SHOWN: usize = 8;
+        let mut times = std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
+        times.sort_unstable_by(|one, other| other.cmp(one));
+        for (time, name) in times.iter().take(SHOWN).filter(|(time, _)| time.as_secs() > 1) {
+            eprintln!("{:5.1} s  {name}", time.as_secs_f64());
+        }
     }
 
     fn judge_shared_proxy(&self) -> Result<(), Failed> {

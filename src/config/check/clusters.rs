@@ -11,6 +11,9 @@ use super::addresses::host_port;
 use super::name;
 use crate::types::{HostPort, Name, Slot};
 
+/// So many names stand in a message at most: there are no more slots.
+const SHOWN: usize = 31;
+
 /// The clusters that the config names, right or not: who names a wrong one makes no second mistake.
 pub(super) struct Known {
     names: BTreeMap<String, Option<Slot>>,
@@ -45,7 +48,7 @@ impl Known {
         }
         if !self.missing {
             let known = self.names.keys().map(String::as_str);
-            let all = known.clone().collect::<Vec<_>>().join(", ");
+            let all = known.clone().take(SHOWN).collect::<Vec<_>>().join(", ");
             let near = name.is_literal().then(|| nearest(&name.value, known)).flatten();
             let instead =
                 near.map_or_else(|| format!("the clusters are {all}"), |near| format!("did you mean `{near}`?"));

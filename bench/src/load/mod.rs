@@ -1,0 +1,111 @@
+//! `load`: a raw-protocol client that costs little: requests are built once, answers are checked but not kept, and each
+//! connection has threads of its own with blocking calls. Prints one line of JSON.
+
+mod client;
+mod create;
+mod idle;
+mod run;
+mod work;
+
+pub(crate) use run::{Latency, Report};
+pub(crate) use work::Kind;
+
+use anyhow::Result;
+
+use crate::topics::Topics;
+use client::Software;
+
+/// Where the load goes and how it presents itself.
+#[derive(clap::Args)]
+pub(crate) struct Target {
+    /// A bootstrap address; several stand for several clusters, each of which has some of the topics.
+    #[arg(long, required = true)]
+    bootstrap: Vec<String>,
+    /// PREFIX:COUNT, may be repeated.
+    #[arg(long, required = true)]
+    topics: Vec<Topics>,
+    /// Name in ApiVersions.
+    #[arg(long, default_value = "apache-kafka-java")]
+    software_name: String,
+    /// Version in ApiVersions.
+    #[arg(long, default_value = "4.3.1")]
+    software_version: String,
+}
+
+impl Target {
+    fn names(&self) -> Vec<String> {
+        self.topics.iter().flat_map(Topics::each).map(|(name, _)| name).collect()
+    }
+
+    fn software(&self) -> Software {
+        Software { name: self.software_name.clone(), version: self.software_version.clone() }
+    }
+}
+
+/// A load with figures at its end.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    kind: Kind,
+    #[command(flatten)]
+    target: Target,
+    /// Records of 1 KiB in a request (Produce) or in an answer (Fetch).
+    #[arg(long, default_value_t = 256)]
+    records: usize,
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+    /// Closed loop: requests that each connection keeps unanswered.
+    #[arg(long, default_value_t = 5)]
+    in_flight: usize,
+    /// Open loop: requests a second over all connections, sent at their time whether answers come or not.
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Seconds that are measured.
+    #[arg(long, default_value_t = 1.5)]
+    seconds: f64,
+    /// Seconds before them.
+    #[arg(long, default_value_t = 0.3)]
+    warm: f64,
+    /// NAME=PID of a process whose processor time over the measured seconds is wanted, may be repeated.
+    #[arg(long)]
+    watch: Vec<run::Watch>,
+}
+
+/// Connections that do nothing.
+#[derive(clap::Args)]
+pub(crate) struct IdleArgs {
+    #[command(flatten)]
+    target: Target,
+    #[arg(long, default_value_t = 1000)]
+    connections: usize,
+}
+
+/// Topics to be made.
+#[derive(clap::Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    target: Target,
+    /// NAME=VALUE of a topic setting, may be repeated.
+    #[arg(long, value_parser = setting)]
+    setting: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Creates topics on a real cluster.
+pub(crate) fn create(args: &CreateArgs) -> Result<()> {
+    create::run(&args.target, &args.setting)
+}
+
+/// Runs a load and prints its report.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    println!("{}", serde_json::to_string(&run::run(args)?)?);
+    Ok(())
+}
+
+/// Opens idle connections, step by step as standard input asks.
+pub(crate) fn idle(args: &IdleArgs) -> Result<()> {
+    idle::run(&args.target, args.connections)
+}

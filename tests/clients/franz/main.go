@@ -1,0 +1,151 @@
+// The franz-go client's scenarios: `franz SCENARIO... --bootstrap HOST:PORT --topics T1,T2 --groups G1,G2
+// [--parallel N] [--log FILE]`.
+//
+// Each scenario makes topics named after T1 and T2, and prints one line of JSON: what an application saw (`result`, in
+// which nothing varies from run to run) and what only a test of addresses wants (`raw`). The exit code is 1 when a
+// scenario could not be played to its end; an error that Kafka answers is a result.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+)
+
+const deadline = 60 * time.Second
+
+var scenes = map[string]func(*stage){
+	"codecs":          codecs,
+	"headers":         headers,
+	"acks":            acks,
+	"idempotent":      idempotent,
+	"large":           large,
+	"many-partitions": manyPartitions,
+	"offsets":         offsetsByTime,
+	"reset":           reset,
+	"seek":            seek,
+	"commit":          commit,
+	"rebalance":       rangeRebalance,
+	"cooperative":     cooperativeRebalance,
+	"static":          staticMembers,
+	"groups":          groupsAdmin,
+	"topics":          topicLifeCycle,
+	"unknown":         unknownTopics,
+	"cluster":         describeCluster,
+	"look":            look,
+}
+
+type options struct {
+	bootstrap string
+	topics    []string
+	groups    []string
+	log       io.Writer
+}
+
+type line struct {
+	Scenario  string         `json:"scenario"`
+	Result    map[string]any `json:"result,omitempty"`
+	Failed    string         `json:"failed,omitempty"`
+	UntilThen map[string]any `json:"until_then,omitempty"`
+	Raw       map[string]any `json:"raw"`
+	Millis    int64          `json:"millis"`
+}
+
+func main() {
+	names, given := arguments()
+	parallel := 4
+	if text, ok := given["parallel"]; ok {
+		fmt.Sscan(text, &parallel)
+	}
+	o := options{
+		bootstrap: given["bootstrap"],
+		topics:    strings.Split(given["topics"], ","),
+		groups:    strings.Split(given["groups"], ","),
+		log:       io.Discard,
+	}
+	if name, ok := given["log"]; ok {
+		file, err := os.Create(name)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		o.log = file
+	}
+
+	free := make(chan struct{}, parallel)
+	var running sync.WaitGroup
+	var printing sync.Mutex
+	good := true
+	for _, name := range names {
+		free <- struct{}{}
+		running.Go(func() {
+			one := perform(name, o)
+			text, err := json.Marshal(one)
+			printing.Lock()
+			defer printing.Unlock()
+			fmt.Println(string(text))
+			good = good && err == nil && one.Failed == ""
+			<-free
+		})
+	}
+	running.Wait()
+	if !good {
+		os.Exit(1)
+	}
+}
+
+func arguments() ([]string, map[string]string) {
+	var names []string
+	given := map[string]string{}
+	for i := 1; i < len(os.Args); i++ {
+		if name, is := strings.CutPrefix(os.Args[i], "--"); is && i+1 < len(os.Args) {
+			i++
+			given[name] = os.Args[i]
+		} else {
+			names = append(names, os.Args[i])
+		}
+	}
+	return names, given
+}
+
+// Plays one scenario. A scenario gives up by panicking; one that hangs is left behind when its time is over.
+func perform(name string, o options) line {
+	started := time.Now()
+	s := newStage(name, o)
+	scene, ok := scenes[name]
+	failed := make(chan string, 1)
+	go func() {
+		defer s.close()
+		defer func() {
+			if cause := recover(); cause != nil {
+				fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", name, cause, debug.Stack())
+				failed <- fmt.Sprint(cause)
+			} else {
+				failed <- ""
+			}
+		}()
+		if !ok {
+			panic("no such scenario")
+		}
+		scene(s)
+	}()
+	one := line{Scenario: name}
+	select {
+	case one.Failed = <-failed:
+	case <-time.After(deadline):
+		one.Failed = "not done within " + deadline.String()
+	}
+	one.Raw = s.raw
+	if one.Failed == "" {
+		one.Result = s.result
+	} else {
+		one.UntilThen = s.copyOfResult()
+	}
+	one.Millis = time.Since(started).Milliseconds()
+	return one
+}

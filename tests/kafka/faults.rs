@@ -1,0 +1,234 @@
+//! Faults under load, judged by the history: whatever breaks, records of an idempotent producer are there once and in
+//! order, those of a plain one are not lost, and what did not break never notices.
+//!
+//! Each fault that bare Kafka has too is also run there (`full` level, or `-- --include-ignored`): what fails in both
+//! is Kafka's or the harness's.
+
+use crate::harness::link::Link;
+use crate::harness::proxy::Proxy;
+use crate::harness::topics::Topics;
+use crate::harness::{Bootstrap, wait};
+use crate::load::Load;
+use crate::world::{World, alone, full};
+use libtest_mimic::Trial;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// A broker's session ends after three seconds, then its partitions get new leaders.
+const TO_FAIL_OVER: Duration = wait::seconds(30);
+/// For what needs no new leader.
+const TO_RECOVER: Duration = wait::seconds(20);
+/// How long a topic whose cluster is well may seem to stand still while all share two cores with a JVM that starts.
+const NEVER_NOTICED: Duration = wait::seconds(3);
+
+/// What is done to a scene, and what must hold meanwhile.
+type Fault = fn(&Scene<'_>);
+
+pub fn trials() -> Vec<Trial> {
+    let at_both: [(&str, Fault); 4] = [
+        ("a broker is killed and comes back", broker_killed),
+        ("a broker is frozen for five seconds", broker_frozen),
+        ("brokers stop and start one after the other", brokers_restarted),
+        ("links to brokers are cut, stalled and down", broker_links_cut),
+    ];
+    let through_only: [(&str, Fault); 3] = [
+        ("cluster b stops and comes back, a's topics flow on", cluster_stopped),
+        ("clients' connections are cut", client_connections_cut),
+        ("Fishplate is killed and comes back", fishplate_killed),
+    ];
+    let through = at_both
+        .iter()
+        .chain(&through_only)
+        .map(|&(name, fault)| alone(format!("fault: {name}"), move |world| Scene::through(world, name).play(fault)));
+    let bare = at_both.iter().map(|&(name, fault)| {
+        let trial = alone(format!("bare fault: {name}"), move |world| Scene::bare(world, name).play(fault));
+        trial.with_ignored_flag(!full())
+    });
+    bare.chain(through).collect()
+}
+
+/// A load and what it runs over.
+struct Scene<'a> {
+    world: &'a World,
+    /// Where the clients connect.
+    door: Option<Link>,
+    proxy: Option<Proxy>,
+    /// One on `a`; one on `b` too where the load goes through Fishplate.
+    topics: Vec<String>,
+    load: Load,
+}
+
+impl<'a> Scene<'a> {
+    /// A load on cluster `a` itself, over links.
+    fn bare(world: &'a World, name: &str) -> Self {
+        let topics = given_topics(world, &["a"], &format!("bare {name}"));
+        let load = Load::start(&world.a.over_links(), &names(&topics));
+        Self { world, door: None, proxy: None, topics, load }
+    }
+
+    /// A load on both clusters through a Fishplate of its own, with links before and behind it.
+    fn through(world: &'a World, name: &str) -> Self {
+        let topics = given_topics(world, &["a", "b"], name);
+        let port = world.ports.take();
+        let door = Link::new(world.ports.take(), port).expect("a link");
+        let config = world.config_over_links().on_port(port).advertised(&format!("127.0.0.1:{}", door.port()));
+        let proxy = world.start_proxy(&config);
+        let bootstrap = Bootstrap { name: "fishplate".into(), servers: format!("127.0.0.1:{}", door.port()) };
+        let load = Load::start(&bootstrap, &names(&topics));
+        Self { world, door: Some(door), proxy: Some(proxy), topics, load }
+    }
+
+    /// Does `fault` to it, then everything must flow and nothing may be lost, doubled or reordered.
+    fn play(self, fault: Fault) {
+        fault(&self);
+        self.load.flows(TO_FAIL_OVER);
+        self.world.a.wait_ready();
+        self.world.b.wait_ready();
+        let verdict = match self.proxy {
+            Some(_) => self.load.judge(&[&self.world.a, &self.world.b]),
+            None => self.load.judge(&[&self.world.a]),
+        };
+        verdict.must_be_clean();
+        if let Some(proxy) = self.proxy {
+            proxy.finish();
+        }
+    }
+
+    fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("Fishplate")
+    }
+
+    /// Warnings that hold this are expected, where there is somebody to warn.
+    fn allow(&self, text: &str) {
+        if let Some(proxy) = &self.proxy {
+            proxy.log().allow(text);
+        }
+    }
+
+    fn a_topic(&self) -> &str {
+        &self.topics[0]
+    }
+
+    /// A partition of `a`'s topic that this broker leads, so that its fault is felt.
+    fn partition_led_by(&self, broker: i32) -> i32 {
+        let led = || (0..PARTITIONS).find(|&partition| self.world.a.leader(self.a_topic(), partition) == Some(broker));
+        wait::find(&format!("a partition led by broker {broker}"), wait::seconds(10), led)
+    }
+}
+
+const PARTITIONS: i32 = 4;
+
+/// Topics named after the trial, with a replica on every broker.
+fn given_topics(world: &World, clusters: &[&str], trial: &str) -> Vec<String> {
+    let name: String = trial.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let create = |cluster: &&str| {
+        let topic = format!("{cluster}-{name}");
+        let (cluster, replicas) = if *cluster == "a" { (&world.a, 3) } else { (&world.b, 1) };
+        Topics::of(&cluster.bootstrap()).create(&topic, PARTITIONS, replicas);
+        topic
+    };
+    clusters.iter().map(create).collect()
+}
+
+fn names(topics: &[String]) -> Vec<&str> {
+    topics.iter().map(String::as_str).collect()
+}
+
+fn broker_killed(scene: &Scene<'_>) {
+    let partition = scene.partition_led_by(2);
+    scene.allow("broker 2");
+    // When broker 2 is killed
+    scene.world.a.broker(2).kill();
+    // Then others take its partitions over and all goes on without it
+    let moved = || scene.world.a.leader(scene.a_topic(), partition).is_some_and(|leader| leader != 2);
+    wait::until("another broker leads", TO_FAIL_OVER, moved);
+    scene.load.flows(TO_RECOVER);
+    // And also when it is back
+    scene.world.a.broker(2).restart();
+    scene.world.a.wait_ready();
+}
+
+fn broker_frozen(scene: &Scene<'_>) {
+    scene.partition_led_by(3);
+    scene.allow("broker 3");
+    // When broker 3 answers nothing for five seconds, its connections still open
+    scene.world.a.broker(3).freeze();
+    sleep(wait::seconds(5));
+    // Then all goes on, once it is back at the latest
+    scene.world.a.broker(3).thaw();
+}
+
+fn brokers_restarted(scene: &Scene<'_>) {
+    for id in [2, 3] {
+        scene.allow(&format!("broker {id}"));
+        // When a broker hands its partitions over and ends
+        scene.world.a.broker(id).stop();
+        // Then all goes on without it, and when it is back
+        scene.load.flows(TO_RECOVER);
+        scene.world.a.broker(id).restart();
+        scene.world.a.wait_ready();
+    }
+}
+
+fn broker_links_cut(scene: &Scene<'_>) {
+    scene.allow("broker");
+    let brokers = scene.world.a.brokers();
+    // When connections to brokers break again and again
+    for broker in brokers.iter().cycle().take(9) {
+        broker.link.cut();
+        scene.load.flows(TO_RECOVER);
+    }
+    // And end in good order
+    brokers.iter().for_each(|broker| broker.link.close());
+    scene.load.flows(TO_RECOVER);
+    // And carry nothing for a while
+    brokers[1].link.stall();
+    sleep(wait::seconds(3));
+    brokers[1].link.flow();
+    scene.load.flows(TO_RECOVER);
+    // And cannot be made for a while
+    brokers[2].link.down();
+    sleep(wait::seconds(3));
+    brokers[2].link.up();
+    // Then all goes on
+    scene.load.flows(TO_RECOVER);
+}
+
+fn cluster_stopped(scene: &Scene<'_>) {
+    let b = &scene.world.b;
+    scene.allow("cluster 1");
+    // When cluster b is away for a while
+    b.stop();
+    sleep(wait::seconds(5));
+    // Then a's topics flow
+    scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
+    // And when it is back, b's do again
+    b.restart();
+    scene.load.flows(TO_FAIL_OVER);
+    // And a's never noticed
+    let gap = scene.load.longest_gap(scene.a_topic());
+    assert!(gap < NEVER_NOTICED, "a's topic stood still for {gap:?} while cluster b was away");
+}
+
+fn client_connections_cut(scene: &Scene<'_>) {
+    let door = scene.door.as_ref().expect("a link before Fishplate");
+    // When clients' connections break again and again, at any moment
+    for _ in 0..10 {
+        door.cut();
+        scene.load.flows(TO_RECOVER);
+    }
+    // And end in good order
+    door.close();
+    // Then all goes on
+    scene.load.flows(TO_RECOVER);
+}
+
+fn fishplate_killed(scene: &Scene<'_>) {
+    for _ in 0..3 {
+        // When Fishplate is killed and another takes its place
+        scene.proxy().kill();
+        scene.proxy().restart();
+        // Then all goes on
+        scene.load.flows(TO_RECOVER);
+    }
+}

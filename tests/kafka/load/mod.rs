@@ -1,0 +1,117 @@
+//! Records flowing while something breaks: an idempotent and a plain producer (librdkafka) that write to every
+//! partition of some topics, and a consumer that reads them meanwhile. All of it becomes a history to be judged.
+
+mod consume;
+mod produce;
+mod progress;
+
+use crate::harness::cluster::Cluster;
+use crate::harness::{Bootstrap, wait};
+use crate::history::{History, Pass, Promise, Verdict, judge};
+use consume::{read_to_end, read_until};
+use produce::Producing;
+use progress::Progress;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long the producers may take to get their last answers.
+const TO_DRAIN: Duration = wait::seconds(60);
+
+const EXACTLY_ONCE: u32 = 1;
+const AT_LEAST_ONCE: u32 = 2;
+const PRODUCERS: [u32; 2] = [EXACTLY_ONCE, AT_LEAST_ONCE];
+
+/// What the threads of a load share.
+#[derive(Default)]
+struct Shared {
+    history: Mutex<History>,
+    progress: Progress,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Producers and a consumer at work.
+pub struct Load {
+    bootstrap: Bootstrap,
+    topics: Vec<String>,
+    shared: Arc<Shared>,
+    producers: Vec<JoinHandle<()>>,
+    consumer: JoinHandle<Result<Pass, String>>,
+}
+
+impl Load {
+    /// Starts it and returns when records flow through every partition of the topics.
+    #[track_caller]
+    pub fn start(bootstrap: &Bootstrap, topics: &[&str]) -> Self {
+        let topics: Vec<_> = topics.iter().map(|&topic| topic.to_owned()).collect();
+        let shared = Arc::new(Shared::default());
+        let producers = [(EXACTLY_ONCE, Promise::ExactlyOnce), (AT_LEAST_ONCE, Promise::AtLeastOnce)];
+        let producers = producers.map(|(number, promise)| {
+            shared.history().producer(number, promise);
+            Producing::new(number, promise, bootstrap, &topics, &shared).start()
+        });
+        let (reading, from, names) = (Arc::clone(&shared), bootstrap.clone(), topics.clone());
+        let consumer = thread::spawn(move || read_until(&from, &names, &reading));
+        let load = Self { bootstrap: bootstrap.clone(), topics, shared, producers: producers.into(), consumer };
+        load.flows(wait::seconds(30));
+        load
+    }
+
+    /// Waits until records that were sent after this call are acknowledged and read, of every producer in every partition.
+    #[track_caller]
+    pub fn flows(&self, within: Duration) {
+        let topics: Vec<_> = self.topics.iter().map(String::as_str).collect();
+        self.flows_in(&topics, within);
+    }
+
+    /// The same for some of the topics.
+    #[track_caller]
+    pub fn flows_in(&self, topics: &[&str], within: Duration) {
+        let mark = self.shared.progress.mark();
+        let behind = || self.shared.progress.behind(&mark, topics);
+        let flows = wait::poll(within, || behind().is_empty().then_some(()));
+        assert!(flows.is_some(), "{}: nothing new within {within:?}: {}", self.bootstrap, first(&behind()));
+    }
+
+    /// The longest time since `start` in which a topic had no acknowledgement, or nothing was read of it.
+    pub fn longest_gap(&self, topic: &str) -> Duration {
+        self.shared.progress.longest_gap(topic)
+    }
+
+    /// Stops the producers when every record has its answer, reads everything back from each cluster itself and over
+    /// the way that was used, and judges.
+    #[track_caller]
+    pub fn judge(self, clusters: &[&Cluster]) -> Verdict {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for producer in self.producers {
+            producer.join().expect("a producer panicked");
+        }
+        let pass = self.consumer.join().expect("the consumer panicked").unwrap_or_else(|error| panic!("{error}"));
+        let mut history = std::mem::take(&mut *self.shared.history());
+        history.pass(pass);
+        history.pass(read_to_end(&self.bootstrap, &self.topics));
+        for cluster in clusters {
+            let own: Vec<_> = self.topics.iter().filter(|topic| topic.starts_with(cluster.name())).cloned().collect();
+            history.pass(read_to_end(&cluster.bootstrap(), &own));
+        }
+        judge(&history)
+    }
+}
+
+/// The first few of many words.
+fn first(words: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = words.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if words.len() > SHOWN { format!("{shown}, and {} more", words.len() - SHOWN) } else { shown }
+}

@@ -1,0 +1,98 @@
+//! Bare Kafka against Fishplate, scenario by scenario, and the list of differences that have a reason.
+
+use crate::harness::repository;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+/// An entry of `tests/clients/differences.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Known {
+    clients: Vec<String>,
+    scenario: String,
+    /// Where in the scenario's result: keys with slashes between.
+    at: String,
+    bare: Value,
+    fishplate: Value,
+    /// Why it is right that they differ, or who will mend it.
+    why: String,
+}
+
+/// Panics where a difference is not in the list, and where the list has one that is none.
+#[track_caller]
+pub fn judge(client: &str, scenario: &str, bare: &Value, through: &Value) {
+    let known: Vec<_> = list().iter().filter(|one| one.is_about(client, scenario)).collect();
+    let mut found = Vec::new();
+    compare("", bare, through, &mut found);
+    let mut complaint = String::new();
+    for difference in found.iter().filter(|difference| !known.iter().any(|one| one.is(difference))) {
+        let Difference { at, bare, through } = difference;
+        let _ = write!(complaint, "\n  at `{at}`\n    bare Kafka: {}\n    Fishplate:  {}", shown(bare), shown(through));
+    }
+    for one in known.iter().filter(|one| !found.iter().any(|difference| one.is(difference))) {
+        let _ = write!(complaint, "\n  `{}` is in the list and no longer so ({})", one.at, one.why);
+    }
+    assert!(complaint.is_empty(), "{client} sees another {scenario} through Fishplate:{complaint}");
+}
+
+fn list() -> &'static [Known] {
+    static LIST: OnceLock<Vec<Known>> = OnceLock::new();
+    LIST.get_or_init(|| {
+        let file = repository().join("tests/clients/differences.yaml");
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    })
+}
+
+impl Known {
+    fn is_about(&self, client: &str, scenario: &str) -> bool {
+        self.scenario == scenario && self.clients.iter().any(|one| one == client)
+    }
+
+    fn is(&self, found: &Difference) -> bool {
+        self.at == found.at && self.bare == *found.bare && self.fishplate == *found.through
+    }
+}
+
+struct Difference<'a> {
+    at: String,
+    bare: &'a Value,
+    through: &'a Value,
+}
+
+/// Objects are looked into; everything else is compared as a whole. What one side lacks is null there.
+fn compare<'a>(at: &str, bare: &'a Value, through: &'a Value, found: &mut Vec<Difference<'a>>) {
+    const LACKING: &Value = &Value::Null;
+    let (Some(one), Some(other)) = (bare.as_object(), through.as_object()) else {
+        if bare != through {
+            found.push(Difference { at: at.to_owned(), bare, through });
+        }
+        return;
+    };
+    let below = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") };
+    for (key, value) in one {
+        compare(&below(key), value, other.get(key).unwrap_or(LACKING), found);
+    }
+    for (key, value) in missing_in(other, one) {
+        compare(&below(key), LACKING, value, found);
+    }
+}
+
+fn missing_in<'a>(
+    all: &'a Map<String, Value>,
+    known: &'a Map<String, Value>,
+) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    all.iter().filter(|(key, _)| !known.contains_key(*key))
+}
+
+/// Long lists of records would hide what differs.
+fn shown(value: &Value) -> String {
+    const LONGEST: usize = 600;
+    let text = value.to_string();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}... ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
+}

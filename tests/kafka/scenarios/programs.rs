@@ -1,0 +1,103 @@
+//! Clients that are programs of their own, in `tests/clients`.
+
+use super::contract::{ALL, Client, Line, Run};
+use crate::harness::broker::jars;
+use crate::harness::process::{Process, command};
+use crate::harness::{cache, repository, wait};
+use anyhow::Context;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// The program ends a scenario after 60 s, and several run at once.
+const TO_PLAY: Duration = wait::seconds(240);
+const TO_SET_UP: Duration = wait::seconds(600);
+
+pub const JAVA_4_3: Client = Client { name: "java-4.3", scenarios: ALL, play: |run| java("4.3", run) };
+pub const JAVA_3_9: Client = Client { name: "java-3.9", scenarios: ALL, play: |run| java("3.9", run) };
+pub const FRANZ: Client = Client { name: "franz-go", scenarios: ALL, play: franz };
+
+fn java(kafka: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
+    set_up()?;
+    let mut program = command("java");
+    program
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-XX:-UsePerfData"])
+        .arg(format!("-Dscenario.log={}", run.log.display()))
+        .arg("-cp")
+        .arg(class_path(kafka)?)
+        .arg("Main");
+    play(program, run)
+}
+
+/// The scenarios' own classes first: their folder holds the log settings.
+fn class_path(kafka: &str) -> anyhow::Result<String> {
+    let classes = built().join(format!("java-{kafka}"));
+    Ok(format!("{}:{}/*", classes.display(), jars(kafka)?.display()))
+}
+
+fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
+    set_up()?;
+    let mut program = command(built().join("franz"));
+    program.arg("--log").arg(&run.log);
+    play(program, run)
+}
+
+/// Where `tests/clients/setup.sh` puts what it builds.
+pub fn built() -> PathBuf {
+    cache().join("clients")
+}
+
+/// Builds what is not built or has changed, once.
+pub fn set_up() -> anyhow::Result<()> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let run = || {
+        let script = command(repository().join("tests/clients/setup.sh"));
+        run_to_end("tests/clients/setup.sh", script, TO_SET_UP, &cache().join("clients-setup"))
+    };
+    let done = DONE.get_or_init(|| run().map(drop).map_err(|error| format!("{error:#}")));
+    done.clone().map_err(anyhow::Error::msg)
+}
+
+fn play(mut program: Command, run: &Run) -> anyhow::Result<Vec<Line>> {
+    program.args(run.scenarios);
+    program.args(["--bootstrap", &run.bootstrap.servers]);
+    program.args(["--topics", &run.topics.join(","), "--groups", &run.groups.join(",")]);
+    let name = format!("{} at {}", run.client, run.bootstrap);
+    // A scenario that failed makes the exit code 1 and has its own line; without any line the program itself failed.
+    let ended = run_to_end(&name, program, TO_PLAY, &run.output);
+    let printed = fs::read_to_string(&run.output)?;
+    let lines: Vec<Line> = printed
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{name} printed `{line}`")))
+        .collect::<anyhow::Result<_>>()?;
+    if lines.is_empty() {
+        ended?;
+        anyhow::bail!("{name} printed nothing");
+    }
+    Ok(lines)
+}
+
+/// Runs a command that must succeed, and returns what it printed; `output` and `output.err` are written, for people too.
+pub fn run_to_end(
+    name: &str,
+    mut command: Command,
+    within: Duration,
+    output: &std::path::Path,
+) -> anyhow::Result<String> {
+    let mut errors = output.as_os_str().to_owned();
+    errors.push(".err");
+    command.stdout(File::create(output)?).stderr(File::create(&errors)?);
+    let mut process = Process::start(name, command)?;
+    let status = wait::poll(within, || process.ended());
+    let status = status.with_context(|| format!("{name} still ran after {within:?}"))?;
+    let cried = fs::read_to_string(&errors)?;
+    anyhow::ensure!(status.success(), "{name} ended with {status} and said\n{}", last_lines(&cried, 15));
+    Ok(fs::read_to_string(output)?)
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
