@@ -1,5 +1,6 @@
 //! `fishplate demo` as a user runs it: what it prints and how it ends.
 #![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};

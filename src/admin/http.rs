@@ -3,6 +3,7 @@
 
 use super::readiness::{Readiness, Ready};
 use crate::telemetry::Telemetry;
+use crate::wire::pieces::record_bytes_copied;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -128,6 +129,7 @@ fn router(state: AdminState) -> Router {
 
 async fn metrics(State(state): State<AdminState>) -> Response {
     const FORMAT: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    state.telemetry.record_bytes_copied(record_bytes_copied());
     match state.telemetry.render() {
         Ok(text) => (FORMAT, text).into_response(),
         Err(error) => {

@@ -56,16 +56,16 @@ impl Default for DemoOptions {
 pub enum DemoError {
     /// The mock clusters cannot be started or asked.
     #[error("the demo's mock clusters: {0}")]
-    Clusters(#[source] KafkaError),
+    Clusters(KafkaError),
     /// The mock clusters' thread ended by itself.
     #[error("the demo's mock clusters ended by themselves")]
     ClustersGone,
     /// Fishplate did not start.
     #[error("Fishplate before the demo's clusters: {0}")]
-    Fishplate(#[source] BoxedError),
+    Fishplate(BoxedError),
     /// The client library refused something.
     #[error("the demo's Kafka client: {0}")]
-    Client(#[source] KafkaError),
+    Client(KafkaError),
     /// The group was not given its partitions in time.
     #[error("the demo's consumer group got {got} of {wanted} partitions in {} s", GROUP_WAIT.as_secs())]
     NoGroup {
@@ -79,12 +79,12 @@ pub enum DemoError {
     Interrupted,
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
+    Thread(io::Error),
     /// A thread of the demo panicked, or its result was lost.
     #[error("the demo's {0} panicked")]
     Panicked(&'static str),
     /// Nothing can be written to the terminal.
-    #[error("cannot write to the standard output, or no port is free: {0}")]
+    #[error("cannot write to the standard output, or no port is free")]
     Output(#[from] io::Error),
 }
 
@@ -151,17 +151,18 @@ async fn fishplate(config: Config) -> Result<Front, BoxedError> {
 /// The demo before whatever `start` makes of the sample config.
 async fn run_with<F>(options: DemoOptions, start: F) -> Result<Verdict, DemoError>
 where
-    F: AsyncFnOnce(Config) -> Result<Front, BoxedError>,
+    F: AsyncFn(Config) -> Result<Front, BoxedError>,
 {
     let log = LastLines::default();
     let mut screen = Screen::new();
     start_log(&screen, &log);
     let mut interrupted = pin!(async { drop(tokio::signal::ctrl_c().await) });
     let clusters = Arc::new(Clusters::start()?);
-    let bootstraps = Flow::ALL.map(|flow| clusters.bootstrap(flow));
-    let text = sample::config(bootstraps, local_address(KAFKA_PORT)?, local_address(ADMIN_PORT)?);
-    let config = Config::from_text("the demo's config", &text).map_err(|wrong| DemoError::Fishplate(wrong.into()))?;
-    let front = start(config).await.map_err(DemoError::Fishplate)?;
+    let (text, front) = match start_on(&clusters, [KAFKA_PORT, ADMIN_PORT], &start).await {
+        // Somebody took a port between our look and its use.
+        Err(DemoError::Fishplate(_)) => start_on(&clusters, [0, 0], &start).await?,
+        started => started?,
+    };
     screen.say(&words::introduction(&text, &front.bootstrap, front.admin))?;
     let verdict = drive(&clusters, &front, options, &mut screen, &log, interrupted.as_mut()).await;
     front.stop.await;
@@ -169,6 +170,18 @@ where
         screen.say(&format!("\n{verdict}"))?;
     }
     verdict
+}
+
+/// Starts Fishplate on these ports, or on free ones where they are taken. Gives its config, too.
+async fn start_on<F>(clusters: &Clusters, ports: [u16; 2], start: &F) -> Result<(String, Front), DemoError>
+where
+    F: AsyncFn(Config) -> Result<Front, BoxedError>,
+{
+    let [kafka, admin] = ports.map(local_address);
+    let text = sample::config(Flow::ALL.map(|flow| clusters.bootstrap(flow)), kafka?, admin?);
+    let config = Config::from_text("the demo's config", &text).map_err(|wrong| DemoError::Fishplate(wrong.into()))?;
+    let front = start(config).await.map_err(DemoError::Fishplate)?;
+    Ok((text, front))
 }
 
 /// The ports that everybody tries first, if nobody has them.

@@ -16,7 +16,7 @@ pub use sessions::SessionGauge;
 use crate::types::Name;
 use clusters::ClusterFamilies;
 use meter::MeterFamilies;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use sessions::SessionFamilies;
@@ -37,6 +37,7 @@ pub struct Telemetry {
     known_clusters: RwLock<HashMap<Name, Arc<ClusterMeter>>>,
     sessions: Arc<SessionFamilies>,
     copied: IntCounter,
+    copied_so_far: Mutex<u64>,
 }
 
 impl Telemetry {
@@ -60,6 +61,7 @@ impl Telemetry {
                     "Bytes of record batches copied in user space between two sockets. Stays 0 where nothing edits records.",
                 ),
             )?,
+            copied_so_far: Mutex::default(),
             registry,
         })
     }
@@ -90,10 +92,11 @@ impl Telemetry {
         SessionFamilies::opened(&self.sessions)
     }
 
-    /// The counter of record bytes copied in user space. The one copy function adds to it; tests assert 0.
-    #[must_use]
-    pub fn record_bytes_copied(&self) -> &IntCounter {
-        &self.copied
+    /// The one copy function has copied `total` bytes of records since the process began. Said before a scrape.
+    pub fn record_bytes_copied(&self, total: u64) {
+        let mut known = self.copied_so_far.lock();
+        self.copied.inc_by(total.saturating_sub(*known));
+        *known = total.max(*known);
     }
 
     /// All metrics in Prometheus' text format.
@@ -224,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_copies_is_a_total() {
+        let telemetry = Telemetry::new().unwrap();
+        let shown = || value(&telemetry.render().unwrap(), "fishplate_record_bytes_copied_total").unwrap();
+        assert_eq!(shown(), 0.0);
+        for (total, wanted) in [(5, 5.0), (5, 5.0), (3, 5.0), (9, 9.0)] {
+            telemetry.record_bytes_copied(total);
+            assert_eq!(shown(), wanted);
+        }
+    }
+
+    #[test]
     fn what_clients_call_themselves_makes_a_bounded_number_of_labels() {
         let telemetry = Telemetry::new().unwrap();
         for number in 0..1000 {
@@ -246,7 +260,6 @@ mod tests {
         cluster.set_up(false);
         telemetry.session_opened().client("x", "1");
         drop(cluster.link_opened());
-        telemetry.record_bytes_copied().inc_by(0);
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         assert_eq!(types.len(), 24, "{types:#?}");
