@@ -7,7 +7,7 @@
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes};
 use crate::error::Fault;
-use crate::types::Slot;
+use crate::types::{Name, Slot};
 use kafka_protocol::messages::{
     ApiKey, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
@@ -93,6 +93,10 @@ macro_rules! by_group {
                 effects: &mut Effects,
             ) {
                 absorb(so_far, origin, answer, effects);
+            }
+
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Option<Name> {
+                seen.pipeline_of_groups(std::iter::once(request.group()))
             }
 
             $($more)*

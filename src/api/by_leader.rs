@@ -10,7 +10,7 @@ use super::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, 
 use super::{Api, Effect, Effects, Part, Plan, Refusal, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::placement::Leader;
-use crate::types::{Slot, Target};
+use crate::types::{Name, Slot, Target};
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use kafka_protocol::messages::{
@@ -180,6 +180,10 @@ macro_rules! by_leader {
                 effects: &mut Effects,
             ) {
                 absorb(so_far, &origin, answer, effects);
+            }
+
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Option<Name> {
+                seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name().0))
             }
 
             fn raise(response: &mut $response, origin: &Asked, version: i16) {

@@ -5,7 +5,7 @@ use super::needs::{Needs, sought};
 use super::{Api, Effects, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
-use crate::types::{Slot, Target};
+use crate::types::{Name, Slot, Target};
 use crate::upstream::{Broker, Partition};
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_topic_partitions_request::Cursor as Asked;
@@ -102,6 +102,10 @@ impl Api for DescribeTopicPartitions {
     }
 
     fn absorb(_: &mut Self::Response, (): (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name.0))
+    }
 }
 
 /// The topics from the cursor on, by name: all, where none is named.
@@ -264,8 +268,10 @@ mod tests {
             .with_cursor(cursor)
     }
 
+    type Topics = Vec<(String, i16, Vec<i32>)>;
+
     /// Names, codes and partitions of a page, and where the next begins.
-    fn told(answer: &DescribeTopicPartitionsResponse) -> (Vec<(String, i16, Vec<i32>)>, Option<(String, i32)>) {
+    fn told(answer: &DescribeTopicPartitionsResponse) -> (Topics, Option<(String, i32)>) {
         let topic = |topic: &DescribeTopicPartitionsResponseTopic| {
             let name = topic.name.as_ref().unwrap().to_string();
             (name, topic.error_code, topic.partitions.iter().map(|partition| partition.partition_index).collect())
@@ -286,7 +292,7 @@ mod tests {
                     .into_iter()
                     .flat_map(|(name, _, at)| at.into_iter().map(move |at| (name.clone(), at)))
                     .collect();
-                assert!(page.len() <= limit as usize);
+                assert!(page.len() <= usize::try_from(limit).unwrap());
                 all.extend(page);
                 cursor = next;
                 if cursor.is_none() {

@@ -9,6 +9,7 @@
 use super::needs::Needs;
 use super::{Api, Effects, Missing, Plan, Seen, codes};
 use crate::error::Fault;
+use crate::types::Name;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{ApiKey, BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
@@ -42,6 +43,12 @@ impl Api for FindCoordinator {
     }
 
     fn absorb(_: &mut Self::Response, (): (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        let one = (seen.version < SEVERAL_KEYS).then_some(&request.key);
+        let of_groups = |_: &&StrBytes| request.key_type == GROUP;
+        seen.pipeline_of_groups(one.into_iter().chain(&request.coordinator_keys).filter(of_groups))
+    }
 }
 
 fn find(key_type: i8, key: &StrBytes, seen: &Seen<'_>, needs: &mut Needs) -> Coordinator {

@@ -17,7 +17,7 @@ use super::scrub::{scrubbed, scrubbed_message};
 use super::untag::Untag;
 use super::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Slot, Target};
+use crate::types::{Name, Slot, Target};
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::{
@@ -137,6 +137,10 @@ macro_rules! by_groups {
                 effects: &mut Effects,
             ) {
                 absorb(so_far, &origin, answer, seen, effects);
+            }
+
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Option<Name> {
+                seen.pipeline_of_groups(request.groups().iter().map(|group| &group.0))
             }
 
             $($more)*

@@ -27,6 +27,7 @@ pub(crate) mod testing;
 
 use crate::error::Fault;
 use crate::placement::Placement;
+use crate::telemetry::SEVERAL;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
@@ -184,6 +185,23 @@ impl Seen<'_> {
     #[must_use]
     pub fn refusal(&self, need: &Need) -> Option<&Refusal> {
         self.refused.iter().find(|(refused, _)| refused == need).map(|(_, why)| why)
+    }
+
+    /// The pipeline of topics: theirs where all have the same one.
+    pub fn pipeline_of_topics<'n>(&self, mut topics: impl Iterator<Item = &'n StrBytes>) -> Option<Name> {
+        let of = |name: &StrBytes| match self.placement.topic(name) {
+            Some(place) => place.pipeline.clone(),
+            None => self.placement.config.pipeline_of_topic(name).name.clone(),
+        };
+        let first = of(topics.next()?);
+        Some(if topics.all(|name| of(name) == first) { first } else { SEVERAL.into() })
+    }
+
+    /// The pipeline of groups: theirs where all have the same one.
+    pub fn pipeline_of_groups<'n>(&self, mut groups: impl Iterator<Item = &'n StrBytes>) -> Option<Name> {
+        let of = |group: &StrBytes| &self.placement.config.pipeline_of_group(group).name;
+        let first = of(groups.next()?);
+        Some(if groups.all(|group| of(group) == first) { first.clone() } else { SEVERAL.into() })
     }
 
     /// A real broker id as clients see it.

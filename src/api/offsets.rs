@@ -14,7 +14,7 @@ use super::partitioned::{OfPartition, Place, Places, Told, refused, slot};
 use super::untag::Untag;
 use super::{Api, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, send_or_wait};
 use crate::error::Fault;
-use crate::types::Slot;
+use crate::types::{Name, Slot};
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestTopic, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::{
@@ -95,6 +95,10 @@ impl Api for OffsetCommit {
             }
             Err(_) => forget(codes::NOT_COORDINATOR),
         }
+    }
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        seen.pipeline_of_groups(std::iter::once(&request.group_id.0))
     }
 
     fn lower(request: &mut Self::Request, version: i16) {
@@ -214,6 +218,13 @@ impl Api for OffsetFetch {
             forget(told.error_code);
             *place = told;
         }
+    }
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        if seen.version < SEVERAL_GROUPS {
+            return seen.pipeline_of_groups(std::iter::once(&request.group_id.0));
+        }
+        seen.pipeline_of_groups(request.groups.iter().map(|group| &group.group_id.0))
     }
 
     fn lower(request: &mut Self::Request, version: i16) {

@@ -11,7 +11,7 @@ use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Slot, VirtualNode};
+use crate::types::{Name, Slot, VirtualNode};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -109,7 +109,7 @@ impl Api for CreateTopics {
                         per_cluster.entry(home).or_default().push(topic);
                         told
                     }
-                    Err(told) => told,
+                    Err(id) => not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, Some(not_here(id))),
                 },
                 Some(_) => not_made(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
             };
@@ -167,6 +167,10 @@ impl Api for CreateTopics {
         }
     }
 
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name.0))
+    }
+
     fn held_ms(request: &Self::Request) -> i32 {
         request.timeout_ms.max(0)
     }
@@ -192,17 +196,17 @@ fn why_not_made(told: &mut CreatableTopicResult, cluster: Slot, seen: &Seen<'_>)
     }
 }
 
-/// The topic with the real ids of the brokers that are to hold it.
-fn on_real_brokers(topic: &CreatableTopic, seen: &Seen<'_>) -> Result<CreatableTopic, CreatableTopicResult> {
+fn not_here(id: BrokerId) -> StrBytes {
+    StrBytes::from_string(format!("Broker {} is not on the cluster where topics of this name live.", id.0))
+}
+
+/// The topic with the real ids of the brokers that are to hold it, or a broker that is not on its cluster.
+fn on_real_brokers(topic: &CreatableTopic, seen: &Seen<'_>) -> Result<CreatableTopic, BrokerId> {
     let home = seen.placement.home_of_topic(&topic.name);
     let mut topic = topic.clone();
     for id in topic.assignments.iter_mut().flat_map(|partition| &mut partition.broker_ids) {
         let real = seen.placement.nodes.real_of(VirtualNode(id.0)).filter(|real| real.cluster == home);
-        let Some(real) = real else {
-            let why = format!("Broker {} is not on the cluster where topics of this name live.", id.0);
-            let why = Some(StrBytes::from_string(why));
-            return Err(not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, why));
-        };
+        let Some(real) = real else { return Err(*id) };
         *id = BrokerId(real.broker.0);
     }
     for config in &mut topic.configs {
@@ -284,6 +288,15 @@ impl Api for DeleteTopics {
         }
     }
 
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+        let name = |topic: &DeleteTopicState| match &topic.name {
+            Some(name) => Some(name.0.clone()),
+            None => seen.placement.topic_by_id(topic.topic_id).map(|place| place.topic.name.clone()),
+        };
+        let names: Vec<_> = asked(request, seen.version).iter().filter_map(name).collect();
+        seen.pipeline_of_topics(names.iter())
+    }
+
     /// A broker that lacks version 6 has no topic ids.
     fn lower(request: &mut Self::Request, version: i16) {
         if version < DELETE_BY_ID {
@@ -356,5 +369,177 @@ fn lose_deleted(
         told.error_code = code;
         told.error_message = why.clone().filter(|_| seen.version >= DELETE_SAYS_WHY);
         refresh(origin.cluster, &name, effects);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Refusal;
+    use super::super::testing::{World, at, round, sent, text};
+    use super::*;
+    use crate::placement::build::tests::{slot, topic};
+    use kafka_protocol::messages::create_topics_request::CreatableReplicaAssignment;
+    use proptest::prelude::*;
+
+    fn create(names: &[&str]) -> CreateTopicsRequest {
+        let topic = |name: &&str| CreatableTopic::default().with_name(TopicName(text(name))).with_num_partitions(1);
+        CreateTopicsRequest::default().with_timeout_ms(5_000).with_topics(names.iter().map(topic).collect())
+    }
+
+    fn made(request: &CreateTopicsRequest) -> CreateTopicsResponse {
+        let told = |topic: &CreatableTopic| not_made(&topic.name, 0, None);
+        CreateTopicsResponse::default().with_topics(request.topics.iter().map(told).collect())
+    }
+
+    fn created(answer: &CreateTopicsResponse) -> Vec<(&str, i16)> {
+        answer.topics.iter().map(|told| (told.name.as_str(), told.error_code)).collect()
+    }
+
+    #[test]
+    fn topics_are_made_where_their_pipelines_say() {
+        let request = create(&["b-1", "x", "b-2", "x"]);
+        let mut asked = Vec::new();
+        let (answer, effects) = round::<CreateTopics>(&request, &World::default().seen(7), |to, request| {
+            asked.push((to, request.topics.len()));
+            Ok(made(&request))
+        });
+        assert_eq!(asked, [(at(1, 2), 2)]);
+        assert_eq!(created(&answer), [("b-1", 0), ("x", 42), ("b-2", 0)]);
+        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1")), Effect::Refresh(slot(1), text("b-2"))]);
+    }
+
+    #[test]
+    fn a_cluster_that_fails_fails_its_own_topics() {
+        let lost = |names, sent| {
+            let (answer, _) = round::<CreateTopics>(&create(names), &World::default().seen(7), |to, request| {
+                if to.cluster == slot(1) { Err(Fault::upstream(to, sent, "gone")) } else { Ok(made(&request)) }
+            });
+            created(&answer).iter().map(|(_, code)| *code).collect::<Vec<_>>()
+        };
+        assert_eq!(lost(&["x", "b-1"], false), [0, 7]);
+        assert_eq!(lost(&["x", "b-1"], true), [0, 7]);
+        assert_eq!(lost(&["b-1"], true), [7]);
+        assert_eq!(lost(&["b-1", "b-2"], false), [41, 41], "nothing else was done: clients may repeat the whole");
+    }
+
+    #[test]
+    fn replicas_are_placed_on_real_brokers_of_the_topics_own_cluster() {
+        let assigned = |name: &str, ids: &[i32]| {
+            let ids = ids.iter().map(|id| BrokerId(*id)).collect();
+            let mut request = create(&[name]);
+            request.topics[0].assignments = vec![CreatableReplicaAssignment::default().with_broker_ids(ids)];
+            request
+        };
+        let world = World::default();
+        let (_, parts) = sent(CreateTopics::plan(&assigned("b-1", &[33_554_433, 33_554_435]), &world.seen(7)));
+        assert_eq!(parts[0].request, assigned("b-1", &[1, 3]));
+        for (name, ids) in [("b-1", [33_554_433, 3]), ("x", [1, 33_554_433]), ("x", [1, -1])] {
+            let (answer, _) = round::<CreateTopics>(&assigned(name, &ids), &world.seen(7), |_, _| panic!("sent"));
+            assert_eq!(created(&answer), [(name, 39)]);
+            assert!(answer.topics[0].error_message.as_ref().unwrap().contains(&ids[1].to_string()));
+        }
+        let broker = |_, _: CreateTopicsRequest| {
+            let why = Some(text("includes broker 3, but no such broker is registered"));
+            Ok(CreateTopicsResponse::default().with_topics(vec![not_made(&TopicName(text("b-1")), 39, why)]))
+        };
+        let (answer, _) = round::<CreateTopics>(&assigned("b-1", &[33_554_435]), &world.seen(7), broker);
+        assert!(!answer.topics[0].error_message.as_ref().unwrap().contains('3'), "a real id");
+    }
+
+    fn by_name(names: &[&str]) -> DeleteTopicsRequest {
+        DeleteTopicsRequest::default().with_topic_names(names.iter().map(|name| TopicName(text(name))).collect())
+    }
+
+    fn by_id(ids: &[Uuid]) -> DeleteTopicsRequest {
+        let topic = |id: &Uuid| DeleteTopicState::default().with_name(None).with_topic_id(*id);
+        DeleteTopicsRequest::default().with_topics(ids.iter().map(topic).collect())
+    }
+
+    /// A cluster that deletes all it is asked to, and tells names where it can.
+    fn deleted(request: &DeleteTopicsRequest) -> DeleteTopicsResponse {
+        let named = request.topic_names.iter().map(|name| (Some(name.clone()), Uuid::nil()));
+        let told = |(name, id)| DeletableTopicResult::default().with_name(name).with_topic_id(id);
+        let of_states = request.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
+        DeleteTopicsResponse::default().with_responses(named.chain(of_states).map(told).collect())
+    }
+
+    fn codes_of(answer: &DeleteTopicsResponse) -> Vec<i16> {
+        answer.responses.iter().map(|told| told.error_code).collect()
+    }
+
+    #[test]
+    fn topics_are_deleted_by_name_at_their_homes() {
+        let request = by_name(&["x", "b-1", "b-unknown"]);
+        let mut asked = Vec::new();
+        let (answer, effects) = round::<DeleteTopics>(&request, &World::default().seen(5), |to, request| {
+            asked.push((to, request.topic_names.len()));
+            Ok(deleted(&request))
+        });
+        assert_eq!(asked, [(at(0, 2), 1), (at(1, 2), 2)]);
+        let names: Vec<_> = answer.responses.iter().filter_map(|told| told.name.clone()).collect();
+        assert_eq!((codes_of(&answer), names), (vec![0, 0, 0], request.topic_names));
+        assert_eq!(effects.len(), 3);
+    }
+
+    #[test]
+    fn topics_are_deleted_by_id_once_the_id_is_known() {
+        let mut world = World::with(&[topic("x", &[1])], &[topic("b-1", &[1])]);
+        let id = |name: &str| world.placement.topic(name).unwrap().topic.id;
+        let (known, unknown) = (id("b-1"), Uuid::from_bytes([9; 16]));
+        let request = by_id(&[unknown, known, Uuid::nil()]);
+        let Plan::Wait(needs) = DeleteTopics::plan(&request, &world.seen(6)) else { panic!("does not wait") };
+        assert_eq!(needs, [Need::AllTopics]);
+        world.refuse_needs::<DeleteTopics>(&request, 6, &Refusal::Done);
+        let (answer, effects) = round::<DeleteTopics>(&request, &world.seen(6), |_, request| Ok(deleted(&request)));
+        assert_eq!(codes_of(&answer), [100, 0, 42]);
+        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1"))]);
+        let lost = |to, _| Err(Fault::upstream(to, false, "gone"));
+        assert_eq!(codes_of(&round::<DeleteTopics>(&request, &world.seen(6), lost).0), [100, 41, 42]);
+    }
+
+    #[test]
+    fn an_old_broker_is_asked_by_name() {
+        let topic = DeleteTopicState::default().with_name(Some(TopicName(text("x"))));
+        let mut request = DeleteTopicsRequest::default().with_topics(vec![topic]);
+        DeleteTopics::lower(&mut request, 5);
+        assert_eq!(request, by_name(&["x"]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_topic_is_answered_once(
+            asked in prop::collection::vec(0..5_usize, 0..8),
+            fails: bool,
+            sent: bool,
+            leaves_out: bool,
+        ) {
+            let names = ["x", "y", "b-1", "b-2", "z"];
+            let names: Vec<_> = asked.iter().map(|at| names[*at]).collect();
+            let fault = |to: crate::types::Target| Err(Fault::upstream(to, sent, "gone"));
+            let fails = |to: crate::types::Target| fails && to.cluster == slot(1);
+            let (answer, _) = round::<CreateTopics>(&create(&names), &World::default().seen(7), |to, request| {
+                let mut answer = made(&request);
+                if leaves_out {
+                    answer.topics.pop();
+                }
+                if fails(to) { fault(to) } else { Ok(answer) }
+            });
+            let mut once: Vec<&str> = Vec::new();
+            for name in &names {
+                if !once.contains(name) {
+                    once.push(name);
+                }
+            }
+            prop_assert_eq!(created(&answer).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), once);
+            let (answer, _) = round::<DeleteTopics>(&by_name(&names), &World::default().seen(5), |to, request| {
+                let mut answer = deleted(&request);
+                if leaves_out {
+                    answer.responses.pop();
+                }
+                if fails(to) { Err(Fault::upstream(to, sent, "gone")) } else { Ok(answer) }
+            });
+            let told: Vec<_> = answer.responses.iter().filter_map(|told| told.name.as_ref()).map(|name| name.as_str()).collect();
+            prop_assert_eq!(told, names);
+        }
     }
 }
