@@ -1,4 +1,6 @@
 //! `fishplate demo` as a user runs it: what it prints and how it ends.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails so")]
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
