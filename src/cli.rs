@@ -186,8 +186,7 @@ fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
         LogFormat::Json => log::Format::Json,
     };
     log::init(format, &args.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(fishplate::app::run(config))?;
+    crate::runtime()?.block_on(fishplate::app::run(config))?;
     Ok(Verdict::Fine)
 }
 
@@ -225,8 +224,7 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
 #[cfg(feature = "demo")]
 fn demo(args: &DemoArgs) -> anyhow::Result<Verdict> {
     let options = DemoOptions { duration: args.time, ..DemoOptions::default() };
-    let runtime = tokio::runtime::Runtime::new()?;
-    let verdict = runtime.block_on(fishplate::demo::run(options))?;
+    let verdict = crate::runtime()?.block_on(fishplate::demo::run(options))?;
     Ok(if verdict.passed() { Verdict::Fine } else { Verdict::Found })
 }
 

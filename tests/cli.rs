@@ -101,6 +101,17 @@ fn what_is_piped_has_no_colours() {
     }
 }
 
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let config = File::new("taken", &two_clusters("127.0.0.1:1", "127.0.0.1:2").replace("127.0.0.1:0", &address));
+    let output = fishplate(&["run", "-c", config.path()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.starts_with(&format!("fishplate: cannot listen on {address}: ")), "{said}");
+}
+
 fn mock(topics: &[&str]) -> MockCluster<'static, DefaultProducerContext> {
     let cluster = MockCluster::new(1).expect("a mock cluster");
     for topic in topics {

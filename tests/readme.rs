@@ -1,5 +1,7 @@
 //! README's config and its table of metrics are held against the program.
 
+#![allow(clippy::unwrap_used, reason = "a test fails so")]
+
 use fishplate::config::Reading;
 use fishplate::telemetry::{MeterKey, Telemetry};
 use std::collections::BTreeSet;

@@ -286,7 +286,7 @@ impl Ledger {
 impl Part {
     fn ask(&mut self, topic: &FetchTopic, partition: FetchPartition) {
         let same = |asked: &&mut FetchTopic| asked.topic == topic.topic && asked.topic_id == topic.topic_id;
-        match self.request.topics.last_mut().filter(|asked| same(&asked)) {
+        match self.request.topics.last_mut().filter(same) {
             Some(asked) => asked.partitions.push(partition),
             None => self.request.topics.push(topic.clone().with_partitions(vec![partition])),
         }

@@ -6,6 +6,8 @@ use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::Slot;
 use crate::upstream::Partition;
+use crate::wire::codec::encode_body;
+use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -13,6 +15,7 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{ApiKey, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// "Not asked for" (KIP-430).
 pub(super) const NO_OPERATIONS: i32 = i32::MIN;
@@ -36,6 +39,80 @@ impl Api for Metadata {
     }
 
     fn absorb(_: &mut MetadataResponse, (): (), _: Result<MetadataResponse, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+}
+
+/// The answer's body, put together from topics that were written before: a client that asks for all of a thousand
+/// topics costs a thousand copies and no encoding. `None` where something must be found out first, or where what we
+/// may do to the topics is asked too.
+pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<Bytes> {
+    if request.include_topic_authorized_operations || !needs(request, seen).is_empty() {
+        return None;
+    }
+    let no_topics = request.clone().with_topics(Some(Vec::new()));
+    // In version 0 an empty list would mean all.
+    let frame_of = Seen { version: seen.version.max(1), ..*seen };
+    let around = encode_body(&answer(&no_topics, &frame_of), seen.version).ok()?;
+    let (before, after) = Gap::of(seen.version).cut(&around)?;
+    let one = |place: &Arc<TopicPlace>| {
+        place.written.get_or(seen.version, || encode_body(&describe(place, false, seen), seen.version)).ok()
+    };
+    let topics: Vec<Bytes> = match named(request, seen) {
+        None => seen.placement.topics().map(one).collect::<Option<_>>()?,
+        Some(topics) => topics.iter().map(|asked| one_named(asked, seen, one)).collect::<Option<_>>()?,
+    };
+    let mut body = BytesMut::with_capacity(around.len() + 5 + topics.iter().map(Bytes::len).sum::<usize>());
+    body.put_slice(before);
+    Gap::of(seen.version).put_count(&mut body, topics.len());
+    topics.iter().for_each(|topic| body.put_slice(topic));
+    body.put_slice(after);
+    Some(body.freeze())
+}
+
+fn one_named(
+    asked: &MetadataRequestTopic,
+    seen: &Seen<'_>,
+    one: impl Fn(&Arc<TopicPlace>) -> Option<Bytes>,
+) -> Option<Bytes> {
+    match place_of(asked, seen) {
+        Some(place) => one(place),
+        None => encode_body(&unknown(asked, seen), seen.version).ok(),
+    }
+}
+
+/// Where the topics stand in the body of an answer that has none.
+struct Gap {
+    flexible: bool,
+    /// Bytes behind the topics: what may be done to the cluster (8 to 10), an error (13), tagged fields (9 on).
+    after: usize,
+}
+
+impl Gap {
+    fn of(version: i16) -> Self {
+        let operations = if (8..=10).contains(&version) { 4 } else { 0 };
+        let error = if version >= 13 { 2 } else { 0 };
+        let flexible = version >= 9;
+        Self { flexible, after: operations + error + usize::from(flexible) }
+    }
+
+    /// What stands before the count of topics, and what behind.
+    fn cut<'a>(&self, around: &'a Bytes) -> Option<(&'a [u8], &'a [u8])> {
+        let (rest, after) = around.split_at_checked(around.len().checked_sub(self.after)?)?;
+        let count = if self.flexible { 1 } else { 4 };
+        Some((rest.get(..rest.len().checked_sub(count)?)?, after))
+    }
+
+    fn put_count(&self, body: &mut BytesMut, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        if !self.flexible {
+            return body.put_u32(count);
+        }
+        let mut rest = count.saturating_add(1);
+        while rest >= 0x80 {
+            body.put_u8(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        body.put_u8(rest.to_le_bytes()[0]);
+    }
 }
 
 /// The topics a request names; `None` for all. In version 0 an empty list means all.
@@ -110,11 +187,14 @@ fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
 }
 
 fn named_topic(asked: &MetadataRequestTopic, operations: bool, seen: &Seen<'_>) -> MetadataResponseTopic {
-    let place = match &asked.name {
+    place_of(asked, seen).map_or_else(|| unknown(asked, seen), |place| describe(place, operations, seen))
+}
+
+fn place_of<'s>(asked: &MetadataRequestTopic, seen: &'s Seen<'_>) -> Option<&'s Arc<TopicPlace>> {
+    match &asked.name {
         Some(name) => seen.placement.topic(name),
         None => seen.placement.topic_by_id(asked.topic_id),
-    };
-    place.map_or_else(|| unknown(asked, seen), |place| describe(place, operations, seen))
+    }
 }
 
 fn unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>) -> MetadataResponseTopic {
@@ -234,6 +314,27 @@ mod tests {
         assert_eq!(answered(&ask(&["a b"]), &world.seen(9)).topics[0].error_code, 17);
         assert_eq!(answered(&ask(&[]), &world.seen(0)).topics.len(), 1);
         assert_eq!(answered(&ask(&[]), &world.seen(1)).topics.len(), 0);
+    }
+
+    #[test]
+    fn what_was_written_before_is_what_would_be_written_now() {
+        let many: Vec<_> = (0..200).map(|n| topic(&format!("t-{n}"), &[1, 2])).collect();
+        let mut world = World::with(&many, &[topic("b-1", &[2])]);
+        let tried = Need::Topics { cluster: slot(0), names: Vec::new(), create: false };
+        world.refused = vec![(tried, Refusal::Done)];
+        for version in 0..=13 {
+            for request in [ask(&["b-1", "t-7", "nope"]), ask(&[]), MetadataRequest::default().with_topics(None)] {
+                let seen = world.seen(version);
+                // The same places in the same order: what differs would be the writing alone.
+                let expected = encode_body(&answered(&request, &seen), version).unwrap();
+                for _ in 0..2 {
+                    assert_eq!(written(&request, &seen).unwrap(), expected, "version {version}");
+                }
+            }
+        }
+        let operations = ask(&["b-1"]).with_include_topic_authorized_operations(true);
+        assert_eq!(written(&operations, &world.seen(9)), None);
+        assert_eq!(written(&ask(&["b-new"]), &world.seen(9)), None, "it must be asked for first");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Builds the placement from the config and what each cluster last said. Pure.
 
-use super::{ClusterPlace, Nodes, Placement, TopicPlace};
+use super::{ClusterPlace, Nodes, Placement, TopicPlace, Written};
 use crate::config::Config;
 use crate::types::{Name, Slot, Target};
 use crate::upstream::{Snapshot, Topic};
@@ -78,7 +78,12 @@ fn place_topics(
 
 fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc<TopicPlace>> {
     let pipeline = config.pipeline_of_topic(&topic.name);
-    let place = || TopicPlace { topic: Arc::clone(topic), cluster, pipeline: pipeline.name.clone() };
+    let place = || TopicPlace {
+        topic: Arc::clone(topic),
+        cluster,
+        pipeline: pipeline.name.clone(),
+        written: Written::default(),
+    };
     (pipeline.cluster == cluster).then(|| Arc::new(place()))
 }
 
@@ -171,7 +176,7 @@ pipelines:
         let b1 = placement.topic("b-1").unwrap();
         assert_eq!(b1.leader(0), Leader::At(Target { cluster: slot(1), broker: BrokerId(3) }, 7));
         assert_eq!(b1.leader(1), Leader::NoPartition);
-        assert_eq!(placement.topic_by_id(b1.topic.id), Some(b1));
+        assert!(placement.topic_by_id(b1.topic.id).is_some_and(|found| Arc::ptr_eq(found, b1)));
         assert_eq!(placement.topics().len(), 2);
         let twice = Remark::TopicTwice { topic: b1.topic.name.clone(), home: "b".into(), other: "a".into() };
         assert_eq!(remarks, vec![twice]);
@@ -180,7 +185,7 @@ pipelines:
     #[test]
     fn a_topic_that_is_on_the_wrong_cluster_alone_is_not_seen() {
         let (placement, _) = placement(&[topic("b-1", &[1])], &[]);
-        assert_eq!(placement.topic("b-1"), None);
+        assert!(placement.topic("b-1").is_none());
         assert_eq!(placement.home_of_topic("b-1"), slot(1));
     }
 

@@ -10,7 +10,9 @@ pub use nodes::Nodes;
 use crate::config::Config;
 use crate::types::{BrokerId, Name, Slot, Target, VirtualNode};
 use crate::upstream::{Snapshot, Topic};
+use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -42,7 +44,7 @@ pub struct ClusterPlace {
 }
 
 /// A topic that clients can see: it exists on the cluster its pipeline names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct TopicPlace {
     /// As its cluster describes it.
     pub topic: Arc<Topic>,
@@ -50,6 +52,29 @@ pub struct TopicPlace {
     pub cluster: Slot,
     /// The pipeline it belongs to.
     pub pipeline: Name,
+    /// Its description in Metadata answers, by version, once somebody asked. It goes with the place: a topic that
+    /// changes gets a new one.
+    pub written: Written,
+}
+
+/// What was written once and serves every client.
+#[derive(Debug, Default)]
+pub struct Written(RwLock<Vec<(i16, Bytes)>>);
+
+impl Written {
+    /// What was written for a version, or is now.
+    pub fn get_or<E>(&self, version: i16, write: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        let same = |entry: &&(i16, Bytes)| entry.0 == version;
+        if let Some((_, bytes)) = self.0.read().iter().find(same) {
+            return Ok(bytes.clone());
+        }
+        let bytes = write()?;
+        let mut all = self.0.write();
+        if !all.iter().any(|entry| entry.0 == version) {
+            all.push((version, bytes.clone()));
+        }
+        Ok(bytes)
+    }
 }
 
 /// Where a partition is led, as far as is known.

@@ -7,14 +7,21 @@ use crate::types::Slot;
 use crate::upstream::Cluster;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, TopicName,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, MetadataRequest,
+    MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// How long a cluster may take to make a shadow topic, ms.
 const MAKE_WITHIN_MS: i32 = 5_000;
+/// How long its brokers may take to hear of it, and how long to wait between looks.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// A shadow topic holds nothing; its retention is the smallest that makes sense.
 const SHADOW_RETENTION_MS: &str = "1000";
 const TOPIC_ALREADY_EXISTS: i16 = 36;
@@ -47,6 +54,11 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {
             Some(home) => {
                 let made = make_shadow(home, topic, *partitions).await;
+                if matches!(made, Refusal::Done)
+                    && timeout(HEARD_WITHIN, heard_of(home, topic, *partitions)).await.is_err()
+                {
+                    tracing::warn!(topic = %topic, cluster = %home.name(), "brokers do not know a shadow topic yet; commits for it may fail at first");
+                }
                 refresh(context, *cluster, vec![topic.clone()], false).await;
                 made
             }
@@ -95,6 +107,25 @@ async fn make_shadow(home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> 
             Refusal::Code(code)
         }
         Err(fault) => Refusal::Fault(fault),
+    }
+}
+
+/// Ends when every broker knows the topic: the controller says that it made one before the others, the group's
+/// coordinator among them, have heard of it. One that does not answer is not waited for.
+async fn heard_of(home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) {
+    let one = MetadataRequestTopic::default().with_name(Some(TopicName(topic.clone())));
+    let request = MetadataRequest::default().with_topics(Some(vec![one])).with_allow_auto_topic_creation(false);
+    let brokers: Vec<_> = home.news().borrow().snapshot.brokers.keys().copied().collect();
+    for broker in brokers {
+        loop {
+            let answer: Result<MetadataResponse, Fault> = home.call(Some(broker), &request, 9).await;
+            let Ok(answer) = answer else { break };
+            let there = answer.topics.first().filter(|topic| topic.error_code == codes::NONE);
+            if there.is_some_and(|topic| i32::try_from(topic.partitions.len()).is_ok_and(|count| count >= partitions)) {
+                break;
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
     }
 }
 

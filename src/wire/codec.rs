@@ -78,6 +78,25 @@ pub fn encode_response<M: Encodable>(
     Ok(pieces.finish())
 }
 
+/// Writes a message's body alone.
+pub fn encode_body<M: Encodable>(message: &M, version: i16) -> Result<Bytes, Unwritable> {
+    let mut body = BytesMut::new();
+    message.encode(&mut body, version).map_err(|e| Unwritable { version, why: e.to_string() })?;
+    Ok(body.freeze())
+}
+
+/// An answer whose body is written already.
+#[must_use]
+pub fn frame_response(api: ApiKey, version: i16, correlation: i32, body: Vec<Bytes>) -> Frame {
+    let tags = usize::from(api.response_header_version(version) >= 1);
+    let len = 4 + tags + body.iter().map(Bytes::len).sum::<usize>();
+    let mut head = BytesMut::with_capacity(9);
+    head.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
+    head.put_i32(correlation);
+    head.put_bytes(0, tags);
+    std::iter::once(head.freeze()).chain(body).collect()
+}
+
 /// A client's request frame as it is, but for our own correlation id.
 #[must_use]
 pub fn forward_request(frame: &Bytes, correlation: i32) -> Frame {

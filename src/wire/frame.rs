@@ -89,7 +89,7 @@ impl Reader {
             return Ok(read);
         };
         let missing = body.size - body.have;
-        let room = body.buffer.as_mut().get_mut(body.have..body.size).unwrap_or_default();
+        let room = body.buffer.memory_mut().get_mut(body.have..body.size).unwrap_or_default();
         let read = socket.try_read_vectored(&mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)])?;
         body.have += read.min(missing);
         *have += read.saturating_sub(missing);

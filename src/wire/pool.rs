@@ -91,7 +91,7 @@ impl Buffer {
     }
 
     /// All of it, to be read into.
-    pub fn as_mut(&mut self) -> &mut [u8] {
+    pub fn memory_mut(&mut self) -> &mut [u8] {
         &mut self.memory
     }
 }

@@ -16,7 +16,9 @@ mod history;
 mod basics;
 mod behind;
 mod faults;
+mod laws;
 mod load;
+mod raw;
 mod scenarios;
 mod world;
 
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = [basics::trials(), laws::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());

@@ -78,7 +78,7 @@ func join(s *stage, group string, read *reads, more ...kgo.Opt) *member {
 			})
 			over()
 			// What was read is committed before the partition may go to somebody else.
-			_ = m.client.CommitUncommittedOffsets(ctx)
+			_ = m.client.CommitUncommittedOffsets(s.ctx)
 			m.client.AllowRebalance()
 		}
 	}()

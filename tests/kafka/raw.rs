@@ -1,0 +1,135 @@
+//! A client that sends exactly the requests a test wants, on the connection it wants, and sees the answers' bytes.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kafka_protocol::indexmap::IndexMap;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, Request, StrBytes};
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// One connection.
+pub struct Raw {
+    socket: TcpStream,
+    correlation: i32,
+}
+
+impl Raw {
+    /// Connects and says that it is a Java client, which may be shown many nodes at one address.
+    pub fn connect(address: &str) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut raw = Self { socket, correlation: 0 };
+        let hello = ApiVersionsRequest::default()
+            .with_client_software_name(text("apache-kafka-java"))
+            .with_client_software_version(text("4.3.1"));
+        assert_eq!(raw.call(3, &hello).error_code, 0);
+        raw
+    }
+
+    /// Sends a request and reads its answer.
+    pub fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+        self.send(version, request);
+        self.receive::<R>(version)
+    }
+
+    /// Sends a request.
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) {
+        self.correlation += 1;
+        let head = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation)
+            .with_client_id(Some(text("raw")));
+        let mut body = BytesMut::new();
+        head.encode(&mut body, ApiKey::try_from(R::KEY).unwrap().request_header_version(version)).unwrap();
+        request.encode(&mut body, version).unwrap();
+        let mut frame = BytesMut::new();
+        frame.put_u32(u32::try_from(body.len()).unwrap());
+        frame.put_slice(&body);
+        self.socket.write_all(&frame).unwrap();
+    }
+
+    /// Reads the answer to the oldest request of this kind that is not read yet.
+    pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
+        let mut frame = self.read_frame().expect("an answer");
+        let api = ApiKey::try_from(R::KEY).unwrap();
+        ResponseHeader::decode(&mut frame, api.response_header_version(version)).unwrap();
+        R::Response::decode(&mut frame, version).unwrap()
+    }
+
+    /// The next answer's bytes; `None` where the connection ended.
+    pub fn read_frame(&mut self) -> Option<Bytes> {
+        let mut length = [0; 4];
+        self.socket.read_exact(&mut length).ok()?;
+        let mut frame = vec![0; usize::try_from((&length[..]).get_u32()).unwrap()];
+        self.socket.read_exact(&mut frame).ok()?;
+        Some(Bytes::from(frame))
+    }
+}
+
+/// A text of the protocol.
+pub fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// A topic's name.
+pub fn topic(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+/// A batch of records with these values, from a producer that is not idempotent.
+pub fn batch(values: &[&str]) -> Bytes {
+    let record = |(offset, value): (i64, &&str)| Record {
+        transactional: false,
+        control: false,
+        partition_leader_epoch: -1,
+        producer_id: -1,
+        producer_epoch: -1,
+        timestamp_type: TimestampType::Creation,
+        offset,
+        sequence: i32::try_from(offset).unwrap(),
+        timestamp: 1_700_000_000_000,
+        delete_horizon: false,
+        key: None,
+        value: Some(Bytes::from((*value).to_owned())),
+        headers: IndexMap::default(),
+    };
+    let records: Vec<_> = (0..).zip(values).map(record).collect();
+    let mut bytes = BytesMut::new();
+    let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+    RecordBatchEncoder::encode(&mut bytes, &records, &options).unwrap();
+    bytes.freeze()
+}
+
+/// A Produce of one batch for partition 0 of each topic.
+pub fn produce(topics: &[(&str, &Bytes)]) -> ProduceRequest {
+    let data = |(name, records): &(&str, &Bytes)| {
+        let partition = PartitionProduceData::default().with_index(0).with_records(Some((*records).clone()));
+        TopicProduceData::default().with_name(topic(name)).with_partition_data(vec![partition])
+    };
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(10_000)
+        .with_topic_data(topics.iter().map(data).collect())
+}
+
+/// A full Fetch of partition 0 of each topic, from its beginning, without a session.
+pub fn fetch(topics: &[&str], max_wait_ms: i32) -> FetchRequest {
+    let asked = |name: &&str| {
+        let partition = FetchPartition::default().with_partition(0).with_partition_max_bytes(1 << 20);
+        FetchTopic::default().with_topic(topic(name)).with_partitions(vec![partition])
+    };
+    FetchRequest::default()
+        .with_max_wait_ms(max_wait_ms)
+        .with_min_bytes(1)
+        .with_max_bytes(1 << 20)
+        .with_session_epoch(-1)
+        .with_topics(topics.iter().map(asked).collect())
+}
