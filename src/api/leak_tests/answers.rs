@@ -1,5 +1,5 @@
 //! What a broker answers that tells more than it should: an address or an id of its own in every field that could bear
-//! one, and in tagged fields that we do not know. What belongs to clients bears [`KEPT`] instead, and must come through.
+//! one, and in tagged fields that we do not know. What belongs to clients bears [`KEPT`] instead and must come through.
 
 use super::{IDS, KEPT, address, kept, tags};
 use crate::api::testing::text;
