@@ -1,9 +1,10 @@
 //! ListOffsets and OffsetForLeaderEpoch: each partition is asked of its leader.
 //!
 //! What is answered where no broker is asked, or none answers, is 6 NOT_LEADER_OR_FOLLOWER: Kafka answers the same for
-//! a partition without a leader (AK Partition.localLogWithEpochOrThrow), and Java, librdkafka and franz-go read the metadata again and
-//! retry. Both only read, so it does not matter whether the request had been sent. A partition that is not there is 3,
-//! once its cluster has said so; while the cluster cannot be asked it is 6, since librdkafka gives up on 3.
+//! a partition without a leader (AK Partition.localLogWithEpochOrThrow), and Java, librdkafka and franz-go read the
+//! metadata again and retry. Both only read, so it does not matter whether the request had been sent. A partition that
+//! is not there is 3, once its cluster has said so; while the cluster cannot be asked it is 6, since librdkafka gives
+//! up on 3.
 
 use super::needs::{Needs, sought};
 use super::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, ask, refused, slot};

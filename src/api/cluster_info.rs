@@ -202,7 +202,9 @@ fn describe_topic(
         .with_topic_authorized_operations(place.topic.operations)
 }
 
-/// Eligible leaders (KIP-966) are null: Metadata, which the placement is made of, does not tell them.
+/// Of eligible leaders (KIP-966) there are none, as on clusters without them: Metadata, which the placement is made
+/// of, does not tell them. Not null, which the version allows: Kafka never sends it, and Java's admin client trips
+/// over it (DescribeTopicPartitionsResponse.partitionToTopicPartitionInfo).
 fn describe_partition(
     partition: &Partition,
     index: i32,
@@ -218,8 +220,8 @@ fn describe_partition(
         .with_replica_nodes(virtual_ids(&partition.replicas))
         .with_isr_nodes(virtual_ids(&partition.isr))
         .with_offline_replicas(virtual_ids(&partition.offline))
-        .with_eligible_leader_replicas(None)
-        .with_last_known_elr(None)
+        .with_eligible_leader_replicas(Some(Vec::new()))
+        .with_last_known_elr(Some(Vec::new()))
 }
 
 #[cfg(test)]
@@ -311,7 +313,7 @@ mod tests {
         assert_eq!(topics, [("b-1".to_owned(), 0, vec![0, 1])]);
         assert_eq!(next, Some(("y".to_owned(), 0)));
         assert_eq!(answer.topics[0].partitions[1].leader_id.0, (1 << 25) | 2);
-        assert_eq!(answer.topics[0].partitions[0].eligible_leader_replicas, None);
+        assert_eq!(answer.topics[0].partitions[0].eligible_leader_replicas, Some(vec![]));
     }
 
     #[test]

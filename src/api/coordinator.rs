@@ -2,9 +2,9 @@
 //! group's own cluster has told its coordinator.
 //!
 //! Transactions are not served yet. A producer that asks for their coordinator is told 31
-//! CLUSTER_AUTHORIZATION_FAILED with a message: the one code at which both Java (TransactionManager, FindCoordinatorHandler) and
-//! librdkafka (rd_kafka_txn_handle_FindCoordinator) stop at once and show the message. At 35 or 42 librdkafka would ask again until its
-//! time is over, and at 53 Java would show a text of its own.
+//! CLUSTER_AUTHORIZATION_FAILED with a message: the one code at which both Java (TransactionManager's
+//! FindCoordinatorHandler) and librdkafka (rd_kafka_txn_handle_FindCoordinator) stop at once and show the message. At
+//! 35 or 42 librdkafka would ask again until its time is over, and at 53 Java would show a text of its own.
 
 use super::needs::Needs;
 use super::{Api, Effects, Missing, Plan, Seen, codes};

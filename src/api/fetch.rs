@@ -2,6 +2,7 @@
 //! fetch session (KIP-227) included. Where several brokers are needed it is a ledger of partitions, answered without
 //! a session. The driver in `session` keeps the table of sessions and does the sending.
 
+use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::Leader;
@@ -316,6 +317,9 @@ pub fn is_plain(answer: &FetchResponse) -> bool {
     let plain = |told: &PartitionData| {
         told.preferred_read_replica.0 < 0
             && told.current_leader == LeaderIdAndEpoch::default()
+            && told.diverging_epoch.unknown_tagged_fields.is_empty()
+            && told.snapshot_id.unknown_tagged_fields.is_empty()
+            && told.aborted_transactions.iter().flatten().all(|one| one.unknown_tagged_fields.is_empty())
             && told.unknown_tagged_fields.is_empty()
     };
     let plain_topic =
@@ -367,12 +371,9 @@ pub fn failed_through(request: &FetchRequest, fault: &Fault, seen: &Seen<'_>, ef
 }
 
 fn ours(mut told: PartitionData, cluster: Slot, seen: &Seen<'_>) -> PartitionData {
-    let leader = &told.current_leader;
-    told.current_leader = LeaderIdAndEpoch::default()
-        .with_leader_id(seen.virtual_id(cluster, leader.leader_id.0))
-        .with_leader_epoch(leader.leader_epoch);
+    told.untag();
+    told.current_leader.leader_id = seen.virtual_id(cluster, told.current_leader.leader_id.0);
     told.preferred_read_replica = seen.virtual_id(cluster, told.preferred_read_replica.0);
-    told.unknown_tagged_fields.clear();
     told
 }
 

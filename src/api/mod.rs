@@ -23,6 +23,8 @@ pub mod untag;
 pub mod versions;
 
 #[cfg(test)]
+mod leak_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 
 use crate::error::Fault;

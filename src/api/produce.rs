@@ -3,6 +3,8 @@
 //! that policy splits is two cells of one partition. The ledger is answered when every cell of it is, each partition
 //! once and in the client's order. The driver in `session` does the sending and the waiting.
 
+use super::scrub::scrubbed_message;
+use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::{Leader, Placement};
@@ -322,6 +324,8 @@ pub fn fill_in(request: &mut ProduceRequest, placement: &Placement) {
 pub fn is_plain(answer: &ProduceResponse) -> bool {
     let plain = |told: &PartitionProduceResponse| {
         told.error_code == codes::NONE
+            && told.error_message.is_none()
+            && told.record_errors.is_empty()
             && told.current_leader == LeaderIdAndEpoch::default()
             && told.unknown_tagged_fields.is_empty()
     };
@@ -333,13 +337,15 @@ pub fn is_plain(answer: &ProduceResponse) -> bool {
         && answer.responses.iter().all(plain_topic)
 }
 
-/// A broker's word on a partition in our ids, without what we do not know.
+/// A broker's word on a partition in our ids, without what we do not know and without its address.
 fn ours(mut told: PartitionProduceResponse, cluster: Slot, seen: &Seen<'_>) -> PartitionProduceResponse {
-    let leader = &told.current_leader;
-    told.current_leader = LeaderIdAndEpoch::default()
-        .with_leader_id(seen.virtual_id(cluster, leader.leader_id.0))
-        .with_leader_epoch(leader.leader_epoch);
-    told.unknown_tagged_fields.clear();
+    told.untag();
+    told.current_leader.leader_id = seen.virtual_id(cluster, told.current_leader.leader_id.0);
+    told.error_message = scrubbed_message(told.error_message, cluster, seen.placement);
+    for record in &mut told.record_errors {
+        let message = record.batch_index_error_message.take();
+        record.batch_index_error_message = scrubbed_message(message, cluster, seen.placement);
+    }
     told
 }
 

@@ -190,7 +190,7 @@ fn put_created(answer: &mut CreateTopicsResponse, told: CreatableTopicResult) {
 fn why_not_made(told: &mut CreatableTopicResult, cluster: Slot, seen: &Seen<'_>) -> Option<StrBytes> {
     match told.error_code {
         codes::INVALID_REPLICA_ASSIGNMENT => message(
-            "The replica assignment is not valid on the topic's cluster: a broker that is not there, or replicas that do not fit together.",
+            "The replica assignment does not fit the topic's cluster: a broker is not there, or the replicas are uneven.",
         ),
         _ => scrubbed_message(told.error_message.take(), cluster, seen.placement),
     }
@@ -538,7 +538,8 @@ mod tests {
                 }
                 if fails(to) { Err(Fault::upstream(to, sent, "gone")) } else { Ok(answer) }
             });
-            let told: Vec<_> = answer.responses.iter().filter_map(|told| told.name.as_ref()).map(|name| name.as_str()).collect();
+            let told = answer.responses.iter().filter_map(|told| told.name.as_ref());
+            let told: Vec<_> = told.map(|name| name.as_str()).collect();
             prop_assert_eq!(told, names);
         }
     }

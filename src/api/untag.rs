@@ -41,6 +41,14 @@ macro_rules! untag {
 }
 
 untag! {
+    produce_response::PartitionProduceResponse { record_errors, current_leader }
+    produce_response::BatchIndexAndErrorMessage {}
+    produce_response::LeaderIdAndEpoch {}
+    fetch_response::PartitionData { diverging_epoch, current_leader, snapshot_id, aborted_transactions }
+    fetch_response::EpochEndOffset {}
+    fetch_response::LeaderIdAndEpoch {}
+    fetch_response::SnapshotId {}
+    fetch_response::AbortedTransaction {}
     list_offsets_response::ListOffsetsPartitionResponse {}
     offset_for_leader_epoch_response::EpochEndOffset {}
     join_group_response::JoinGroupResponse { members }
