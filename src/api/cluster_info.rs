@@ -202,7 +202,7 @@ fn describe_topic(
         .with_topic_authorized_operations(place.topic.operations)
 }
 
-/// Eligible leaders (KIP-966) are null: Metadata, which the placement is made of, does not tell them.
+/// Eligible leaders (KIP-966) are none: Metadata, which the placement is made of, does not tell them.
 fn describe_partition(
     partition: &Partition,
     index: i32,
@@ -218,8 +218,9 @@ fn describe_partition(
         .with_replica_nodes(virtual_ids(&partition.replicas))
         .with_isr_nodes(virtual_ids(&partition.isr))
         .with_offline_replicas(virtual_ids(&partition.offline))
-        .with_eligible_leader_replicas(None)
-        .with_last_known_elr(None)
+        // Not null: Java reads both lists without a look.
+        .with_eligible_leader_replicas(Some(Vec::new()))
+        .with_last_known_elr(Some(Vec::new()))
 }
 
 #[cfg(test)]
@@ -311,7 +312,8 @@ mod tests {
         assert_eq!(topics, [("b-1".to_owned(), 0, vec![0, 1])]);
         assert_eq!(next, Some(("y".to_owned(), 0)));
         assert_eq!(answer.topics[0].partitions[1].leader_id.0, (1 << 25) | 2);
-        assert_eq!(answer.topics[0].partitions[0].eligible_leader_replicas, None);
+        assert_eq!(answer.topics[0].partitions[0].eligible_leader_replicas, Some(vec![]));
+        assert_eq!(answer.topics[0].partitions[0].last_known_elr, Some(vec![]));
     }
 
     #[test]
