@@ -164,6 +164,11 @@ impl Findings {
         self.list.len()
     }
 
+    /// What is found from here on is counted and not shown: nobody needs advice on it.
+    pub(super) fn is_full(&self) -> bool {
+        self.list.len() >= Self::MOST
+    }
+
     /// The line of a place, from 1.
     pub(super) fn line_of(&self, at: At) -> usize {
         self.sources.get(at.file).map_or(0, |source| source.line(at.start))
@@ -191,7 +196,7 @@ impl Findings {
     }
 
     fn add(&mut self, severity: Severity, at: At, what: String, instead: String) {
-        if self.list.len() >= Self::MOST {
+        if self.is_full() {
             self.beyond += 1;
             return;
         }

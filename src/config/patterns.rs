@@ -83,7 +83,7 @@ enum Kind {
     Regex(Regex),
 }
 
-/// A piece of a glob. In [`Pattern::normal`] form a run of wildcards has its `One`s first and at most one `Run`.
+/// A piece of a glob. As [`normal`] leaves them, a run of wildcards has its `One`s first and at most one `Run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Symbol {
     /// This character.

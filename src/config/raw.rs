@@ -58,7 +58,7 @@ pub(super) struct Listener {
     /// The IP address and port to listen on.
     #[schemars(required, example = "127.0.0.1:9092")]
     pub(super) bind: Option<Text>,
-    /// The host and port that clients are told. Default: the bound address. With 0.0.0.0 or [::] it must be given.
+    /// The host and port that clients are told. Default: the bound address. With `0.0.0.0` or `[::]` it must be given.
     #[schemars(example = "kafka.example.com:9092")]
     pub(super) advertised: Option<Text>,
     /// How brokers are shown to clients.

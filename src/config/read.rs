@@ -291,7 +291,7 @@ impl<'a, 'r, 's> Fields<'a, 'r, 's> {
                 self.reader.findings.mistake(*at, format!("`{key}` is not in this version"), "leave it out");
                 continue;
             }
-            let near = nearest(key, self.asked.iter().copied());
+            let near = if self.reader.findings.is_full() { None } else { nearest(key, self.asked.iter().copied()) };
             let instead = match near {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("the keys of {} are {}", self.what, self.asked.join(", ")),

@@ -102,6 +102,9 @@ impl fmt::Display for FlowVerdict {
             self.in_its_cluster,
             self.committed
         )?;
+        if counts.foreign > 0 {
+            writeln!(f, "  {} of those in the cluster were written by somebody else", counts.foreign)?;
+        }
         write!(f, "  from send to read: p50 {} ms, p99 {} ms", millis(&self.took, 50), millis(&self.took, 99))?;
         write!(f, " (with 5 ms of linger and up to 10 ms of the mock's fetch wait)")?;
         for mistake in self.mistakes() {

@@ -22,8 +22,11 @@ To try from another terminal while it runs; clients need nothing but the bootstr
     bootstrap.servers={bootstrap}
     kcat -b {bootstrap} -L            # `kcat -V` must name librdkafka 2.10 or newer
     kcat -b {bootstrap} -C -t {events} -o -5 -e -f '%h\\n%s\\n\\n'
-    kafka-console-consumer.sh --bootstrap-server {bootstrap} --topic {logs} --max-messages 5
+    kafka-console-consumer.sh --bootstrap-server {bootstrap} --topic {logs} --partition 0
+    kafka-console-producer.sh --bootstrap-server {bootstrap} --topic {events}
     curl http://{admin}/metrics
+
+(Groups of the Java client do not work on a mock cluster, with or without Fishplate: hence --partition.)
 
 Waiting for the consumer group: a mock cluster holds a group's first rebalance for three seconds."
     )
