@@ -120,13 +120,18 @@ fn named<'r>(request: &'r MetadataRequest, seen: &Seen<'_>) -> Option<&'r [Metad
     request.topics.as_deref().filter(|topics| seen.version > 0 || !topics.is_empty())
 }
 
+/// The name that a topic is asked by; `None` where it is asked by its id. Java sends an empty name beside the id.
+fn name_of(asked: &MetadataRequestTopic) -> Option<&TopicName> {
+    asked.name.as_ref().filter(|_| asked.topic_id.is_nil())
+}
+
 /// What is not known is asked for once: by name where it would live, by id everywhere.
 fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
     let create = seen.version < SAYS_CREATE || request.allow_auto_topic_creation;
     let mut missing: BTreeMap<Slot, Vec<StrBytes>> = BTreeMap::new();
     let mut needs = Vec::new();
     for topic in named(request, seen).unwrap_or_default() {
-        match &topic.name {
+        match name_of(topic) {
             Some(name) if seen.placement.topic(name).is_none() && is_legal(name) => {
                 missing.entry(seen.placement.home_of_topic(name)).or_default().push(name.0.clone());
             }
@@ -171,7 +176,7 @@ fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
 
 fn default_cluster_operations(seen: &Seen<'_>) -> i32 {
     let default = seen.placement.cluster(seen.placement.config.default_cluster);
-    default.map_or(NO_OPERATIONS, |cluster| cluster.snapshot.operations)
+    default.and_then(|cluster| cluster.snapshot.operations).unwrap_or(NO_OPERATIONS)
 }
 
 fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
@@ -191,21 +196,21 @@ fn named_topic(asked: &MetadataRequestTopic, operations: bool, seen: &Seen<'_>) 
 }
 
 fn place_of<'s>(asked: &MetadataRequestTopic, seen: &'s Seen<'_>) -> Option<&'s Arc<TopicPlace>> {
-    match &asked.name {
+    match name_of(asked) {
         Some(name) => seen.placement.topic(name),
         None => seen.placement.topic_by_id(asked.topic_id),
     }
 }
 
 fn unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>) -> MetadataResponseTopic {
-    let code = match &asked.name {
+    let code = match name_of(asked) {
         Some(name) if !is_legal(name) => codes::INVALID_TOPIC_EXCEPTION,
         Some(name) => unknown_name(name, seen),
         None => codes::UNKNOWN_TOPIC_ID,
     };
     MetadataResponseTopic::default()
         .with_error_code(code)
-        .with_name(asked.name.clone())
+        .with_name(name_of(asked).cloned())
         .with_topic_id(asked.topic_id)
         .with_topic_authorized_operations(NO_OPERATIONS)
 }
@@ -268,6 +273,19 @@ mod tests {
             Plan::Wait(needs) => panic!("waits for {needs:?}"),
             Plan::Send { .. } => panic!("sends"),
         }
+    }
+
+    #[test]
+    fn an_id_counts_more_than_a_name() {
+        let world = World::with(&[], &[topic("b-1", &[2])]);
+        let known = world.seen(13).placement.topic("b-1").unwrap().topic.id;
+        let by_id = |id| {
+            let topic = MetadataRequestTopic::default().with_topic_id(id).with_name(Some(TopicName::default()));
+            MetadataRequest::default().with_topics(Some(vec![topic]))
+        };
+        let answer = answered(&by_id(known), &world.seen(13));
+        assert_eq!(answer.topics[0].name.as_ref().map(|name| &*name.0), Some("b-1"));
+        assert_eq!(needs(&by_id(uuid::Uuid::max()), &world.seen(13)), [Need::AllTopics]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const SPACING: Duration = Duration::from_millis(50);
 /// The version with topic ids (KIP-516) and what we may do (KIP-430).
 const METADATA: i16 = 12;
+/// The last version that tells what we may do to the cluster, and the first with topic ids.
+const WHOLE_METADATA: i16 = 10;
 
 /// Somebody needs fresh metadata. No topics: of everything.
 #[derive(Debug)]
@@ -59,6 +61,7 @@ impl Round {
         MetadataRequest::default()
             .with_topics(topics)
             .with_allow_auto_topic_creation(self.create)
+            .with_include_cluster_authorized_operations(self.whole)
             .with_include_topic_authorized_operations(true)
     }
 }
@@ -92,7 +95,9 @@ pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>)
 
 /// Asks once and publishes what came of it. True where the cluster answered.
 async fn refresh(cluster: &Arc<Cluster>, round: &mut Round) -> bool {
-    let answer: Result<MetadataResponse, Fault> = cluster.call(None, &round.request(), METADATA).await;
+    let request = round.request();
+    let version = if round.whole { WHOLE_METADATA } else { METADATA };
+    let answer: Result<MetadataResponse, Fault> = cluster.call(None, &request, version).await;
     let before = cluster.news.borrow().clone();
     let news = match &answer {
         Ok(answer) => {

@@ -19,8 +19,8 @@ pub struct Snapshot {
     pub brokers: BTreeMap<BrokerId, Broker>,
     /// Every topic, the cluster's internal ones included.
     pub topics: HashMap<StrBytes, Arc<Topic>>,
-    /// Bits of what our identity may do to the cluster (KIP-430).
-    pub operations: i32,
+    /// Bits of what our identity may do to the cluster (KIP-430), if it said so.
+    pub operations: Option<i32>,
 }
 
 /// A live broker.
@@ -64,6 +64,8 @@ pub struct Partition {
     pub offline: Vec<i32>,
 }
 
+/// Kafka's "was not asked for".
+const NOT_TOLD: i32 = i32::MIN;
 /// Kafka's code for a topic that is not there.
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 
@@ -84,7 +86,7 @@ impl Snapshot {
             controller: Some(BrokerId(answer.controller_id.0)).filter(|id| id.0 >= 0),
             brokers: brokers_of(answer),
             topics,
-            operations: self.operations,
+            operations: Some(answer.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(self.operations),
         }
     }
 

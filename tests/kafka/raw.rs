@@ -114,10 +114,7 @@ pub fn produce(topics: &[(&str, &Bytes)]) -> ProduceRequest {
         let partition = PartitionProduceData::default().with_index(0).with_records(Some((*records).clone()));
         TopicProduceData::default().with_name(topic(name)).with_partition_data(vec![partition])
     };
-    ProduceRequest::default()
-        .with_acks(-1)
-        .with_timeout_ms(10_000)
-        .with_topic_data(topics.iter().map(data).collect())
+    ProduceRequest::default().with_acks(-1).with_timeout_ms(10_000).with_topic_data(topics.iter().map(data).collect())
 }
 
 /// A full Fetch of partition 0 of each topic, from its beginning, without a session.

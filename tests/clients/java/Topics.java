@@ -193,10 +193,14 @@ final class Topics {
         stage.result.put("brokers' max.connections", configs.values().stream()
             .map(c -> c.get("max.connections").value()).distinct().toList());
         stage.raw.put("configs", configs.values().stream().map(
-            c -> List.of(c.get("node.id").value(), c.get("advertised.listeners").value())).toList());
+            c -> List.of("" + valueOf(c, "node.id"), "" + valueOf(c, "advertised.listeners"))).toList());
         stage.result.put("configs of an unknown broker", Stage.errorOf(() -> stage.admin.describeConfigs(
             List.of(new ConfigResource(ConfigResource.Type.BROKER, "987654")),
             new org.apache.kafka.clients.admin.DescribeConfigsOptions().timeoutMs(3000)).all().get()));
+    }
+
+    private static String valueOf(Config config, String name) {
+        return config.get(name) == null ? null : config.get(name).value();
     }
 
     static Map<String, Object> shown(Node node) {

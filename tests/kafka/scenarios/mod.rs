@@ -6,6 +6,7 @@
 mod addresses;
 mod contract;
 mod differences;
+mod librdkafka;
 mod programs;
 
 use crate::harness::Bootstrap;
@@ -18,7 +19,7 @@ use std::thread;
 
 /// All trials; those that `arguments` leave out are not played either.
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
-    [programs::JAVA_4_3, programs::JAVA_3_9, programs::FRANZ]
+    [programs::JAVA_4_3, programs::JAVA_3_9, programs::FRANZ, librdkafka::LIBRDKAFKA]
         .into_iter()
         .flat_map(|client| compared(client, arguments))
         .collect()
