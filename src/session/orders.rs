@@ -12,7 +12,7 @@ pub type Partition = crate::api::produce::Partition;
 
 /// See the module's text. `P` is what is held.
 #[derive(Debug)]
-pub struct Orders<P = super::produce::Held> {
+pub struct Orders<P> {
     inner: Mutex<Inner<P>>,
     /// Rings when something that is held might go.
     moved: Notify,
