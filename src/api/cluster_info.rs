@@ -70,7 +70,9 @@ fn describe(request: &DescribeClusterRequest, seen: &Seen<'_>) -> DescribeCluste
         .with_cluster_id(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string()))
         .with_controller_id(seen.placement.controller().0.into())
         .with_brokers(seen.placement.brokers().map(broker).collect())
-        .with_cluster_authorized_operations(operations.map_or(NO_OPERATIONS, |cluster| cluster.snapshot.operations))
+        .with_cluster_authorized_operations(
+            operations.and_then(|cluster| cluster.snapshot.operations).unwrap_or(NO_OPERATIONS),
+        )
 }
 
 /// See the module's text.
