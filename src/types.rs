@@ -1,9 +1,14 @@
 //! The ids that everybody speaks of, each a type of its own so that mixing two up does not compile.
 //! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+
+/// A map that is looked into several times for each partition of a request: its hash costs a few nanoseconds, where the
+/// standard one took a quarter of all user time. Seeded anew in each process.
+pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// A cluster's fixed number in the config, `0..=30`. It is part of every virtual node id, so it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

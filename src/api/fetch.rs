@@ -11,6 +11,7 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// No session.
@@ -26,7 +27,7 @@ pub enum Plan {
         /// That broker.
         to: Target,
         /// What is asked there.
-        request: Box<FetchRequest>,
+        request: Arc<FetchRequest>,
         /// Whether it differs from what the client sent.
         edited: bool,
     },
@@ -34,8 +35,8 @@ pub enum Plan {
     Split(Ledger, Vec<Part>),
     /// Nothing to send.
     Answer(FetchResponse),
-    /// To be met first; then plan again.
-    Wait(Vec<Need>),
+    /// To be met first; then plan the request again.
+    Wait(Box<FetchRequest>, Vec<Need>),
 }
 
 /// A part of a split Fetch.
@@ -70,7 +71,7 @@ struct Entry {
 pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, seen: &Seen<'_>) -> Plan {
     let needs = needs(&request, seen);
     if !needs.is_empty() {
-        return Plan::Wait(needs);
+        return Plan::Wait(Box::new(request), needs);
     }
     let incremental = request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH;
     if !incremental {
@@ -114,7 +115,7 @@ fn through(mut request: FetchRequest, to: Target, mut edited: bool, seen: &Seen<
         edited = true;
     }
     fill_in(&mut request, seen);
-    Plan::Through { to, request: Box::new(request), edited }
+    Plan::Through { to, request: Arc::new(request), edited }
 }
 
 /// Names and ids of the topics, so that the request can be written in any version.

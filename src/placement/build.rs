@@ -2,7 +2,7 @@
 
 use super::{ClusterPlace, Nodes, Placement, TopicPlace, Written};
 use crate::config::Config;
-use crate::types::{Name, Slot, Target};
+use crate::types::{FastMap, Name, Slot, Target};
 use crate::upstream::{Snapshot, Topic};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
@@ -62,8 +62,8 @@ fn place_topics(
     config: &Config,
     clusters: &[ClusterPlace],
     before: Option<&Placement>,
-) -> HashMap<StrBytes, Arc<TopicPlace>> {
-    let mut topics = HashMap::new();
+) -> FastMap<StrBytes, Arc<TopicPlace>> {
+    let mut topics = FastMap::default();
     for cluster in clusters {
         for topic in cluster.snapshot.topics.values() {
             let known = before.and_then(|before| before.topic(&topic.name));
@@ -89,7 +89,7 @@ fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc
 
 fn topics_twice<'a>(
     clusters: &'a [ClusterPlace],
-    topics: &'a HashMap<StrBytes, Arc<TopicPlace>>,
+    topics: &'a FastMap<StrBytes, Arc<TopicPlace>>,
 ) -> impl Iterator<Item = Remark> + 'a {
     let name_of = |slot| clusters.iter().find(|cluster| cluster.slot == slot).map(|cluster| cluster.name.clone());
     clusters.iter().flat_map(move |cluster| {

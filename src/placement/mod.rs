@@ -8,12 +8,11 @@ pub mod task;
 pub use nodes::Nodes;
 
 use crate::config::Config;
-use crate::types::{BrokerId, Name, Slot, Target, VirtualNode};
+use crate::types::{BrokerId, FastMap, Name, Slot, Target, VirtualNode};
 use crate::upstream::{Snapshot, Topic};
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::RwLock;
-use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -26,8 +25,8 @@ pub struct Placement {
     pub clusters: Vec<ClusterPlace>,
     /// Virtual ids and back.
     pub nodes: Nodes,
-    topics: HashMap<StrBytes, Arc<TopicPlace>>,
-    ids: HashMap<Uuid, Arc<TopicPlace>>,
+    topics: FastMap<StrBytes, Arc<TopicPlace>>,
+    ids: FastMap<Uuid, Arc<TopicPlace>>,
 }
 
 /// A cluster in the picture.

@@ -32,14 +32,13 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
     let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
     let session_at = |id| session.fetch_sessions.lock().get(&id).copied();
-    let asked = request.clone();
-    let plan = session.see(ticket.head().version, &placement, &refused, |seen| fetch::plan(asked, session_at, seen));
+    let plan = session.see(ticket.head().version, &placement, &refused, |seen| fetch::plan(request, session_at, seen));
     match plan {
         Plan::Answer(answer) => ticket.answer(&answer, &[]),
-        Plan::Wait(needs) => {
+        Plan::Wait(request, needs) => {
             tokio::spawn(async move {
                 refused.extend(needs::meet(&ticket.session().context, needs).await);
-                go_on(ticket, request, frame, refused);
+                go_on(ticket, *request, frame, refused);
             });
         }
         Plan::Through { to, request, edited } => {
@@ -66,7 +65,7 @@ struct Through {
     session: Arc<Session>,
     to: Target,
     ticket: Ticket,
-    request: Box<FetchRequest>,
+    request: Arc<FetchRequest>,
     placement: Arc<Placement>,
 }
 
@@ -74,7 +73,7 @@ impl Through {
     fn send(self, edited: bool, frame: Bytes) {
         let (session, placement, to) = (Arc::clone(&self.session), Arc::clone(&self.placement), self.to);
         let as_is = (!edited).then_some(frame);
-        let asked = Asked::of(&self.ticket, &self.request);
+        let asked = Asked::of(&self.ticket, Arc::clone(&self.request));
         let outgoing = asked.outgoing(to, as_is, Box::new(move |answer| self.answered(answer)));
         let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
         sent.unwrap_or_else(Refused::tell);
@@ -157,7 +156,7 @@ fn split(session: &Arc<Session>, ticket: Ticket, ledger: Ledger, parts: Vec<Part
                 let (gather, session) = (Arc::clone(&gather), Arc::clone(session));
                 Box::new(move |answer| answered(&gather, &session, to, answer))
             };
-            (to, Asked::of(&ticket, &request).outgoing(to, None, on_answer))
+            (to, Asked::of(&ticket, Arc::new(request)).outgoing(to, None, on_answer))
         });
         let outgoing = outgoing.collect();
         *gather.lock() = Some(Gather { ledger, ticket, sources: Vec::new(), effects: Effects::new() });
@@ -199,12 +198,12 @@ fn answered(gather: &Mutex<Option<Gather>>, session: &Arc<Session>, to: Target, 
 struct Asked {
     version: i16,
     client_id: Option<Bytes>,
-    request: FetchRequest,
+    request: Arc<FetchRequest>,
 }
 
 impl Asked {
-    fn of(ticket: &Ticket, request: &FetchRequest) -> Self {
-        Self { version: ticket.head().version, client_id: ticket.head().client_id.clone(), request: request.clone() }
+    fn of(ticket: &Ticket, request: Arc<FetchRequest>) -> Self {
+        Self { version: ticket.head().version, client_id: ticket.head().client_id.clone(), request }
     }
 
     /// The client's frame goes up as it is where it is given and the broker speaks its version.
@@ -219,7 +218,7 @@ impl Asked {
                 if let Some(frame) = as_is.filter(|_| spoken == version) {
                     return Ok((version, forward_request(&frame, correlation)));
                 }
-                let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &request, &[]);
+                let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &*request, &[]);
                 written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
             }),
             expect: Expect::Answer(on_answer),

@@ -2,9 +2,9 @@
 //! may go. A batch never goes to another broker while an earlier one of its partition is not answered, and never
 //! overtakes one that is held. Pure but for its lock.
 
-use crate::types::Target;
+use crate::types::{FastMap, Target};
 use parking_lot::Mutex;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use tokio::sync::Notify;
 
 /// A partition, as the order sees it.
@@ -12,7 +12,7 @@ pub type Partition = crate::api::produce::Partition;
 
 /// See the module's text. `P` is what is held.
 #[derive(Debug)]
-pub struct Orders<P = super::produce::Held> {
+pub struct Orders<P> {
     inner: Mutex<Inner<P>>,
     /// Rings when something that is held might go.
     moved: Notify,
@@ -20,10 +20,10 @@ pub struct Orders<P = super::produce::Held> {
 
 #[derive(Debug)]
 struct Inner<P> {
-    flights: HashMap<Partition, Flight>,
+    flights: FastMap<Partition, Flight>,
     held: VecDeque<P>,
     /// How many held cells each partition has.
-    waiting: HashMap<Partition, usize>,
+    waiting: FastMap<Partition, usize>,
     /// A task is seeing to what is held.
     tended: bool,
     ended: bool,
@@ -38,9 +38,9 @@ struct Flight {
 impl<P> Default for Orders<P> {
     fn default() -> Self {
         let inner = Inner {
-            flights: HashMap::new(),
+            flights: FastMap::default(),
             held: VecDeque::new(),
-            waiting: HashMap::new(),
+            waiting: FastMap::default(),
             tended: false,
             ended: false,
         };

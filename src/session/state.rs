@@ -4,6 +4,7 @@ use super::clients::Software;
 use super::context::Context;
 use super::links::Links;
 use super::orders::Orders;
+use super::produce::Held;
 use super::replies::Replies;
 use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::placement::Placement;
@@ -34,7 +35,7 @@ pub struct Session {
     /// The brokers that its fetch sessions live on (KIP-227). Two brokers may give the same number.
     pub fetch_sessions: Mutex<HashMap<i32, Target>>,
     /// The order of its Produce requests.
-    pub orders: Orders,
+    pub orders: Orders<Held>,
     /// Counts it while it lives.
     pub gauge: SessionGauge,
     outlet: Arc<Outlet>,

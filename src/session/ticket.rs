@@ -10,7 +10,7 @@ use crate::wire::head::RequestHead;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::Encodable;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 /// See the module's text.
@@ -36,7 +36,9 @@ pub struct Subject {
 
 impl Default for Subject {
     fn default() -> Self {
-        Self { pipeline: NO_PIPELINE.into(), cluster: NO_CLUSTER.into() }
+        static NOBODYS: LazyLock<Subject> =
+            LazyLock::new(|| Subject { pipeline: NO_PIPELINE.into(), cluster: NO_CLUSTER.into() });
+        NOBODYS.clone()
     }
 }
 

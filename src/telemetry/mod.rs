@@ -13,7 +13,7 @@ pub use meter::{Meter, MeterKey, NO_CLUSTER, NO_PIPELINE, SEVERAL};
 pub use seldom::Seldom;
 pub use sessions::SessionGauge;
 
-use crate::types::Name;
+use crate::types::{FastMap, Name};
 use clusters::ClusterFamilies;
 use meter::MeterFamilies;
 use parking_lot::{Mutex, RwLock};
@@ -32,7 +32,7 @@ const SECONDS: [f64; 18] =
 pub struct Telemetry {
     registry: Registry,
     meters: MeterFamilies,
-    known_meters: RwLock<HashMap<MeterKey, Arc<Meter>>>,
+    known_meters: RwLock<FastMap<MeterKey, Arc<Meter>>>,
     clusters: ClusterFamilies,
     known_clusters: RwLock<HashMap<Name, Arc<ClusterMeter>>>,
     sessions: Arc<SessionFamilies>,
