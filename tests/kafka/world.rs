@@ -43,12 +43,24 @@ pub fn shared(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static
     })
 }
 
-/// A trial that breaks something; runs while no other does.
+/// A trial that breaks something; runs while no other does. What it leaves broken is mended.
 pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
     trial(name.into(), move |name| {
         let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        let world = world()?;
+        let _mended = Mended(world);
         timed(name, run)
     })
+}
+
+/// Heals both clusters when it goes, also where a trial panicked.
+struct Mended(&'static World);
+
+impl Drop for Mended {
+    fn drop(&mut self) {
+        self.0.a.heal();
+        self.0.b.heal();
+    }
 }
 
 fn trial(name: String, run: impl FnOnce(String) -> Result<(), Failed> + Send + 'static) -> Trial {
