@@ -164,6 +164,8 @@ pub enum Refusal {
 pub enum Effect {
     /// This topic may have moved or gone.
     Refresh(Slot, StrBytes),
+    /// This topic was made (`true`) or deleted; brokers hear of that one after another.
+    Settle(Slot, StrBytes, bool),
     /// This group may have another coordinator.
     ForgetCoordinator(Slot, StrBytes),
 }

@@ -94,6 +94,11 @@ impl Session {
                         cluster.refresh(vec![topic]);
                     }
                 }
+                Effect::Settle(cluster, topic, there) => {
+                    if let Some(cluster) = self.context.cluster(cluster).cloned() {
+                        tokio::spawn(async move { cluster.settle(&topic, there).await });
+                    }
+                }
                 Effect::ForgetCoordinator(cluster, group) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         cluster.forget_coordinator(&group);
