@@ -21,40 +21,59 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Serves one request. What it asks is a slice of `frame`.
 pub fn submit<A: Api>(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: A::Request = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
-    go_on::<A>(ticket, request, frame.clone(), Vec::new());
+    let session = Arc::clone(ticket.session());
+    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Vec::new(), needs: Vec::new() };
+    if A::IN_TURN && session.turns.is_busy() {
+        session.turns.queue(asked.wait());
+    } else if let Some(waiting) = asked.go_on() {
+        if A::IN_TURN { session.turns.queue(waiting.wait()) } else { drop(tokio::spawn(waiting.wait())) }
+    }
     Ok(())
 }
 
-fn go_on<A: Api>(mut ticket: Ticket, request: A::Request, frame: Bytes, refused: Vec<(Need, Refusal)>) {
-    let session = Arc::clone(ticket.session());
-    let placement = session.context.current.load();
-    let (plan, pipeline) = session.see(ticket.head().version, &placement, &refused, |seen| {
-        (A::plan(&request, seen), A::pipeline(&request, seen))
-    });
-    if let Some(pipeline) = pipeline {
-        ticket.set_subject(Subject { pipeline, ..Subject::default() });
-    }
-    match plan {
-        Plan::Answer(answer) => ticket.answer(&answer, &[frame]),
-        Plan::Wait(needs) => wait::<A>(ticket, request, frame, refused, needs),
-        Plan::Send { seed, parts } => {
-            ticket.set_subject(subject::<A>(&parts, &placement, ticket.subject().pipeline.clone()));
-            Gather::<A>::start(ticket, seed, parts, frame, refused, &placement);
-        }
-    }
-}
-
-fn wait<A: Api>(
+/// A request that is not sent yet.
+struct Asked<A: Api> {
     ticket: Ticket,
     request: A::Request,
     frame: Bytes,
-    mut refused: Vec<(Need, Refusal)>,
+    refused: Vec<(Need, Refusal)>,
+    /// To be met first.
     needs: Vec<Need>,
-) {
-    tokio::spawn(async move {
-        refused.extend(needs::meet(&ticket.session().context, needs).await);
-        go_on::<A>(ticket, request, frame, refused);
-    });
+}
+
+impl<A: Api> Asked<A> {
+    /// Meets what is needed until the request can be answered or sent.
+    async fn wait(self) {
+        let mut waiting = Some(self);
+        while let Some(mut asked) = waiting {
+            let needs = std::mem::take(&mut asked.needs);
+            asked.refused.extend(needs::meet(&asked.ticket.session().context, needs).await);
+            waiting = asked.go_on();
+        }
+    }
+
+    /// Plans; answers or sends. Gives itself back where something must be met first.
+    fn go_on(mut self) -> Option<Self> {
+        let session = Arc::clone(self.ticket.session());
+        let placement = session.context.current.load();
+        let Self { ticket, request, refused, .. } = &mut self;
+        let (plan, pipeline) = session.see(ticket.head().version, &placement, refused, |seen| {
+            (A::plan(request, seen), A::pipeline(request, seen))
+        });
+        if let Some(pipeline) = pipeline {
+            ticket.set_subject(Subject { pipeline, ..Subject::default() });
+        }
+        match plan {
+            Plan::Wait(needs) => return Some(Self { needs, ..self }),
+            Plan::Answer(answer) => self.ticket.answer(&answer, &[self.frame]),
+            Plan::Send { seed, parts } => {
+                let pipeline = self.ticket.subject().pipeline.clone();
+                self.ticket.set_subject(subject::<A>(&parts, &placement, pipeline));
+                Gather::<A>::start(self.ticket, seed, parts, self.frame, self.refused, &placement);
+            }
+        }
+        None
+    }
 }
 
 fn subject<A: Api>(parts: &[Part<A>], placement: &Placement, pipeline: Name) -> Subject {

@@ -157,7 +157,7 @@ fn give_up(request: &Underway, ledger: &mut Ledger, cells: &[Cell]) {
     ledger.give_up(cells);
 }
 
-/// A refusal that later batches could overtake would lose data [L6]; the closed connection makes the client send all
+/// A refusal that later batches could overtake would lose data (L6); the closed connection makes the client send all
 /// of them again, in order. Without acks there is no other way to refuse at all.
 fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
     acks == 0 || Ledger::is_idempotent(cells)

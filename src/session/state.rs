@@ -6,6 +6,7 @@ use super::links::Links;
 use super::orders::Orders;
 use super::produce::Held;
 use super::replies::Replies;
+use super::turns::Turns;
 use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::placement::Placement;
 use crate::telemetry::SessionGauge;
@@ -36,6 +37,8 @@ pub struct Session {
     pub fetch_sessions: Mutex<HashMap<i32, Target>>,
     /// The order of its Produce requests.
     pub orders: Orders<Held>,
+    /// Commits that wait, in their order.
+    pub turns: Turns,
     /// Counts it while it lives.
     pub gauge: SessionGauge,
     outlet: Arc<Outlet>,
@@ -58,6 +61,7 @@ impl Session {
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             orders: Orders::default(),
+            turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
             outlet,
             replies: Mutex::default(),
@@ -88,6 +92,11 @@ impl Session {
                 Effect::Refresh(cluster, topic) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         cluster.refresh(vec![topic]);
+                    }
+                }
+                Effect::Settle(cluster, topic, there) => {
+                    if let Some(cluster) = self.context.cluster(cluster).cloned() {
+                        tokio::spawn(async move { cluster.settle(&topic, there).await });
                     }
                 }
                 Effect::ForgetCoordinator(cluster, group) => {

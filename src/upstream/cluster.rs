@@ -18,12 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long one of our own calls may take.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// A broker that has not answered by then is not waited for alone.
 const SLOW_AFTER: Duration = Duration::from_millis(700);
+/// The pauses between looks at a topic that was just made or deleted, ms: three seconds in all.
+const SETTLE: [u64; 7] = [50, 50, 100, 200, 400, 800, 1400];
 /// What we call ourselves towards brokers in our own calls.
 const OUR_CLIENT_ID: &[u8] = b"fishplate";
 /// The coordinators that are remembered; one too many and all are looked up again.
@@ -111,6 +113,18 @@ impl Cluster {
         let (done, waiting) = oneshot::channel();
         if self.asks.send(Ask { topics, create, done: Some(done) }).is_ok() {
             let _ = waiting.await;
+        }
+    }
+
+    /// Reads metadata of a topic that was just made or deleted until it says so: brokers hear of it one after another,
+    /// and who is asked first may be the last to know. Gives up after a few tries.
+    pub async fn settle(&self, topic: &StrBytes, there: bool) {
+        for pause in SETTLE {
+            self.refreshed(vec![topic.clone()], false).await;
+            if self.news.borrow().snapshot.topics.contains_key(topic) == there {
+                return;
+            }
+            sleep(Duration::from_millis(pause)).await;
         }
     }
 
