@@ -164,7 +164,10 @@ impl Ledger {
     /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
     #[must_use]
     pub fn is_idempotent(cells: &[Cell]) -> bool {
-        let idempotent = |records: &Bytes| batch::Header::read(records).is_some_and(|head| head.producer_id >= 0);
+        let idempotent = |records: &Bytes| {
+            let header = batch::Header::read(records);
+            header.is_ok_and(|header| header.is_some_and(|header| header.producer_id >= 0))
+        };
         cells.iter().any(|cell| cell.records.as_ref().is_some_and(idempotent))
     }
 
