@@ -6,6 +6,7 @@ use super::link::{Answer, Expect, Link, Outgoing, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
+use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use crate::wire::codec::encode_request;
 use bytes::Bytes;
@@ -49,6 +50,7 @@ pub struct Cluster {
     name: Name,
     bootstrap: Vec<HostPort>,
     shared: Arc<Shared>,
+    pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
     asks: mpsc::UnboundedSender<Ask>,
     coordinators: DashMap<StrBytes, BrokerId>,
@@ -63,6 +65,7 @@ impl Cluster {
         name: Name,
         bootstrap: Vec<HostPort>,
         shared: Arc<Shared>,
+        meter: Arc<ClusterMeter>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Ask>) {
         let (asks, asked) = mpsc::unbounded_channel();
         let cluster = Self {
@@ -70,6 +73,7 @@ impl Cluster {
             name,
             bootstrap,
             shared,
+            meter,
             news: watch::Sender::default(),
             asks,
             coordinators: DashMap::new(),
@@ -229,8 +233,9 @@ impl Cluster {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),
             Err(_) => {
-                self.link(target, address).poison(&format_args!("no answer to {api:?} within {CALL_WITHIN:?}"));
-                return Err(Fault::upstream(target, true, format_args!("no answer to {api:?} within {CALL_WITHIN:?}")));
+                let why = format!("no answer to {api:?} within {CALL_WITHIN:?}");
+                self.link(target, address).poison("timeout", &why);
+                return Err(Fault::upstream(target, true, why));
             }
         };
         answer.decode().map_err(|e| Fault::upstream(target, true, e))
@@ -244,7 +249,8 @@ impl Cluster {
         }
         let link = Link::opening(target);
         links.insert(address.clone(), Arc::clone(&link));
-        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), Arc::clone(&self.shared), None));
+        let (shared, meter) = (Arc::clone(&self.shared), Arc::clone(&self.meter));
+        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), shared, meter, None));
         link
     }
 }
