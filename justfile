@@ -27,4 +27,4 @@ clusters:
 
 # The table of measured numbers
 bench:
-    bench/run
+    scripts/bench

@@ -73,8 +73,7 @@ pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, s
     if !needs.is_empty() {
         return Plan::Wait(Box::new(request), needs);
     }
-    let incremental = request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH;
-    if !incremental {
+    if !is_incremental(&request) {
         return full(request, session_at, seen);
     }
     match session_at(request.session_id).filter(|at| fits(&request, *at, seen)) {
@@ -82,6 +81,12 @@ pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, s
         // The client then makes a full fetch.
         None => Plan::Answer(FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND)),
     }
+}
+
+/// Whether a request names only what its fetch session does not know yet.
+#[must_use]
+pub fn is_incremental(request: &FetchRequest) -> bool {
+    request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH
 }
 
 /// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.

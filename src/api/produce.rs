@@ -6,7 +6,7 @@
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
-use crate::error::Fault;
+use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement};
 use crate::types::{Slot, Target};
 use crate::wire::batch;
@@ -74,6 +74,8 @@ pub struct Routed {
     pub held: Vec<Cell>,
     /// To be met first; their cells are among the held ones.
     pub needs: Vec<Need>,
+    /// Who is to blame for cells that were refused since a need could not be met.
+    pub failed: Vec<Blame>,
 }
 
 impl Part {
@@ -122,6 +124,10 @@ impl Ledger {
                     routed.held.push(cell);
                 }
                 Found::Never(code) => self.settle(&cell, failed(code)),
+                Found::Failed(blame) => {
+                    routed.failed.push(blame);
+                    self.settle(&cell, failed(codes::NOT_LEADER_OR_FOLLOWER));
+                }
             }
         }
         routed.needs.dedup();
@@ -158,7 +164,10 @@ impl Ledger {
     /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
     #[must_use]
     pub fn is_idempotent(cells: &[Cell]) -> bool {
-        let idempotent = |records: &Bytes| batch::Header::read(records).is_some_and(|head| head.producer_id >= 0);
+        let idempotent = |records: &Bytes| {
+            let header = batch::Header::read(records);
+            header.is_ok_and(|header| header.is_some_and(|header| header.producer_id >= 0))
+        };
         cells.iter().any(|cell| cell.records.as_ref().is_some_and(idempotent))
     }
 
@@ -283,6 +292,7 @@ enum Found {
     At(Target),
     Later(Option<Need>),
     Never(i16),
+    Failed(Blame),
 }
 
 /// A topic that nobody knows is asked for once.
@@ -295,7 +305,7 @@ fn unknown((name, _): &(TopicName, Uuid), seen: &Seen<'_>) -> Found {
     };
     match seen.refusal(&need) {
         None => Found::Later(Some(need)),
-        Some(Refusal::Fault(_)) => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
+        Some(Refusal::Fault(fault)) => Found::Failed(fault.blame),
         Some(_) if by_id => Found::Never(codes::UNKNOWN_TOPIC_ID),
         Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }

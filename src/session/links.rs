@@ -53,12 +53,8 @@ impl Links {
         let address = broker.ok_or_else(|| Fault::upstream(to, false, "it is not alive"))?.address.clone();
         let link = Link::opening(to);
         open.insert(to, Arc::clone(&link));
-        let gauge = telemetry.cluster(&cluster.name).link_opened();
-        let serving = connect::serve(Arc::clone(&link), address, Arc::clone(&self.shared), Some(self.flow.clone()));
-        tokio::spawn(async move {
-            serving.await;
-            drop(gauge);
-        });
+        let (shared, meter) = (Arc::clone(&self.shared), telemetry.cluster(&cluster.name));
+        tokio::spawn(connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone())));
         Ok(link)
     }
 
@@ -68,13 +64,13 @@ impl Links {
         for link in &links {
             link.enforce_deadline(now);
             if now.checked_sub(idle).is_some_and(|since| link.idle_since(since)) {
-                link.poison(&"it was idle");
+                link.poison("idle", &"it was idle");
             }
         }
         self.open.lock().retain(|_, link| !link.is_dead());
     }
 
-    /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers [L5].
+    /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers (L5).
     pub fn finish(&self, linger: Duration) {
         let links: Vec<_> = self.open.lock().drain().map(|(_, link)| link).collect();
         if links.is_empty() {
@@ -83,7 +79,7 @@ impl Links {
         links.iter().for_each(|link| link.finish());
         tokio::spawn(async move {
             tokio::time::sleep(linger).await;
-            links.iter().for_each(|link| link.poison(&"the client is gone"));
+            links.iter().for_each(|link| link.poison("session", &"the client is gone"));
         });
     }
 }

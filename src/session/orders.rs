@@ -1,4 +1,4 @@
-//! The order of one session's Produce parts [L3]: what is on its way to which broker, and what is held back until it
+//! The order of one session's Produce parts (L3): what is on its way to which broker, and what is held back until it
 //! may go. A batch never goes to another broker while an earlier one of its partition is not answered, and never
 //! overtakes one that is held. Pure but for its lock.
 
@@ -12,7 +12,7 @@ pub type Partition = crate::api::produce::Partition;
 
 /// See the module's text. `P` is what is held.
 #[derive(Debug)]
-pub struct Orders<P = super::produce::Held> {
+pub struct Orders<P> {
     inner: Mutex<Inner<P>>,
     /// Rings when something that is held might go.
     moved: Notify,
@@ -157,7 +157,7 @@ mod tests {
         Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(id) }
     }
 
-    /// [L3]
+    /// (L3)
     #[test]
     fn l3_a_batch_waits_while_an_earlier_one_is_at_another_broker() {
         let orders: Orders<&str> = Orders::default();
@@ -175,7 +175,7 @@ mod tests {
         assert!(orders.change().is_quiet());
     }
 
-    /// [L3]
+    /// (L3)
     #[test]
     fn l3_nothing_overtakes_what_is_held() {
         let orders = Orders::default();

@@ -5,13 +5,13 @@ use super::generic::PATIENCE;
 use super::needs;
 use super::orders::{Changing, Partition};
 use super::state::Session;
-use super::ticket::{Subject, Ticket};
+use super::ticket::Ticket;
 use crate::api::produce::{Cell, Ledger, Part, fill_in, is_plain};
 use crate::api::{Effects, Need, Refusal};
-use crate::error::Fault;
+use crate::error::{Blame, Fault};
 use crate::placement::Placement;
-use crate::telemetry::{NO_CLUSTER, SEVERAL};
-use crate::types::Target;
+use crate::telemetry::Meter;
+use crate::types::{Name, Target};
 use crate::upstream::link::Write;
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
 use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
@@ -28,6 +28,9 @@ struct Underway {
     version: i16,
     acks: i16,
     client_id: Option<Bytes>,
+    /// Counts what becomes of a request with acks=0, which has no ticket any more when it fails. Taken by the first
+    /// failure.
+    silent: Mutex<Option<Arc<Meter>>>,
     state: Mutex<State>,
 }
 
@@ -60,19 +63,21 @@ struct Later {
 /// Serves one Produce.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let version = ticket.head().version;
-    let request: ProduceRequest = decode(frame.slice(ticket.head().body_at..), version)?;
+    let request: ProduceRequest = ticket.read(frame)?;
     let session = Arc::clone(ticket.session());
     if request.topic_data.is_empty() {
-        refuse_empty(&session);
+        refuse_empty(&session, ticket);
         return Ok(());
     }
     let placement = session.context.current.load();
-    ticket.set_subject(subject(&request, &placement));
+    count_under_homes(&mut ticket, &request, &placement);
     let (acks, client_id) = (request.acks, ticket.head().client_id.clone());
     let until = Instant::now() + session.context.limits.park;
+    let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
     let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
-    let request = Underway { session: Arc::clone(&session), version, acks, client_id, state: Mutex::new(state) };
+    let request =
+        Underway { session: Arc::clone(&session), version, acks, client_id, silent, state: Mutex::new(state) };
     let held = Held { request: Arc::new(request), frame: frame.clone(), cells, needs: Vec::new(), until };
     let mut later = Later::default();
     place(&mut session.orders.change(), held, &placement, &mut later);
@@ -82,29 +87,25 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
 
 /// A client that takes several nodes for one sends Produce requests without topics and reports success. Only a closed
 /// connection keeps it from losing data unseen.
-fn refuse_empty(session: &Session) {
-    let client = session.software.get().cloned().unwrap_or_default();
-    tracing::warn!(
-        session = %session.id, peer = %session.peer, %client,
-        "a Produce without topics: this client mistakes our nodes for one and would lose data; closing. \
-         Give it a client library that keeps nodes of one address apart"
-    );
+fn refuse_empty(session: &Session, mut ticket: Ticket) {
+    let client = session.client();
+    if let Some(held_back) = session.context.seldom.pass(format!("empty Produce {} {client}", session.peer.ip())) {
+        tracing::warn!(
+            session = %session.id, peer = %session.peer, %client, held_back,
+            "a Produce without topics: this client mistakes our nodes for one and would lose data; closing its \
+             connection. Give it a client library that keeps nodes of one address apart"
+        );
+    }
+    ticket.blame(Blame::Client);
     session.close("refused");
 }
 
-fn subject(request: &ProduceRequest, placement: &Placement) -> Subject {
-    let mut subjects = request.topic_data.iter().map(|topic| {
-        let place = placement.topic_of(&topic.name.0, topic.topic_id);
-        place.map(|place| (place.pipeline.clone(), place.cluster))
-    });
-    let first = subjects.next().flatten();
-    let mixed = subjects.any(|other| other != first);
-    let cluster = |slot| placement.cluster(slot).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone());
-    match first {
-        Some(_) if mixed => Subject { pipeline: SEVERAL.into(), cluster: SEVERAL.into() },
-        Some((pipeline, slot)) => Subject { pipeline, cluster: cluster(slot) },
-        None => Subject::default(),
-    }
+fn count_under_homes(ticket: &mut Ticket, request: &ProduceRequest, placement: &Placement) {
+    let homes = request.topic_data.iter().filter_map(|topic| placement.home_of(&topic.name.0, topic.topic_id));
+    let homes: Vec<_> = homes.collect();
+    let clusters = homes.iter().filter_map(|(_, home)| placement.cluster(*home));
+    ticket.of_pipeline(Name::of_all(homes.iter().map(|(pipeline, _)| *pipeline)));
+    ticket.at_cluster(Name::of_all(clusters.map(|cluster| &cluster.name)));
 }
 
 /// Routes cells and sends what may go; holds the rest. All under the order's lock, so that nothing slips in between.
@@ -112,8 +113,9 @@ fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>,
     let Held { request, frame, cells, until, .. } = held;
     let session = &request.session;
     let mut state = request.state.lock();
-    let State { ledger, refused, .. } = &mut *state;
+    let State { ledger, refused, ticket, .. } = &mut *state;
     let routed = session.see(request.version, placement, refused, |seen| ledger.route(cells, seen));
+    routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
     let mut waiting = routed.held;
     for Part { to, cells } in routed.parts {
         let may_go = |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, to));
@@ -130,7 +132,7 @@ fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>,
         let held = Held { request, frame, cells: waiting, needs: routed.needs, until };
         later.tend |= order.hold(partitions, held);
     } else if !waiting.is_empty() {
-        give_up(&request, ledger, &waiting);
+        give_up(&request, ledger, ticket.as_mut(), &waiting, placement);
     }
     drop(state);
     later.placed.push(request);
@@ -147,17 +149,27 @@ impl Later {
 }
 
 /// Nobody led these partitions for too long, or an earlier batch of them is still in doubt.
-fn give_up(request: &Underway, ledger: &mut Ledger, cells: &[Cell]) {
+fn give_up(
+    request: &Underway,
+    ledger: &mut Ledger,
+    ticket: Option<&mut Ticket>,
+    cells: &[Cell],
+    placement: &Placement,
+) {
     let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
     let session = &request.session;
-    tracing::debug!(session = %session.id, topic = %topic.0, partition, "a Produce waited too long for a leader");
+    tracing::debug!(
+        session = %session.id, peer = %session.peer, topic = %topic.0, partition,
+        "a Produce waited too long for a leader"
+    );
+    request.blame(ticket, Blame::Cluster(placement.home_of_topic(&topic.0)));
     if must_not_be_overtaken(request.acks, cells) {
         session.close("held");
     }
     ledger.give_up(cells);
 }
 
-/// A refusal that later batches could overtake would lose data [L6]; the closed connection makes the client send all
+/// A refusal that later batches could overtake would lose data (L6); the closed connection makes the client send all
 /// of them again, in order. Without acks there is no other way to refuse at all.
 fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
     acks == 0 || Ledger::is_idempotent(cells)
@@ -216,8 +228,11 @@ fn outgoing(
     let patience = PATIENCE + Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
     let to = part.to;
     let expect = if request.acks == 0 {
-        let session = Arc::clone(&request.session);
-        Expect::Nothing(Box::new(move |_| session.close("upstream")))
+        let request = Arc::clone(request);
+        Expect::Nothing(Box::new(move |fault| {
+            request.blame(None, fault.blame);
+            request.session.close("upstream");
+        }))
     } else {
         for partition in &partitions {
             order.goes(partition.clone(), to);
@@ -261,6 +276,16 @@ fn write(
 }
 
 impl Underway {
+    /// Somebody failed us on this request's behalf.
+    fn blame(&self, ticket: Option<&mut Ticket>, blame: Blame) {
+        let silent = self.silent.lock().take();
+        match (silent, ticket) {
+            (Some(meter), _) => meter.failed(blame),
+            (None, Some(ticket)) if self.acks != 0 => ticket.blame(blame),
+            (None, _) => {}
+        }
+    }
+
     /// A broker answered a part, or never will.
     fn answered(&self, part: &Part, whole: bool, fragile: bool, answer: Result<Answer, Fault>) {
         let told = answer.and_then(|answer| {
@@ -280,11 +305,10 @@ impl Underway {
                 self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
             }
             Err(fault) => {
-                tracing::debug!(session = %self.session.id, %fault, "a Produce got no answer");
+                let Session { id, peer, .. } = &*self.session;
+                tracing::debug!(session = %id, %peer, %fault, "a Produce got no answer");
                 let State { ledger, ticket, effects, .. } = &mut *state;
-                if let Some(ticket) = ticket {
-                    ticket.blame(fault.blame);
-                }
+                self.blame(ticket.as_mut(), fault.blame);
                 ledger.fail(part, &fault, effects);
                 if fragile {
                     self.session.close("upstream");

@@ -5,11 +5,13 @@ use super::context::Context;
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce};
+use crate::api::Api;
 use crate::api::{
     by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
     versions as api_versions,
 };
-use crate::wire::codec::{Malformed, decode, frame_response};
+use crate::error::Blame;
+use crate::wire::codec::{Malformed, frame_response};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::RequestHead;
 use crate::wire::versions;
@@ -57,7 +59,8 @@ pub async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr) {
         }
     }
     session.end();
-    tracing::debug!(session = %session.id, "client gone");
+    let (client, reason) = (session.client(), session.gauge.reason());
+    tracing::debug!(session = %session.id, %peer, %client, reason, "client gone");
 }
 
 async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
@@ -72,12 +75,16 @@ async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Brok
 
 /// A client that hung up is no news; one that sends what cannot be read is, now and then.
 fn log(session: &Session, broken: &Broken) {
+    let Session { id, peer, .. } = session;
+    let client = session.client();
     if matches!(broken, Broken::Frame(FrameError::Io(_) | FrameError::Cut)) {
-        return tracing::debug!(session = %session.id, peer = %session.peer, %broken, "client connection failed");
+        return tracing::debug!(session = %id, %peer, %client, reason = %broken, "a client connection failed");
     }
-    let client = session.software.get().cloned().unwrap_or_default();
-    if let Some(held_back) = session.context.seldom.pass(format!("{} {}", session.peer.ip(), broken.reason())) {
-        tracing::warn!(session = %session.id, peer = %session.peer, %client, %broken, held_back, "closing a client connection");
+    if let Some(held_back) = session.context.seldom.pass(format!("{} {}", peer.ip(), broken.reason())) {
+        tracing::warn!(
+            session = %id, %peer, %client, reason = %broken, held_back,
+            "closing a client connection: it sent what Fishplate does not take"
+        );
     }
 }
 
@@ -88,7 +95,7 @@ fn dispatch(session: &Arc<Session>, frame: Bytes) -> Result<(), Broken> {
     }
     let not_served = Broken::NotServed { api: head.api_key, version: head.version };
     let api = versions::serves(head.api_key, head.version).ok_or(not_served)?;
-    let ticket = Ticket::new(session, api, head, frame.len());
+    let ticket = Ticket::new(session, api, head, &frame);
     match api {
         ApiKey::Produce => produce::submit(ticket, &frame),
         ApiKey::Fetch => fetch::submit(ticket, &frame),
@@ -123,19 +130,18 @@ fn not_served_in_this_table(ticket: &Ticket) -> Broken {
 
 fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {
     let (answer, version) = api_versions::answer(head.version);
-    if version == head.version && version >= SAYS_SOFTWARE {
-        let request: ApiVersionsRequest = decode(frame.slice(head.body_at..), version)?;
-        introduce(session, &request);
+    let says_software = version == head.version && version >= SAYS_SOFTWARE;
+    let mut ticket = Ticket::new(session, ApiKey::ApiVersions, head, frame);
+    if says_software {
+        introduce(session, &ticket.read(frame)?);
     }
-    Ticket::new(session, ApiKey::ApiVersions, head, frame.len()).answer_in(version, &answer, &[]);
+    ticket.answer_in(version, &answer, &[]);
     Ok(())
 }
 
 /// The first word stands: a client that changed its name would change its view.
 fn introduce(session: &Session, request: &ApiVersionsRequest) {
-    let text = |text: &str| text.chars().take(100).collect();
-    let software =
-        Software { name: text(&request.client_software_name), version: text(&request.client_software_version) };
+    let software = Software::said(&request.client_software_name, &request.client_software_version);
     if session.software.get().is_none() {
         session.gauge.client(&software.name, &software.version);
         let _first_stands = session.software.set(software);
@@ -144,11 +150,11 @@ fn introduce(session: &Session, request: &ApiVersionsRequest) {
 
 /// Metadata shows many nodes at one address. A client that cannot keep them apart is refused here, before it can lose
 /// anything.
-fn answer_metadata(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+fn answer_metadata(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let session = Arc::clone(ticket.session());
-    let client = session.software.get().cloned().unwrap_or_default();
+    let client = session.client();
     if client.keeps_nodes_apart() {
-        return match written_metadata(&ticket, frame)? {
+        return match written_metadata(&mut ticket, frame)? {
             Some(body) => {
                 let (version, correlation) = (ticket.head().version, ticket.head().correlation);
                 ticket.reply(Some(frame_response(ApiKey::Metadata, version, correlation, vec![body])));
@@ -159,19 +165,26 @@ fn answer_metadata(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     }
     if let Some(held_back) = session.context.seldom.pass(format!("{} {client}", session.peer.ip())) {
         tracing::warn!(
-            session = %session.id, peer = %session.peer, client = %client.name, version = %client.version, held_back,
+            session = %session.id, peer = %session.peer, %client, held_back,
             "refusing a client that cannot keep several nodes of one address apart and would lose data; \
              use librdkafka 2.10 or newer, the Java client, franz-go, sarama or kafka-python 3"
         );
     }
+    ticket.blame(Blame::Client);
     session.close("refused");
     Ok(())
 }
 
 /// The answer, where nothing must be found out first.
-fn written_metadata(ticket: &Ticket, frame: &Bytes) -> Result<Option<Bytes>, Malformed> {
-    let session = ticket.session();
-    let request: MetadataRequest = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
+fn written_metadata(ticket: &mut Ticket, frame: &Bytes) -> Result<Option<Bytes>, Malformed> {
+    let request: MetadataRequest = ticket.read(frame)?;
+    let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
-    Ok(session.see(ticket.head().version, &placement, &[], |seen| metadata::written(&request, seen)))
+    let written = session.see(ticket.head().version, &placement, &[], |seen| {
+        Some((metadata::written(&request, seen)?, metadata::Metadata::pipeline(&request, seen)))
+    });
+    let Some(((body, codes), pipeline)) = written else { return Ok(None) };
+    ticket.of_pipeline(pipeline);
+    ticket.note(&codes);
+    Ok(Some(body))
 }

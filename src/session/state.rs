@@ -1,14 +1,17 @@
 //! One client connection: what it is, what it was promised, where its requests went.
 
-use super::clients::Software;
+use super::clients::{NAMELESS, Software};
 use super::context::Context;
+use super::fetch::FetchSession;
 use super::links::Links;
 use super::orders::Orders;
+use super::produce::Held;
 use super::replies::Replies;
+use super::turns::Turns;
 use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::placement::Placement;
-use crate::telemetry::SessionGauge;
-use crate::types::{BrokerId, SessionId, Slot, Target};
+use crate::telemetry::{Recent, SessionGauge};
+use crate::types::{BrokerId, SessionId, Slot};
 use crate::upstream::connect::Flow;
 use crate::wire::codec::Frame;
 use crate::wire::outlet::Outlet;
@@ -31,12 +34,16 @@ pub struct Session {
     pub software: OnceLock<Software>,
     /// Its connections to brokers.
     pub links: Links,
-    /// The brokers that its fetch sessions live on (KIP-227). Two brokers may give the same number.
-    pub fetch_sessions: Mutex<HashMap<i32, Target>>,
+    /// Its fetch sessions (KIP-227). Two brokers may give the same number.
+    pub fetch_sessions: Mutex<HashMap<i32, FetchSession>>,
     /// The order of its Produce requests.
-    pub orders: Orders,
+    pub orders: Orders<Held>,
+    /// Commits that wait, in their order.
+    pub turns: Turns,
     /// Counts it while it lives.
     pub gauge: SessionGauge,
+    /// Count its requests.
+    pub meters: Recent,
     outlet: Arc<Outlet>,
     replies: Mutex<Replies<Frame>>,
     /// Rings when requests have been answered.
@@ -57,13 +64,21 @@ impl Session {
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             orders: Orders::default(),
+            turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
+            meters: Recent::default(),
             outlet,
             replies: Mutex::default(),
             answered: Notify::new(),
         });
         context.sessions.insert(session.id, Arc::clone(&session));
         session
+    }
+
+    /// What the client says it is.
+    #[must_use]
+    pub fn client(&self) -> &Software {
+        self.software.get().unwrap_or(&NAMELESS)
     }
 
     /// What a request in `version` sees, under a placement.
@@ -89,6 +104,11 @@ impl Session {
                         cluster.refresh(vec![topic]);
                     }
                 }
+                Effect::Settle(cluster, topic, there) => {
+                    if let Some(cluster) = self.context.cluster(cluster).cloned() {
+                        tokio::spawn(async move { cluster.settle(&topic, there).await });
+                    }
+                }
                 Effect::ForgetCoordinator(cluster, group) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         cluster.forget_coordinator(&group);
@@ -111,6 +131,7 @@ impl Session {
         self.context.sessions.remove(&self.id);
         self.orders.end();
         self.links.finish(self.context.limits.linger);
+        self.gauge.gone();
         self.answered.notify_waiters();
     }
 

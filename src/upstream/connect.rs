@@ -3,6 +3,7 @@
 use super::link::Link;
 use super::pace::Pace;
 use super::versions::Versions;
+use crate::telemetry::{ClusterMeter, Seldom, Use};
 use crate::types::{HostPort, Target};
 use crate::wire::codec::{Malformed, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
@@ -12,7 +13,6 @@ use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
-use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +35,17 @@ pub struct Shared {
     pub frame_limit: usize,
     /// When a broker may be connected to again.
     pub pace: Pace<(Target, HostPort)>,
+    /// Holds repeated warnings back.
+    pub seldom: Seldom<Target>,
+}
+
+impl Shared {
+    /// For links that take answers up to `frame_limit` bytes and keep up to `keep` bytes of unused read buffers.
+    #[must_use]
+    pub fn new(keep: usize, frame_limit: usize) -> Arc<Self> {
+        let seldom = Seldom::new(Duration::from_secs(60));
+        Arc::new(Self { pool: Pool::new(keep), frame_limit, pace: Pace::default(), seldom })
+    }
 }
 
 /// Where answers go, for those who read no faster than it drains.
@@ -63,26 +74,61 @@ enum Broken {
     Refused(i16),
 }
 
+impl Broken {
+    /// A word for the metrics.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Connect(..) => "connect",
+            Self::Slow(_) => "timeout",
+            Self::Read(FrameError::Io(_) | FrameError::Cut) => "io",
+            Self::Closed => "eof",
+            Self::Read(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
+            Self::Refused(_) => "versions",
+        }
+    }
+}
+
 /// Serves `link` for its whole life. Ends when the broker does, or when the link was given up; everybody who waits on
-/// it has been answered then. `opened` is told how opening went.
-pub async fn serve(link: Arc<Link>, address: HostPort, shared: Arc<Shared>, flow: Option<Flow>) {
+/// it has been answered then. A link with a flow is a session's, one without our own.
+pub async fn serve(
+    link: Arc<Link>,
+    address: HostPort,
+    shared: Arc<Shared>,
+    meter: Arc<ClusterMeter>,
+    flow: Option<Flow>,
+) {
     let place = (link.target(), address);
     sleep(shared.pace.wait(&place, Instant::now())).await;
     let opened = timeout(OPEN_WITHIN, open(&place.1, &shared)).await.unwrap_or(Err(Broken::Slow(place.1.clone())));
     let (socket, mut reader, versions) = match opened {
         Ok(opened) => opened,
         Err(broken) => {
+            meter.link_failed(broken.word());
             shared.pace.failed(place, Instant::now());
-            return link.poison(&broken);
+            report(&link, &shared, &broken, flow.is_some());
+            return link.poison(broken.word(), &broken);
         }
     };
     shared.pace.succeeded(&place);
-    link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)));
-    let end: Box<dyn Display + Send> = match read_all(&link, &socket, &mut reader, flow.as_ref()).await {
-        Ok(()) => Box::new(Broken::Closed),
-        Err(broken) => Box::new(broken),
-    };
-    link.poison(&end);
+    let whose = if flow.is_some() { Use::Session } else { Use::Own };
+    link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
+    let end = read_all(&link, &socket, &mut reader, flow.as_ref()).await.err().unwrap_or(Broken::Closed);
+    link.poison(end.word(), &end);
+}
+
+/// Clients feel it when a broker cannot be reached. Our own calls go to another one, and a whole cluster that does not
+/// answer is told of elsewhere.
+fn report(link: &Link, shared: &Shared, broken: &Broken, of_session: bool) {
+    let target = link.target();
+    if !of_session {
+        return tracing::debug!(broker = %target, reason = %broken, "cannot open a link of our own");
+    }
+    if let Some(held_back) = shared.seldom.pass(target) {
+        tracing::warn!(
+            broker = %target, reason = %broken, held_back,
+            "cannot open a link to a broker; requests for what it leads are refused and clients retry them"
+        );
+    }
 }
 
 async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<TcpStream>, Reader, Versions), Broken> {

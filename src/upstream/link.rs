@@ -3,6 +3,7 @@
 
 use super::versions::Versions;
 use crate::error::Fault;
+use crate::telemetry::LinkGauge;
 use crate::types::Target;
 use crate::wire::codec::{Frame, Malformed, decode};
 use crate::wire::head::read_response;
@@ -103,6 +104,8 @@ struct State {
     /// Takes no more requests; ends when what it has is done.
     finishing: bool,
     used: Instant,
+    /// Counts it from when it is ready until it is poisoned.
+    gauge: Option<LinkGauge>,
 }
 
 enum Phase {
@@ -116,6 +119,7 @@ struct Pending {
     api: ApiKey,
     version: i16,
     on_answer: OnAnswer,
+    sent: Instant,
     until: Instant,
 }
 
@@ -136,6 +140,7 @@ impl Link {
             unanswered: None,
             finishing: false,
             used: Instant::now(),
+            gauge: None,
         };
         Arc::new(Self { target, state: Mutex::new(state) })
     }
@@ -176,7 +181,7 @@ impl Link {
     pub fn enforce_deadline(&self, now: Instant) {
         let late = self.state.lock().pending.front().filter(|oldest| oldest.until < now).map(|oldest| oldest.api);
         if let Some(api) = late {
-            self.poison(&format_args!("no answer to {api:?} in time"));
+            self.poison("timeout", &format_args!("no answer to {api:?} in time"));
         }
     }
 
@@ -200,12 +205,17 @@ impl Link {
         }
     }
 
-    /// Ends the link. Everyone who waits is told `reason`, and whether their request had been sent.
-    pub fn poison(&self, reason: &dyn std::fmt::Display) {
-        let fault = |sent| Fault::upstream(self.target, sent, reason);
-        let (pending, unanswered, waiting) = {
+    /// Ends the link. Everyone who waits is told `reason`, and whether their request had been sent; `word` is for the
+    /// metrics. A link that is finishing ends because the client has left, however that shows: nobody is blamed.
+    pub fn poison(&self, word: &'static str, reason: &dyn std::fmt::Display) {
+        let fault = |finishing, sent| match finishing {
+            true => Fault::left(self.target, sent),
+            false => Fault::upstream(self.target, sent, reason),
+        };
+        let (finishing, pending, unanswered, waiting) = {
             let mut state = self.state.lock();
-            let waiting = match std::mem::replace(&mut state.phase, Phase::Poisoned(fault(false))) {
+            let finishing = state.finishing;
+            let waiting = match std::mem::replace(&mut state.phase, Phase::Poisoned(fault(finishing, false))) {
                 Phase::Opening(waiting) => waiting,
                 Phase::Ready(_, outlet) => {
                     outlet.close();
@@ -216,8 +226,12 @@ impl Link {
                     Vec::new()
                 }
             };
-            (std::mem::take(&mut state.pending), state.unanswered.take(), waiting)
+            if let Some(gauge) = state.gauge.take() {
+                gauge.closing(if finishing { "session" } else { word });
+            }
+            (finishing, std::mem::take(&mut state.pending), state.unanswered.take(), waiting)
         };
+        let fault = |sent| fault(finishing, sent);
         for request in pending {
             (request.on_answer)(Err(fault(true)));
         }
@@ -230,13 +244,14 @@ impl Link {
     }
 
     /// The broker is connected and has told what it speaks: what was queued goes out.
-    pub(super) fn ready(&self, versions: Arc<Versions>, outlet: Arc<Outlet>) {
+    pub(super) fn ready(&self, versions: Arc<Versions>, outlet: Arc<Outlet>, count: impl FnOnce() -> LinkGauge) {
         let mut refused = Vec::new();
         {
             let mut state = self.state.lock();
             let Phase::Opening(waiting) = &mut state.phase else { return outlet.close() };
             let waiting = std::mem::take(waiting);
             state.phase = Phase::Ready(versions, Arc::clone(&outlet));
+            state.gauge = Some(count());
             let finishing = std::mem::replace(&mut state.finishing, false);
             refused.extend(waiting.into_iter().filter_map(|request| state.send(request, self.target).err()));
             state.finishing = finishing;
@@ -252,10 +267,14 @@ impl Link {
         let odd = |what: &str| Malformed::Field(what.to_owned());
         let (oldest, broken) = {
             let mut state = self.state.lock();
-            state.used = Instant::now();
+            let now = Instant::now();
+            state.used = now;
             let oldest = state.pending.pop_front().ok_or_else(|| odd("an answer that nobody asked for"))?;
             match read_response(&frame, oldest.api, oldest.version) {
                 Ok((correlation, body_at)) if correlation == oldest.correlation => {
+                    if let Some(gauge) = &state.gauge {
+                        gauge.answered(now.saturating_duration_since(oldest.sent));
+                    }
                     drop(state);
                     let answer = Answer { frame, body_at, api: oldest.api, version: oldest.version };
                     (oldest.on_answer)(Ok(answer));
@@ -273,7 +292,7 @@ impl Link {
 impl State {
     fn send(&mut self, outgoing: Outgoing, target: Target) -> Result<(), Refused> {
         let fault = match &mut self.phase {
-            _ if self.finishing => Fault::upstream(target, false, "the link is closing"),
+            _ if self.finishing => Fault::left(target, false),
             Phase::Opening(waiting) => {
                 waiting.push(outgoing);
                 return Ok(());
@@ -286,11 +305,12 @@ impl State {
                     Err(fault) => return Err(Refused(outgoing.expect, fault)),
                 };
                 self.next_correlation = correlation.wrapping_add(1);
-                let until = Instant::now() + outgoing.patience;
-                let api = outgoing.api;
+                let (api, sent) = (outgoing.api, Instant::now());
+                let until = sent + outgoing.patience;
                 match outgoing.expect {
                     Expect::Answer(on_answer) => {
-                        self.pending.push_back(Pending { correlation, api, version, on_answer, until });
+                        self.pending.push_back(Pending { correlation, api, version, on_answer, sent, until });
+                        self.gauge.iter().for_each(LinkGauge::sent);
                     }
                     nothing @ Expect::Nothing(_) => self.unanswered = Some(nothing),
                 }

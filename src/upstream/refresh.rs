@@ -101,11 +101,15 @@ async fn refresh(cluster: &Arc<Cluster>, round: &mut Round) -> bool {
     let before = cluster.news.borrow().clone();
     let news = match &answer {
         Ok(answer) => {
+            cluster.meter.metadata_refreshed(round.whole);
             let snapshot = before.snapshot.after(answer, round.whole);
             let snapshot = if snapshot == *before.snapshot { before.snapshot } else { Arc::new(snapshot) };
             News { snapshot, read: before.read || round.whole, down: None }
         }
-        Err(fault) => News { down: Some(Arc::clone(&fault.reason)), ..before },
+        Err(fault) => {
+            cluster.meter.metadata_failed();
+            News { down: Some(Arc::clone(&fault.reason)), ..before }
+        }
     };
     report(cluster, &before_state(cluster), &news);
     cluster.news.send_if_modified(|now| {

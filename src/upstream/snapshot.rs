@@ -97,11 +97,26 @@ impl Snapshot {
         match told.error_code {
             UNKNOWN_TOPIC_OR_PARTITION => None,
             0 => {
-                let now = topic_of(told)?;
+                let now = topic_of(told)?.no_older_than(before.map(|before| &**before));
                 Some(before.filter(|before| ***before == now).cloned().unwrap_or_else(|| Arc::new(now)))
             }
             _ => before.cloned(),
         }
+    }
+}
+
+impl Topic {
+    /// Epochs of a topic never fall: where a broker that heard of a new leader last has answered, what was known of
+    /// the partition before stands.
+    fn no_older_than(mut self, before: Option<&Self>) -> Self {
+        let same = |before: &&Self| !self.id.is_nil() && before.id == self.id;
+        let Some(before) = before.filter(same) else { return self };
+        for (now, before) in self.partitions.iter_mut().zip(&before.partitions) {
+            if now.epoch < before.epoch {
+                now.clone_from(before);
+            }
+        }
+        self
     }
 }
 
@@ -167,6 +182,20 @@ mod tests {
         assert!(Arc::ptr_eq(&one.topics["a".as_bytes()], &two.topics["a".as_bytes()]), "untouched");
         assert_eq!(two.topics["b".as_bytes()].partitions[0].leader, 2);
         assert_eq!(two.after(&answer(vec![told("b", 0, &[2])]), true).topics.len(), 1);
+    }
+
+    #[test]
+    fn an_epoch_never_falls_while_the_topic_is_the_same() {
+        let told = |id, epoch, leader: i32| {
+            let mut told = told("a", 0, &[leader]).with_topic_id(Uuid::from_u128(id));
+            told.partitions[0].leader_epoch = epoch;
+            answer(vec![told])
+        };
+        let one = Snapshot::default().after(&told(1, 5, 2), true);
+        let leader = |snapshot: &Snapshot| snapshot.topics["a".as_bytes()].partitions[0].leader;
+        assert_eq!(leader(&one.after(&told(1, 4, 1), true)), 2, "a broker that is behind");
+        assert_eq!(leader(&one.after(&told(1, 6, 3), false)), 3);
+        assert_eq!(leader(&one.after(&told(2, 0, 1), true)), 1, "another topic of the same name");
     }
 
     #[test]

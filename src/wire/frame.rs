@@ -7,6 +7,9 @@ use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
+/// What a frame's length field takes.
+pub const LENGTH: usize = 4;
+
 /// Why no further frame can be read from a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -38,7 +41,7 @@ pub struct Reader {
 /// The length field of the next frame, of which perhaps a part has come (with the frame before it).
 #[derive(Debug, Default)]
 struct Length {
-    bytes: [u8; 4],
+    bytes: [u8; LENGTH],
     have: usize,
 }
 
