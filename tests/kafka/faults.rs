@@ -184,6 +184,10 @@ fn broker_links_cut(scene: &Scene<'_>) {
     // And end in good order
     brokers.iter().for_each(|broker| broker.link.close());
     scene.load.flows(TO_RECOVER);
+    // And are slow
+    brokers.iter().for_each(|broker| broker.link.slow(Duration::from_millis(20)));
+    scene.load.flows(TO_RECOVER);
+    brokers.iter().for_each(|broker| broker.link.flow());
     // And carry nothing for a while
     brokers[1].link.stall();
     sleep(wait::seconds(3));

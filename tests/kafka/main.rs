@@ -6,10 +6,10 @@
 
 // The lints are written for the proxy: a trial says what went wrong by panicking, and nothing imports from here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub)]
-#![allow(dead_code)]
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "its own tests use more of it")]
 #[path = "../history/mod.rs"]
 mod history;
 
