@@ -82,10 +82,12 @@ impl<'a> Scene<'a> {
 
     /// Does `fault` to it, then everything must flow and nothing may be lost, doubled or reordered.
     fn play(self, fault: Fault) {
-        fault(&self);
-        self.load.flows(TO_FAIL_OVER);
-        self.world.a.wait_ready();
-        self.world.b.wait_ready();
+        for _ in 0..if full() { 5 } else { 1 } {
+            fault(&self);
+            self.load.flows(TO_FAIL_OVER);
+            self.world.a.wait_ready();
+            self.world.b.wait_ready();
+        }
         let outcome = match self.proxy {
             Some(_) => self.load.judge(&[&self.world.a, &self.world.b]),
             None => self.load.judge(&[&self.world.a]),
