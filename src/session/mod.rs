@@ -15,5 +15,8 @@ pub mod replies;
 pub mod state;
 pub mod ticket;
 
+#[cfg(test)]
+mod counting_tests;
+
 pub use context::{Context, Limits};
 pub use state::Session;
