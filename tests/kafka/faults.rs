@@ -5,6 +5,7 @@
 //! is Kafka's or the harness's.
 
 use crate::harness::link::Link;
+use crate::harness::metrics::Metrics;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
@@ -211,9 +212,13 @@ fn cluster_stopped(scene: &Scene<'_>) {
     sleep(wait::seconds(5));
     // Then a's topics flow
     scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
+    // And metrics say which cluster is away
+    let up = |cluster| Metrics::of(&scene.proxy().admin()).sum("fishplate_cluster_up", &[("cluster", cluster)]);
+    wait::until("cluster b is shown as down", TO_RECOVER, || (up("a"), up("b")) == (Some(1.0), Some(0.0)));
     // And when it is back, b's do again
     b.restart();
     scene.load.flows(TO_FAIL_OVER);
+    wait::until("cluster b is shown as up", TO_RECOVER, || up("b") == Some(1.0));
     // And a's never noticed
     let gap = scene.load.longest_gap(scene.a_topic());
     assert!(gap < NEVER_NOTICED, "a's topic stood still for {gap:?} while cluster b was away");

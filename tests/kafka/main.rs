@@ -18,6 +18,7 @@ mod behind;
 mod faults;
 mod laws;
 mod load;
+mod metrics;
 mod raw;
 mod scenarios;
 mod world;
@@ -30,7 +31,14 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), laws::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = [
+        basics::trials(),
+        laws::trials(),
+        metrics::trials(),
+        scenarios::trials(&arguments),
+        behind::trials(),
+        faults::trials(),
+    ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());
