@@ -13,7 +13,13 @@ mod harness;
 #[path = "../history/mod.rs"]
 mod history;
 
+#[path = "../batches/agree.rs"]
+mod agree;
+#[path = "../batches/codecs.rs"]
+mod codecs;
+
 mod basics;
+mod batches;
 mod behind;
 mod faults;
 mod laws;
@@ -30,7 +36,14 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), laws::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = [
+        basics::trials(),
+        laws::trials(),
+        batches::trials(),
+        scenarios::trials(&arguments),
+        behind::trials(),
+        faults::trials(),
+    ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());

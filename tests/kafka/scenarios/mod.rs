@@ -4,10 +4,10 @@
 //! A client plays all its scenarios in one process; each of them is a trial of its own that looks at its part.
 
 mod addresses;
-mod contract;
+pub mod contract;
 mod differences;
-mod librdkafka;
-mod programs;
+pub mod librdkafka;
+pub mod programs;
 
 use crate::harness::Bootstrap;
 use crate::world::{World, shared};
