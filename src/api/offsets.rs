@@ -99,7 +99,7 @@ impl Api for OffsetCommit {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
         seen.pipeline_of_groups(std::iter::once(&request.group_id.0))
     }
 
@@ -222,7 +222,7 @@ impl Api for OffsetFetch {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
         if seen.version < SEVERAL_GROUPS {
             return seen.pipeline_of_groups(std::iter::once(&request.group_id.0));
         }

@@ -172,8 +172,8 @@ impl Api for CreateTopics {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
-        seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name.0))
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        seen.pipeline_of_topics(request.topics.iter().map(|topic| (Some(&topic.name.0), Uuid::nil())))
     }
 
     fn held_ms(request: &Self::Request) -> i32 {
@@ -293,13 +293,9 @@ impl Api for DeleteTopics {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
-        let name = |topic: &DeleteTopicState| match &topic.name {
-            Some(name) => Some(name.0.clone()),
-            None => seen.placement.topic_by_id(topic.topic_id).map(|place| place.topic.name.clone()),
-        };
-        let names: Vec<_> = asked(request, seen.version).iter().filter_map(name).collect();
-        seen.pipeline_of_topics(names.iter())
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        let topics = asked(request, seen.version);
+        seen.pipeline_of_topics(topics.iter().map(|topic| (topic.name.as_ref().map(|name| &name.0), topic.topic_id)))
     }
 
     /// A broker that lacks version 6 has no topic ids.

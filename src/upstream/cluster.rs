@@ -6,6 +6,7 @@ use super::link::{Answer, Expect, Link, Outgoing, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
+use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use crate::wire::codec::encode_request;
 use bytes::Bytes;
@@ -49,6 +50,7 @@ pub struct Cluster {
     name: Name,
     bootstrap: Vec<HostPort>,
     shared: Arc<Shared>,
+    pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
     asks: mpsc::UnboundedSender<Ask>,
     coordinators: DashMap<StrBytes, BrokerId>,
@@ -63,6 +65,7 @@ impl Cluster {
         name: Name,
         bootstrap: Vec<HostPort>,
         shared: Arc<Shared>,
+        meter: Arc<ClusterMeter>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Ask>) {
         let (asks, asked) = mpsc::unbounded_channel();
         let cluster = Self {
@@ -70,6 +73,7 @@ impl Cluster {
             name,
             bootstrap,
             shared,
+            meter,
             news: watch::Sender::default(),
             asks,
             coordinators: DashMap::new(),
@@ -149,9 +153,19 @@ impl Cluster {
         if self.coordinators.len() >= COORDINATORS {
             self.coordinators.clear();
         }
+        if !self.knows(&answer) {
+            self.refresh(Vec::new());
+        }
         // A copy: the request's slice would pin the frame it came in.
         self.coordinators.insert(StrBytes::from_string(group.to_string()), BrokerId(answer.node_id.0));
         Ok(Ok(BrokerId(answer.node_id.0)))
+    }
+
+    /// Whether the coordinator listens where our metadata says: one that just came or moved is not there yet.
+    fn knows(&self, told: &FindCoordinatorResponse) -> bool {
+        let news = self.news.borrow();
+        let known = news.snapshot.brokers.get(&BrokerId(told.node_id.0)).map(|broker| &broker.address);
+        known.is_some_and(|known| *known.host == *told.host && i32::from(known.port) == told.port)
     }
 
     /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
@@ -179,7 +193,11 @@ impl Cluster {
             }
             let patience = if candidates.len() == 0 { CALL_WITHIN } else { SLOW_AFTER };
             match timeout(patience, asked.join_next()).await {
-                Ok(Some(Ok(Ok(response)))) => return Ok(response),
+                Ok(Some(Ok(Ok(response)))) => {
+                    // The slower ones go on until their own time is over: then their links are given up.
+                    asked.detach_all();
+                    return Ok(response);
+                }
                 Ok(Some(Ok(Err(failed)))) => fault = failed,
                 Ok(Some(Err(_)) | None) | Err(_) => {}
             }
@@ -229,8 +247,9 @@ impl Cluster {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),
             Err(_) => {
-                self.link(target, address).poison(&format_args!("no answer to {api:?} within {CALL_WITHIN:?}"));
-                return Err(Fault::upstream(target, true, format_args!("no answer to {api:?} within {CALL_WITHIN:?}")));
+                let why = format!("no answer to {api:?} within {CALL_WITHIN:?}");
+                self.link(target, address).poison("timeout", &why);
+                return Err(Fault::upstream(target, true, why));
             }
         };
         answer.decode().map_err(|e| Fault::upstream(target, true, e))
@@ -244,7 +263,8 @@ impl Cluster {
         }
         let link = Link::opening(target);
         links.insert(address.clone(), Arc::clone(&link));
-        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), Arc::clone(&self.shared), None));
+        let (shared, meter) = (Arc::clone(&self.shared), Arc::clone(&self.meter));
+        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), shared, meter, None));
         link
     }
 }

@@ -24,6 +24,7 @@ mod behind;
 mod faults;
 mod laws;
 mod load;
+mod nodes;
 mod raw;
 mod scenarios;
 mod world;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         basics::trials(),
         laws::trials(),
         batches::trials(),
+        nodes::trials(),
         scenarios::trials(&arguments),
         behind::trials(),
         faults::trials(),

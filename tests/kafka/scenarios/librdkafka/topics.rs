@@ -88,7 +88,7 @@ fn count(stage: &Stage, topic: &str) -> usize {
 }
 
 fn describe(stage: &Stage, topic: &str) -> Value {
-    let all = metadata(&stage.admin, Some(topic));
+    let all = stage.lone_reader(&[]).fetch_metadata(Some(topic), SOON).unwrap();
     let nodes: BTreeSet<_> = all.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect();
     let shown = |one: &MetadataTopic| {
         let partitions = one.partitions().iter().map(|partition| {
