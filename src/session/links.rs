@@ -70,7 +70,7 @@ impl Links {
         self.open.lock().retain(|_, link| !link.is_dead());
     }
 
-    /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers [L5].
+    /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers \[L5\].
     pub fn finish(&self, linger: Duration) {
         let links: Vec<_> = self.open.lock().drain().map(|(_, link)| link).collect();
         if links.is_empty() {

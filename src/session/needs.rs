@@ -1,6 +1,7 @@
 //! Meets what a plan cannot do without: asks clusters, waits for the placement, makes shadow topics.
 
 use super::context::Context;
+use crate::api::errors::name as name_of;
 use crate::api::{Need, Refusal, codes};
 use crate::error::Fault;
 use crate::types::Slot;
@@ -53,11 +54,14 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
         }
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {
             Some(home) => {
-                let made = make_shadow(home, topic, *partitions).await;
+                let made = make_shadow(context, home, topic, *partitions).await;
                 if matches!(made, Refusal::Done)
                     && timeout(HEARD_WITHIN, heard_of(home, topic, *partitions)).await.is_err()
                 {
-                    tracing::warn!(topic = %topic, cluster = %home.name(), "brokers do not know a shadow topic yet; commits for it may fail at first");
+                    tracing::warn!(
+                        topic = %topic, cluster = %home.name(),
+                        "some brokers have not heard of a new shadow topic yet; commits for it may fail at first"
+                    );
                 }
                 refresh(context, *cluster, vec![topic.clone()], false).await;
                 made
@@ -90,7 +94,7 @@ async fn refresh(context: &Context, slot: Slot, names: Vec<StrBytes>, create: bo
 
 /// A topic of the same name on a group's home, so that its coordinator takes commits for the real one, which lives
 /// elsewhere (protocol-rules 7). Grown where it is too small.
-async fn make_shadow(home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
+async fn make_shadow(context: &Context, home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
     let known = home.news().borrow().snapshot.topics.get(topic).map(|topic| topic.partitions.len());
     let outcome = match known {
         None => create(home, topic, partitions).await,
@@ -103,7 +107,13 @@ async fn make_shadow(home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> 
         }
         Ok(TOPIC_ALREADY_EXISTS | INVALID_PARTITIONS) => Refusal::Done,
         Ok(code) => {
-            tracing::warn!(topic = %topic, cluster = %home.name(), code, "cannot make a shadow topic; commits for this topic will fail");
+            if let Some(held_back) = context.seldom.pass(format!("shadow {topic}")) {
+                tracing::warn!(
+                    topic = %topic, cluster = %home.name(), error = name_of(code), held_back,
+                    "cannot make a shadow topic, so commits for this topic fail; make a topic of this name there, with as \
+                     many partitions, or let Fishplate's identity make topics"
+                );
+            }
             Refusal::Code(code)
         }
         Err(fault) => Refusal::Fault(fault),

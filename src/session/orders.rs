@@ -1,4 +1,4 @@
-//! The order of one session's Produce parts [L3]: what is on its way to which broker, and what is held back until it
+//! The order of one session's Produce parts \[L3\]: what is on its way to which broker, and what is held back until it
 //! may go. A batch never goes to another broker while an earlier one of its partition is not answered, and never
 //! overtakes one that is held. Pure but for its lock.
 

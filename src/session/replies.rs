@@ -1,4 +1,4 @@
-//! Replies leave in the order of the requests, whoever is ready first [L3]. Pure: what may be written now is given back.
+//! Replies leave in the order of the requests, whoever is ready first \[L3\]. Pure: what may be written now is given back.
 
 use std::collections::VecDeque;
 

@@ -27,8 +27,10 @@ const FLOWS: [Flow; 2] = [
     Flow { topic: "a-metrics", group: "ga-metrics", pipeline: "left", cluster: "a" },
     Flow { topic: "b-metrics", group: "gb-metrics", pipeline: "right", cluster: "b" },
 ];
-const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
-/// Of each codec and topic. What `none` sends alone is this many times the size of a value.
+/// This librdkafka is built without zstd. Java and Go clients write and read it through the Fishplate that trials share,
+/// which must not have copied a record byte either (`World::judge_shared_proxy`).
+const CODECS: [&str; 4] = ["none", "gzip", "snappy", "lz4"];
+/// Of each codec and topic.
 const RECORDS: usize = 20;
 const VALUE: usize = 2_000;
 
