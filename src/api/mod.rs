@@ -47,6 +47,9 @@ pub trait Api: Sized + Send + 'static {
     /// What turns one part's answer back: names, ids, the cluster it came from.
     type Origin: Send + 'static;
 
+    /// Whether requests of one session must reach the broker in the order they came, also those that had to wait.
+    const IN_TURN: bool = false;
+
     /// What is to be done for a request. Must not give [`Plan::Wait`] for a need that `seen` says was refused.
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self>;
 
@@ -163,6 +166,8 @@ pub enum Refusal {
 pub enum Effect {
     /// This topic may have moved or gone.
     Refresh(Slot, StrBytes),
+    /// This topic was made (`true`) or deleted; brokers hear of that one after another.
+    Settle(Slot, StrBytes, bool),
     /// This group may have another coordinator.
     ForgetCoordinator(Slot, StrBytes),
 }

@@ -42,6 +42,8 @@ impl Api for OffsetCommit {
     type Request = OffsetCommitRequest;
     type Response = OffsetCommitResponse;
     type Origin = Committed;
+    /// An older commit that comes later would set the group back.
+    const IN_TURN: bool = true;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
         let group = &request.group_id.0;

@@ -78,7 +78,10 @@ where
 }
 
 fn refresh(cluster: Slot, topic: &StrBytes, effects: &mut Effects) {
-    let effect = Effect::Refresh(cluster, topic.clone());
+    once(Effect::Refresh(cluster, topic.clone()), effects);
+}
+
+fn once(effect: Effect, effects: &mut Effects) {
     if !effects.contains(&effect) {
         effects.push(effect);
     }
@@ -147,8 +150,10 @@ impl Api for CreateTopics {
                             config_values::show(&config.name, &mut config.value, origin.cluster, seen.placement);
                         config.is_sensitive |= hidden;
                     }
-                    if matches!(told.error_code, codes::NONE | codes::TOPIC_ALREADY_EXISTS) {
-                        refresh(origin.cluster, &told.name.0, effects);
+                    match told.error_code {
+                        codes::NONE => once(Effect::Settle(origin.cluster, told.name.0.clone(), true), effects),
+                        codes::TOPIC_ALREADY_EXISTS => refresh(origin.cluster, &told.name.0, effects),
+                        _ => {}
                     }
                     put_created(so_far, told);
                 }
@@ -279,7 +284,7 @@ impl Api for DeleteTopics {
                     told.error_message = scrubbed_message(told.error_message, origin.cluster, seen.placement);
                     let name = told.name.as_ref().map(|name| &name.0).or_else(|| origin.names.get(&told.topic_id));
                     if let Some(name) = name.filter(|_| gone(told.error_code)) {
-                        refresh(origin.cluster, name, effects);
+                        once(Effect::Settle(origin.cluster, name.clone(), false), effects);
                     }
                     put_deleted(so_far, &told);
                 }
@@ -401,7 +406,7 @@ mod tests {
         });
         assert_eq!(asked, [(at(1, 2), 2)]);
         assert_eq!(created(&answer), [("b-1", 0), ("x", 42), ("b-2", 0)]);
-        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1")), Effect::Refresh(slot(1), text("b-2"))]);
+        assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), true), Effect::Settle(slot(1), text("b-2"), true)]);
     }
 
     #[test]
@@ -488,7 +493,7 @@ mod tests {
         world.refuse_needs::<DeleteTopics>(&request, 6, &Refusal::Done);
         let (answer, effects) = round::<DeleteTopics>(&request, &world.seen(6), |_, request| Ok(deleted(&request)));
         assert_eq!(codes_of(&answer), [100, 0, 42]);
-        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1"))]);
+        assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), false)]);
         let lost = |to, _| Err(Fault::upstream(to, false, "gone"));
         assert_eq!(codes_of(&round::<DeleteTopics>(&request, &world.seen(6), lost).0), [100, 41, 42]);
     }

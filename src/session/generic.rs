@@ -20,42 +20,60 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Serves one request. What it asks is a slice of `frame`.
 pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: A::Request = ticket.read(frame)?;
-    go_on::<A>(ticket, request, frame.clone(), Vec::new());
+    let session = Arc::clone(ticket.session());
+    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Vec::new(), needs: Vec::new() };
+    if A::IN_TURN && session.turns.is_busy() {
+        session.turns.queue(asked.wait());
+    } else if let Some(waiting) = asked.go_on() {
+        if A::IN_TURN { session.turns.queue(waiting.wait()) } else { drop(tokio::spawn(waiting.wait())) }
+    }
     Ok(())
 }
 
-fn go_on<A: Api>(mut ticket: Ticket, request: A::Request, frame: Bytes, refused: Vec<(Need, Refusal)>) {
-    let session = Arc::clone(ticket.session());
-    let placement = session.context.current.load();
-    let (plan, pipeline) = session.see(ticket.head().version, &placement, &refused, |seen| {
-        (A::plan(&request, seen), A::pipeline(&request, seen))
-    });
-    ticket.of_pipeline(pipeline);
-    match plan {
-        Plan::Answer(answer) => {
-            ticket.blame_refusals(&refused);
-            ticket.answer(&answer, &[frame]);
-        }
-        Plan::Wait(needs) => wait::<A>(ticket, request, frame, refused, needs),
-        Plan::Send { seed, parts } => {
-            ticket.at_cluster(clusters::<A>(&parts, &placement));
-            ticket.blame_refusals(&refused);
-            Gather::<A>::start(ticket, seed, parts, frame, refused, &placement);
-        }
-    }
-}
-
-fn wait<A: Api>(
+/// A request that is not sent yet.
+struct Asked<A: Api> {
     ticket: Ticket,
     request: A::Request,
     frame: Bytes,
-    mut refused: Vec<(Need, Refusal)>,
+    refused: Vec<(Need, Refusal)>,
+    /// To be met first.
     needs: Vec<Need>,
-) {
-    tokio::spawn(async move {
-        refused.extend(needs::meet(&ticket.session().context, needs).await);
-        go_on::<A>(ticket, request, frame, refused);
-    });
+}
+
+impl<A: Api> Asked<A> {
+    /// Meets what is needed until the request can be answered or sent.
+    async fn wait(self) {
+        let mut waiting = Some(self);
+        while let Some(mut asked) = waiting {
+            let needs = std::mem::take(&mut asked.needs);
+            asked.refused.extend(needs::meet(&asked.ticket.session().context, needs).await);
+            waiting = asked.go_on();
+        }
+    }
+
+    /// Plans; answers or sends. Gives itself back where something must be met first.
+    fn go_on(mut self) -> Option<Self> {
+        let session = Arc::clone(self.ticket.session());
+        let placement = session.context.current.load();
+        let Self { ticket, request, refused, .. } = &mut self;
+        let (plan, pipeline) = session.see(ticket.head().version, &placement, refused, |seen| {
+            (A::plan(request, seen), A::pipeline(request, seen))
+        });
+        ticket.of_pipeline(pipeline);
+        match plan {
+            Plan::Wait(needs) => return Some(Self { needs, ..self }),
+            Plan::Answer(answer) => {
+                self.ticket.blame_refusals(&self.refused);
+                self.ticket.answer(&answer, &[self.frame]);
+            }
+            Plan::Send { seed, parts } => {
+                self.ticket.at_cluster(clusters::<A>(&parts, &placement));
+                self.ticket.blame_refusals(&self.refused);
+                Gather::<A>::start(self.ticket, seed, parts, self.frame, self.refused, &placement);
+            }
+        }
+        None
+    }
 }
 
 fn clusters<A: Api>(parts: &[Part<A>], placement: &Placement) -> Name {

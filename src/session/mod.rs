@@ -14,6 +14,7 @@ pub mod reader;
 pub mod replies;
 pub mod state;
 pub mod ticket;
+pub mod turns;
 
 #[cfg(test)]
 mod counting_tests;

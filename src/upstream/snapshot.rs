@@ -83,11 +83,18 @@ impl Snapshot {
         }
         Self {
             cluster_id: answer.cluster_id.as_deref().map(Arc::from).or_else(|| self.cluster_id.clone()),
-            controller: Some(BrokerId(answer.controller_id.0)).filter(|id| id.0 >= 0),
+            controller: self.controller_after(answer),
             brokers: brokers_of(answer),
             topics,
             operations: Some(answer.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(self.operations),
         }
+    }
+
+    /// The broker that clients are told is the controller. With KRaft each answer names another live one at random (AK
+    /// `KRaftMetadataCache.getRandomAliveBrokerId`): the one that is known stays while it lives.
+    fn controller_after(&self, answer: &MetadataResponse) -> Option<BrokerId> {
+        let lives = |id: &BrokerId| answer.brokers.iter().any(|told| told.node_id.0 == id.0);
+        self.controller.filter(lives).or(Some(BrokerId(answer.controller_id.0)).filter(|id| id.0 >= 0))
     }
 
     /// The topic after what was told of it: the same object where nothing changed, the last good one through a passing
@@ -97,11 +104,26 @@ impl Snapshot {
         match told.error_code {
             UNKNOWN_TOPIC_OR_PARTITION => None,
             0 => {
-                let now = topic_of(told)?;
+                let now = topic_of(told)?.no_older_than(before.map(|before| &**before));
                 Some(before.filter(|before| ***before == now).cloned().unwrap_or_else(|| Arc::new(now)))
             }
             _ => before.cloned(),
         }
+    }
+}
+
+impl Topic {
+    /// Epochs of a topic never fall: where a broker that heard of a new leader last has answered, what was known of
+    /// the partition before stands, for clients ignore an epoch that falls (AK Metadata.updateLatestMetadata).
+    fn no_older_than(mut self, before: Option<&Self>) -> Self {
+        let same = |before: &&Self| !self.id.is_nil() && before.id == self.id;
+        let Some(before) = before.filter(same) else { return self };
+        for (now, before) in self.partitions.iter_mut().zip(&before.partitions) {
+            if (0..before.epoch).contains(&now.epoch) {
+                now.clone_from(before);
+            }
+        }
+        self
     }
 }
 
@@ -170,9 +192,37 @@ mod tests {
     }
 
     #[test]
+    fn the_controller_stays_while_it_lives() {
+        use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+        let told = |controller: i32, alive: &[i32]| {
+            let broker = |id: &i32| MetadataResponseBroker::default().with_node_id((*id).into());
+            let brokers = alive.iter().map(broker).collect();
+            MetadataResponse::default().with_controller_id(controller.into()).with_brokers(brokers)
+        };
+        let one = Snapshot::default().after(&told(1, &[1, 2]), true);
+        assert_eq!(one.after(&told(2, &[1, 2]), true).controller, Some(BrokerId(1)));
+        assert_eq!(one.after(&told(2, &[2]), true).controller, Some(BrokerId(2)));
+    }
+
+    #[test]
     fn a_passing_error_keeps_the_last_good_answer_and_an_unknown_topic_goes() {
         let one = Snapshot::default().after(&answer(vec![told("a", 0, &[1])]), true);
         assert_eq!(one.after(&answer(vec![told("a", 5, &[])]), true).topics.len(), 1);
         assert_eq!(one.after(&answer(vec![told("a", 3, &[])]), false).topics.len(), 0);
+    }
+
+    #[test]
+    fn an_epoch_never_falls_while_the_topic_is_the_same() {
+        let at = |leader: i32, epoch, id| {
+            let mut told = told("a", 0, &[leader]).with_topic_id(Uuid::from_u128(id));
+            told.partitions[0].leader_epoch = epoch;
+            answer(vec![told])
+        };
+        let leader = |snapshot: &Snapshot| snapshot.topics["a".as_bytes()].partitions[0].leader;
+        let new = Snapshot::default().after(&at(2, 5, 1), true);
+        assert_eq!(leader(&new.after(&at(1, 4, 1), true)), 2, "a broker that lags behind");
+        assert_eq!(leader(&new.after(&at(3, 6, 1), false)), 3);
+        assert_eq!(leader(&new.after(&at(-1, 5, 1), false)), -1, "nobody leads it now");
+        assert_eq!(leader(&new.after(&at(1, 0, 2), true)), 1, "made anew");
     }
 }
