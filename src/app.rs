@@ -203,7 +203,7 @@ async fn wait_for_clusters(
         if read.is_ok_and(|read| read.is_ok()) {
             current.caught_up(cluster).await;
         } else {
-            tracing::warn!(cluster = %cluster.name(), "starting without this cluster: it has not answered yet");
+            tracing::warn!(cluster = %cluster.name(), "starting without this cluster, which has not answered yet; its topics are served as soon as it does");
         }
     }
 }
@@ -271,6 +271,7 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     told_to_stop().await;
     tracing::info!("stopping: finishing what is in flight");
     running.stop().await;
+    tracing::info!("stopped");
     Ok(())
 }
 

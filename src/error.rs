@@ -36,22 +36,16 @@ impl Fault {
         Self { blame: Blame::Cluster(target.cluster), sent, reason: format!("{target}: {reason}").into() }
     }
 
-    /// The client left, and with it the link that its request was on.
+    /// The client left, and with it the links that its requests go over.
     #[must_use]
-    pub fn left(target: Target, sent: bool) -> Self {
-        Self { blame: Blame::Nobody, ..Self::upstream(target, sent, "the client is gone") }
+    pub fn left(sent: bool) -> Self {
+        Self { blame: Blame::Nobody, sent, reason: "the client is gone".into() }
     }
 
     /// A whole cluster failed us before anything was sent.
     #[must_use]
     pub fn cluster(cluster: Slot, reason: impl fmt::Display) -> Self {
         Self { blame: Blame::Cluster(cluster), sent: false, reason: format!("cluster {cluster}: {reason}").into() }
-    }
-
-    /// The client sent what cannot be served.
-    #[must_use]
-    pub fn client(reason: impl fmt::Display) -> Self {
-        Self { blame: Blame::Client, sent: false, reason: reason.to_string().into() }
     }
 
     /// One of our own bounds was reached before anything was sent.

@@ -2,7 +2,7 @@
 //! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
 
 use super::readiness::{Readiness, Ready};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Seldom, Telemetry};
 use crate::wire::pieces::record_bytes_copied;
 use axum::Router;
 use axum::extract::State;
@@ -60,6 +60,7 @@ pub async fn serve(listener: TcpListener, state: AdminState, shutdown: impl Futu
 
 async fn serve_within(limits: Limits, listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(limits.connections));
+    let seldom = Seldom::new(Duration::from_secs(60));
     let (ending, end) = watch::channel(false);
     let accepting = async {
         loop {
@@ -75,7 +76,12 @@ async fn serve_within(limits: Limits, listener: TcpListener, router: Router, shu
                 }
                 Err(error) => {
                     // Most often no file handle is left. It may pass, and must not become a busy loop.
-                    tracing::warn!(%error, "cannot accept an admin connection");
+                    if let Some(held_back) = seldom.pass(()) {
+                        tracing::warn!(
+                            %error, held_back,
+                            "cannot accept admin connections, trying again; is the limit of open files reached?"
+                        );
+                    }
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -133,7 +139,7 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     match state.telemetry.render() {
         Ok(text) => (FORMAT, text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(%error, "metrics cannot be written: a mistake in Fishplate; this scrape gets none");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

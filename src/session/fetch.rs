@@ -133,7 +133,8 @@ impl Through {
 
     fn failed(self, fault: &Fault) {
         let Self { session, mut ticket, request, placement, .. } = self;
-        tracing::debug!(session = %session.id, peer = %session.peer, %fault, "a Fetch got no answer");
+        let (peer, client) = (session.peer, session.client());
+        tracing::debug!(session = %session.id, %peer, %client, %fault, "a Fetch got no answer");
         ticket.blame(fault.blame);
         session.fetch_sessions.lock().remove(&request.session_id);
         let mut effects = Effects::new();
@@ -220,6 +221,8 @@ fn answered(gather: &Mutex<Option<Gather>>, session: &Arc<Session>, to: Target, 
             session.see(version, &placement, &[], |seen| ledger.absorb(to, told, seen, effects));
         }
         Err(fault) => {
+            let (peer, client) = (session.peer, session.client());
+            tracing::debug!(session = %session.id, %peer, %client, %fault, "a part of a Fetch got no answer");
             ticket.blame(fault.blame);
             ledger.fail(to, &fault, effects);
         }

@@ -2,7 +2,6 @@
 //! one request after the other; the answer is made by whoever brings the last part's.
 
 use super::needs;
-use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
@@ -150,8 +149,8 @@ impl<A: Api> Gather<A> {
         });
         if let Err(fault) = &answer {
             this.ticket.blame(fault.blame);
-            let Session { id, peer, .. } = &*session;
-            tracing::debug!(session = %id, %peer, api = ?A::KEY, %fault, "a part got no answer");
+            let (peer, client) = (session.peer, session.client());
+            tracing::debug!(session = %session.id, %peer, %client, api = ?A::KEY, %fault, "a part got no answer");
         }
         let Self { so_far, effects, refused, placement, .. } = this;
         session.see(version, placement, refused, |seen| A::absorb(so_far, origin, answer, seen, effects));

@@ -50,7 +50,7 @@ impl Links {
     /// Where the broker is not known to live, or the session is over.
     pub fn to(&self, to: Target, placement: &Placement, telemetry: &Telemetry) -> Result<Arc<Link>, Fault> {
         let mut open = self.open.lock();
-        let open = open.as_mut().ok_or_else(|| Fault::client("the client is gone"))?;
+        let open = open.as_mut().ok_or_else(|| Fault::left(false))?;
         if let Some(link) = open.get(&to).filter(|link| !link.is_dead()) {
             return Ok(Arc::clone(link));
         }

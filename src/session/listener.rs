@@ -23,7 +23,10 @@ pub async fn accept_all(listener: TcpListener, context: Arc<Context>) {
             }
             Err(error) => {
                 if let Some(held_back) = context.seldom.pass("accept".to_owned()) {
-                    tracing::warn!(%error, held_back, "cannot accept client connections; is the limit of open files reached?");
+                    tracing::warn!(
+                        %error, held_back,
+                        "cannot accept client connections, trying again; is the limit of open files reached?"
+                    );
                 }
                 tokio::time::sleep(AFTER_FAILURE).await;
             }

@@ -1,6 +1,7 @@
 //! Meets what a plan cannot do without: asks clusters, waits for the placement, makes shadow topics.
 
 use super::context::Context;
+use crate::api::errors::name as name_of;
 use crate::api::{Need, Refusal, codes};
 use crate::error::Fault;
 use crate::types::Slot;
@@ -59,7 +60,10 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
                 if matches!(made, Refusal::Done)
                     && timeout(HEARD_WITHIN, heard_of(home, topic, *partitions)).await.is_err()
                 {
-                    tracing::warn!(topic = %topic, cluster = %home.name(), "brokers do not know a shadow topic yet; commits for it may fail at first");
+                    tracing::warn!(
+                        topic = %topic, cluster = %home.name(),
+                        "some brokers have not heard of a new shadow topic yet; commits for it may fail at first"
+                    );
                 }
                 refresh(context, *cluster, vec![topic.clone()], false).await;
                 made
@@ -125,7 +129,11 @@ async fn make_shadow(context: &Context, home: &Arc<Cluster>, topic: &StrBytes, p
         Ok(code) => {
             // Every commit of every group tries again.
             if let Some(held_back) = context.seldom.pass(format!("shadow {topic} {code}")) {
-                tracing::warn!(topic = %topic, cluster = %home.name(), code, held_back, "cannot make a shadow topic; commits for this topic will fail");
+                tracing::warn!(
+                    topic = %topic, cluster = %home.name(), error = name_of(code), held_back,
+                    "cannot make a shadow topic, so commits for this topic fail; make a topic of this name there, with as \
+                     many partitions, or let Fishplate's identity make topics"
+                );
             }
             Refusal::Code(code)
         }

@@ -196,7 +196,7 @@ fn give_up(
     let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
     let session = &request.session;
     tracing::debug!(
-        session = %session.id, peer = %session.peer, topic = %topic.0, partition,
+        session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0, partition,
         "a Produce waited too long for a leader"
     );
     request.blame(ticket, Blame::Cluster(placement.home_of_topic(&topic.0)));
@@ -380,8 +380,9 @@ impl Underway {
                 self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
             }
             Err(fault) => {
-                let Session { id, peer, .. } = &*self.session;
-                tracing::debug!(session = %id, %peer, %fault, "a Produce got no answer");
+                let session = &self.session;
+                let (peer, client) = (session.peer, session.client());
+                tracing::debug!(session = %session.id, %peer, %client, %fault, "a Produce got no answer");
                 let State { ledger, ticket, effects, .. } = &mut *state;
                 self.blame(ticket.as_mut(), fault.blame);
                 ledger.fail(part, &fault, effects);

@@ -283,6 +283,6 @@ mod tests {
         assert!(session.context.sessions.is_empty());
         let to = Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) };
         let fault = session.links.to(to, &session.context.current.load(), &session.context.telemetry).unwrap_err();
-        assert_eq!(&*fault.reason, "the client is gone");
+        assert_eq!((&*fault.reason, fault.blame), ("the client is gone", Blame::Nobody));
     }
 }

@@ -129,7 +129,7 @@ impl LinkGauge {
     }
 
     /// Why it is about to end, in one of a few words: `session` (the client is gone), `idle`, `eof`, `io`, `timeout`,
-    /// `protocol`. The first word stands; without one it is `dropped`.
+    /// `stuck`, `protocol`, `ended` (a mistake of ours). The first word stands; without one it is `dropped`.
     pub fn closing(&self, reason: &'static str) {
         let _first_stands = self.reason.set(reason);
     }

@@ -200,7 +200,7 @@ impl Link {
     pub fn send(&self, outgoing: Outgoing) -> Result<(), Refused> {
         let mut state = self.state.lock();
         state.used = Instant::now();
-        state.send(outgoing, self.target)
+        state.send(outgoing)
     }
 
     /// Whether a new request would be refused at once.
@@ -282,7 +282,7 @@ impl Link {
     /// metrics. A link that is finishing ends because the client has left, however that shows: nobody is blamed.
     pub fn poison(&self, word: &'static str, reason: &dyn std::fmt::Display) {
         let fault = |finishing, sent| match finishing {
-            true => Fault::left(self.target, sent),
+            true => Fault::left(sent),
             false => Fault::upstream(self.target, sent, reason),
         };
         let (finishing, pending, unanswered, waiting) = {
@@ -327,7 +327,7 @@ impl Link {
             state.phase = Phase::Ready(versions, Arc::clone(&outlet));
             state.gauge = Some(count());
             let finishing = std::mem::replace(&mut state.finishing, false);
-            refused.extend(waiting.into_iter().filter_map(|request| state.send(request, self.target).err()));
+            refused.extend(waiting.into_iter().filter_map(|request| state.send(request).err()));
             state.finishing = finishing;
             if finishing {
                 outlet.finish();
@@ -365,9 +365,9 @@ impl Link {
 }
 
 impl State {
-    fn send(&mut self, outgoing: Outgoing, target: Target) -> Result<(), Refused> {
+    fn send(&mut self, outgoing: Outgoing) -> Result<(), Refused> {
         let fault = match &mut self.phase {
-            _ if self.finishing => Fault::left(target, false),
+            _ if self.finishing => Fault::left(false),
             Phase::Opening(waiting) => {
                 waiting.push(outgoing);
                 return Ok(());

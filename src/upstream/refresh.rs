@@ -143,7 +143,7 @@ fn report(cluster: &Cluster, (was_read, was_down): &(bool, bool), now: &News) {
         None if !was_read && now.read => tracing::info!(cluster = %name, brokers, topics, "cluster is there"),
         None if *was_down => tracing::info!(cluster = %name, brokers, topics, "cluster is back"),
         Some(reason) if !was_down => {
-            tracing::warn!(cluster = %name, reason = %reason, "cluster does not answer; its topics stay known and are retried");
+            tracing::warn!(cluster = %name, reason = %reason, "cluster does not answer; its topics stay known, and it is asked again every second");
         }
         _ => {}
     }

@@ -3,6 +3,7 @@
 
 use crate::harness::cluster::{Cluster, Plan};
 use crate::harness::config::Config;
+use crate::harness::metrics::Metrics;
 use crate::harness::ports::Ports;
 use crate::harness::proxy::Proxy;
 use libtest_mimic::{Failed, Trial};
@@ -182,6 +183,8 @@ impl World {
     fn judge_shared_proxy(&self) -> Result<(), Failed> {
         if let Some(Ok(proxy)) = self.proxy.get() {
             proxy.log().unexpected().must_be_none();
+            let copied = Metrics::of(&proxy.admin()).sum("fishplate_record_bytes_copied_total", &[]);
+            assert_eq!(copied, Some(0.0), "record bytes were copied in user space");
         }
         Ok(())
     }
