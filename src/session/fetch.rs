@@ -119,7 +119,7 @@ impl Through {
         session.see(version, &placement, &[], |seen| fetch::note(&told, to.cluster, seen, &mut effects));
         session.apply(effects);
         let kept = session.keep_fetch_session(&request, &told, FetchSession { at: to, pipeline });
-        if kept && answer.version == version && fetch::is_plain(&told) {
+        if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
             ticket.note(&told);
             let correlation = ticket.head().correlation;
             return ticket.reply(Some(forward_response(&answer.frame, correlation)));

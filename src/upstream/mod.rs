@@ -7,9 +7,11 @@ pub mod link;
 pub mod pace;
 pub mod refresh;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod versions;
 
 pub use cluster::Cluster;
-pub use link::{Answer, Expect, Link, OnAnswer, Outgoing, Refused};
+pub use link::{Answer, Expect, Link, LinkId, OnAnswer, Outgoing, Refused};
 pub use snapshot::{Broker, Partition, Snapshot, Topic};
 pub use versions::Versions;

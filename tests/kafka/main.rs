@@ -6,10 +6,10 @@
 
 // The lints are written for the proxy: a trial says what went wrong by panicking, and nothing imports from here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub)]
-#![allow(dead_code)]
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "its own tests use more of it")]
 #[path = "../history/mod.rs"]
 mod history;
 
@@ -18,6 +18,7 @@ mod behind;
 mod faults;
 mod laws;
 mod load;
+mod metrics;
 mod raw;
 mod scenarios;
 mod world;
@@ -30,7 +31,14 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), laws::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = [
+        basics::trials(),
+        laws::trials(),
+        metrics::trials(),
+        scenarios::trials(&arguments),
+        behind::trials(),
+        faults::trials(),
+    ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());
