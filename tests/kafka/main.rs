@@ -13,12 +13,19 @@ mod harness;
 #[path = "../history/mod.rs"]
 mod history;
 
+#[path = "../batches/agree.rs"]
+mod agree;
+#[path = "../batches/codecs.rs"]
+mod codecs;
+
 mod basics;
+mod batches;
 mod behind;
 mod faults;
 mod laws;
 mod load;
 mod metrics;
+mod nodes;
 mod raw;
 mod scenarios;
 mod world;
@@ -35,6 +42,8 @@ fn main() -> ExitCode {
         basics::trials(),
         laws::trials(),
         metrics::trials(),
+        batches::trials(),
+        nodes::trials(),
         scenarios::trials(&arguments),
         behind::trials(),
         faults::trials(),
