@@ -19,7 +19,8 @@ stop() { printf 'tests/clients/setup.sh: %s\n' "$*" >&2; exit 1; }
 exec 9>"$out/lock"
 flock -w 300 9 || stop 'another run holds the lock for five minutes'
 
-# once NAME FILE... -- COMMAND...: runs the command if the files are not those it last ran for.
+# once NAME FILE... -- COMMAND...: runs the command if the files are not those it last ran for. (A function that is run
+# for its success does not stop at the first failure: each of its steps says what failing means.)
 once() {
   local stamp=$out/$1.stamp files=() now
   shift
@@ -34,9 +35,9 @@ once() {
 java_classes() {
   local lib=$cache/kafka-$1/lib classes=$out/java-$1
   [ -d "$lib" ] || stop "no jars of Kafka $1; run:  scripts/test setup"
-  rm -rf "$classes" && mkdir "$classes"
-  javac -nowarn -cp "$lib/*" -d "$classes" "$here"/java/*.java
-  cp "$here"/java/log4j* "$classes"
+  rm -rf "$classes" && mkdir "$classes" &&
+    javac -nowarn -cp "$lib/*" -d "$classes" "$here"/java/*.java &&
+    cp "$here"/java/log4j* "$classes"
 }
 
 franz() { (cd "$here/franz" && go build -o "$out/franz" .); }
@@ -44,15 +45,14 @@ franz() { (cd "$here/franz" && go build -o "$out/franz" .); }
 # A folder for LD_LIBRARY_PATH. The package is one for some Python; which one is all the same to us.
 librdkafka() {
   local folder=$out/librdkafka found
-  rm -rf "$folder" && mkdir -p "$folder/wheel"
+  rm -rf "$folder" && mkdir -p "$folder/wheel" || return
   python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: --implementation cp --python-version 3.11 \
-    --abi cp311 --platform "manylinux_2_28_$(uname -m)" -d "$folder/wheel" "$1"
-  python3 -m zipfile -e "$folder"/wheel/*.whl "$folder/wheel"
+    --abi cp311 --platform "manylinux_2_28_$(uname -m)" -d "$folder/wheel" "$1" || return
+  python3 -m zipfile -e "$folder"/wheel/*.whl "$folder/wheel" || return
   found=$(find "$folder/wheel" -name 'librdkafka*.so*' | head -n 1)
   [ -n "$found" ] || { echo "no librdkafka in $1"; return 1; }
   # The package's own name for it has a checksum in it; kcat asks for this one.
-  mv "$found" "$folder/librdkafka.so.1"
-  rm -rf "$folder/wheel"
+  mv "$found" "$folder/librdkafka.so.1" && rm -rf "$folder/wheel"
 }
 
 for kafka in 4.3 3.9; do

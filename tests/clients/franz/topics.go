@@ -40,7 +40,11 @@ func lifeCycle(s *stage, topic string) map[string]any {
 	s.until("the topic is known", func() bool { return len(detail(s, topic).Partitions) == 3 })
 	seen["described"] = describe(s, topic)
 	seen["same id"] = detail(s, topic).ID == made.ID
-	seen["configs"] = topicConfigs(s, topic)
+	s.until("any broker tells its configs", func() bool {
+		configs := topicConfigs(s, topic)
+		seen["configs"] = configs
+		return configs["error"] == "none"
+	})
 	_, seen["create, existing"] = create(topic, 3, 1, nil)
 	_, seen["create, too many replicas"] = create(topic+".x", 1, 20, nil)
 	_, seen["create, no partitions"] = create(topic+".x", 0, 1, nil)

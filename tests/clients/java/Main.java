@@ -42,6 +42,7 @@ public final class Main {
         SCENES.put("topics", Topics::lifeCycle);
         SCENES.put("unknown", Topics::unknown);
         SCENES.put("cluster", Topics::cluster);
+        SCENES.put("others", Others::play);
     }
 
     public static void main(String[] args) throws Exception {

@@ -51,7 +51,7 @@ final class Topics {
         seen.put("listed id is the same", admin.listTopics().namesToListings().get().get(topic).topicId().equals(id));
         seen.put("by id", Stage.errorOf(() -> admin.describeTopics(
             org.apache.kafka.common.TopicCollection.ofTopicIds(List.of(id))).allTopicIds().get()));
-        seen.put("configs", configs(stage, topic));
+        Stage.until("any broker tells its configs", () -> seen.put("configs", configs(stage, topic)) == null);
         refusals(stage, topic, seen);
         placed(stage, topic, describe(stage, topic).partitions().get(0).leader(), seen);
         seen.put("delete", Stage.errorOf(() -> admin.deleteTopics(List.of(topic)).all().get()));

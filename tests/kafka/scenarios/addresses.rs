@@ -11,9 +11,9 @@ use std::path::Path;
 const BITS_OF_A_BROKER: u32 = 25;
 const VIRTUAL_CLUSTER: &str = "fishplate-test";
 
-/// Looks at the `raw` part of what a client printed, and at its debug log.
+/// Looks at the `raw` part of what a client printed.
 #[track_caller]
-pub fn judge(world: &World, through: &Line, bare: &Line, log: &Path) {
+pub fn judge(world: &World, through: &Line, bare: &Line) {
     judge_nodes(world, &through.raw["nodes"], Nodes::All);
     judge_nodes(world, &through.raw["coordinators"], Nodes::Some);
     judge_nodes(world, &through.raw["controller"], Nodes::Some);
@@ -26,11 +26,12 @@ pub fn judge(world: &World, through: &Line, bare: &Line, log: &Path) {
         }
     }
     let told = through.raw.to_string();
-    let real_id = bare.raw["cluster_id"].as_str().map(|id| Regex::new(&regex::escape(id)).unwrap());
-    for secret in ports(world).chain(real_id) {
-        assert!(!secret.is_match(&told), "a client was told of {secret}: {told}");
+    let ports = ports(world);
+    let found = first_of(&ports, &told);
+    assert!(found.is_none(), "a client was told of the real port {}: {told}", found.unwrap_or_default());
+    if let Some(id) = bare.raw["cluster_id"].as_str() {
+        assert!(!told.contains(id), "a client was told of the real cluster id {id}: {told}");
     }
-    judge_log(world, log);
 }
 
 /// No real broker's port may stand in what a client logged.
@@ -38,9 +39,11 @@ pub fn judge(world: &World, through: &Line, bare: &Line, log: &Path) {
 pub fn judge_log(world: &World, log: &Path) {
     let said = std::fs::read_to_string(log).unwrap_or_default();
     assert!(!said.is_empty(), "{} is empty: without the client's log this trial says nothing", log.display());
-    for secret in ports(world) {
-        let line = said.lines().find(|line| secret.is_match(line));
-        assert!(line.is_none(), "a client's log speaks of {secret}: {}", line.unwrap_or_default());
+    let ports = ports(world);
+    // Most lines name none; looking for that costs little.
+    for line in said.lines().filter(|line| ports.iter().any(|port| line.contains(port.as_str()))) {
+        let found = first_of(&ports, line);
+        assert!(found.is_none(), "a client's log names the real port {}: {line}", found.unwrap_or_default());
     }
 }
 
@@ -81,9 +84,17 @@ fn numbers(list: &Value) -> impl Iterator<Item = i64> {
     list.as_array().into_iter().flatten().filter_map(Value::as_i64)
 }
 
-/// Real ports, where they stand as ports.
-fn ports(world: &World) -> impl Iterator<Item = Regex> {
+/// The ports that brokers really listen on.
+fn ports(world: &World) -> Vec<String> {
     let brokers = world.a.brokers().iter().chain(world.b.brokers());
-    let ports = brokers.flat_map(|broker| [broker.port, broker.link.port()]);
-    ports.map(|port| Regex::new(&format!(r#"(?::|port["=: ]+){port}(?:[^0-9]|$)"#)).unwrap())
+    brokers.flat_map(|broker| [broker.port, broker.link.port()]).map(|port| port.to_string()).collect()
+}
+
+/// The first of these ports that a text names as a port.
+fn first_of<'p>(ports: &'p [String], text: &str) -> Option<&'p str> {
+    let named = |port: &&String| {
+        let pattern = format!(r#"(?::|port["=: ]+){port}(?:[^0-9]|$)"#);
+        Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
+    };
+    ports.iter().find(named).map(String::as_str)
 }

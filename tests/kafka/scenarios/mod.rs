@@ -32,16 +32,19 @@ pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     trials
 }
 
-/// One client's scenarios, each a trial.
+/// One client's scenarios, each a trial, and one more that looks at what the client logged meanwhile.
 fn compared(client: Client, arguments: &Arguments) -> Vec<Trial> {
     let name = |scenario: &str| format!("{}: {scenario}", client.name);
     let wanted: Vec<_> = client.scenarios.iter().copied().filter(|one| is_wanted(arguments, &name(one))).collect();
-    let played = Arc::new(Played { client, wanted: wanted.clone(), lines: OnceLock::new() });
-    let trial = |scenario: &'static str| {
+    let scenarios = if wanted.is_empty() { client.scenarios[..1].to_vec() } else { wanted.clone() };
+    let played = Arc::new(Played { client, scenarios, lines: OnceLock::new() });
+    let judge = |scenario: &'static str| {
         let played = Arc::clone(&played);
         shared(name(scenario), move |world| played.judge(world, scenario))
     };
-    wanted.into_iter().map(trial).collect()
+    let mut trials: Vec<_> = wanted.into_iter().map(judge).collect();
+    trials.push(shared(name("no real address in its log"), move |world| played.judge_log(world)));
+    trials
 }
 
 /// As libtest-mimic decides it.
@@ -53,7 +56,7 @@ fn is_wanted(arguments: &Arguments, name: &str) -> bool {
 /// What one client saw in all its scenarios, on both ways; played once, by the first trial that asks.
 struct Played {
     client: Client,
-    wanted: Vec<&'static str>,
+    scenarios: Vec<&'static str>,
     lines: OnceLock<Result<Lines, String>>,
 }
 
@@ -64,17 +67,26 @@ struct Lines {
 
 impl Played {
     fn judge(&self, world: &World, scenario: &str) {
-        let lines = self.lines.get_or_init(|| self.play(world).map_err(|error| format!("{error:#}")));
-        let Lines { bare, through } = lines.as_ref().unwrap_or_else(|error| panic!("{error}"));
+        let Lines { bare, through } = self.lines(world);
         let bare = find(bare, scenario);
         let through = find(through, scenario);
         let bare_saw = bare.result.as_ref().unwrap_or_else(|| panic!("on bare Kafka, {}", bare.failure()));
         let through_saw = through.result.as_ref().unwrap_or_else(|| panic!("through Fishplate, {}", through.failure()));
-        addresses::judge(world, through, bare, &self.log(world, &world.proxy().bootstrap()));
+        addresses::judge(world, through, bare);
         differences::judge(self.client.name, scenario, bare_saw, through_saw);
         if scenario == "codecs" {
             self.judge_codecs(world);
         }
+    }
+
+    fn judge_log(&self, world: &World) {
+        self.lines(world);
+        addresses::judge_log(world, &self.log(world, &world.proxy().bootstrap()));
+    }
+
+    fn lines(&self, world: &World) -> &Lines {
+        let lines = self.lines.get_or_init(|| self.play(world).map_err(|error| format!("{error:#}")));
+        lines.as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// What was stored is compressed as on bare Kafka: a client that is told too little of Produce silently does not.
@@ -109,7 +121,7 @@ impl Played {
         let names = |home: &str| format!("{home}-{client}-{way}");
         (self.client.play)(&Run {
             client,
-            scenarios: &self.wanted,
+            scenarios: &self.scenarios,
             bootstrap,
             topics: [names("a"), names("b")],
             groups: [names("ga"), names("gb")],

@@ -1,6 +1,6 @@
 //! Clients that are programs of their own, in `tests/clients`.
 
-use super::contract::{ALL, Client, Line, Run};
+use super::contract::{ALL, Client, JAVA, Line, Run};
 use crate::harness::broker::jars;
 use crate::harness::process::{Process, command};
 use crate::harness::{Bootstrap, cache, repository, wait};
@@ -16,8 +16,8 @@ use std::time::Duration;
 const TO_PLAY: Duration = wait::seconds(240);
 const TO_SET_UP: Duration = wait::seconds(600);
 
-pub const JAVA_4_3: Client = Client { name: "java-4.3", scenarios: ALL, play: |run| java("4.3", run) };
-pub const JAVA_3_9: Client = Client { name: "java-3.9", scenarios: ALL, play: |run| java("3.9", run) };
+pub const JAVA_4_3: Client = Client { name: "java-4.3", scenarios: JAVA, play: |run| java("4.3", run) };
+pub const JAVA_3_9: Client = Client { name: "java-3.9", scenarios: JAVA, play: |run| java("3.9", run) };
 pub const FRANZ: Client = Client { name: "franz-go", scenarios: ALL, play: franz };
 
 fn java(kafka: &str, run: &Run) -> anyhow::Result<Vec<Line>> {

@@ -298,7 +298,11 @@ pub fn text(bytes: Option<&[u8]>) -> Option<String> {
 }
 
 pub fn name_of(error: &KafkaError) -> String {
-    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code: RDKafkaErrorCode| format!("{code:?}"))
+    let code: Option<RDKafkaErrorCode> = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    code.map_or_else(|| error.to_string(), |code| format!("{code:?}"))
 }
 
 /// The name of what a call failed with, `none` where it did not.
