@@ -88,7 +88,8 @@ async fn pump_frames(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, buffer: us
         buffer.resize(buffer.len().max(whole), 0);
         let Some((head, body)) = buffer.get_mut(..whole).and_then(|frame| frame.split_at_mut_checked(4)) else { break };
         head.copy_from_slice(&length.to_be_bytes());
-        if from.read_exact(body).await.is_err() || to.write_all(buffer.get(..whole).unwrap_or_default()).await.is_err() {
+        if from.read_exact(body).await.is_err() || to.write_all(buffer.get(..whole).unwrap_or_default()).await.is_err()
+        {
             break;
         }
     }

@@ -6,7 +6,7 @@ use super::needs;
 use super::orders::{Changing, Partition};
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::produce::{Cell, Ledger, Part, fill_in, is_plain};
+use crate::api::produce::{Cell, Ledger, Part, fill_in};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
@@ -15,6 +15,7 @@ use crate::types::{Name, Target};
 use crate::upstream::link::Write;
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
 use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
+use crate::wire::glance::{Produce, is_plain_produce};
 use crate::wire::head::RequestHead;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
@@ -63,9 +64,9 @@ struct Later {
 /// Serves one Produce.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let version = ticket.head().version;
-    let request: ProduceRequest = ticket.read(frame)?;
+    let request = ticket.glance(frame)?;
     let session = Arc::clone(ticket.session());
-    if request.topic_data.is_empty() {
+    if request.topics.is_empty() {
         refuse_empty(&session, ticket);
         return Ok(());
     }
@@ -100,8 +101,8 @@ fn refuse_empty(session: &Session, mut ticket: Ticket) {
     session.close("refused");
 }
 
-fn count_under_homes(ticket: &mut Ticket, request: &ProduceRequest, placement: &Placement) {
-    let homes = request.topic_data.iter().filter_map(|topic| placement.home_of(&topic.name.0, topic.topic_id));
+fn count_under_homes(ticket: &mut Ticket, request: &Produce, placement: &Placement) {
+    let homes = request.topics.iter().filter_map(|(name, id)| placement.home_of(name, *id));
     let homes: Vec<_> = homes.collect();
     let clusters = homes.iter().filter_map(|(_, home)| placement.cluster(*home));
     ticket.of_pipeline(Name::of_all(homes.iter().map(|(pipeline, _)| *pipeline)));
@@ -288,18 +289,21 @@ impl Underway {
 
     /// A broker answered a part, or never will.
     fn answered(&self, part: &Part, whole: bool, fragile: bool, answer: Result<Answer, Fault>) {
-        let told = answer.and_then(|answer| {
-            let told = answer.decode::<ProduceResponse>().map_err(|e| Fault::upstream(part.to, true, e))?;
-            Ok((answer, told))
-        });
+        let as_is = |answer: &Answer| {
+            whole && answer.version == self.version && is_plain_produce(&answer.frame, answer.body_at, answer.version)
+        };
+        if let Ok(answer) = &answer
+            && as_is(answer)
+        {
+            let Some(ticket) = self.state.lock().ticket.take() else { return };
+            let correlation = ticket.head().correlation;
+            return ticket.reply(Some(forward_response(&answer.frame, correlation)));
+        }
+        let told =
+            answer.and_then(|answer| answer.decode::<ProduceResponse>().map_err(|e| Fault::upstream(part.to, true, e)));
         let mut state = self.state.lock();
         match told {
-            Ok((answer, told)) if whole && answer.version == self.version && is_plain(&told) => {
-                let Some(ticket) = state.ticket.take() else { return };
-                let correlation = ticket.head().correlation;
-                return ticket.reply(Some(forward_response(&answer.frame, correlation)));
-            }
-            Ok((_, told)) => {
+            Ok(told) => {
                 let placement = self.session.context.current.load();
                 let State { ledger, refused, effects, .. } = &mut *state;
                 self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
