@@ -1,7 +1,7 @@
 //! Metadata, answered from the placement: every broker of every cluster as a virtual node at the one address.
 //! A cluster that is down keeps its known topics here; what it may have besides is "leader not available".
 
-use super::{Api, Codes, Effects, Need, Plan, Refusal, Seen, codes};
+use super::{Api, Codes, Effect, Effects, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};
@@ -75,6 +75,17 @@ pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Cod
     topics.iter().for_each(|topic| body.put_slice(topic));
     body.put_slice(after);
     Some((body.freeze(), codes))
+}
+
+/// The topics of an answer that have partitions without a leader: their clusters are asked again, since nothing else
+/// tells us when there is one.
+pub fn leaderless(request: &MetadataRequest, seen: &Seen<'_>) -> Effects {
+    let again =
+        |place: &Arc<TopicPlace>| (!place.is_led()).then(|| Effect::Refresh(place.cluster, place.topic.name.clone()));
+    match named(request, seen) {
+        None => seen.placement.topics().filter_map(again).collect(),
+        Some(topics) => topics.iter().filter_map(|asked| again(place_of(asked, seen)?)).collect(),
+    }
 }
 
 fn write_topic(place: &TopicPlace, seen: &Seen<'_>, codes: &mut Codes) -> Option<Bytes> {
@@ -301,6 +312,15 @@ mod tests {
         let answer = answered(&by_id(known), &world.seen(13));
         assert_eq!(answer.topics[0].name.as_ref().map(|name| &*name.0), Some("b-1"));
         assert_eq!(needs(&by_id(uuid::Uuid::max()), &world.seen(13)), [Need::AllTopics]);
+    }
+
+    #[test]
+    fn a_topic_without_a_leader_is_read_again() {
+        let world = World::with(&[topic("x", &[1, -1]), topic("y", &[1])], &[]);
+        let again = [Effect::Refresh(slot(0), StrBytes::from_static_str("x"))];
+        assert_eq!(leaderless(&ask(&["y", "x", "nope"]), &world.seen(9)), again);
+        assert_eq!(leaderless(&MetadataRequest::default().with_topics(None), &world.seen(9)), again);
+        assert_eq!(leaderless(&ask(&["y"]), &world.seen(9)), []);
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct Routed {
     pub needs: Vec<Need>,
     /// Who is to blame for cells that were refused since a need could not be met.
     pub failed: Vec<Blame>,
+    /// Cells were refused since nobody could be asked about their topics: later ones may fare better.
+    pub in_doubt: bool,
 }
 
 impl Part {
@@ -123,6 +125,7 @@ impl Ledger {
                 Found::Never(code) => self.settle(&cell, failed(code)),
                 Found::Failed(blame) => {
                     routed.failed.push(blame);
+                    routed.in_doubt = true;
                     self.settle(&cell, failed(codes::NOT_LEADER_OR_FOLLOWER));
                 }
             }
@@ -257,6 +260,13 @@ impl Ledger {
         }
         let with = |records| Cell { entry: cell.entry, records: Some(records) };
         (with(kept), with(moved))
+    }
+
+    /// Whether a partition is answered with an error.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let refused = |answer: &PartitionProduceResponse| answer.error_code != codes::NONE;
+        self.slots.iter().any(|entry| entry.answer.as_ref().is_some_and(refused))
     }
 
     /// Whether every partition is answered.
@@ -426,6 +436,19 @@ mod tests {
         assert_eq!(again.parts[0].to, at(0, 3));
         ledger.absorb(&again.parts[0], written(&ledger.request(&again.parts[0])), &after.seen(9), &mut Vec::new());
         assert_eq!(answers(&ledger.response()).len(), 2);
+    }
+
+    #[test]
+    fn a_topic_that_nobody_could_be_asked_about_leaves_its_batches_in_doubt() {
+        let world = World::with(&[], &[]);
+        let need = Need::Topics { cluster: slot(0), names: vec![StrBytes::from_static_str("x")], create: false };
+        for (refusal, in_doubt) in [(Refusal::Fault(Fault::proxy("down")), true), (Refusal::Done, false)] {
+            let (mut ledger, cells) = Ledger::open(request(&[("x", &[0])]));
+            assert!(!ledger.is_refused());
+            let refused = [(need.clone(), refusal)];
+            let routed = ledger.route(cells, &crate::api::Seen { refused: &refused, ..world.seen(9) });
+            assert_eq!((routed.in_doubt, ledger.is_refused()), (in_doubt, true));
+        }
     }
 
     #[test]

@@ -90,6 +90,12 @@ pub enum Leader {
 }
 
 impl TopicPlace {
+    /// Whether somebody leads each of its partitions.
+    #[must_use]
+    pub fn is_led(&self) -> bool {
+        self.topic.partitions.iter().all(|partition| partition.leader >= 0)
+    }
+
     /// Who leads a partition.
     #[must_use]
     pub fn leader(&self, partition: i32) -> Leader {

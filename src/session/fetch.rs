@@ -104,7 +104,7 @@ impl Through {
     fn answered(self, answer: Result<Answer, Fault>) {
         let version = self.ticket.head().version;
         let as_is = |answer: &Answer| {
-            let same = answer.version == version;
+            let same = answer.version == version && answer.has_plain_head();
             same.then(|| plain_fetch(&answer.frame, answer.body_at, version)).flatten()
         };
         if let Ok(answer) = &answer
@@ -132,7 +132,7 @@ impl Through {
         let mut effects = Effects::new();
         session.see(version, &placement, &[], |seen| fetch::note(&told, to.cluster, seen, &mut effects));
         session.apply(effects);
-        if kept && answer.version == version && fetch::is_plain(&told) {
+        if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
             ticket.note(&told);
             let correlation = ticket.head().correlation;
             return ticket.reply(Some(forward_response(&answer.frame, correlation)));

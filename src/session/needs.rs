@@ -13,7 +13,9 @@ use kafka_protocol::messages::{
     MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +24,8 @@ const MAKE_WITHIN_MS: i32 = 5_000;
 /// How long its brokers may take to hear of it, and how long to wait between looks.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// How long a request waits for metadata.
+const READ_WITHIN: Duration = Duration::from_secs(3);
 /// A shadow topic holds nothing; its retention is the smallest that makes sense.
 const SHADOW_RETENTION_MS: &str = "1000";
 const TOPIC_ALREADY_EXISTS: i16 = 36;
@@ -46,14 +50,12 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
         },
         Need::Topics { cluster, names, create } => refresh(context, *cluster, names.clone(), *create).await,
         Need::AllTopics => {
-            for cluster in &context.clusters {
-                refresh(context, cluster.slot(), Vec::new(), false).await;
-            }
+            join(context.clusters.iter().map(|cluster| refresh(context, cluster.slot(), Vec::new(), false))).await;
             Refusal::Done
         }
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {
             Some(home) => {
-                let made = make_shadow(home, topic, *partitions).await;
+                let made = make_shadow(context, home, topic, *partitions).await;
                 if matches!(made, Refusal::Done)
                     && timeout(HEARD_WITHIN, heard_of(home, topic, *partitions)).await.is_err()
                 {
@@ -65,6 +67,18 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
             None => no_such(*cluster),
         },
     }
+}
+
+/// Waits for all of them at once.
+async fn join<F: Future>(all: impl Iterator<Item = F>) {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), false)).collect();
+    poll_fn(|cx| {
+        for (one, done) in all.iter_mut().filter(|(_, done)| !done) {
+            *done = one.as_mut().poll(cx).is_ready();
+        }
+        if all.iter().all(|(_, done)| *done) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 fn no_such(cluster: Slot) -> Refusal {
@@ -79,18 +93,24 @@ fn found(answer: Result<Result<crate::types::BrokerId, i16>, Fault>) -> Refusal 
     }
 }
 
-/// Reads metadata again, and waits until it is in the placement.
+/// Reads metadata again, and waits until it is in the placement; not longer than a cluster that is well would take, for
+/// other clusters' topics may stand in the same request, and other answers behind it.
 async fn refresh(context: &Context, slot: Slot, names: Vec<StrBytes>, create: bool) -> Refusal {
     let Some(cluster) = context.cluster(slot) else { return no_such(slot) };
-    cluster.refreshed(names, create).await;
-    context.current.caught_up(cluster).await;
+    let read = async {
+        cluster.refreshed(names, create).await;
+        context.current.caught_up(cluster).await;
+    };
+    if timeout(READ_WITHIN, read).await.is_err() {
+        return Refusal::Fault(Fault::cluster(slot, format_args!("no metadata within {READ_WITHIN:?}")));
+    }
     let down = cluster.news().borrow().down.clone();
     down.map_or(Refusal::Done, |reason| Refusal::Fault(Fault::cluster(slot, reason)))
 }
 
 /// A topic of the same name on a group's home, so that its coordinator takes commits for the real one, which lives
 /// elsewhere (protocol-rules 7). Grown where it is too small.
-async fn make_shadow(home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
+async fn make_shadow(context: &Context, home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
     let known = home.news().borrow().snapshot.topics.get(topic).map(|topic| topic.partitions.len());
     let outcome = match known {
         None => create(home, topic, partitions).await,
@@ -103,7 +123,10 @@ async fn make_shadow(home: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> 
         }
         Ok(TOPIC_ALREADY_EXISTS | INVALID_PARTITIONS) => Refusal::Done,
         Ok(code) => {
-            tracing::warn!(topic = %topic, cluster = %home.name(), code, "cannot make a shadow topic; commits for this topic will fail");
+            // Every commit of every group tries again.
+            if let Some(held_back) = context.seldom.pass(format!("shadow {topic} {code}")) {
+                tracing::warn!(topic = %topic, cluster = %home.name(), code, held_back, "cannot make a shadow topic; commits for this topic will fail");
+            }
             Refusal::Code(code)
         }
         Err(fault) => Refusal::Fault(fault),

@@ -13,7 +13,7 @@ use crate::placement::Placement;
 use crate::telemetry::Meter;
 use crate::types::{Name, Target};
 use crate::upstream::link::Write;
-use crate::upstream::{Answer, Expect, Outgoing, Refused};
+use crate::upstream::{Answer, Expect, LinkId, Outgoing, Refused};
 use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
 use crate::wire::glance::{Produce, is_plain_produce};
 use crate::wire::head::RequestHead;
@@ -58,7 +58,10 @@ pub struct Held {
 struct Later {
     refused: Vec<Refused>,
     placed: Vec<Arc<Underway>>,
+    /// Somebody must begin to tend what is held.
     tend: bool,
+    /// Who tends must look for something new.
+    ring: bool,
 }
 
 /// Serves one Produce.
@@ -111,32 +114,63 @@ fn count_under_homes(ticket: &mut Ticket, request: &Produce, placement: &Placeme
 
 /// Routes cells and sends what may go; holds the rest. All under the order's lock, so that nothing slips in between.
 fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>, later: &mut Later) {
+    if order.is_over() {
+        // Dropped: nobody is answered any more.
+        return;
+    }
     let Held { request, frame, cells, until, .. } = held;
     let session = &request.session;
     let mut state = request.state.lock();
     let State { ledger, refused, ticket, .. } = &mut *state;
+    let fragile = must_not_be_overtaken(request.acks, &cells);
     let routed = session.see(request.version, placement, refused, |seen| ledger.route(cells, seen));
     routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
+    if fragile && routed.in_doubt {
+        order.break_off();
+        session.close("held");
+    }
+    if request.acks == 0 && ledger.is_refused() {
+        // As Kafka does: only so the client hears of it.
+        session.close("refused");
+    }
     let mut waiting = routed.held;
+    ask_for_leaders(session, ledger, &waiting, placement);
     for Part { to, cells } in routed.parts {
-        let may_go = |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, to));
+        let Ok(link) = session.links.to(to, placement, &session.context.telemetry) else {
+            waiting.extend(cells);
+            continue;
+        };
+        let may_go =
+            |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, link.id()));
         let (cells, blocked): (Vec<_>, Vec<_>) = cells.into_iter().partition(may_go);
         waiting.extend(blocked);
         if !cells.is_empty() {
-            let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement);
-            later.refused.extend(session.links.send(to, outgoing, placement, &session.context.telemetry).err());
+            let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement, link.id());
+            later.refused.extend(link.send(outgoing).err());
         }
     }
     if !waiting.is_empty() && Instant::now() < until {
         let partitions: Vec<_> = waiting.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
         let request = Arc::clone(&request);
+        later.ring |= !routed.needs.is_empty();
         let held = Held { request, frame, cells: waiting, needs: routed.needs, until };
         later.tend |= order.hold(partitions, held);
     } else if !waiting.is_empty() {
-        give_up(&request, ledger, ticket.as_mut(), &waiting, placement);
+        give_up(&request, ledger, ticket.as_mut(), &waiting, placement, order);
     }
     drop(state);
     later.placed.push(request);
+}
+
+/// Has the topics read again whose partitions nobody led when they were last read.
+fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement: &Placement) {
+    for (topic, _) in held.iter().filter_map(|cell| ledger.partition_of(cell)) {
+        if let Some(place) = placement.topic(&topic)
+            && let Some(cluster) = session.context.cluster(place.cluster)
+        {
+            cluster.refresh(vec![place.topic.name.clone()]);
+        }
+    }
 }
 
 impl Later {
@@ -145,6 +179,8 @@ impl Later {
         self.placed.iter().for_each(|request| request.answer_if_complete());
         if self.tend {
             tokio::spawn(tend(Arc::clone(session)));
+        } else if self.ring {
+            session.orders.ring();
         }
     }
 }
@@ -156,6 +192,7 @@ fn give_up(
     ticket: Option<&mut Ticket>,
     cells: &[Cell],
     placement: &Placement,
+    order: &mut Changing<'_, Held>,
 ) {
     let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
     let session = &request.session;
@@ -165,6 +202,7 @@ fn give_up(
     );
     request.blame(ticket, Blame::Cluster(placement.home_of_topic(&topic.0)));
     if must_not_be_overtaken(request.acks, cells) {
+        order.break_off();
         session.close("held");
     }
     ledger.give_up(cells);
@@ -176,33 +214,57 @@ fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
     acks == 0 || Ledger::is_idempotent(cells)
 }
 
+/// How long what is held may wait for what it needs before it is looked at again.
+const MEET_WITHIN: Duration = Duration::from_secs(5);
+/// A partition without a leader is asked about again after this long.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
 /// Sees to what a session holds, until nothing is held any more: tries again when something moved.
 async fn tend(session: Arc<Session>) {
     while !session.orders.untended() {
         let generation = session.context.current.generation();
-        let needs: Vec<_> = session.orders.change().held().map(Held::needs).collect();
-        for (request, needs) in needs {
-            let met = needs::meet(&session.context, needs).await;
-            request.state.lock().refused.extend(met);
-        }
-        let soon = {
+        let held: Vec<_> = session.orders.change().held().map(Held::needs).collect();
+        meet(&session, held).await;
+        let soonest = {
             let placement = session.context.current.load();
             let (mut order, mut later) = (session.orders.change(), Later::default());
-            let held = order.take_held();
-            let soon = held.iter().map(|held| held.until).min().unwrap_or_else(Instant::now);
-            for held in held {
+            for held in order.take_held() {
                 place(&mut order, held, &placement, &mut later);
             }
+            let soonest = order.held().map(|held| held.until).min();
             drop(order);
-            later.tend = false;
+            (later.tend, later.ring) = (false, false);
             later.see_to(&session);
-            soon
+            soonest
         };
+        let Some(soonest) = soonest else { continue };
+        let look_again = soonest.min(Instant::now() + BETWEEN_LOOKS);
         tokio::select! {
             () = session.orders.moved() => {}
             () = session.context.current.later_than(generation) => {}
-            () = tokio::time::sleep_until(soon.into()) => {}
+            () = tokio::time::sleep_until(look_again.into()) => {}
         }
+    }
+}
+
+/// Meets what held requests need, each need once for all of them.
+async fn meet(session: &Session, held: Vec<(Arc<Underway>, Vec<Need>)>) {
+    let mut needs: Vec<Need> = Vec::new();
+    for need in held.iter().flat_map(|(_, needs)| needs) {
+        if !needs.contains(need) {
+            needs.push(need.clone());
+        }
+    }
+    if needs.is_empty() {
+        return;
+    }
+    let asked = needs.clone();
+    let met = tokio::time::timeout(MEET_WITHIN, needs::meet(&session.context, needs)).await;
+    let late = |need| (need, Refusal::Fault(Fault::proxy("what a Produce needs was not found out in time")));
+    let met = met.unwrap_or_else(|_| asked.into_iter().map(late).collect());
+    for (request, needs) in held {
+        let its = met.iter().filter(|(need, _)| needs.contains(need)).cloned();
+        request.state.lock().refused.extend(its);
     }
 }
 
@@ -220,6 +282,7 @@ fn outgoing(
     mut part: Part,
     frame: &Bytes,
     placement: &Arc<Placement>,
+    by: LinkId,
 ) -> Outgoing {
     let whole = ledger.is_whole(&part);
     let split = (!whole).then(|| ledger.request(&part));
@@ -230,18 +293,27 @@ fn outgoing(
     let to = part.to;
     let expect = if request.acks == 0 {
         let request = Arc::clone(request);
-        Expect::Nothing(Box::new(move |fault| {
+        request.session.sends_unanswered();
+        let on_fault = move |fault: Fault| {
             request.blame(None, fault.blame);
             request.session.close("upstream");
-        }))
+        };
+        Expect::Nothing { bytes: frame.len(), on_fault: Box::new(on_fault) }
     } else {
         for partition in &partitions {
-            order.goes(partition.clone(), to);
+            order.goes(partition.clone(), by);
         }
         let request = Arc::clone(request);
+        let asked = whole.then_some(request.version);
         Expect::Answer(Box::new(move |answer| {
+            let told = understood(to, asked, answer);
+            // Before its partitions may go elsewhere: no later batch may overtake this one [L6].
+            if fragile && told.is_err() {
+                request.session.orders.end();
+                request.session.close("upstream");
+            }
             request.session.orders.landed(partitions.iter());
-            request.answered(&part, whole, fragile, answer);
+            request.answered(&part, told);
         }))
     };
     let write = write(to, request.version, split, frame.clone(), request.client_id.clone(), Arc::clone(placement));
@@ -276,6 +348,23 @@ fn write(
     })
 }
 
+/// What a broker said of a part.
+enum Told {
+    /// Nothing that must be looked at: the frame goes to the client as it is.
+    Plainly(Bytes),
+    Decoded(ProduceResponse),
+}
+
+/// An answer can go on as it is where it answers all that the client asked, in the client's version.
+fn understood(from: Target, asked: Option<i16>, answer: Result<Answer, Fault>) -> Result<Told, Fault> {
+    let answer = answer?;
+    let same = asked == Some(answer.version) && answer.has_plain_head();
+    if same && is_plain_produce(&answer.frame, answer.body_at, answer.version) {
+        return Ok(Told::Plainly(answer.frame));
+    }
+    answer.decode().map(Told::Decoded).map_err(|e| Fault::upstream(from, true, e))
+}
+
 impl Underway {
     /// Somebody failed us on this request's behalf.
     fn blame(&self, ticket: Option<&mut Ticket>, blame: Blame) {
@@ -288,22 +377,15 @@ impl Underway {
     }
 
     /// A broker answered a part, or never will.
-    fn answered(&self, part: &Part, whole: bool, fragile: bool, answer: Result<Answer, Fault>) {
-        let as_is = |answer: &Answer| {
-            whole && answer.version == self.version && is_plain_produce(&answer.frame, answer.body_at, answer.version)
-        };
-        if let Ok(answer) = &answer
-            && as_is(answer)
-        {
-            let Some(ticket) = self.state.lock().ticket.take() else { return };
-            let correlation = ticket.head().correlation;
-            return ticket.reply(Some(forward_response(&answer.frame, correlation)));
-        }
-        let told =
-            answer.and_then(|answer| answer.decode::<ProduceResponse>().map_err(|e| Fault::upstream(part.to, true, e)));
+    fn answered(&self, part: &Part, told: Result<Told, Fault>) {
         let mut state = self.state.lock();
         match told {
-            Ok(told) => {
+            Ok(Told::Plainly(frame)) => {
+                let Some(ticket) = state.ticket.take() else { return };
+                let correlation = ticket.head().correlation;
+                return ticket.reply(Some(forward_response(&frame, correlation)));
+            }
+            Ok(Told::Decoded(told)) => {
                 let placement = self.session.context.current.load();
                 let State { ledger, refused, effects, .. } = &mut *state;
                 self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
@@ -314,9 +396,6 @@ impl Underway {
                 let State { ledger, ticket, effects, .. } = &mut *state;
                 self.blame(ticket.as_mut(), fault.blame);
                 ledger.fail(part, &fault, effects);
-                if fragile {
-                    self.session.close("upstream");
-                }
             }
         }
         drop(state);

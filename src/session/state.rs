@@ -18,6 +18,7 @@ use crate::wire::outlet::Outlet;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -44,6 +45,8 @@ pub struct Session {
     pub gauge: SessionGauge,
     /// Count its requests.
     pub meters: Recent,
+    /// It has sent requests that no broker answers (acks=0), whose bytes no missing answer bounds.
+    unanswered: AtomicBool,
     outlet: Arc<Outlet>,
     replies: Mutex<Replies<Frame>>,
     /// Rings when requests have been answered.
@@ -67,6 +70,7 @@ impl Session {
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
             meters: Recent::default(),
+            unanswered: AtomicBool::new(false),
             outlet,
             replies: Mutex::default(),
             answered: Notify::new(),
@@ -155,15 +159,54 @@ impl Session {
         self.answered.notify_waiters();
     }
 
-    /// Waits until the session may send more: until enough of what it asked is answered.
+    /// Whether it was closed: what the client has sent since, or had sent before and is still to be read, is not
+    /// served any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.outlet.is_closed()
+    }
+
+    /// Bytes of answers that the client has not taken yet.
+    #[cfg(test)]
+    pub(super) fn backlog(&self) -> usize {
+        self.outlet.backlog()
+    }
+
+    /// From now on brokers' backlogs bound it too.
+    pub(super) fn sends_unanswered(&self) {
+        self.unanswered.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until the session may send more: until enough of what it asked is answered, the client has taken enough
+    /// of the answers, and brokers enough of what they do not answer.
     pub(super) async fn room(&self) {
         let limits = &self.context.limits;
+        self.answered(limits.requests, limits.in_flight).await;
+        self.outlet.room(limits.responses).await;
+        if self.unanswered.load(Ordering::Relaxed) {
+            tokio::select! {
+                () = self.links.room(limits.requests) => {}
+                () = self.closed() => {}
+            }
+        }
+    }
+
+    async fn closed(&self) {
+        loop {
+            let rings = self.answered.notified();
+            if self.is_closed() {
+                return;
+            }
+            rings.await;
+        }
+    }
+
+    async fn answered(&self, bytes: usize, in_flight: usize) {
         loop {
             let answered = self.answered.notified();
             {
                 let replies = self.replies.lock();
-                let room = replies.bytes() < limits.requests && replies.len() < limits.in_flight;
-                if room || self.outlet.is_closed() {
+                let room = replies.bytes() < bytes && replies.len() < in_flight;
+                if room || self.is_closed() {
                     return;
                 }
             }

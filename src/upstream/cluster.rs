@@ -153,9 +153,19 @@ impl Cluster {
         if self.coordinators.len() >= COORDINATORS {
             self.coordinators.clear();
         }
+        if !self.knows(&answer) {
+            self.refresh(Vec::new());
+        }
         // A copy: the request's slice would pin the frame it came in.
         self.coordinators.insert(StrBytes::from_string(group.to_string()), BrokerId(answer.node_id.0));
         Ok(Ok(BrokerId(answer.node_id.0)))
+    }
+
+    /// Whether the coordinator listens where our metadata says: one that just came or moved is not there yet.
+    fn knows(&self, told: &FindCoordinatorResponse) -> bool {
+        let news = self.news.borrow();
+        let known = news.snapshot.brokers.get(&BrokerId(told.node_id.0)).map(|broker| &broker.address);
+        known.is_some_and(|known| *known.host == *told.host && i32::from(known.port) == told.port)
     }
 
     /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
@@ -183,7 +193,11 @@ impl Cluster {
             }
             let patience = if candidates.len() == 0 { CALL_WITHIN } else { SLOW_AFTER };
             match timeout(patience, asked.join_next()).await {
-                Ok(Some(Ok(Ok(response)))) => return Ok(response),
+                Ok(Some(Ok(Ok(response)))) => {
+                    // The slower ones go on until their own time is over: then their links are given up.
+                    asked.detach_all();
+                    return Ok(response);
+                }
                 Ok(Some(Ok(Err(failed)))) => fault = failed,
                 Ok(Some(Err(_)) | None) | Err(_) => {}
             }

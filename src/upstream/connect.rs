@@ -8,7 +8,7 @@ use crate::types::{HostPort, Target};
 use crate::wire::codec::{Malformed, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::read_response;
-use crate::wire::outlet::Outlet;
+use crate::wire::outlet::{Outlet, tune};
 use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
@@ -97,6 +97,7 @@ pub async fn serve(
     meter: Arc<ClusterMeter>,
     flow: Option<Flow>,
 ) {
+    let _poisoned_at_last = Abandoned(&link);
     let place = (link.target(), address);
     sleep(shared.pace.wait(&place, Instant::now())).await;
     let opened = timeout(OPEN_WITHIN, open(&place.1, &shared)).await.unwrap_or(Err(Broken::Slow(place.1.clone())));
@@ -131,10 +132,19 @@ fn report(link: &Link, shared: &Shared, broken: &Broken, of_session: bool) {
     }
 }
 
+/// A link whose task has gone, for whatever reason: nobody reads its answers any more.
+struct Abandoned<'l>(&'l Link);
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.0.poison("ended", &"its task has ended");
+    }
+}
+
 async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<TcpStream>, Reader, Versions), Broken> {
     let connect = |e| Broken::Connect(address.clone(), e);
     let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
-    socket.set_nodelay(true).map_err(connect)?;
+    tune(&socket).map_err(connect)?;
     let mut reader = Reader::new(Arc::clone(&shared.pool), shared.frame_limit);
     let versions = negotiate(&socket, &mut reader).await?;
     Ok((Arc::new(socket), reader, versions))
@@ -193,4 +203,64 @@ async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Op
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::{Answer, Expect, Outgoing};
+    use super::*;
+    use crate::error::Fault;
+    use crate::telemetry::Telemetry;
+    use crate::types::{BrokerId, Slot};
+    use crate::wire::codec::encode_response;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::HeartbeatResponse;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    /// Tells its versions, and then answers the first request that comes.
+    async fn broker(listener: TcpListener) {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut reader = Reader::new(Pool::new(0), 1 << 20);
+        reader.next(&socket).await.unwrap();
+        let versions =
+            encode_response(ApiKey::ApiVersions, 3, -1, &ApiVersionsResponse::default(), &[]).unwrap().concat();
+        socket.write_all(&versions).await.unwrap();
+        reader.next(&socket).await.unwrap();
+        let beat = encode_response(ApiKey::Heartbeat, 0, 0, &HeartbeatResponse::default(), &[]).unwrap().concat();
+        socket.write_all(&beat).await.unwrap();
+        reader.next(&socket).await.unwrap();
+        reader.next(&socket).await.unwrap();
+    }
+
+    fn beat(on_answer: impl FnOnce(Result<Answer, Fault>) + Send + 'static) -> Outgoing {
+        Outgoing {
+            api: ApiKey::Heartbeat,
+            write: Box::new(|_, _| Ok((0, vec![BytesMut::zeroed(4).freeze()]))),
+            expect: Expect::Answer(Box::new(on_answer)),
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// [L5]
+    #[tokio::test]
+    async fn l5_a_mistake_in_taking_one_answer_ends_the_link_for_all_who_wait() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = HostPort::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let there = tokio::spawn(broker(listener));
+        let link = Link::opening(Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) });
+        let shared = Shared::new(0, 1 << 20);
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        assert!(link.send(beat(|_| panic!("a mistake of ours"))).is_ok());
+        let (tell, told) = oneshot::channel();
+        let tells = beat(move |answer| {
+            let _ = tell.send(answer.is_err());
+        });
+        assert!(link.send(tells).is_ok());
+        let serving = tokio::spawn(serve(Arc::clone(&link), address, shared, meter, None));
+        assert!(timeout(Duration::from_secs(5), told).await.unwrap().unwrap());
+        assert!(serving.await.unwrap_err().is_panic() && link.is_dead());
+        there.abort();
+    }
 }

@@ -14,7 +14,12 @@ use kafka_protocol::protocol::Decodable;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// The correlation id and an empty list of tagged fields.
+const PLAIN_HEAD: usize = 5;
 
 /// A broker's answer to one request.
 #[derive(Clone, Debug)]
@@ -33,6 +38,12 @@ impl Answer {
     /// The body, decoded.
     pub fn decode<M: Decodable>(&self) -> Result<M, Malformed> {
         decode(self.frame.slice(self.body_at.min(self.frame.len())..), self.version)
+    }
+
+    /// Whether the head holds nothing but the correlation id: a tagged field there must not reach a client either.
+    #[must_use]
+    pub fn has_plain_head(&self) -> bool {
+        self.body_at <= PLAIN_HEAD
     }
 }
 
@@ -60,7 +71,12 @@ pub enum Expect {
     /// An answer.
     Answer(OnAnswer),
     /// None (Produce with acks=0). Called if the link dies before or after the request was sent.
-    Nothing(Box<dyn FnOnce(Fault) + Send>),
+    Nothing {
+        /// The request's size: nobody's answer bounds how many of these there are, so what waits is counted.
+        bytes: usize,
+        /// Who is told.
+        on_fault: Box<dyn FnOnce(Fault) + Send>,
+    },
 }
 
 /// A request that was not sent.
@@ -80,18 +96,35 @@ impl Refused {
 }
 
 impl Expect {
+    fn unanswered_bytes(&self) -> usize {
+        match self {
+            Self::Answer(_) => 0,
+            Self::Nothing { bytes, .. } => *bytes,
+        }
+    }
+
     fn fail(self, fault: Fault) {
         match self {
             Self::Answer(on_answer) => on_answer(Err(fault)),
-            Self::Nothing(on_fault) => on_fault(fault),
+            Self::Nothing { on_fault, .. } => on_fault(fault),
         }
     }
 }
 
+/// One link of all that there ever were: a new link to the same broker is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkId(pub u64);
+
+/// A broker that takes nothing of what is queued for this long is given up.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
 /// See the module's text.
 pub struct Link {
+    id: LinkId,
     target: Target,
     state: Mutex<State>,
+    /// Rings when it is no longer opening.
+    opened: Notify,
 }
 
 struct State {
@@ -130,7 +163,7 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// A link that is being opened; `connect::open` brings it to life.
+    /// A link that is being opened; `connect::serve` brings it to life.
     #[must_use]
     pub fn opening(target: Target) -> Arc<Self> {
         let state = State {
@@ -142,7 +175,15 @@ impl Link {
             used: Instant::now(),
             gauge: None,
         };
-        Arc::new(Self { target, state: Mutex::new(state) })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = LinkId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Arc::new(Self { id, target, state: Mutex::new(state), opened: Notify::new() })
+    }
+
+    /// Which link it is.
+    #[must_use]
+    pub fn id(&self) -> LinkId {
+        self.id
     }
 
     /// The broker at the other end.
@@ -169,19 +210,61 @@ impl Link {
         state.finishing || matches!(state.phase, Phase::Poisoned(_))
     }
 
-    /// Nothing is in flight or queued, and nothing was since `since`.
-    #[must_use]
-    pub fn idle_since(&self, since: Instant) -> bool {
-        let state = self.state.lock();
-        let queued = matches!(&state.phase, Phase::Opening(waiting) if !waiting.is_empty());
-        state.pending.is_empty() && !queued && state.used < since
+    /// Ends the link where nothing is in flight or queued, and nothing was since `since`. Nobody waits for anything, so
+    /// nobody is told.
+    pub fn end_if_idle(&self, since: Instant) {
+        let mut state = self.state.lock();
+        let Phase::Ready(_, outlet) = &state.phase else { return };
+        if state.pending.is_empty() && outlet.backlog() == 0 && state.used < since {
+            outlet.close();
+            state.unanswered = None;
+            state.phase = Phase::Poisoned(Fault::upstream(self.target, false, "it was idle"));
+            if let Some(gauge) = state.gauge.take() {
+                gauge.closing("idle");
+            }
+        }
     }
 
-    /// Gives the link up when the oldest request has waited longer than it may.
+    /// Gives the link up when the oldest request has waited longer than it may, or when nothing of what is queued has
+    /// gone for too long.
     pub fn enforce_deadline(&self, now: Instant) {
-        let late = self.state.lock().pending.front().filter(|oldest| oldest.until < now).map(|oldest| oldest.api);
+        let (late, stuck) = {
+            let state = self.state.lock();
+            let late = state.pending.front().filter(|oldest| oldest.until < now).map(|oldest| oldest.api);
+            let queued = matches!(&state.phase, Phase::Ready(_, outlet) if outlet.backlog() > 0);
+            (late, queued && state.pending.is_empty() && now.saturating_duration_since(state.used) > STUCK_AFTER)
+        };
         if let Some(api) = late {
             self.poison("timeout", &format_args!("no answer to {api:?} in time"));
+        } else if stuck {
+            self.poison("stuck", &format_args!("it takes nothing for {STUCK_AFTER:?}"));
+        }
+    }
+
+    /// Bytes that wait for the broker to take them and that no answer is expected for: the others are bounded by the
+    /// answers that are missing.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        match &self.state.lock().phase {
+            Phase::Opening(waiting) => waiting.iter().map(|request| request.expect.unanswered_bytes()).sum(),
+            Phase::Ready(_, outlet) => outlet.backlog(),
+            Phase::Poisoned(_) => 0,
+        }
+    }
+
+    /// Waits until no more than `limit` bytes wait, or the link has ended.
+    pub async fn room(&self, limit: usize) {
+        while self.backlog() > limit {
+            let opened = self.opened.notified();
+            let ready = match &self.state.lock().phase {
+                Phase::Opening(_) => None,
+                Phase::Ready(_, outlet) => Some(Arc::clone(outlet)),
+                Phase::Poisoned(_) => return,
+            };
+            match ready {
+                Some(outlet) => outlet.room(limit).await,
+                None => opened.await,
+            }
         }
     }
 
@@ -192,16 +275,6 @@ impl Link {
         state.finishing = true;
         if let Phase::Ready(_, outlet) = &state.phase {
             outlet.finish();
-        }
-    }
-
-    /// Whether anything still has to be sent: a finished link stays until it is, or is given up.
-    #[must_use]
-    pub fn is_flushed(&self) -> bool {
-        match &self.state.lock().phase {
-            Phase::Opening(waiting) => waiting.is_empty(),
-            Phase::Ready(_, outlet) => outlet.backlog() == 0,
-            Phase::Poisoned(_) => true,
         }
     }
 
@@ -232,6 +305,7 @@ impl Link {
             (finishing, std::mem::take(&mut state.pending), state.unanswered.take(), waiting)
         };
         let fault = |sent| fault(finishing, sent);
+        self.opened.notify_waiters();
         for request in pending {
             (request.on_answer)(Err(fault(true)));
         }
@@ -259,6 +333,7 @@ impl Link {
                 outlet.finish();
             }
         }
+        self.opened.notify_waiters();
         refused.into_iter().for_each(Refused::tell);
     }
 
@@ -312,7 +387,7 @@ impl State {
                         self.pending.push_back(Pending { correlation, api, version, on_answer, sent, until });
                         self.gauge.iter().for_each(LinkGauge::sent);
                     }
-                    nothing @ Expect::Nothing(_) => self.unanswered = Some(nothing),
+                    nothing @ Expect::Nothing { .. } => self.unanswered = Some(nothing),
                 }
                 // Where the outlet has ended, the link's task is about to poison the link, and so tells who waits.
                 outlet.send(frame);
@@ -320,5 +395,81 @@ impl State {
             }
         };
         Err(Refused(outgoing.expect, fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Telemetry, Use};
+    use crate::types::{BrokerId, Slot};
+    use std::sync::atomic::AtomicUsize;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    fn target() -> Target {
+        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) }
+    }
+
+    fn gauge() -> LinkGauge {
+        Telemetry::new().unwrap().cluster(&"a".into()).link_opened(Use::Session)
+    }
+
+    async fn outlet() -> (Arc<Outlet>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(there, listener.accept());
+        (Outlet::new(Arc::new(near.unwrap())), far.unwrap().0)
+    }
+
+    fn unanswered(size: usize, told: &Arc<AtomicUsize>) -> Outgoing {
+        let told = Arc::clone(told);
+        Outgoing {
+            api: ApiKey::Produce,
+            write: Box::new(move |_, _| Ok((9, vec![Bytes::from(vec![0; size])]))),
+            expect: Expect::Nothing {
+                bytes: size,
+                on_fault: Box::new(move |_| {
+                    told.fetch_add(1, Ordering::Relaxed);
+                }),
+            },
+            patience: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_broker_does_not_take_holds_its_senders_back() {
+        let (link, told) = (Link::opening(target()), Arc::default());
+        assert!(link.send(unanswered(1_000, &told)).is_ok());
+        link.room(1_000).await;
+        assert!(link.send(unanswered(20 << 20, &told)).is_ok());
+        let wait = Duration::from_millis(50);
+        assert!(timeout(wait, link.room(1_000)).await.is_err(), "while the link opens");
+        let (outlet, _frozen) = outlet().await;
+        link.ready(Arc::default(), outlet, gauge);
+        assert!(timeout(wait, link.room(1_000)).await.is_err(), "while the broker takes nothing");
+        link.enforce_deadline(Instant::now() + STUCK_AFTER / 2);
+        assert!(!link.is_dead());
+        link.enforce_deadline(Instant::now() + STUCK_AFTER * 2);
+        link.room(1_000).await;
+        assert!(link.is_dead(), "no hang without a deadline [L5]");
+        assert_eq!(told.load(Ordering::Relaxed), 1, "the latest is told, and closes its session");
+    }
+
+    #[tokio::test]
+    async fn an_idle_link_ends_and_tells_nobody() {
+        let (link, told) = (Link::opening(target()), Arc::default());
+        let later = || Instant::now() + Duration::from_secs(1);
+        link.end_if_idle(later());
+        assert!(!link.is_dead(), "it is opening");
+        let (outlet, _far) = outlet().await;
+        link.ready(Arc::default(), outlet, gauge);
+        assert!(link.send(unanswered(10, &told)).is_ok());
+        link.end_if_idle(Instant::now().checked_sub(Duration::from_secs(1)).unwrap());
+        assert!(!link.is_dead(), "it was used since");
+        link.end_if_idle(later());
+        assert!(link.is_dead());
+        link.poison("closed", &"closed");
+        assert_eq!(told.load(Ordering::Relaxed), 0);
     }
 }

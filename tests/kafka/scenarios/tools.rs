@@ -2,11 +2,17 @@
 
 use super::addresses;
 use super::programs::{java_at, run_to_end};
+use crate::harness::process::Process;
 use crate::harness::wait;
 use crate::world::{World, shared};
+use anyhow::Context;
 use libtest_mimic::Trial;
-use serde_json::Value;
-use std::fs::{self, File};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{ChildStdin, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 const TO_RUN: Duration = wait::seconds(60);
@@ -23,23 +29,68 @@ pub fn trials() -> Vec<Trial> {
 /// A tool by its class, run against Fishplate; what it printed.
 #[track_caller]
 fn tool(world: &World, class: &str, arguments: &[&str]) -> String {
-    fed(world, class, arguments, None)
+    fed(world, class, arguments, "")
 }
 
 #[track_caller]
-fn fed(world: &World, class: &str, arguments: &[&str], input: Option<&str>) -> String {
+fn fed(world: &World, class: &str, arguments: &[&str], input: &str) -> String {
+    static JAVA: Mutex<Option<Java>> = Mutex::new(None);
+    let mut java = JAVA.lock().unwrap_or_else(PoisonError::into_inner);
+    // One that failed in the middle of something is not asked again.
+    let mut running = java.take().unwrap_or_else(|| Java::start(world).unwrap_or_else(|error| panic!("{error:#}")));
+    let servers = world.proxy().bootstrap().servers;
+    let arguments = [&["--bootstrap-server", &servers], arguments].concat();
+    let answer = running.ask(&json!({ "tool": class, "arguments": arguments, "input": input }));
+    let answer = answer.unwrap_or_else(|error| panic!("{class} {arguments:?}: {error:#}"));
+    addresses::judge_log(world, &running.log);
+    *java = Some(running);
+    let printed = answer["printed"].as_str().unwrap_or_default().to_owned();
+    let cried = answer["cried"].as_str().unwrap_or_default();
+    assert_eq!(answer["code"], 0, "{class} {arguments:?} printed\n{printed}\n{cried}");
+    printed
+}
+
+/// For a tool that does its last work when its process ends.
+#[track_caller]
+fn in_a_process(world: &World, class: &str, arguments: &[&str]) -> String {
     let output = world.directory.join(format!("tool-{}.out", fastrand::u64(..)));
     let log = output.with_extension("log");
     let mut tool = java_at("4.3", &log).unwrap();
     tool.arg(class).args(["--bootstrap-server", &world.proxy().bootstrap().servers]).args(arguments);
-    if let Some(input) = input {
-        let file = output.with_extension("in");
-        fs::write(&file, input).unwrap();
-        tool.stdin(File::open(file).unwrap());
-    }
     let printed = run_to_end(class, tool, TO_RUN, &output).unwrap_or_else(|error| panic!("{error:#}"));
     addresses::judge_log(world, &log);
     printed
+}
+
+/// One process for all tools (`tests/clients/java/Tools.java`).
+struct Java {
+    orders: ChildStdin,
+    answers: mpsc::Receiver<String>,
+    log: PathBuf,
+    _process: Process,
+}
+
+impl Java {
+    fn start(world: &World) -> anyhow::Result<Self> {
+        let log = world.directory.join("tools.log");
+        let mut tools = java_at("4.3", &log)?;
+        tools.arg("Tools").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start("the tools", tools)?;
+        let orders = process.child().stdin.take().context("stdin")?;
+        let stdout = process.child().stdout.take().context("stdout")?;
+        let (tell, answers) = mpsc::channel();
+        thread::spawn(move || {
+            // Who asked last waits for the answer; afterwards nobody does.
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
+        });
+        Ok(Self { orders, answers, log, _process: process })
+    }
+
+    fn ask(&mut self, order: &Value) -> anyhow::Result<Value> {
+        writeln!(self.orders, "{order}")?;
+        let answer = self.answers.recv_timeout(TO_RUN).context("no answer")?;
+        Ok(serde_json::from_str(&answer)?)
+    }
 }
 
 const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
@@ -70,7 +121,7 @@ fn console(world: &World) {
         let text = "h:1,h:2\tk1:one\nh:\tk2:two\n";
         let parsed = ["--reader-property", "parse.key=true", "--reader-property", "parse.headers=true"];
         let separated = ["--reader-property", "key.separator=:", "--topic", topic];
-        fed(world, "org.apache.kafka.tools.ConsoleProducer", &[parsed, separated].concat(), Some(text));
+        fed(world, "org.apache.kafka.tools.ConsoleProducer", &[parsed, separated].concat(), text);
         let group = format!("{home}-tools-console");
         let read = ["--topic", topic, "--from-beginning", "--max-messages", "2", "--group", &group];
         let shown = ["--formatter-property", "print.key=true", "--formatter-property", "print.headers=true"];
@@ -91,7 +142,7 @@ fn console(world: &World) {
 fn verifiable(world: &World) {
     for (home, topic) in [("ga", "a-tools-verifiable"), ("gb", "b-tools-verifiable")] {
         make(world, topic);
-        let sent = tool(
+        let sent = in_a_process(
             world,
             "org.apache.kafka.tools.VerifiableProducer",
             &["--topic", topic, "--max-messages", "500", "--throughput", "-1"],
