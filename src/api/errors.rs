@@ -22,25 +22,25 @@ impl Codes {
 
 /// An answer, or a piece of one.
 pub trait ErrorCodes {
-    /// Notes every error code in it, all the way down.
-    fn note(&self, codes: &mut Codes);
+    /// Tells every error code in it, all the way down.
+    fn tell(&self, codes: &mut Codes);
 }
 
 impl ErrorCodes for Codes {
-    fn note(&self, codes: &mut Codes) {
+    fn tell(&self, codes: &mut Codes) {
         self.0.iter().for_each(|code| codes.note(*code));
     }
 }
 
 impl ErrorCodes for i16 {
-    fn note(&self, codes: &mut Codes) {
+    fn tell(&self, codes: &mut Codes) {
         codes.note(*self);
     }
 }
 
 impl<T: ErrorCodes> ErrorCodes for Vec<T> {
-    fn note(&self, codes: &mut Codes) {
-        self.iter().for_each(|one| one.note(codes));
+    fn tell(&self, codes: &mut Codes) {
+        self.iter().for_each(|one| one.tell(codes));
     }
 }
 
@@ -48,8 +48,8 @@ impl<T: ErrorCodes> ErrorCodes for Vec<T> {
 macro_rules! error_codes {
     ($($room:ident :: { $($answer:ident { $($field:ident),* })* })*) => {$($(
         impl ErrorCodes for m::$room::$answer {
-            fn note(&self, codes: &mut Codes) {
-                $(self.$field.note(codes);)*
+            fn tell(&self, codes: &mut Codes) {
+                $(self.$field.tell(codes);)*
             }
         }
     )*)*};
@@ -223,7 +223,7 @@ mod tests {
     fn a_code_counts_once_in_an_answer() {
         let told = |code| m::heartbeat_response::HeartbeatResponse::default().with_error_code(code);
         let mut codes = Codes::default();
-        vec![told(0), told(27), told(0), told(25), told(27)].note(&mut codes);
+        vec![told(0), told(27), told(0), told(25), told(27)].tell(&mut codes);
         assert_eq!(codes.names().collect::<Vec<_>>(), ["REBALANCE_IN_PROGRESS", "UNKNOWN_MEMBER_ID"]);
     }
 }

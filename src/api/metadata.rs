@@ -381,7 +381,7 @@ mod tests {
                 // The same places in the same order: what differs would be the writing alone.
                 let answer = answered(&request, &seen);
                 let mut codes = Codes::default();
-                answer.note(&mut codes);
+                answer.tell(&mut codes);
                 let expected = (encode_body(&answer, version).unwrap(), codes);
                 for _ in 0..2 {
                     assert_eq!(written(&request, &seen).unwrap(), expected, "version {version}");

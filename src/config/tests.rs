@@ -146,7 +146,7 @@ clusters:
   old: { slot: 0, bootstrap: [\"127.0.0.1:19092\"] }
   new: { slot: 0, bootstrap: [\"127.0.0.1:19092\", \"x\", \"a:1,b:2\"] }
   big: { slot: 31, bootstrap: [] }
-  none:
+  bare:
   old: { slot: 4 }
 pipelines:
   - name: events
@@ -202,6 +202,8 @@ fn each_mistake_is_found_once() {
             BASE.replace("virtual_cluster: v", "virtual_cluster: a b"),
             "1:18 `a b` cannot be the name of virtual_cluster",
         ),
+        (BASE.replace("  b: { slot", "  none: { slot"), "6:3 `none` cannot be the name of a cluster: metrics say it"),
+        (BASE.replace("  b: { slot", "  several: { slot"), "6:3 `several` cannot be the name of a cluster: metrics"),
         (BASE.replace("slot: 1", "slot: 0"), "6:14 slot 0 is the cluster `a`'s already (c.yaml:5)"),
         (BASE.replace("slot: 1", "slot: 31"), "6:14 31 is no slot: they go from 0 to 30"),
         (BASE.replace("slot: 1", "slot: -1"), "6:14 `-1` is not a whole number from 0 up"),
@@ -263,6 +265,14 @@ fn each_mistake_of_a_pipeline_is_found_once() {
         ("{ name: p, topics: [x], cluster: a }", "a pipeline is called `p` already (c.yaml:8)"),
         ("{ name: default, topics: [x], cluster: a }", "`default` is the built-in pipeline"),
         ("{ name: a/b, topics: [x], cluster: a }", "`a/b` cannot be the name of a pipeline"),
+        (
+            "{ name: none, topics: [x], cluster: a }",
+            "`none` cannot be the name of a pipeline: metrics say it of a request that belongs to none -> take another",
+        ),
+        (
+            "{ name: several, topics: [x], cluster: a }",
+            "`several` cannot be the name of a pipeline: metrics say it of a request that belongs to more than one",
+        ),
         ("{ name: q, topics: [x], cluster: aa }", "no cluster is called `aa` -> did you mean `a`?"),
         ("{ name: q, topics: [], cluster: a }", "there must be at least one"),
         ("{ name: q, topics: [\"!x\"], cluster: a }", "only exclusions: nothing is left to match"),
@@ -523,6 +533,9 @@ fn full_yaml_has_every_key_of_the_schema() {
 }
 
 proptest! {
+    // Each reads a whole config.
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() })]
+
     /// Whatever is done to a config, it is either right or it has mistakes; never neither, never a panic.
     #[test]
     fn a_spoilt_config_is_right_or_says_why(

@@ -16,5 +16,8 @@ pub mod state;
 pub mod ticket;
 pub mod turns;
 
+#[cfg(test)]
+mod counting_tests;
+
 pub use context::{Context, Limits};
 pub use state::Session;

@@ -94,7 +94,7 @@ impl<P> Orders<P> {
         !inner.tended
     }
 
-    /// The order is over, as its session is, or since a batch was refused that no later one may overtake [L6]: what is
+    /// The order is over, as its session is, or since a batch was refused that no later one may overtake (L6): what is
     /// held is dropped, and nothing may go or be held any more.
     pub fn end(&self) {
         let held = {

@@ -126,7 +126,7 @@ impl Ticket {
 
     /// The answer bears these errors.
     pub fn note(&mut self, told: &impl ErrorCodes) {
-        told.note(&mut self.codes);
+        told.tell(&mut self.codes);
     }
 
     /// Answers with a message; `sources` are the frames that its large fields are slices of.

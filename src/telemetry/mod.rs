@@ -113,6 +113,19 @@ impl Telemetry {
     }
 }
 
+#[cfg(test)]
+impl Telemetry {
+    /// The sum of a family's samples that have these labels; `None` where there is no such sample.
+    pub(crate) fn shown(&self, family: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let text = self.render().unwrap();
+        let of_family = |line: &&str| line.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let has_all = |line: &&str| labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")));
+        let samples = text.lines().filter(of_family).filter(has_all);
+        let values = samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap());
+        values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+    }
+}
+
 /// What is true of the process as a whole, and does not change.
 fn process_facts(registry: &Registry) -> Result<(), prometheus::Error> {
     let build = Opts::new("fishplate_build_info", "Always 1; the labels say which build runs.");

@@ -207,14 +207,15 @@ async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Op
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::{Answer, Expect, Outgoing};
+    use super::super::testing::{FakeCluster, Reply};
+    use super::super::{Answer, Expect, Outgoing, Refused};
     use super::*;
-    use crate::error::Fault;
+    use crate::error::{Blame, Fault};
     use crate::telemetry::Telemetry;
     use crate::types::{BrokerId, Slot};
     use crate::wire::codec::encode_response;
     use bytes::BytesMut;
-    use kafka_protocol::messages::HeartbeatResponse;
+    use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
     use tokio::sync::oneshot;
@@ -262,5 +263,117 @@ mod tests {
         assert!(timeout(Duration::from_secs(5), told).await.unwrap().unwrap());
         assert!(serving.await.unwrap_err().is_panic() && link.is_dead());
         there.abort();
+    }
+
+    struct World {
+        telemetry: Telemetry,
+        shared: Arc<Shared>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self { telemetry: Telemetry::new().unwrap(), shared: Shared::new(0, 1 << 20) }
+        }
+
+        /// A link of our own to there, and what serves it.
+        fn link(&self, address: &HostPort) -> (Arc<Link>, tokio::task::JoinHandle<()>) {
+            let link = Link::opening(Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) });
+            let (shared, meter) = (Arc::clone(&self.shared), self.telemetry.cluster(&"a".into()));
+            let served = tokio::spawn(serve(Arc::clone(&link), address.clone(), shared, meter, None));
+            (link, served)
+        }
+
+        /// How many links there were that were opened, failed and closed for this reason.
+        fn counted(&self, reason: &str) -> (f64, f64, f64) {
+            let of = |family, labels: &[_]| self.telemetry.shown(family, labels).unwrap_or(0.0);
+            let opened = of("fishplate_links_opened_total", &[]);
+            let failed = of("fishplate_links_failed_total", &[("cluster", "a"), ("reason", reason)]);
+            (opened, failed, of("fishplate_links_closed_total", &[("cluster", "a"), ("reason", reason)]))
+        }
+
+        fn gauges(&self) -> (f64, f64) {
+            let of = |family| self.telemetry.shown(family, &[("cluster", "a")]).unwrap();
+            (of("fishplate_links"), of("fishplate_link_requests_in_flight"))
+        }
+    }
+
+    fn heartbeat(link: &Link) -> oneshot::Receiver<Result<super::super::Answer, Fault>> {
+        let (tell, told) = oneshot::channel();
+        let outgoing = Outgoing {
+            api: ApiKey::Heartbeat,
+            write: Box::new(|_, correlation| {
+                let request = HeartbeatRequest::default();
+                Ok((4, encode_request(ApiKey::Heartbeat, 4, correlation, None, &request, &[]).unwrap()))
+            }),
+            expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
+            patience: Duration::from_secs(10),
+        };
+        link.send(outgoing).unwrap_or_else(Refused::tell);
+        told
+    }
+
+    #[tokio::test]
+    async fn a_link_is_counted_from_its_opening_to_its_end() {
+        let world = World::new();
+        let cluster = FakeCluster::start(1, &[], |_, asked| asked.answer(&HeartbeatResponse::default())).await;
+        let (link, served) = world.link(&cluster.bootstrap()[0]);
+        assert!(heartbeat(&link).await.unwrap().is_ok());
+        assert_eq!((world.gauges(), world.counted("eof")), ((1.0, 0.0), (1.0, 0.0, 0.0)));
+        assert_eq!(world.telemetry.shown("fishplate_upstream_duration_seconds_count", &[]), Some(1.0));
+        drop(cluster);
+        served.await.unwrap();
+        assert_eq!((world.gauges(), world.counted("eof")), ((0.0, 0.0), (1.0, 0.0, 1.0)));
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_link_owes_is_in_flight_no_more_and_its_cluster_is_blamed() {
+        let world = World::new();
+        let cluster = FakeCluster::start(1, &[], |_, _| Reply::Silence).await;
+        let (link, served) = world.link(&cluster.bootstrap()[0]);
+        let answers = [heartbeat(&link), heartbeat(&link)];
+        while world.gauges().1 < 2.0 {
+            tokio::task::yield_now().await;
+        }
+        link.enforce_deadline(Instant::now() + Duration::from_secs(60));
+        for answer in answers {
+            let fault = answer.await.unwrap().unwrap_err();
+            assert!(matches!(fault.blame, Blame::Cluster(_)) && fault.sent, "{fault}");
+        }
+        served.await.unwrap();
+        assert_eq!((world.gauges(), world.counted("timeout")), ((0.0, 0.0), (1.0, 0.0, 1.0)));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_blamed_when_the_client_has_left() {
+        let world = World::new();
+        let cluster = FakeCluster::start(1, &[], |_, _| Reply::Silence).await;
+        let (link, served) = world.link(&cluster.bootstrap()[0]);
+        let answer = heartbeat(&link);
+        while world.gauges().1 < 1.0 {
+            tokio::task::yield_now().await;
+        }
+        // The broker sees that nothing more comes, and closes.
+        link.finish();
+        assert_eq!(answer.await.unwrap().unwrap_err().blame, Blame::Nobody);
+        served.await.unwrap();
+        assert_eq!((world.gauges(), world.counted("session")), ((0.0, 0.0), (1.0, 0.0, 1.0)));
+        assert_eq!(heartbeat(&link).await.unwrap().unwrap_err().blame, Blame::Nobody);
+    }
+
+    #[tokio::test]
+    async fn a_link_that_cannot_be_opened_says_why() {
+        let world = World::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = HostPort::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let strange = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            let _closed_at_once = listener.accept().await.unwrap();
+        });
+        for reason in ["protocol", "eof", "connect"] {
+            world.link(&address).1.await.unwrap();
+            assert_eq!(world.counted(reason), (0.0, 1.0, 0.0), "{reason}");
+        }
+        strange.await.unwrap();
     }
 }

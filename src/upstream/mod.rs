@@ -7,6 +7,8 @@ pub mod link;
 pub mod pace;
 pub mod refresh;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod versions;
 
 pub use cluster::Cluster;

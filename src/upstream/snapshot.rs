@@ -83,11 +83,18 @@ impl Snapshot {
         }
         Self {
             cluster_id: answer.cluster_id.as_deref().map(Arc::from).or_else(|| self.cluster_id.clone()),
-            controller: Some(BrokerId(answer.controller_id.0)).filter(|id| id.0 >= 0),
+            controller: self.controller_after(answer),
             brokers: brokers_of(answer),
             topics,
             operations: Some(answer.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(self.operations),
         }
+    }
+
+    /// The broker that clients are told is the controller. With KRaft each answer names another live one at random (AK
+    /// `KRaftMetadataCache.getRandomAliveBrokerId`): the one that is known stays while it lives.
+    fn controller_after(&self, answer: &MetadataResponse) -> Option<BrokerId> {
+        let lives = |id: &BrokerId| answer.brokers.iter().any(|told| told.node_id.0 == id.0);
+        self.controller.filter(lives).or(Some(BrokerId(answer.controller_id.0)).filter(|id| id.0 >= 0))
     }
 
     /// The topic after what was told of it: the same object where nothing changed, the last good one through a passing
@@ -182,6 +189,19 @@ mod tests {
         assert!(Arc::ptr_eq(&one.topics["a".as_bytes()], &two.topics["a".as_bytes()]), "untouched");
         assert_eq!(two.topics["b".as_bytes()].partitions[0].leader, 2);
         assert_eq!(two.after(&answer(vec![told("b", 0, &[2])]), true).topics.len(), 1);
+    }
+
+    #[test]
+    fn the_controller_stays_while_it_lives() {
+        use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+        let told = |controller: i32, alive: &[i32]| {
+            let broker = |id: &i32| MetadataResponseBroker::default().with_node_id((*id).into());
+            let brokers = alive.iter().map(broker).collect();
+            MetadataResponse::default().with_controller_id(controller.into()).with_brokers(brokers)
+        };
+        let one = Snapshot::default().after(&told(1, &[1, 2]), true);
+        assert_eq!(one.after(&told(2, &[1, 2]), true).controller, Some(BrokerId(1)));
+        assert_eq!(one.after(&told(2, &[2]), true).controller, Some(BrokerId(2)));
     }
 
     #[test]

@@ -207,7 +207,7 @@ share.coordinator.state.topic.min.isr={in_sync}
     )
 }
 
-/// Quick to fail over, quick to start, small; and what client libraries' own suites expect.
+/// Quick to fail over, quick to start, small; what client libraries' own suites expect; records of any age stay.
 const COMMON: &str = "num.partitions=4
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
@@ -222,4 +222,6 @@ super.users=User:ANONYMOUS
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=4194304
+log.cleaner.backoff.ms=500
+log.retention.ms=-1
 ";

@@ -10,7 +10,6 @@ pub struct Config {
     advertised: Option<String>,
     clusters: Vec<(&'static str, String)>,
     pipelines: Vec<Pipeline>,
-    more: String,
 }
 
 #[derive(Clone)]
@@ -24,7 +23,7 @@ struct Pipeline {
 impl Config {
     /// Topics `a-*` and groups `ga-*` live on `a`, `b-*` and `gb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
-        Self { port: 0, advertised: None, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
+        Self { port: 0, advertised: None, clusters: Vec::new(), pipelines: Vec::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
@@ -56,13 +55,6 @@ impl Config {
         self
     }
 
-    /// Adds top-level YAML as it is.
-    pub fn with(mut self, yaml: &str) -> Self {
-        self.more.push_str(yaml);
-        self.more.push('\n');
-        self
-    }
-
     /// The file.
     pub fn yaml(&self) -> String {
         let default = self.clusters.first().map_or("a", |(name, _)| name);
@@ -90,6 +82,6 @@ listeners:
             );
         }
         text.push_str("admin: { bind: 127.0.0.1:0 }\n");
-        text + &self.more
+        text
     }
 }

@@ -5,7 +5,7 @@ use anyhow::Context;
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -24,7 +24,6 @@ struct Inner {
     to: u16,
     state: Mutex<State>,
     changed: Condvar,
-    carried: AtomicU64,
     closed: AtomicBool,
 }
 
@@ -47,13 +46,8 @@ impl Link {
     pub fn new(port: u16, to: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("link port {port}"))?;
         let port = listener.local_addr()?.port();
-        let inner = Arc::new(Inner {
-            to,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            carried: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-        });
+        let inner =
+            Arc::new(Inner { to, state: Mutex::default(), changed: Condvar::new(), closed: AtomicBool::new(false) });
         let accepting = Arc::clone(&inner);
         thread::spawn(move || accepting.accept(&listener));
         Ok(Self { port, inner })
@@ -117,11 +111,6 @@ impl Link {
     pub fn connections(&self) -> usize {
         self.inner.connections().len()
     }
-
-    /// Bytes that went through, both ways.
-    pub fn carried(&self) -> u64 {
-        self.inner.carried.load(Ordering::Relaxed)
-    }
 }
 
 impl Drop for Link {
@@ -178,7 +167,6 @@ impl Inner {
             if !connection.write(sink, &buffer[..read]) {
                 break;
             }
-            self.carried.fetch_add(read as u64, Ordering::Relaxed);
         }
         if !connection.cut.load(Ordering::Relaxed) {
             // The other direction may go on: a half-closed connection is one. Fails only where the end is gone.

@@ -1,13 +1,11 @@
 //! What Fishplate logged, and which of it nobody expected.
 
-use super::wait;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 /// Everything that a process wrote on stderr, in a file and here; grows while the process lives, over restarts.
 #[derive(Clone)]
@@ -55,17 +53,6 @@ impl Log {
     /// Warnings and errors that hold this text are expected from now on.
     pub fn allow(&self, text: &str) {
         self.inner().allowed.push(text.to_owned());
-    }
-
-    /// Whether any line so far holds this text.
-    pub fn holds(&self, text: &str) -> bool {
-        self.inner().lines.iter().any(|line| line.contains(text))
-    }
-
-    /// Waits until a line holds this text.
-    #[track_caller]
-    pub fn wait_for(&self, text: &str, within: Duration) {
-        wait::until(&format!("Fishplate logs `{text}`"), within, || self.holds(text));
     }
 
     /// Warnings, errors and panics that were not judged before and that nobody allowed.

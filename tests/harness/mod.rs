@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod config;
 pub mod link;
 pub mod log;
+pub mod metrics;
 pub mod ports;
 pub mod process;
 pub mod proxy;

@@ -47,19 +47,9 @@ impl Proxy {
         Bootstrap { name: "fishplate".into(), servers: self.with(|running| running.listener.clone()) }
     }
 
-    /// The listener's port.
-    pub fn port(&self) -> u16 {
-        self.with(|running| running.listener.rsplit(':').next().and_then(|port| port.parse().ok())).expect("a port")
-    }
-
     /// Its admin address, `127.0.0.1:PORT`.
     pub fn admin(&self) -> String {
         self.with(|running| running.admin.clone())
-    }
-
-    /// The process id, for what /proc knows of it.
-    pub fn id(&self) -> u32 {
-        self.with(|running| running.process.id())
     }
 
     /// What it logged.

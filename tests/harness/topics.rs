@@ -34,7 +34,14 @@ impl Topics {
         let in_sync = if replicas > 2 { "2" } else { "1" };
         let topic =
             NewTopic::new(name, partitions, TopicReplication::Fixed(replicas)).set("min.insync.replicas", in_sync);
-        self.all_well(&format!("create {name}"), self.runtime.block_on(self.admin.create_topics([&topic], &options())));
+        self.create_as(&topic);
+    }
+
+    /// Creates a topic that has settings of its own.
+    #[track_caller]
+    pub fn create_as(&self, topic: &NewTopic) {
+        let answer = self.runtime.block_on(self.admin.create_topics([topic], &options()));
+        self.all_well(&format!("create {}", topic.name), answer);
     }
 
     /// Deletes a topic.

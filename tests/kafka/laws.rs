@@ -1,6 +1,7 @@
 //! The laws of the design that need real clusters, each by its number. L3 is a property of `session::replies` and
 //! `session::orders`.
 
+use crate::harness::metrics::Metrics;
 use crate::harness::topics::Topics;
 use crate::harness::wait;
 use crate::raw::{Raw, batch, fetch, produce, topic};
@@ -128,7 +129,9 @@ fn l5_the_clients_end(world: &World) {
     // And no link of a client that is gone stays
     drop(reader);
     wait::until("no session and no link is left", wait::seconds(15), || {
-        gauge(&proxy.admin(), "fishplate_sessions") == 0.0 && gauge(&proxy.admin(), "fishplate_links") == 0.0
+        let shown = Metrics::of(&proxy.admin());
+        let links = shown.sum("fishplate_links", &[("use", "session")]);
+        (shown.sum("fishplate_sessions", &[]), links) == (Some(0.0), Some(0.0))
     });
     proxy.finish();
 }
@@ -155,18 +158,4 @@ fn l5_a_dead_link(world: &World) {
         partitions(&client.call(12, &fetch(&["b-l5"], 0)))[0].1.error_code == 0
     });
     proxy.finish();
-}
-
-/// The sum of a gauge over its labels, as `/metrics` shows it.
-fn gauge(admin: &str, name: &str) -> f64 {
-    use std::io::{Read, Write};
-    let mut socket = std::net::TcpStream::connect(admin).unwrap();
-    write!(socket, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n").unwrap();
-    let mut page = String::new();
-    socket.read_to_string(&mut page).unwrap();
-    let value = |line: &str| {
-        let rest = line.strip_prefix(name)?;
-        rest.starts_with([' ', '{']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
-    };
-    page.lines().filter_map(value).sum()
 }

@@ -6,18 +6,26 @@
 
 // The lints are written for the proxy: a trial says what went wrong by panicking, and nothing imports from here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub)]
-#![allow(dead_code)]
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[allow(dead_code, reason = "its own tests use more of it")]
 #[path = "../history/mod.rs"]
 mod history;
 
+#[path = "../batches/agree.rs"]
+mod agree;
+#[path = "../batches/codecs.rs"]
+mod codecs;
+
 mod basics;
+mod batches;
 mod behind;
 mod faults;
 mod laws;
 mod load;
+mod metrics;
+mod nodes;
 mod raw;
 mod scenarios;
 mod world;
@@ -30,7 +38,16 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), laws::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = [
+        basics::trials(),
+        laws::trials(),
+        metrics::trials(),
+        batches::trials(),
+        nodes::trials(),
+        scenarios::trials(&arguments),
+        behind::trials(),
+        faults::trials(),
+    ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());

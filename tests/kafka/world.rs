@@ -1,7 +1,6 @@
 //! What all trials share: cluster `a` (Kafka 4.3, three brokers), cluster `b` (Kafka 3.9, one broker) and one Fishplate
 //! before both. Each is started when the first trial asks for it, so that listing or filtering starts nothing.
 
-use crate::harness::Bootstrap;
 use crate::harness::cluster::{Cluster, Plan};
 use crate::harness::config::Config;
 use crate::harness::ports::Ports;
@@ -153,12 +152,6 @@ impl World {
     pub fn proxy(&self) -> &Proxy {
         let start = || Proxy::start(&self.config(), &self.directory).map_err(|error| format!("{error:#}"));
         self.proxy.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// The two ways to cluster `a`'s topics and the two to `b`'s: bare first, then through Fishplate.
-    pub fn bare_and_through(&self) -> [(Bootstrap, Bootstrap); 2] {
-        let through = self.proxy().bootstrap();
-        [(self.a.bootstrap(), through.clone()), (self.b.bootstrap(), through)]
     }
 
     /// A Fishplate of a trial's own.

@@ -6,7 +6,9 @@ mod answers;
 mod requests;
 
 use super::testing::World;
-use super::{Api, Effects, Plan, by_group, by_leader, cluster_info, configs, coordinator, fetch, group_lists};
+use super::{
+    Api, Codes, Effects, ErrorCodes, Plan, by_group, by_leader, cluster_info, configs, coordinator, fetch, group_lists,
+};
 use super::{metadata, offsets, produce, producer_id, topics, versions};
 use crate::config::Config;
 use crate::placement::Placement;
@@ -91,7 +93,22 @@ fn leak(bytes: &[u8]) -> Option<String> {
     text.or_else(|| numbers.into_iter().find(|id| holds(bytes, &id.to_be_bytes())).map(|id| format!("{id} in binary")))
 }
 
-fn assert_clean<M: Encodable + std::fmt::Debug>(api: ApiKey, client: i16, link: i16, answer: &M) -> Bytes {
+/// The codes of an answer, found by the name of their fields.
+fn codes_in(answer: &impl std::fmt::Debug) -> Codes {
+    let mut codes = Codes::default();
+    // `topic_config_error_code` is not of the topic's making.
+    let fields = format!("{answer:?}").split([' ', '{']).map(ToOwned::to_owned).collect::<Vec<_>>();
+    for pair in fields.windows(2).filter(|pair| pair[0] == "error_code:") {
+        codes.note(pair[1].trim_end_matches([',', '}']).parse().unwrap());
+    }
+    codes
+}
+
+fn assert_clean<M: Encodable + std::fmt::Debug + ErrorCodes>(api: ApiKey, client: i16, link: i16, answer: &M) -> Bytes {
+    // Beside its subject, for here are answers of all APIs: each code is counted.
+    let mut codes = Codes::default();
+    answer.tell(&mut codes);
+    assert_eq!(codes, codes_in(answer), "{api:?} {client}: {answer:#?}");
     let bytes = encoded(answer, client);
     if let Some(leaked) = leak(&bytes) {
         panic!("{api:?}: client {client}, link {link}: {leaked} in {answer:#?}");

@@ -8,7 +8,7 @@ use super::super::raw::{self, File};
 use super::super::read::{Number, Text};
 use super::super::suggest::nearest;
 use super::addresses::host_port;
-use super::name;
+use super::label;
 use crate::types::{HostPort, Name, Slot};
 
 /// So many names stand in a message at most: there are no more slots.
@@ -75,7 +75,7 @@ fn cluster(
     addresses: &mut Addresses,
     findings: &mut Findings,
 ) -> Option<Cluster> {
-    let name = name(&raw.name, "a cluster", findings);
+    let name = label(&raw.name, "a cluster", findings);
     let slot = raw.slot.and_then(|slot| slots.take(slot, &raw.name, findings));
     let bootstrap = raw.bootstrap.as_ref().and_then(|list| bootstrap(list, &raw.name, addresses, findings));
     Some(Cluster { slot: slot?, name: Name::from(name?.value.as_str()), bootstrap: bootstrap? })

@@ -9,6 +9,7 @@ use super::findings::Findings;
 use super::raw::File;
 use super::read::Text;
 use super::{Admin, Config};
+use crate::types::Name;
 
 /// The config of a file, or all of its mistakes.
 pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
@@ -38,5 +39,17 @@ fn name<'a>(text: &'a Text, what: &str, findings: &mut Findings) -> Option<&'a T
     }
     let what = format!("`{text}` cannot be the name of {what}");
     findings.mistake(text.at, what, format!("use at most {LONGEST} letters, digits, `_`, `-` and `.`"));
+    None
+}
+
+/// A name that metrics have as a label. There, two words mean something else.
+fn label<'a>(text: &'a Text, what: &str, findings: &mut Findings) -> Option<&'a Text> {
+    let means = match name(text, what, findings)?.value.as_str() {
+        Name::NONE => "belongs to none",
+        Name::SEVERAL => "belongs to more than one",
+        _ => return Some(text),
+    };
+    let what = format!("`{text}` cannot be the name of {what}: metrics say it of a request that {means}");
+    findings.mistake(text.at, what, "take another name");
     None
 }

@@ -8,7 +8,7 @@ use super::super::raw::{self, File};
 use super::super::read::Text;
 use super::super::{DEFAULT_PIPELINE, Pipeline};
 use super::clusters::Known;
-use super::name;
+use super::label;
 use crate::types::{Name, Slot};
 
 /// What a list of patterns is for.
@@ -83,7 +83,7 @@ fn draft(raw: &raw::Pipeline, known: &Known, names: &mut BTreeMap<String, At>, f
 }
 
 fn unique<'a>(text: &'a Text, names: &mut BTreeMap<String, At>, findings: &mut Findings) -> Option<&'a Text> {
-    let text = name(text, "a pipeline", findings)?;
+    let text = label(text, "a pipeline", findings)?;
     if text.value == DEFAULT_PIPELINE {
         let what = format!("`{DEFAULT_PIPELINE}` is the built-in pipeline of all that no other claims");
         findings.mistake(text.at, what, "take another name; where it lives is `default_cluster`");

@@ -5,72 +5,91 @@ use super::{Flaw, Malformed};
 
 type Read<T> = Result<T, Malformed>;
 
-/// A place in a section. It may end before the section does.
+/// What is left of a section, or of a part of it.
 #[derive(Clone, Debug)]
 pub(super) struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Where `rest` ends, counted from the section's beginning.
+    end: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    pub(super) fn new(section: &'a [u8]) -> Self {
+        Self { rest: section, end: section.len() }
     }
 
+    /// Where it is, counted from the section's beginning.
     pub(super) fn at(&self) -> usize {
-        self.at
+        self.end.saturating_sub(self.rest.len())
     }
 
     /// Bytes up to its end.
     pub(super) fn left(&self) -> usize {
-        self.bytes.len().saturating_sub(self.at)
+        self.rest.len()
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Read<u8> {
-        let byte = *self.bytes.get(self.at).ok_or_else(|| self.cut(1))?;
-        self.at += 1;
-        Ok(byte)
+        let (byte, rest) = self.rest.split_first().ok_or_else(|| self.cut(1))?;
+        self.rest = rest;
+        Ok(*byte)
     }
 
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Read<&'a [u8]> {
-        let bytes = self.bytes.get(self.at..).and_then(|rest| rest.get(..count)).ok_or_else(|| self.cut(count))?;
-        self.at += count;
+        let (bytes, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.cut(count))?;
+        self.rest = rest;
         Ok(bytes)
     }
 
-    /// The next `count` bytes as a cursor of their own, whose places are still those of the section.
+    /// The next `count` bytes as a cursor of their own.
     pub(super) fn part(&mut self, count: usize) -> Read<Self> {
-        let at = self.at;
-        self.take(count)?;
-        Ok(Self { bytes: self.bytes.get(..self.at).unwrap_or_default(), at })
+        let rest = self.take(count)?;
+        Ok(Self { rest, end: self.at() })
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Read<i32> {
         const MASK: u64 = u32::MAX as u64;
         let raw = (self.unsigned::<5>()? & MASK) as u32;
         Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 
+    #[inline]
     pub(super) fn varlong(&mut self) -> Read<i64> {
         let raw = self.unsigned::<10>()?;
         Ok((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
     }
 
     /// A size that must not be negative.
+    #[inline]
     pub(super) fn size(&mut self) -> Read<usize> {
-        let at = self.at;
+        let at = self.at();
         let size = self.varint()?;
         usize::try_from(size).map_err(|_| Malformed { at, flaw: Flaw::Size(size) })
     }
 
     /// A size and so many bytes; null where the size is negative, whichever negative number it is.
+    #[inline]
     pub(super) fn nullable(&mut self) -> Read<Option<&'a [u8]>> {
         let size = self.varint()?;
         usize::try_from(size).ok().map(|size| self.take(size)).transpose()
     }
 
+    /// Most are one byte long.
+    #[inline]
     fn unsigned<const MOST: u32>(&mut self) -> Read<u64> {
-        let at = self.at;
+        match self.rest {
+            [byte, rest @ ..] if byte & 0x80 == 0 => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long::<MOST>(),
+        }
+    }
+
+    fn long<const MOST: u32>(&mut self) -> Read<u64> {
+        let at = self.at();
         let mut value = 0;
         for number in 0..MOST {
             let byte = self.byte()?;
@@ -82,8 +101,9 @@ impl<'a> Cursor<'a> {
         Err(Malformed { at, flaw: Flaw::Varint })
     }
 
+    #[cold]
     fn cut(&self, needed: usize) -> Malformed {
-        Malformed { at: self.at, flaw: Flaw::Cut { missing: needed.saturating_sub(self.left()) } }
+        Malformed { at: self.at(), flaw: Flaw::Cut { missing: needed.saturating_sub(self.left()) } }
     }
 }
 
@@ -99,6 +119,7 @@ impl<'a> Row<'a> {
         Self { cursor, count }
     }
 
+    #[inline]
     pub(super) fn next<T>(&mut self, read: impl FnOnce(&mut Cursor<'a>) -> Read<T>) -> Option<Read<T>> {
         let one = match self.count.checked_sub(1) {
             Some(count) => {
@@ -107,12 +128,12 @@ impl<'a> Row<'a> {
             }
             None => match self.cursor.left() {
                 0 => return None,
-                left => Err(Malformed { at: self.cursor.at, flaw: Flaw::Left(left) }),
+                left => Err(Malformed { at: self.cursor.at(), flaw: Flaw::Left(left) }),
             },
         };
         if one.is_err() {
             self.count = 0;
-            self.cursor.at = self.cursor.bytes.len();
+            self.cursor.rest = &[];
         }
         Some(one)
     }

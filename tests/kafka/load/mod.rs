@@ -1,7 +1,9 @@
 //! Records flowing while something breaks: an idempotent and a plain producer (librdkafka) that write to every
-//! partition of some topics, and a consumer that reads them meanwhile. All of it becomes a history to be judged.
+//! partition of some topics, a consumer that is told its partitions and a consumer group that reads them meanwhile. All
+//! of it becomes a history to be judged.
 
 mod consume;
+mod group;
 mod produce;
 mod progress;
 
@@ -9,8 +11,11 @@ use crate::harness::cluster::Cluster;
 use crate::harness::{Bootstrap, wait};
 use crate::history::{History, Pass, Promise, Verdict, judge};
 use consume::{read_to_end, read_until};
+use group::{Seen, read_as_group};
 use produce::Producing;
 use progress::Progress;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -28,7 +33,11 @@ const PRODUCERS: [u32; 2] = [EXACTLY_ONCE, AT_LEAST_ONCE];
 struct Shared {
     history: Mutex<History>,
     progress: Progress,
+    /// How often each error was the last word on a record.
+    errors: Mutex<BTreeMap<String, u32>>,
     stop: AtomicBool,
+    /// Every record has its last answer.
+    drained: AtomicBool,
 }
 
 impl Shared {
@@ -39,6 +48,10 @@ impl Shared {
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+
+    fn failed(&self, error: String) {
+        *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(error).or_default() += 1;
+    }
 }
 
 /// Producers and a consumer at work.
@@ -48,6 +61,17 @@ pub struct Load {
     shared: Arc<Shared>,
     producers: Vec<JoinHandle<()>>,
     consumer: JoinHandle<Result<Pass, String>>,
+    group: JoinHandle<Seen>,
+}
+
+/// What became of a load.
+pub struct Outcome {
+    /// Whether what was read is what was sent.
+    pub verdict: Verdict,
+    /// What producers were told in the end of records that they gave up.
+    pub errors: BTreeMap<String, u32>,
+    /// Acknowledged records that the group never got, by the first few.
+    pub missed_by_group: Vec<String>,
 }
 
 impl Load {
@@ -63,7 +87,9 @@ impl Load {
         });
         let (reading, from, names) = (Arc::clone(&shared), bootstrap.clone(), topics.clone());
         let consumer = thread::spawn(move || read_until(&from, &names, &reading));
-        let load = Self { bootstrap: bootstrap.clone(), topics, shared, producers: producers.into(), consumer };
+        let (reading, from, names) = (Arc::clone(&shared), bootstrap.clone(), topics.clone());
+        let group = thread::spawn(move || read_as_group(&from, &names, &reading));
+        let load = Self { bootstrap: bootstrap.clone(), topics, shared, producers: producers.into(), consumer, group };
         load.flows(wait::seconds(30));
         load
     }
@@ -92,12 +118,14 @@ impl Load {
     /// Stops the producers when every record has its answer, reads everything back from each cluster itself and over
     /// the way that was used, and judges.
     #[track_caller]
-    pub fn judge(self, clusters: &[&Cluster]) -> Verdict {
+    pub fn judge(self, clusters: &[&Cluster]) -> Outcome {
         self.shared.stop.store(true, Ordering::Relaxed);
         for producer in self.producers {
             producer.join().expect("a producer panicked");
         }
+        self.shared.drained.store(true, Ordering::Relaxed);
         let pass = self.consumer.join().expect("the consumer panicked").unwrap_or_else(|error| panic!("{error}"));
+        let seen = self.group.join().expect("the group's consumer panicked");
         let mut history = std::mem::take(&mut *self.shared.history());
         history.pass(pass);
         history.pass(read_to_end(&self.bootstrap, &self.topics));
@@ -105,7 +133,24 @@ impl Load {
             let own: Vec<_> = self.topics.iter().filter(|topic| topic.starts_with(cluster.name())).cloned().collect();
             history.pass(read_to_end(&cluster.bootstrap(), &own));
         }
-        judge(&history)
+        let errors = std::mem::take(&mut *self.shared.errors.lock().unwrap_or_else(PoisonError::into_inner));
+        Outcome { verdict: judge(&history), errors, missed_by_group: seen.missing(&history) }
+    }
+}
+
+impl Outcome {
+    /// Panics if anything was lost, doubled, reordered or missed.
+    #[track_caller]
+    pub fn must_be_clean(&self) {
+        self.verdict.must_be_clean();
+        assert!(self.missed_by_group.is_empty(), "the group never got {}", first(&self.missed_by_group));
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.verdict)?;
+        self.errors.iter().try_for_each(|(error, times)| write!(f, "; {times} times {error}"))
     }
 }
 

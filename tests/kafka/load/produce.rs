@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
 /// Between two rounds over all partitions.
-const BETWEEN_ROUNDS: Duration = Duration::from_millis(25);
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(50);
 /// Records for each partition in a round: a batch, so that several are under way but few requests.
 const A_BATCH: usize = 4;
 /// Enough that a batch is more than a few bytes.
@@ -119,10 +119,13 @@ impl ProducerContext for Answers {
     fn delivery(&self, result: &DeliveryResult<'_>, opaque: Self::DeliveryOpaque) {
         let (payload, partition) = *opaque;
         // A failure stays unknown: librdkafka gives up without saying here whether a broker may have written it.
-        if let Ok(message) = result {
-            let offset = Some(message.offset()).filter(|&offset| offset >= 0);
-            self.0.history().answer(payload, Outcome::Acknowledged(offset));
-            self.0.progress.came(Step::Acknowledged, payload, &partition);
+        match result {
+            Ok(message) => {
+                let offset = Some(message.offset()).filter(|&offset| offset >= 0);
+                self.0.history().answer(payload, Outcome::Acknowledged(offset));
+                self.0.progress.came(Step::Acknowledged, payload, &partition);
+            }
+            Err((error, _)) => self.0.failed(error.to_string()),
         }
     }
 }

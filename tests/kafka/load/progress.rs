@@ -23,6 +23,7 @@ struct Inner {
 pub(super) enum Step {
     Acknowledged,
     Read,
+    ReadByGroup,
 }
 
 struct Pulse {
@@ -38,7 +39,7 @@ impl Progress {
     pub(super) fn sent(&self, payload: Payload, partition: &Partition) {
         let mut inner = self.inner();
         inner.sent.insert(payload.producer, payload.number);
-        for step in [Step::Acknowledged, Step::Read] {
+        for step in [Step::Acknowledged, Step::Read, Step::ReadByGroup] {
             inner.tracks.entry((step, payload.producer, partition.clone())).or_default();
         }
     }

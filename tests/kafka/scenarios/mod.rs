@@ -4,11 +4,11 @@
 //! A client plays all its scenarios in one process; each of them is a trial of its own that looks at its part.
 
 mod addresses;
-mod contract;
+pub mod contract;
 mod differences;
-mod kcat;
-mod librdkafka;
-mod programs;
+pub mod kcat;
+pub mod librdkafka;
+pub mod programs;
 mod tools;
 
 use crate::harness::Bootstrap;

@@ -1,0 +1,137 @@
+//! A cluster for unit tests: brokers on loopback ports that say what a test wants said.
+
+use crate::types::HostPort;
+use crate::wire::codec::{Frame, decode, encode_response};
+use crate::wire::frame::Reader;
+use crate::wire::head::RequestHead;
+use crate::wire::pool::Pool;
+use crate::wire::versions::{SERVED, Served};
+use bytes::Bytes;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse, TopicName};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// A request, as a broker sees it.
+pub(crate) struct Asked {
+    pub(crate) api: ApiKey,
+    pub(crate) head: RequestHead,
+    pub(crate) frame: Bytes,
+}
+
+/// What the broker does about it.
+pub(crate) enum Reply {
+    /// Answers.
+    Frame(Frame),
+    /// Says nothing, now or later.
+    Silence,
+    /// Closes the connection.
+    Close,
+}
+
+impl Asked {
+    pub(crate) fn request<M: Decodable>(&self) -> M {
+        decode(self.frame.slice(self.head.body_at..), self.head.version).unwrap()
+    }
+
+    pub(crate) fn answer<M: Encodable>(&self, message: &M) -> Reply {
+        Reply::Frame(encode_response(self.api, self.head.version, self.head.correlation, message, &[]).unwrap())
+    }
+}
+
+/// What brokers, from 1 on, do about what is neither ApiVersions nor Metadata.
+type Script = dyn Fn(i32, Asked) -> Reply + Send + Sync;
+
+/// Runs as long as it is not dropped.
+pub(crate) struct FakeCluster {
+    addresses: Vec<HostPort>,
+    _running: JoinSet<()>,
+}
+
+impl FakeCluster {
+    /// Brokers from 1 on, and topics with the leaders of their partitions.
+    pub(crate) async fn start(
+        brokers: usize,
+        topics: &[(&str, &[i32])],
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let mut listeners = Vec::new();
+        for _ in 0..brokers {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        }
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let addresses: Vec<_> = listeners.iter().map(|listener| HostPort::new("127.0.0.1", port(listener))).collect();
+        let metadata = Arc::new(metadata(&addresses, topics));
+        let script: Arc<Script> = Arc::new(script);
+        let mut running = JoinSet::new();
+        for (listener, id) in listeners.into_iter().zip(1..) {
+            running.spawn(accept(listener, id, Arc::clone(&metadata), Arc::clone(&script)));
+        }
+        Self { addresses, _running: running }
+    }
+
+    pub(crate) fn bootstrap(&self) -> Vec<HostPort> {
+        self.addresses.clone()
+    }
+}
+
+fn metadata(brokers: &[HostPort], topics: &[(&str, &[i32])]) -> MetadataResponse {
+    let broker = |(address, id): (&HostPort, i32)| {
+        MetadataResponseBroker::default()
+            .with_node_id(id.into())
+            .with_host(StrBytes::from_string(address.host.to_string()))
+            .with_port(address.port.into())
+    };
+    let partition = |(leader, index): (&i32, i32)| {
+        MetadataResponsePartition::default().with_partition_index(index).with_leader_id((*leader).into())
+    };
+    let topic = |(name, leaders): &(&str, &[i32])| {
+        MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_string((*name).to_owned()))))
+            .with_partitions(leaders.iter().zip(0..).map(partition).collect())
+    };
+    MetadataResponse::default()
+        .with_brokers(brokers.iter().zip(1..).map(broker).collect())
+        .with_controller_id(1.into())
+        .with_topics(topics.iter().map(topic).collect())
+}
+
+async fn accept(listener: TcpListener, id: i32, metadata: Arc<MetadataResponse>, script: Arc<Script>) {
+    // Its connections end with it.
+    let mut connections = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        connections.spawn(serve(socket, id, Arc::clone(&metadata), Arc::clone(&script)));
+    }
+}
+
+async fn serve(mut socket: TcpStream, id: i32, metadata: Arc<MetadataResponse>, script: Arc<Script>) {
+    let mut reader = Reader::new(Pool::new(0), 1 << 20);
+    while let Ok(Some(frame)) = reader.next(&socket).await {
+        let head = RequestHead::read(&frame).unwrap();
+        let asked = Asked { api: ApiKey::try_from(head.api_key).unwrap(), head, frame };
+        let reply = match asked.api {
+            ApiKey::ApiVersions => asked.answer(&versions()),
+            ApiKey::Metadata => asked.answer(&*metadata),
+            _ => script(id, asked),
+        };
+        match reply {
+            Reply::Frame(frame) => socket.write_all(&frame.concat()).await.unwrap(),
+            Reply::Silence => {}
+            Reply::Close => return,
+        }
+    }
+}
+
+/// It speaks what we speak.
+fn versions() -> ApiVersionsResponse {
+    let row = |row: &Served| {
+        ApiVersion::default().with_api_key(row.api as i16).with_min_version(row.min).with_max_version(row.max)
+    };
+    ApiVersionsResponse::default().with_api_keys(SERVED.iter().map(row).collect())
+}
