@@ -27,7 +27,8 @@ const FLOWS: [Flow; 2] = [
     Flow { topic: "a-metrics", group: "ga-metrics", pipeline: "left", cluster: "a" },
     Flow { topic: "b-metrics", group: "gb-metrics", pipeline: "right", cluster: "b" },
 ];
-const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+/// Not zstd: librdkafka has it only where its library is. The codec scenarios have it, with Java and franz-go.
+const CODECS: [&str; 4] = ["none", "gzip", "snappy", "lz4"];
 /// Of each codec and topic. What `none` sends alone is this many times the size of a value.
 const RECORDS: usize = 20;
 const VALUE: usize = 2_000;

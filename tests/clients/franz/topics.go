@@ -52,6 +52,16 @@ func lifeCycle(s *stage, topic string) map[string]any {
 		all, err := s.admin.ListTopics(s.ctx)
 		return err == nil && !all.Has(topic)
 	})
+	// Brokers hear of it one after another, and any of them may be asked.
+	gone := 0
+	s.until("every broker has heard of it", func() bool {
+		if detail(s, topic).Err == nil {
+			gone = 0
+		} else {
+			gone++
+		}
+		return gone == 10
+	})
 	seen["describe after"] = describe(s, topic)
 	seen["delete again"] = deleteTopic(s, topic)
 	// The same name again is another topic.

@@ -56,6 +56,13 @@ final class Topics {
         placed(stage, topic, describe(stage, topic).partitions().get(0).leader(), seen);
         seen.put("delete", Stage.errorOf(() -> admin.deleteTopics(List.of(topic)).all().get()));
         Stage.until("the topic is gone", () -> !admin.listTopics().names().get().contains(topic));
+        // Brokers hear of it one after another, and any of them may be asked.
+        int[] gone = {0};
+        Stage.until("every broker has heard of it", () -> {
+            String error = Stage.errorOf(() -> admin.describeTopics(List.of(topic)).allTopicNames().get());
+            gone[0] = error.equals("none") ? 0 : gone[0] + 1;
+            return gone[0] == 10;
+        });
         seen.put("describe after", Stage.errorOf(() -> admin.describeTopics(List.of(topic)).allTopicNames().get()));
         seen.put("delete again", Stage.errorOf(() -> admin.deleteTopics(List.of(topic)).all().get()));
         seen.put("configs after", Stage.errorOf(() -> configs(stage, topic)));

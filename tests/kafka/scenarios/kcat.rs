@@ -231,7 +231,7 @@ pub fn an_old_librdkafka_is_refused(world: &World) {
         assert!(printed.is_err(), "kcat {what:?} went well: {printed:?}");
     }
     // And the log says who it was
-    let named = |line: &Value| line["client"] == "librdkafka" && line["version"] == version.as_str();
+    let named = |line: &Value| line["client"] == format!("librdkafka {version}").as_str();
     let log = || fs::read_to_string(proxy.log().file()).unwrap_or_default();
     wait::until(&format!("the log names librdkafka {version}"), wait::seconds(10), || {
         log().lines().filter_map(|line| serde_json::from_str(line).ok()).any(|line: Value| named(&line))
