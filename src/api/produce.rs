@@ -10,11 +10,10 @@ use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement};
 use crate::types::{Slot, Target};
 use crate::wire::batch;
+use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
-};
+use kafka_protocol::messages::produce_response::{NodeEndpoint, PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -90,23 +89,21 @@ impl Part {
 impl Ledger {
     /// Opens a request: the ledger, and its records as one cell a partition.
     #[must_use]
-    pub fn open(request: ProduceRequest) -> (Self, Vec<Cell>) {
+    pub fn open(request: impl Into<Produce>) -> (Self, Vec<Cell>) {
+        let request = request.into();
         let mut ledger = Self {
-            transactional_id: request.transactional_id,
+            transactional_id: request.transactional_id.map(TransactionalId),
             acks: request.acks,
             timeout_ms: request.timeout_ms,
-            topics: Vec::with_capacity(request.topic_data.len()),
-            slots: Vec::new(),
+            topics: request.topics.into_iter().map(|(name, id)| (TopicName(name), id)).collect(),
+            slots: Vec::with_capacity(request.partitions.len()),
             throttle_ms: 0,
             endpoints: Vec::new(),
         };
-        let mut cells = Vec::new();
-        for (topic, data) in request.topic_data.into_iter().enumerate() {
-            ledger.topics.push((data.name, data.topic_id));
-            for partition in data.partition_data {
-                cells.push(Cell { entry: ledger.slots.len(), records: partition.records });
-                ledger.slots.push(Entry { topic, index: partition.index, open: 1, answer: None });
-            }
+        let mut cells = Vec::with_capacity(request.partitions.len());
+        for ProducePartition { topic, index, records } in request.partitions {
+            cells.push(Cell { entry: ledger.slots.len(), records });
+            ledger.slots.push(Entry { topic, index, open: 1, answer: None });
         }
         (ledger, cells)
     }
@@ -338,25 +335,6 @@ pub fn fill_in(request: &mut ProduceRequest, placement: &Placement) {
     }
 }
 
-/// Whether an answer can go to the client as it is: all is well in it, it names no broker, and no field that we do
-/// not know.
-#[must_use]
-pub fn is_plain(answer: &ProduceResponse) -> bool {
-    let plain = |told: &PartitionProduceResponse| {
-        told.error_code == codes::NONE
-            && told.error_message.is_none()
-            && told.record_errors.is_empty()
-            && told.current_leader == LeaderIdAndEpoch::default()
-            && told.unknown_tagged_fields.is_empty()
-    };
-    let plain_topic = |topic: &TopicProduceResponse| {
-        topic.unknown_tagged_fields.is_empty() && topic.partition_responses.iter().all(plain)
-    };
-    answer.node_endpoints.is_empty()
-        && answer.unknown_tagged_fields.is_empty()
-        && answer.responses.iter().all(plain_topic)
-}
-
 /// A broker's word on a partition in our ids, without what we do not know and without its address.
 fn ours(mut told: PartitionProduceResponse, cluster: Slot, seen: &Seen<'_>) -> PartitionProduceResponse {
     told.untag();
@@ -385,6 +363,7 @@ mod tests {
     use super::super::testing::{World, at};
     use super::*;
     use crate::placement::build::tests::{slot, topic};
+    use kafka_protocol::messages::produce_response::LeaderIdAndEpoch;
     use proptest::prelude::*;
 
     fn request(topics: &[(&'static str, &[i32])]) -> ProduceRequest {
@@ -518,7 +497,6 @@ mod tests {
         let name = TopicName(StrBytes::from_static_str("b-1"));
         let topics = vec![TopicProduceResponse::default().with_name(name).with_partition_responses(vec![told])];
         let answer = ProduceResponse::default().with_responses(topics).with_node_endpoints(vec![node]);
-        assert!(!is_plain(&answer));
         let mut effects = Vec::new();
         ledger.absorb(&routed.parts[0], answer, &world.seen(10), &mut effects);
         assert_eq!(effects, [Effect::Refresh(slot(1), StrBytes::from_static_str("b-1"))]);

@@ -11,6 +11,7 @@ use crate::placement::Placement;
 use crate::types::{Name, Target};
 use crate::upstream::{Answer, Expect, OnAnswer, Outgoing, Refused};
 use crate::wire::codec::{Malformed, encode_request, forward_request, forward_response};
+use crate::wire::glance::plain_fetch;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
@@ -101,6 +102,18 @@ impl Through {
     }
 
     fn answered(self, answer: Result<Answer, Fault>) {
+        let version = self.ticket.head().version;
+        let as_is = |answer: &Answer| {
+            let same = answer.version == version && answer.has_plain_head();
+            same.then(|| plain_fetch(&answer.frame, answer.body_at, version)).flatten()
+        };
+        if let Ok(answer) = &answer
+            && let Some(told) = as_is(answer)
+            && self.keep_session(told)
+        {
+            let correlation = self.ticket.head().correlation;
+            return self.ticket.reply(Some(forward_response(&answer.frame, correlation)));
+        }
         let told = answer.and_then(|answer| {
             let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(self.to, true, e))?;
             Ok((answer, told))
@@ -112,13 +125,13 @@ impl Through {
     }
 
     fn told(self, answer: &Answer, told: FetchResponse) {
-        let Self { session, to, mut ticket, request, pipeline, .. } = self;
+        let kept = self.keep_session(told.session_id);
+        let Self { session, to, mut ticket, .. } = self;
         let placement = session.context.current.load();
         let version = ticket.head().version;
         let mut effects = Effects::new();
         session.see(version, &placement, &[], |seen| fetch::note(&told, to.cluster, seen, &mut effects));
         session.apply(effects);
-        let kept = session.keep_fetch_session(&request, &told, FetchSession { at: to, pipeline });
         if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
             ticket.note(&told);
             let correlation = ticket.head().correlation;
@@ -129,6 +142,11 @@ impl Through {
             ours.session_id = NO_SESSION;
         }
         ticket.answer(&ours, std::slice::from_ref(&answer.frame));
+    }
+
+    fn keep_session(&self, told: i32) -> bool {
+        let now = FetchSession { at: self.to, pipeline: self.pipeline.clone() };
+        self.session.keep_fetch_session(self.request.session_id, told, &now)
     }
 
     fn failed(self, fault: &Fault) {
@@ -156,23 +174,23 @@ impl Session {
 
     /// Remembers the broker of a fetch session. False where another broker's session of this client bears the same
     /// number: the client is then told that it has none.
-    fn keep_fetch_session(&self, asked: &FetchRequest, told: &FetchResponse, now: FetchSession) -> bool {
+    fn keep_fetch_session(&self, asked: i32, told: i32, now: &FetchSession) -> bool {
         let mut sessions = self.fetch_sessions.lock();
         let of_this_broker = |known: &FetchSession| known.at == now.at;
-        if asked.session_id != told.session_id && sessions.get(&asked.session_id).is_some_and(of_this_broker) {
-            sessions.remove(&asked.session_id);
+        if asked != told && sessions.get(&asked).is_some_and(of_this_broker) {
+            sessions.remove(&asked);
         }
-        if told.session_id == NO_SESSION {
+        if told == NO_SESSION {
             return true;
         }
         if sessions.len() >= SESSIONS {
             sessions.clear();
         }
-        let known = sessions.entry(told.session_id).or_insert_with(|| now.clone());
+        let known = sessions.entry(told).or_insert_with(|| now.clone());
         if known.at != now.at {
             return false;
         }
-        known.pipeline = now.pipeline;
+        known.pipeline.clone_from(&now.pipeline);
         true
     }
 }

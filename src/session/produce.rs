@@ -6,7 +6,7 @@ use super::needs;
 use super::orders::{Changing, Partition};
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::produce::{Cell, Ledger, Part, fill_in, is_plain};
+use crate::api::produce::{Cell, Ledger, Part, fill_in};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
@@ -15,6 +15,7 @@ use crate::types::{Name, Target};
 use crate::upstream::link::Write;
 use crate::upstream::{Answer, Expect, LinkId, Outgoing, Refused};
 use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
+use crate::wire::glance::{Produce, is_plain_produce};
 use crate::wire::head::RequestHead;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
@@ -66,9 +67,9 @@ struct Later {
 /// Serves one Produce.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let version = ticket.head().version;
-    let request: ProduceRequest = ticket.read(frame)?;
+    let request = ticket.glance(frame)?;
     let session = Arc::clone(ticket.session());
-    if request.topic_data.is_empty() {
+    if request.topics.is_empty() {
         refuse_empty(&session, ticket);
         return Ok(());
     }
@@ -103,8 +104,8 @@ fn refuse_empty(session: &Session, mut ticket: Ticket) {
     session.close("refused");
 }
 
-fn count_under_homes(ticket: &mut Ticket, request: &ProduceRequest, placement: &Placement) {
-    let homes = request.topic_data.iter().filter_map(|topic| placement.home_of(&topic.name.0, topic.topic_id));
+fn count_under_homes(ticket: &mut Ticket, request: &Produce, placement: &Placement) {
+    let homes = request.topics.iter().filter_map(|(name, id)| placement.home_of(name, *id));
     let homes: Vec<_> = homes.collect();
     let clusters = homes.iter().filter_map(|(_, home)| placement.cluster(*home));
     ticket.of_pipeline(Name::of_all(homes.iter().map(|(pipeline, _)| *pipeline)));
@@ -303,15 +304,16 @@ fn outgoing(
             order.goes(partition.clone(), by);
         }
         let request = Arc::clone(request);
+        let asked = whole.then_some(request.version);
         Expect::Answer(Box::new(move |answer| {
-            let told = understood(to, answer);
+            let told = understood(to, asked, answer);
             // Before its partitions may go elsewhere: no later batch may overtake this one [L6].
             if fragile && told.is_err() {
                 request.session.orders.end();
                 request.session.close("upstream");
             }
             request.session.orders.landed(partitions.iter());
-            request.answered(&part, whole, told);
+            request.answered(&part, told);
         }))
     };
     let write = write(to, request.version, split, frame.clone(), request.client_id.clone(), Arc::clone(placement));
@@ -346,10 +348,21 @@ fn write(
     })
 }
 
-fn understood(from: Target, answer: Result<Answer, Fault>) -> Result<(Answer, ProduceResponse), Fault> {
+/// What a broker said of a part.
+enum Told {
+    /// Nothing that must be looked at: the frame goes to the client as it is.
+    Plainly(Bytes),
+    Decoded(ProduceResponse),
+}
+
+/// An answer can go on as it is where it answers all that the client asked, in the client's version.
+fn understood(from: Target, asked: Option<i16>, answer: Result<Answer, Fault>) -> Result<Told, Fault> {
     let answer = answer?;
-    let told = answer.decode().map_err(|e| Fault::upstream(from, true, e))?;
-    Ok((answer, told))
+    let same = asked == Some(answer.version) && answer.has_plain_head();
+    if same && is_plain_produce(&answer.frame, answer.body_at, answer.version) {
+        return Ok(Told::Plainly(answer.frame));
+    }
+    answer.decode().map(Told::Decoded).map_err(|e| Fault::upstream(from, true, e))
 }
 
 impl Underway {
@@ -364,17 +377,15 @@ impl Underway {
     }
 
     /// A broker answered a part, or never will.
-    fn answered(&self, part: &Part, whole: bool, told: Result<(Answer, ProduceResponse), Fault>) {
+    fn answered(&self, part: &Part, told: Result<Told, Fault>) {
         let mut state = self.state.lock();
         match told {
-            Ok((answer, told))
-                if whole && answer.version == self.version && answer.has_plain_head() && is_plain(&told) =>
-            {
+            Ok(Told::Plainly(frame)) => {
                 let Some(ticket) = state.ticket.take() else { return };
                 let correlation = ticket.head().correlation;
-                return ticket.reply(Some(forward_response(&answer.frame, correlation)));
+                return ticket.reply(Some(forward_response(&frame, correlation)));
             }
-            Ok((_, told)) => {
+            Ok(Told::Decoded(told)) => {
                 let placement = self.session.context.current.load();
                 let State { ledger, refused, effects, .. } = &mut *state;
                 self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));

@@ -8,6 +8,7 @@ use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
 use crate::wire::codec::{Frame, Malformed, decode, encode_response, size_of};
 use crate::wire::frame::LENGTH;
+use crate::wire::glance::Produce;
 use crate::wire::head::RequestHead;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
@@ -68,10 +69,18 @@ impl Ticket {
     /// What is asked in this frame.
     pub fn read<M: Decodable>(&mut self, frame: &Bytes) -> Result<M, Malformed> {
         let body = frame.slice(self.head.body_at.min(frame.len())..);
-        decode(body, self.head.version).inspect_err(|_| {
-            self.session.gauge.closing("protocol");
-            self.blame(Blame::Client);
-        })
+        decode(body, self.head.version).inspect_err(|_| self.malformed())
+    }
+
+    /// What of a Produce routing needs.
+    pub fn glance(&mut self, frame: &Bytes) -> Result<Produce, Malformed> {
+        let read = Produce::read(frame, self.head.body_at, self.head.version);
+        read.inspect_err(|_| self.malformed())
+    }
+
+    fn malformed(&mut self) {
+        self.session.gauge.closing("protocol");
+        self.blame(Blame::Client);
     }
 
     /// The request is counted under this pipeline.

@@ -48,41 +48,46 @@ pub fn read_response(frame: &Bytes, api: ApiKey, version: i16) -> Result<(i32, u
     Ok((correlation, at.at))
 }
 
-struct Cursor<'a> {
-    frame: &'a Bytes,
-    at: usize,
+/// Reads a frame's fields one after another.
+pub(super) struct Cursor<'a> {
+    pub(super) frame: &'a Bytes,
+    pub(super) at: usize,
 }
 
 impl Cursor<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let bytes = self.frame.get(self.at..self.at + N).and_then(|b| b.try_into().ok()).ok_or(Malformed::Short)?;
         self.at += N;
         Ok(bytes)
     }
 
-    fn i16(&mut self) -> Result<i16, Malformed> {
+    pub(super) fn i16(&mut self) -> Result<i16, Malformed> {
         self.take().map(i16::from_be_bytes)
     }
 
-    fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
         self.take().map(i32::from_be_bytes)
     }
 
-    fn skip(&mut self, len: usize) -> Result<Bytes, Malformed> {
-        let end = self.at.checked_add(len).filter(|end| *end <= self.frame.len()).ok_or(Malformed::Short)?;
-        let bytes = self.frame.slice(self.at..end);
-        self.at = end;
-        Ok(bytes)
+    pub(super) fn slice(&mut self, len: usize) -> Result<Bytes, Malformed> {
+        let from = self.at;
+        self.skip(len)?;
+        Ok(self.frame.slice(from..self.at))
+    }
+
+    pub(super) fn skip(&mut self, len: usize) -> Result<(), Malformed> {
+        self.at = self.at.checked_add(len).filter(|end| *end <= self.frame.len()).ok_or(Malformed::Short)?;
+        Ok(())
     }
 
     fn nullable_string(&mut self) -> Result<Option<Bytes>, Malformed> {
         match self.i16()? {
             -1 => Ok(None),
-            len => self.skip(usize::try_from(len).map_err(|_| Malformed::Short)?).map(Some),
+            len => self.slice(usize::try_from(len).map_err(|_| Malformed::Short)?).map(Some),
         }
     }
 
-    fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
+    pub(super) fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0_u32;
         for shift in [0, 7, 14, 21, 28] {
             let [byte] = self.take()?;
@@ -94,7 +99,7 @@ impl Cursor<'_> {
         Err(Malformed::Short)
     }
 
-    fn skip_tagged_fields(&mut self) -> Result<(), Malformed> {
+    pub(super) fn skip_tagged_fields(&mut self) -> Result<(), Malformed> {
         for _ in 0..self.unsigned_varint()? {
             self.unsigned_varint()?;
             let size = self.unsigned_varint()?;

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod codec;
 pub mod frame;
+pub mod glance;
 pub mod head;
 pub mod outlet;
 pub mod pieces;

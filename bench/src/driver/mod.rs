@@ -1,5 +1,6 @@
 //! `run`: everything, interleaved, in one go; prints a Markdown table and keeps all rounds as JSON.
 
+mod aims;
 mod kafka;
 mod measure;
 mod process;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::aims;
 use super::measure::Row;
 use super::rest::Rest;
 use super::stage::Way;
@@ -20,7 +21,7 @@ pub(super) fn markdown(results: &Results) -> String {
         latency(&results.latency),
         metadata(&results.metadata),
         rest(results),
-        aims(results),
+        aims::markdown(results),
         failures(results),
     ];
     parts.concat()
@@ -64,7 +65,7 @@ fn disturbance(results: &Results) -> (f64, f64) {
     (share("others"), share("stolen"))
 }
 
-fn ratio(one: f64, other: f64) -> f64 {
+pub(super) fn ratio(one: f64, other: f64) -> f64 {
     one / other
 }
 
@@ -159,57 +160,6 @@ fn rest(results: &Results) -> String {
         let Rest { ready, start, open, linked, .. } = rest;
         let (name, open, linked) = (way.name(), kib(*open), kib(*linked));
         let _ = writeln!(text, "| {name} | {} | {} | {open} | {linked} |", ready.show(1), start.show(1));
-    }
-    text
-}
-
-/// What issue 3 asks for, and what came out; the worst row counts.
-fn aims(results: &Results) -> String {
-    let near = |rows: &[Row], value: &dyn Fn(&Row) -> Rounds, worst: fn(f64, f64) -> f64| {
-        rows.iter().filter_map(|row| value(row).median()).filter(|value| value.is_finite()).reduce(worst)
-    };
-    let middle: Vec<&Row> = results.flow.iter().filter(|row| row.load.records == 256).collect();
-    let of_middle = |value: &dyn Fn(&Row) -> Rounds, worst: fn(f64, f64) -> f64| {
-        middle.iter().filter_map(|row| value(row).median()).reduce(worst)
-    };
-    let over = |row: &Row, value: &dyn Fn(&Row, Way) -> Rounds, pair: fn(f64, f64) -> f64| {
-        value(row, Way::Fishplate).with(&value(row, Way::Copy), pair)
-    };
-    let minus = |one: f64, other: f64| one - other;
-    let fishplate = results.rest.get(&Way::Fishplate);
-    let rows = [
-        ("CPU at 256 KiB ÷ copy", of_middle(&|row| over(row, &Row::cpu_per_gigabyte, ratio), f64::max), 1.3, true),
-        ("throughput ÷ copy", near(&results.flow, &|row| over(row, &Row::flow, ratio), f64::min), 0.9, false),
-        (
-            "added p50 over copy, us",
-            near(&results.latency, &|row| over(row, &|row, way| row.latency(way, |at| at.p50), minus), f64::max),
-            30.0,
-            true,
-        ),
-        (
-            "added p99 over copy, us",
-            near(&results.latency, &|row| over(row, &|row, way| row.latency(way, |at| at.p99), minus), f64::max),
-            300.0,
-            true,
-        ),
-        (
-            "CPU-ms of a Metadata answer of 1,000 topics",
-            near(&results.metadata, &|row| row.cpu_per_request(Way::Fishplate), f64::max),
-            0.3,
-            true,
-        ),
-        ("KiB per idle connection", fishplate.and_then(|rest| rest.open), 16.0, true),
-        ("RSS at start, MiB", fishplate.and_then(|rest| rest.start.median()), 12.0, true),
-        ("ready, ms", fishplate.and_then(|rest| rest.ready.median()), 20.0, true),
-    ];
-    let mut text =
-        "\n**Aims** (the worst row of each table counts)\n\n| | aim | measured | |\n|---|---|---|---|\n".to_owned();
-    for (name, measured, aim, at_most) in rows {
-        let sign = if at_most { "≤" } else { "≥" };
-        let Some(measured) = measured else { continue };
-        let met = if at_most { measured <= aim } else { measured >= aim };
-        let _ =
-            writeln!(text, "| {name} | {sign} {aim} | {measured:.2} | {} |", if met { "met" } else { "**missed**" });
     }
     text
 }

@@ -1,0 +1,411 @@
+//! Produce and the answers to Produce and Fetch, read for what routing needs and no more. kafka-protocol builds
+//! structs with maps and lists for every topic and partition, which cost more than all else that we do for a request;
+//! what is forwarded as it is needs none of them. Everything rarer is left to the codec.
+
+use super::codec::Malformed;
+use super::head::Cursor;
+use bytes::Bytes;
+use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+/// The first versions of Produce and Fetch with compact fields and tagged fields (KIP-482).
+const FLEXIBLE_PRODUCE: i16 = 9;
+/// The first version of Produce with record batches of today's format; older ones are not read.
+const FIRST_PRODUCE: i16 = 3;
+const FLEXIBLE_FETCH: i16 = 12;
+/// The first version of both that names topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
+/// The least bytes that a partition takes in a Produce request.
+const LEAST_PARTITION: usize = 5;
+
+/// A Produce request.
+#[derive(Debug, Default, PartialEq)]
+pub struct Produce {
+    /// Of a transaction.
+    pub transactional_id: Option<StrBytes>,
+    /// How many replicas must have it.
+    pub acks: i16,
+    /// How long the broker may wait for them.
+    pub timeout_ms: i32,
+    /// Name or id of each topic, as the version has it.
+    pub topics: Vec<(StrBytes, Uuid)>,
+    /// All partitions, in order.
+    pub partitions: Vec<ProducePartition>,
+}
+
+/// A partition of a Produce request.
+#[derive(Debug, PartialEq)]
+pub struct ProducePartition {
+    /// Which of [`Produce::topics`].
+    pub topic: usize,
+    /// Its number in the topic.
+    pub index: i32,
+    /// A slice of the frame.
+    pub records: Option<Bytes>,
+}
+
+impl Produce {
+    /// Reads a request's body, which stands in `frame` from `at` on.
+    pub fn read(frame: &Bytes, at: usize, version: i16) -> Result<Self, Malformed> {
+        if version < FIRST_PRODUCE {
+            return Err(Malformed::Field(format!("version {version} of Produce is not read")));
+        }
+        let mut fields = Fields { cursor: Cursor { frame, at }, flexible: version >= FLEXIBLE_PRODUCE };
+        let transactional_id = fields.string()?;
+        let acks = fields.cursor.i16()?;
+        let timeout_ms = fields.cursor.i32()?;
+        let mut read = Self { transactional_id, acks, timeout_ms, ..Self::default() };
+        for topic in 0..fields.count()? {
+            let named = match version {
+                ..TOPIC_IDS => (fields.string()?.ok_or_else(|| null("topic"))?, Uuid::nil()),
+                _ => (StrBytes::new(), Uuid::from_bytes(fields.cursor.take()?)),
+            };
+            read.topics.push(named);
+            let partitions = fields.count()?;
+            read.partitions.reserve(partitions.min(fields.left() / LEAST_PARTITION));
+            for _ in 0..partitions {
+                let index = fields.cursor.i32()?;
+                let records = fields.bytes()?;
+                fields.skip_tags()?;
+                read.partitions.push(ProducePartition { topic, index, records });
+            }
+            fields.skip_tags()?;
+        }
+        fields.skip_tags()?;
+        Ok(read)
+    }
+}
+
+impl From<ProduceRequest> for Produce {
+    fn from(request: ProduceRequest) -> Self {
+        let mut read = Self {
+            transactional_id: request.transactional_id.map(|id| id.0),
+            acks: request.acks,
+            timeout_ms: request.timeout_ms,
+            ..Self::default()
+        };
+        for (topic, data) in request.topic_data.into_iter().enumerate() {
+            read.topics.push((data.name.0, data.topic_id));
+            for partition in data.partition_data {
+                read.partitions.push(ProducePartition { topic, index: partition.index, records: partition.records });
+            }
+        }
+        read
+    }
+}
+
+/// Whether an answer to Produce says that all is well, names no broker and holds no field that we do not know: then it
+/// can go to the client as it is.
+#[must_use]
+pub fn is_plain_produce(answer: &Bytes, at: usize, version: i16) -> bool {
+    let fields = Fields { cursor: Cursor { frame: answer, at }, flexible: version >= FLEXIBLE_PRODUCE };
+    plain_produce(fields, version).is_ok_and(|plain| plain.is_some())
+}
+
+/// The same of an answer to Fetch; the fetch session that it names (0 for none), or `None` where it is not plain.
+#[must_use]
+pub fn plain_fetch(answer: &Bytes, at: usize, version: i16) -> Option<i32> {
+    let fields = Fields { cursor: Cursor { frame: answer, at }, flexible: version >= FLEXIBLE_FETCH };
+    plain_fetch_session(fields, version).ok().flatten()
+}
+
+fn plain_produce(mut fields: Fields<'_>, version: i16) -> Result<Option<()>, Malformed> {
+    for _ in 0..fields.count()? {
+        fields.skip_topic(version)?;
+        for _ in 0..fields.count()? {
+            fields.cursor.i32()?;
+            if fields.cursor.i16()? != 0 {
+                return Ok(None);
+            }
+            // Base offset, append time, and from version 5 on where the log starts.
+            fields.cursor.skip(if version >= 5 { 24 } else { 16 })?;
+            if version >= 8 && (fields.count()? > 0 || fields.length(false)?.is_some()) {
+                return Ok(None); // errors of records, or a message
+            }
+            if fields.has_tags()? {
+                return Ok(None);
+            }
+        }
+        if fields.has_tags()? {
+            return Ok(None);
+        }
+    }
+    fields.cursor.i32()?; // throttle time
+    Ok((!fields.has_tags()?).then_some(()))
+}
+
+fn plain_fetch_session(mut fields: Fields<'_>, version: i16) -> Result<Option<i32>, Malformed> {
+    fields.cursor.i32()?; // throttle time
+    let (error, session) = if version >= 7 { (fields.cursor.i16()?, fields.cursor.i32()?) } else { (0, 0) };
+    if error != 0 {
+        return Ok(None);
+    }
+    for _ in 0..fields.count()? {
+        fields.skip_topic(version)?;
+        for _ in 0..fields.count()? {
+            fields.cursor.i32()?;
+            if fields.cursor.i16()? != 0 {
+                return Ok(None);
+            }
+            // High watermark, last stable offset, and from version 5 on where the log starts.
+            fields.cursor.skip(if version >= 5 { 24 } else { 16 })?;
+            for _ in 0..fields.count()? {
+                fields.cursor.skip(16)?; // an aborted transaction
+                if fields.has_tags()? {
+                    return Ok(None);
+                }
+            }
+            if version >= 11 && fields.cursor.i32()? >= 0 {
+                return Ok(None); // a replica to read from
+            }
+            fields.skip_bytes()?;
+            if fields.has_tags()? {
+                return Ok(None);
+            }
+        }
+        if fields.has_tags()? {
+            return Ok(None);
+        }
+    }
+    Ok((!fields.has_tags()?).then_some(session))
+}
+
+fn null(what: &str) -> Malformed {
+    Malformed::Field(format!("a {what} without a name"))
+}
+
+/// Fields that are written in one of two ways, by version.
+struct Fields<'a> {
+    cursor: Cursor<'a>,
+    flexible: bool,
+}
+
+impl Fields<'_> {
+    fn left(&self) -> usize {
+        self.cursor.frame.len().saturating_sub(self.cursor.at)
+    }
+
+    /// `None` for null.
+    fn length(&mut self, wide: bool) -> Result<Option<usize>, Malformed> {
+        let length = match (self.flexible, wide) {
+            (true, _) => i64::from(self.cursor.unsigned_varint()?) - 1,
+            (false, true) => i64::from(self.cursor.i32()?),
+            (false, false) => i64::from(self.cursor.i16()?),
+        };
+        match length {
+            -1 => Ok(None),
+            _ => usize::try_from(length).map(Some).map_err(|_| Malformed::Short),
+        }
+    }
+
+    /// The elements of an array; none where it is null.
+    fn count(&mut self) -> Result<usize, Malformed> {
+        Ok(self.length(true)?.unwrap_or(0))
+    }
+
+    fn string(&mut self) -> Result<Option<StrBytes>, Malformed> {
+        let Some(length) = self.length(false)? else { return Ok(None) };
+        let text = StrBytes::from_utf8(self.cursor.slice(length)?);
+        text.map(Some).map_err(|e| Malformed::Field(e.to_string()))
+    }
+
+    fn bytes(&mut self) -> Result<Option<Bytes>, Malformed> {
+        self.length(true)?.map(|length| self.cursor.slice(length)).transpose()
+    }
+
+    fn skip_bytes(&mut self) -> Result<(), Malformed> {
+        let length = self.length(true)?.unwrap_or(0);
+        self.cursor.skip(length)
+    }
+
+    fn skip_topic(&mut self, version: i16) -> Result<(), Malformed> {
+        let length = if version >= TOPIC_IDS { 16 } else { self.length(false)?.unwrap_or(0) };
+        self.cursor.skip(length)
+    }
+
+    fn skip_tags(&mut self) -> Result<(), Malformed> {
+        if self.flexible { self.cursor.skip_tagged_fields() } else { Ok(()) }
+    }
+
+    fn has_tags(&mut self) -> Result<bool, Malformed> {
+        Ok(self.flexible && self.cursor.unsigned_varint()? > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+    use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+    use kafka_protocol::messages::produce_response::{
+        BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
+    };
+    use kafka_protocol::messages::{FetchResponse, ProduceResponse};
+    use kafka_protocol::protocol::{Decodable, Encodable};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn encoded(message: &impl Encodable, version: i16) -> Bytes {
+        let mut bytes = BytesMut::from(&b"head"[..]);
+        message.encode(&mut bytes, version).unwrap();
+        bytes.freeze()
+    }
+
+    fn text() -> impl Strategy<Value = StrBytes> {
+        "[a-z]{1,200}".prop_map(StrBytes::from_string)
+    }
+
+    fn tags(version: i16, flexible: i16) -> impl Strategy<Value = BTreeMap<i32, Bytes>> {
+        let one = prop_oneof![9 => Just(false), 1 => Just(version >= flexible)];
+        one.prop_map(|some| some.then(|| (77, Bytes::from_static(b"tag"))).into_iter().collect())
+    }
+
+    fn request(version: i16) -> impl Strategy<Value = ProduceRequest> {
+        let records = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300));
+        let partition = (any::<i32>(), records, tags(version, 9)).prop_map(|(index, records, tags)| {
+            let data = PartitionProduceData::default().with_index(index).with_records(records.map(Bytes::from));
+            data.with_unknown_tagged_fields(tags)
+        });
+        let topic = (text(), any::<u128>(), proptest::collection::vec(partition, 0..4), tags(version, 9));
+        let topic = topic.prop_map(move |(name, id, partitions, tags)| {
+            let topic = TopicProduceData::default().with_partition_data(partitions).with_unknown_tagged_fields(tags);
+            match version {
+                ..TOPIC_IDS => topic.with_name(name.into()),
+                _ => topic.with_topic_id(Uuid::from_u128(id)),
+            }
+        });
+        let id = proptest::option::of(text());
+        let all = (id, any::<i16>(), any::<i32>(), proptest::collection::vec(topic, 0..4), tags(version, 9));
+        all.prop_map(|(id, acks, timeout, topics, tags)| {
+            let request = ProduceRequest::default().with_acks(acks).with_timeout_ms(timeout).with_topic_data(topics);
+            request.with_transactional_id(id.map(Into::into)).with_unknown_tagged_fields(tags)
+        })
+    }
+
+    fn rarely(code: i16) -> impl Strategy<Value = i16> {
+        prop_oneof![9 => Just(0), 1 => Just(code)]
+    }
+
+    fn produce_answer(version: i16) -> impl Strategy<Value = ProduceResponse> {
+        let partition = (any::<i32>(), rarely(6), tags(version, 9), rarely(1), any::<bool>());
+        let partition = partition.prop_map(move |(index, code, tags, odd, message)| {
+            let mut told = PartitionProduceResponse::default().with_index(index).with_error_code(code);
+            told.unknown_tagged_fields = tags;
+            if version >= 8 && odd > 0 {
+                match message {
+                    true => told.error_message = Some(StrBytes::from_static_str("no")),
+                    false => told.record_errors = vec![BatchIndexAndErrorMessage::default()],
+                }
+            }
+            if version >= 10 && odd > 0 && message {
+                told.current_leader = LeaderIdAndEpoch::default().with_leader_id(3.into());
+            }
+            told
+        });
+        let partitions = proptest::collection::vec(partition, 0..4);
+        let topic = (text(), partitions, tags(version, 9)).prop_map(move |(name, partitions, tags)| {
+            let mut topic = TopicProduceResponse::default().with_partition_responses(partitions);
+            topic.unknown_tagged_fields = tags;
+            if version < TOPIC_IDS { topic.with_name(name.into()) } else { topic.with_topic_id(Uuid::from_u128(7)) }
+        });
+        let all = (proptest::collection::vec(topic, 0..3), tags(version, 9));
+        all.prop_map(|(topics, tags)| {
+            ProduceResponse::default().with_responses(topics).with_unknown_tagged_fields(tags)
+        })
+    }
+
+    fn fetch_answer(version: i16) -> impl Strategy<Value = FetchResponse> {
+        let records = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300));
+        let partition = (rarely(6), records, tags(version, 12), rarely(4), proptest::option::of(0..3usize));
+        let partition = partition.prop_map(move |(code, records, tags, replica, aborted)| {
+            let mut told = PartitionData::default().with_error_code(code).with_records(records.map(Bytes::from));
+            told.unknown_tagged_fields = tags;
+            told.aborted_transactions = aborted.map(|count| vec![AbortedTransaction::default(); count]);
+            told.preferred_read_replica = if version >= 11 && replica > 0 { 4.into() } else { (-1).into() };
+            told
+        });
+        let partitions = proptest::collection::vec(partition, 0..4);
+        let topic = (text(), partitions, tags(version, 12)).prop_map(move |(name, partitions, tags)| {
+            let mut topic = FetchableTopicResponse::default().with_partitions(partitions);
+            topic.unknown_tagged_fields = tags;
+            if version < TOPIC_IDS { topic.with_topic(name.into()) } else { topic.with_topic_id(Uuid::from_u128(7)) }
+        });
+        let session = if version >= 7 { any::<i32>().boxed() } else { Just(0).boxed() };
+        let code = if version >= 7 { rarely(70).boxed() } else { Just(0).boxed() };
+        let all = (proptest::collection::vec(topic, 0..3), session, code, tags(version, 12));
+        all.prop_map(|(topics, session, code, tags)| {
+            let answer = FetchResponse::default().with_responses(topics).with_session_id(session);
+            answer.with_error_code(code).with_unknown_tagged_fields(tags)
+        })
+    }
+
+    /// What kafka-protocol's structs say of an answer.
+    fn all_is_well_in_produce(answer: &ProduceResponse) -> bool {
+        let partition = |told: &PartitionProduceResponse| {
+            let plain = PartitionProduceResponse::default().with_index(told.index).with_base_offset(told.base_offset);
+            let times = plain.with_log_append_time_ms(told.log_append_time_ms);
+            *told == times.with_log_start_offset(told.log_start_offset)
+        };
+        let topic = |topic: &TopicProduceResponse| {
+            topic.unknown_tagged_fields.is_empty() && topic.partition_responses.iter().all(partition)
+        };
+        answer.unknown_tagged_fields.is_empty() && answer.responses.iter().all(topic)
+    }
+
+    fn all_is_well_in_fetch(answer: &FetchResponse) -> bool {
+        let partition = |told: &PartitionData| {
+            told.error_code == 0 && told.preferred_read_replica.0 < 0 && told.unknown_tagged_fields.is_empty()
+        };
+        let topic = |topic: &FetchableTopicResponse| {
+            topic.unknown_tagged_fields.is_empty() && topic.partitions.iter().all(partition)
+        };
+        answer.error_code == 0 && answer.unknown_tagged_fields.is_empty() && answer.responses.iter().all(topic)
+    }
+
+    proptest! {
+        #[test]
+        fn a_produce_is_read_as_the_codec_reads_it(
+            (version, request) in (3_i16..=13).prop_flat_map(|version| (Just(version), request(version)))
+        ) {
+            let frame = encoded(&request, version);
+            let decoded = ProduceRequest::decode(&mut frame.slice(4..), version).unwrap();
+            prop_assert_eq!(Produce::read(&frame, 4, version).unwrap(), Produce::from(decoded));
+            for end in 4..frame.len() {
+                prop_assert!(Produce::read(&frame.slice(..end), 4, version).is_err(), "cut at {}", end);
+            }
+        }
+
+        #[test]
+        fn an_answer_to_produce_is_plain_when_the_codec_finds_nothing_odd_in_it(
+            (version, answer) in (3_i16..=13).prop_flat_map(|version| (Just(version), produce_answer(version)))
+        ) {
+            let frame = encoded(&answer, version);
+            prop_assert_eq!(is_plain_produce(&frame, 4, version), all_is_well_in_produce(&answer));
+            for end in 4..frame.len() {
+                prop_assert!(!is_plain_produce(&frame.slice(..end), 4, version), "cut at {}", end);
+            }
+        }
+
+        #[test]
+        fn an_answer_to_fetch_is_plain_when_the_codec_finds_nothing_odd_in_it(
+            (version, answer) in (4_i16..=18).prop_flat_map(|version| (Just(version), fetch_answer(version)))
+        ) {
+            let frame = encoded(&answer, version);
+            let expected = all_is_well_in_fetch(&answer).then_some(answer.session_id);
+            prop_assert_eq!(plain_fetch(&frame, 4, version), expected);
+            for end in 4..frame.len() {
+                prop_assert_eq!(plain_fetch(&frame.slice(..end), 4, version), None, "cut at {}", end);
+            }
+        }
+
+        #[test]
+        fn anything_at_all_is_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), version in 0_i16..20) {
+            let frame = Bytes::from(bytes);
+            let _ = Produce::read(&frame, 0, version);
+            let _ = is_plain_produce(&frame, 0, version);
+            let _ = plain_fetch(&frame, 0, version);
+        }
+    }
+}
