@@ -1,12 +1,14 @@
 //! What all sessions of one listener share.
 
 use super::state::Session;
+use crate::error::Fault;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{HostPort, SessionId, Slot};
 use crate::upstream::Cluster;
 use crate::upstream::connect::Shared;
 use dashmap::DashMap;
+use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -98,6 +100,19 @@ impl Context {
     #[must_use]
     pub fn cluster(&self, slot: Slot) -> Option<&Arc<Cluster>> {
         self.clusters.iter().find(|cluster| cluster.slot() == slot)
+    }
+
+    /// Reads a cluster's metadata of these topics again (of all, where none are named), and waits until it is in the
+    /// placement.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer: the placement keeps what was last heard.
+    pub async fn refreshed(&self, slot: Slot, names: Vec<StrBytes>, create: bool) -> Result<(), Fault> {
+        let cluster = self.cluster(slot).ok_or_else(|| Fault::cluster(slot, "it is not in the config"))?;
+        cluster.refreshed(names, create).await;
+        self.current.caught_up(cluster).await;
+        let down = cluster.news().borrow().down.clone();
+        down.map_or(Ok(()), |reason| Err(Fault::cluster(slot, reason)))
     }
 
     /// Gives up links that wait too long for an answer, and closes those that have been idle. Called once a second.

@@ -20,6 +20,7 @@ mod laws;
 mod load;
 mod raw;
 mod scenarios;
+mod shadows;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -30,7 +31,14 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
-    let trials = [basics::trials(), laws::trials(), scenarios::trials(&arguments), behind::trials(), faults::trials()];
+    let trials = [
+        basics::trials(),
+        laws::trials(),
+        scenarios::trials(&arguments),
+        behind::trials(),
+        shadows::trials(),
+        faults::trials(),
+    ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     world::end(!conclusion.has_failed());
