@@ -8,9 +8,7 @@ use crate::session::{Context, Limits, listener};
 use crate::telemetry::Telemetry;
 use crate::types::HostPort;
 use crate::upstream::connect::Shared;
-use crate::upstream::pace::Pace;
 use crate::upstream::{Cluster, refresh};
-use crate::wire::pool::Pool;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -87,8 +85,8 @@ impl Running {
         for listener in &config.listeners {
             bound.push((bind(listener.bind).await?, listener.advertised.clone()));
         }
-        let shared = Shared { pool: Pool::new(KEEP_BUFFERS), frame_limit: UPSTREAM_FRAME, pace: Pace::default() };
-        let (clusters, current) = start_clusters(&config, &Arc::new(shared), &mut tasks);
+        let shared = Shared::new(KEEP_BUFFERS, UPSTREAM_FRAME);
+        let (clusters, current) = start_clusters(&config, &shared, &telemetry, &mut tasks);
         wait_for_clusters(&clusters, &current, &readiness, &telemetry, &mut tasks).await;
         let mut running = Self {
             addresses: Addresses { listeners: Vec::new(), admin },
@@ -169,11 +167,17 @@ async fn start_admin(
     Ok(bound)
 }
 
-fn start_clusters(config: &Arc<Config>, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> (Vec<Arc<Cluster>>, Current) {
+fn start_clusters(
+    config: &Arc<Config>,
+    shared: &Arc<Shared>,
+    telemetry: &Telemetry,
+    tasks: &mut JoinSet<()>,
+) -> (Vec<Arc<Cluster>>, Current) {
     let mut clusters = Vec::new();
     for configured in &config.clusters {
         let crate::config::Cluster { slot, name, bootstrap } = configured.clone();
-        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared));
+        let meter = telemetry.cluster(&name);
+        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared), meter);
         tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
         clusters.push(cluster);
     }
@@ -213,7 +217,9 @@ async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemet
         if now.read {
             readiness.answered(cluster.name());
         }
-        meter.set_up(now.read && now.down.is_none());
+        if now.read || now.down.is_some() {
+            meter.set_up(now.down.is_none());
+        }
         if news.changed().await.is_err() {
             return;
         }

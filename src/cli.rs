@@ -12,7 +12,7 @@ use fishplate::admin::operations::{self, Check};
 use fishplate::config::{self, Config, Reading};
 #[cfg(feature = "demo")]
 use fishplate::demo::DemoOptions;
-use fishplate::telemetry::log;
+use fishplate::telemetry::{Telemetry, log};
 use serde::Serialize;
 
 mod text;
@@ -196,7 +196,8 @@ fn check(args: &CheckArgs) -> anyhow::Result<Verdict> {
         if io::stderr().is_terminal() {
             complain("asking the clusters ...\n");
         }
-        check.live = Some(crate::runtime()?.block_on(live(&config)));
+        let uncounted = Telemetry::new()?;
+        check.live = Some(crate::runtime()?.block_on(live(&config, &uncounted)));
     }
     if args.json {
         say_json(&check)?;

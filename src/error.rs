@@ -14,6 +14,8 @@ pub enum Blame {
     Cluster(Slot),
     /// Fishplate itself ran into one of its bounds.
     Proxy,
+    /// Nobody failed: the client left before the answer came. Not counted.
+    Nobody,
 }
 
 /// A request, or a part of one, that got no answer.
@@ -32,6 +34,12 @@ impl Fault {
     #[must_use]
     pub fn upstream(target: Target, sent: bool, reason: impl fmt::Display) -> Self {
         Self { blame: Blame::Cluster(target.cluster), sent, reason: format!("{target}: {reason}").into() }
+    }
+
+    /// The client left, and with it the link that its request was on.
+    #[must_use]
+    pub fn left(target: Target, sent: bool) -> Self {
+        Self { blame: Blame::Nobody, ..Self::upstream(target, sent, "the client is gone") }
     }
 
     /// A whole cluster failed us before anything was sent.

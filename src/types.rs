@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A map that is looked into several times for each partition of a request: its hash costs a few nanoseconds, where the
 /// standard one took a quarter of all user time. Seeded anew in each process.
@@ -76,10 +76,37 @@ impl fmt::Display for SessionId {
 pub struct Name(Arc<str>);
 
 impl Name {
+    /// Stands for a name where there is none, in metrics. Nothing in the config may be called so.
+    pub const NONE: &str = "none";
+    /// Stands for a name where there are several. Nothing in the config may be called so.
+    pub const SEVERAL: &str = "several";
+
+    /// [`Name::NONE`].
+    #[must_use]
+    pub fn none() -> Self {
+        static NONE: LazyLock<Name> = LazyLock::new(|| Name::NONE.into());
+        NONE.clone()
+    }
+
+    /// The one that they all are, or [`Name::NONE`], or [`Name::SEVERAL`].
+    #[must_use]
+    pub fn of_all<'n>(names: impl IntoIterator<Item = &'n Self>) -> Self {
+        static SEVERAL: LazyLock<Name> = LazyLock::new(|| Name::SEVERAL.into());
+        let mut names = names.into_iter();
+        let Some(first) = names.next() else { return Self::none() };
+        if names.all(|name| name.is_same(first) || name == first) { first.clone() } else { SEVERAL.clone() }
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the two are one text in memory, and so equal: sure where it is true, and quicker than to compare.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -150,6 +177,15 @@ impl FromStr for HostPort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_not_all_one_are_several() {
+        let (a, also_a, b) = (Name::from("a"), Name::from("a"), Name::from("b"));
+        assert_eq!(Name::of_all([&a, &also_a]), a);
+        assert!(a.is_same(&a.clone()) && !a.is_same(&also_a));
+        assert_eq!(Name::of_all([&a, &b, &a]).as_str(), Name::SEVERAL);
+        assert_eq!(Name::of_all([]), Name::none());
+    }
 
     #[test]
     fn host_port_round_trips() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 use fishplate::config::Reading;
-use fishplate::telemetry::{MeterKey, Telemetry};
+use fishplate::telemetry::{MeterKey, Telemetry, Use};
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../README.md");
@@ -31,10 +31,10 @@ fn everything_counted_once() -> String {
     let telemetry = Telemetry::new().unwrap();
     telemetry.meter(&MeterKey::ours("ApiVersions")).error_code("UNSUPPORTED_VERSION");
     let cluster = telemetry.cluster(&"a".into());
-    cluster.metadata_refreshed();
+    cluster.metadata_refreshed(true);
     cluster.link_failed("connect");
     cluster.set_up(true);
-    drop(cluster.link_opened());
+    drop(cluster.link_opened(Use::Own));
     telemetry.session_opened().client("x", "1");
     telemetry.render().unwrap()
 }

@@ -9,11 +9,10 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::config::{self, Config};
+use crate::telemetry::{ClusterMeter, Telemetry};
 use crate::types::{BrokerId, Name, Slot};
 use crate::upstream::connect::Shared;
-use crate::upstream::pace::Pace;
 use crate::upstream::{Cluster, Snapshot, Versions, refresh};
-use crate::wire::pool::Pool;
 use crate::wire::versions::SERVED;
 
 /// Larger than any answer about topics and groups.
@@ -183,18 +182,18 @@ struct Seen {
 }
 
 /// Looks at all clusters of a config at once, each for some ten seconds at most, and compares.
-pub async fn live(config: &Config) -> Live {
-    let shared = Arc::new(Shared { pool: Pool::new(0), frame_limit: FRAME_LIMIT, pace: Pace::default() });
+pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
+    let shared = Shared::new(0, FRAME_LIMIT);
     let mut looks = JoinSet::new();
     for cluster in config.clusters.clone() {
-        let shared = Arc::clone(&shared);
-        looks.spawn(async move { (cluster.slot, look(cluster, shared).await) });
+        let (shared, meter) = (Arc::clone(&shared), telemetry.cluster(&cluster.name));
+        looks.spawn(async move { (cluster.slot, look(cluster, shared, meter).await) });
     }
     compare(config, &looks.join_all().await.into_iter().collect())
 }
 
-async fn look(cluster: config::Cluster, shared: Arc<Shared>) -> Seen {
-    let (cluster, asks) = Cluster::new(cluster.slot, cluster.name, cluster.bootstrap, shared);
+async fn look(cluster: config::Cluster, shared: Arc<Shared>, meter: Arc<ClusterMeter>) -> Seen {
+    let (cluster, asks) = Cluster::new(cluster.slot, cluster.name, cluster.bootstrap, shared, meter);
     let task = tokio::spawn(refresh::run(Arc::clone(&cluster), asks));
     cluster.refreshed(Vec::new(), false).await;
     task.abort();

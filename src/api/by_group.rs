@@ -95,7 +95,7 @@ macro_rules! by_group {
                 absorb(so_far, origin, answer, effects);
             }
 
-            fn pipeline(request: &$request, seen: &Seen<'_>) -> Option<Name> {
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
                 seen.pipeline_of_groups(std::iter::once(request.group()))
             }
 

@@ -20,6 +20,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashSet};
+use uuid::Uuid;
 
 /// What one leader was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,8 +184,8 @@ macro_rules! by_leader {
                 absorb(so_far, &origin, answer, effects);
             }
 
-            fn pipeline(request: &$request, seen: &Seen<'_>) -> Option<Name> {
-                seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name().0))
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
+                seen.pipeline_of_topics(request.topics.iter().map(|topic| (Some(&topic.name().0), Uuid::nil())))
             }
 
             fn raise(response: &mut $response, origin: &Asked, version: i16) {

@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// See the module's text.
 pub struct DescribeCluster;
@@ -105,8 +106,8 @@ impl Api for DescribeTopicPartitions {
 
     fn absorb(_: &mut Self::Response, (): (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
-        seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name.0))
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        seen.pipeline_of_topics(request.topics.iter().map(|topic| (Some(&topic.name.0), Uuid::nil())))
     }
 }
 

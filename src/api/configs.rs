@@ -7,7 +7,7 @@ use super::scrub::{scrubbed, scrubbed_message};
 use super::untag::Untag;
 use super::{Api, Effects, Part, Plan, Seen, codes, config_values, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Slot, Target, VirtualNode};
+use crate::types::{Name, Slot, Target, VirtualNode};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -89,6 +89,15 @@ impl Api for DescribeConfigs {
                 *place = told.clone().with_resource_name(name);
             }
         }
+    }
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        let config = &seen.placement.config;
+        Name::of_all(request.resources.iter().filter_map(|asked| match asked.resource_type {
+            TOPIC => Some(&config.pipeline_of_topic(&asked.resource_name).name),
+            GROUP => Some(&config.pipeline_of_group(&asked.resource_name).name),
+            _ => None,
+        }))
     }
 
     fn lower(request: &mut Self::Request, version: i16) {

@@ -44,7 +44,7 @@ impl Api for FindCoordinator {
 
     fn absorb(_: &mut Self::Response, (): (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
         let one = (seen.version < SEVERAL_KEYS).then_some(&request.key);
         let of_groups = |_: &&StrBytes| request.key_type == GROUP;
         seen.pipeline_of_groups(one.into_iter().chain(&request.coordinator_keys).filter(of_groups))

@@ -18,6 +18,7 @@ use uuid::Uuid;
 pub const NO_SESSION: i32 = 0;
 /// A request with this epoch opens a session; with -1 it ends one. Both are full fetches, whatever the id.
 const INITIAL_EPOCH: i32 = 0;
+const FINAL_EPOCH: i32 = -1;
 
 /// What is to be done for a Fetch.
 #[derive(Debug)]
@@ -73,8 +74,7 @@ pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, s
     if !needs.is_empty() {
         return Plan::Wait(Box::new(request), needs);
     }
-    let incremental = request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH;
-    if !incremental {
+    if !is_incremental(&request) {
         return full(request, session_at, seen);
     }
     match session_at(request.session_id).filter(|at| fits(&request, *at, seen)) {
@@ -82,6 +82,12 @@ pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, s
         // The client then makes a full fetch.
         None => Plan::Answer(FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND)),
     }
+}
+
+/// Whether a request names only what its fetch session does not know yet.
+#[must_use]
+pub fn is_incremental(request: &FetchRequest) -> bool {
+    request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH
 }
 
 /// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
@@ -93,6 +99,11 @@ fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
 }
 
 fn full(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, seen: &Seen<'_>) -> Plan {
+    let ends = request.session_epoch == FINAL_EPOCH && request.topics.is_empty();
+    if let Some(to) = session_at(request.session_id).filter(|_| ends) {
+        // Java's consumer says good-bye: the broker's place for the session is free at once.
+        return through(request, to, false, seen);
+    }
     let (ledger, parts) = Ledger::open(request.clone(), seen);
     let mut parts = parts.into_iter();
     match (parts.next(), parts.next()) {
@@ -461,6 +472,16 @@ mod tests {
         let reset = request(&[("x", &[0])]).with_session_id(7).with_session_epoch(0);
         let Plan::Through { request, edited, .. } = plan(reset, |_| Some(at(1, 1)), &world.seen(12)) else { panic!() };
         assert_eq!((request.session_id, edited), (NO_SESSION, true));
+    }
+
+    #[test]
+    fn a_session_is_ended_where_it_lives() {
+        let world = world();
+        let close = || FetchRequest::default().with_session_id(7).with_session_epoch(-1);
+        let Plan::Through { to, edited, .. } = plan(close(), |_| Some(at(1, 1)), &world.seen(12)) else { panic!() };
+        assert_eq!((to, edited), (at(1, 1), false));
+        let Plan::Answer(answer) = plan(close(), |_| None, &world.seen(12)) else { panic!() };
+        assert_eq!((answer.error_code, answer.session_id), (0, NO_SESSION));
     }
 
     #[test]

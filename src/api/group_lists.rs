@@ -139,7 +139,7 @@ macro_rules! by_groups {
                 absorb(so_far, &origin, answer, seen, effects);
             }
 
-            fn pipeline(request: &$request, seen: &Seen<'_>) -> Option<Name> {
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
                 seen.pipeline_of_groups(request.groups().iter().map(|group| &group.0))
             }
 

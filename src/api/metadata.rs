@@ -1,10 +1,10 @@
 //! Metadata, answered from the placement: every broker of every cluster as a virtual node at the one address.
 //! A cluster that is down keeps its known topics here; what it may have besides is "leader not available".
 
-use super::{Api, Effects, Need, Plan, Refusal, Seen, codes};
+use super::{Api, Codes, Effect, Effects, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
-use crate::types::Slot;
+use crate::types::{Name, Slot};
 use crate::upstream::Partition;
 use crate::wire::codec::encode_body;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -39,12 +39,17 @@ impl Api for Metadata {
     }
 
     fn absorb(_: &mut MetadataResponse, (): (), _: Result<MetadataResponse, Fault>, _: &Seen<'_>, _: &mut Effects) {}
+
+    fn pipeline(request: &MetadataRequest, seen: &Seen<'_>) -> Name {
+        let topics = named(request, seen).unwrap_or_default().iter();
+        seen.pipeline_of_topics(topics.map(|asked| (name_of(asked).map(|name| &name.0), asked.topic_id)))
+    }
 }
 
 /// The answer's body, put together from topics that were written before: a client that asks for all of a thousand
-/// topics costs a thousand copies and no encoding. `None` where something must be found out first, or where what we
-/// may do to the topics is asked too.
-pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<Bytes> {
+/// topics costs a thousand copies and no encoding. With it come the error codes in it. `None` where something must be
+/// found out first, or where what we may do to the topics is asked too.
+pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Codes)> {
     if request.include_topic_authorized_operations || !needs(request, seen).is_empty() {
         return None;
     }
@@ -53,30 +58,47 @@ pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<Bytes> {
     let frame_of = Seen { version: seen.version.max(1), ..*seen };
     let around = encode_body(&answer(&no_topics, &frame_of), seen.version).ok()?;
     let (before, after) = Gap::of(seen.version).cut(&around)?;
-    let one = |place: &Arc<TopicPlace>| {
-        place.written.get_or(seen.version, || encode_body(&describe(place, false, seen), seen.version)).ok()
-    };
+    let mut codes = Codes::default();
     let topics: Vec<Bytes> = match named(request, seen) {
-        None => seen.placement.topics().map(one).collect::<Option<_>>()?,
-        Some(topics) => topics.iter().map(|asked| one_named(asked, seen, one)).collect::<Option<_>>()?,
+        None => seen.placement.topics().map(|place| write_topic(place, seen, &mut codes)).collect::<Option<_>>()?,
+        Some(topics) => {
+            let one = |asked| match place_of(asked, seen) {
+                Some(place) => write_topic(place, seen, &mut codes),
+                None => write_unknown(asked, seen, &mut codes),
+            };
+            topics.iter().map(one).collect::<Option<_>>()?
+        }
     };
     let mut body = BytesMut::with_capacity(around.len() + 5 + topics.iter().map(Bytes::len).sum::<usize>());
     body.put_slice(before);
     Gap::of(seen.version).put_count(&mut body, topics.len());
     topics.iter().for_each(|topic| body.put_slice(topic));
     body.put_slice(after);
-    Some(body.freeze())
+    Some((body.freeze(), codes))
 }
 
-fn one_named(
-    asked: &MetadataRequestTopic,
-    seen: &Seen<'_>,
-    one: impl Fn(&Arc<TopicPlace>) -> Option<Bytes>,
-) -> Option<Bytes> {
-    match place_of(asked, seen) {
-        Some(place) => one(place),
-        None => encode_body(&unknown(asked, seen), seen.version).ok(),
+/// The topics of an answer that have partitions without a leader: their clusters are asked again, since nothing else
+/// tells us when there is one.
+pub fn leaderless(request: &MetadataRequest, seen: &Seen<'_>) -> Effects {
+    let again =
+        |place: &Arc<TopicPlace>| (!place.is_led()).then(|| Effect::Refresh(place.cluster, place.topic.name.clone()));
+    match named(request, seen) {
+        None => seen.placement.topics().filter_map(again).collect(),
+        Some(topics) => topics.iter().filter_map(|asked| again(place_of(asked, seen)?)).collect(),
     }
+}
+
+fn write_topic(place: &TopicPlace, seen: &Seen<'_>, codes: &mut Codes) -> Option<Bytes> {
+    if place.troubled {
+        place.topic.partitions.iter().for_each(|partition| codes.note(code_of(partition)));
+    }
+    place.written.get_or(seen.version, || encode_body(&describe(place, false, seen), seen.version)).ok()
+}
+
+fn write_unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>, codes: &mut Codes) -> Option<Bytes> {
+    let unknown = unknown(asked, seen);
+    codes.note(unknown.error_code);
+    encode_body(&unknown, seen.version).ok()
 }
 
 /// Where the topics stand in the body of an answer that has none.
@@ -235,11 +257,14 @@ fn describe(place: &TopicPlace, operations: bool, seen: &Seen<'_>) -> MetadataRe
         .with_topic_authorized_operations(if operations { place.topic.operations } else { NO_OPERATIONS })
 }
 
+fn code_of(partition: &Partition) -> i16 {
+    if partition.leader < 0 { codes::LEADER_NOT_AVAILABLE } else { partition.error }
+}
+
 fn describe_partition(partition: &Partition, index: i32, home: Slot, seen: &Seen<'_>) -> MetadataResponsePartition {
     let virtual_ids = |ids: &[i32]| ids.iter().map(|id| seen.virtual_id(home, *id)).collect();
-    let code = if partition.leader < 0 { codes::LEADER_NOT_AVAILABLE } else { partition.error };
     MetadataResponsePartition::default()
-        .with_error_code(code)
+        .with_error_code(code_of(partition))
         .with_partition_index(index)
         .with_leader_id(seen.virtual_id(home, partition.leader))
         .with_leader_epoch(partition.epoch)
@@ -256,6 +281,7 @@ pub(super) fn is_legal(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ErrorCodes;
     use super::super::testing::World;
     use super::*;
     use crate::placement::build::tests::{slot, topic};
@@ -286,6 +312,15 @@ mod tests {
         let answer = answered(&by_id(known), &world.seen(13));
         assert_eq!(answer.topics[0].name.as_ref().map(|name| &*name.0), Some("b-1"));
         assert_eq!(needs(&by_id(uuid::Uuid::max()), &world.seen(13)), [Need::AllTopics]);
+    }
+
+    #[test]
+    fn a_topic_without_a_leader_is_read_again() {
+        let world = World::with(&[topic("x", &[1, -1]), topic("y", &[1])], &[]);
+        let again = [Effect::Refresh(slot(0), StrBytes::from_static_str("x"))];
+        assert_eq!(leaderless(&ask(&["y", "x", "nope"]), &world.seen(9)), again);
+        assert_eq!(leaderless(&MetadataRequest::default().with_topics(None), &world.seen(9)), again);
+        assert_eq!(leaderless(&ask(&["y"]), &world.seen(9)), []);
     }
 
     #[test]
@@ -337,14 +372,17 @@ mod tests {
     #[test]
     fn what_was_written_before_is_what_would_be_written_now() {
         let many: Vec<_> = (0..200).map(|n| topic(&format!("t-{n}"), &[1, 2])).collect();
-        let mut world = World::with(&many, &[topic("b-1", &[2])]);
+        let mut world = World::with(&many, &[topic("b-1", &[2, -1])]);
         let tried = Need::Topics { cluster: slot(0), names: Vec::new(), create: false };
         world.refused = vec![(tried, Refusal::Done)];
         for version in 0..=13 {
             for request in [ask(&["b-1", "t-7", "nope"]), ask(&[]), MetadataRequest::default().with_topics(None)] {
                 let seen = world.seen(version);
                 // The same places in the same order: what differs would be the writing alone.
-                let expected = encode_body(&answered(&request, &seen), version).unwrap();
+                let answer = answered(&request, &seen);
+                let mut codes = Codes::default();
+                answer.note(&mut codes);
+                let expected = (encode_body(&answer, version).unwrap(), codes);
                 for _ in 0..2 {
                     assert_eq!(written(&request, &seen).unwrap(), expected, "version {version}");
                 }

@@ -8,6 +8,7 @@ pub mod codes;
 pub mod config_values;
 pub mod configs;
 pub mod coordinator;
+pub mod errors;
 pub mod fetch;
 pub mod group_lists;
 pub mod metadata;
@@ -17,10 +18,11 @@ pub mod partitioned;
 pub mod produce;
 pub mod producer_id;
 pub mod scrub;
-
 pub mod topics;
 pub mod untag;
 pub mod versions;
+
+pub use errors::{Codes, ErrorCodes};
 
 #[cfg(test)]
 mod leak_tests;
@@ -29,10 +31,10 @@ pub(crate) mod testing;
 
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::telemetry::SEVERAL;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use uuid::Uuid;
 
 /// An API that goes the common way: planned, sent in parts, absorbed into one answer.
 pub trait Api: Sized + Send + 'static {
@@ -41,9 +43,12 @@ pub trait Api: Sized + Send + 'static {
     /// What is asked.
     type Request: Decodable + Encodable + Clone + Send + 'static;
     /// What is answered.
-    type Response: Decodable + Encodable + Send + 'static;
+    type Response: Decodable + Encodable + ErrorCodes + Send + 'static;
     /// What turns one part's answer back: names, ids, the cluster it came from.
     type Origin: Send + 'static;
+
+    /// Whether requests of one session must reach the broker in the order they came, also those that had to wait.
+    const IN_TURN: bool = false;
 
     /// What is to be done for a request. Must not give [`Plan::Wait`] for a need that `seen` says was refused.
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self>;
@@ -63,9 +68,9 @@ pub trait Api: Sized + Send + 'static {
     /// Turns the answer of a link that spoke a lower version into what the asked version has.
     fn raise(_response: &mut Self::Response, _origin: &Self::Origin, _version: i16) {}
 
-    /// The pipeline that a request is counted under, where it has one.
-    fn pipeline(_request: &Self::Request, _seen: &Seen<'_>) -> Option<Name> {
-        None
+    /// The pipeline that a request is counted under: that of the topics or groups in it.
+    fn pipeline(_request: &Self::Request, _seen: &Seen<'_>) -> Name {
+        Name::none()
     }
 
     /// How long a broker may hold this request, in ms, beyond the usual time to answer.
@@ -161,6 +166,8 @@ pub enum Refusal {
 pub enum Effect {
     /// This topic may have moved or gone.
     Refresh(Slot, StrBytes),
+    /// This topic was made (`true`) or deleted; brokers hear of that one after another.
+    Settle(Slot, StrBytes, bool),
     /// This group may have another coordinator.
     ForgetCoordinator(Slot, StrBytes),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.
@@ -191,21 +198,15 @@ impl Seen<'_> {
         self.refused.iter().find(|(refused, _)| refused == need).map(|(_, why)| why)
     }
 
-    /// The pipeline of topics: theirs where all have the same one.
-    pub fn pipeline_of_topics<'n>(&self, mut topics: impl Iterator<Item = &'n StrBytes>) -> Option<Name> {
-        let of = |name: &StrBytes| match self.placement.topic(name) {
-            Some(place) => place.pipeline.clone(),
-            None => self.placement.config.pipeline_of_topic(name).name.clone(),
-        };
-        let first = of(topics.next()?);
-        Some(if topics.all(|name| of(name) == first) { first } else { SEVERAL.into() })
+    /// The pipeline of topics, each by its name or its id.
+    pub fn pipeline_of_topics<'n>(&self, topics: impl Iterator<Item = (Option<&'n StrBytes>, Uuid)>) -> Name {
+        let home = |(name, id): (Option<&StrBytes>, _)| self.placement.home_of(name.map_or("", |name| name), id);
+        Name::of_all(topics.filter_map(home).map(|(pipeline, _)| pipeline))
     }
 
-    /// The pipeline of groups: theirs where all have the same one.
-    pub fn pipeline_of_groups<'n>(&self, mut groups: impl Iterator<Item = &'n StrBytes>) -> Option<Name> {
-        let of = |group: &StrBytes| &self.placement.config.pipeline_of_group(group).name;
-        let first = of(groups.next()?);
-        Some(if groups.all(|group| of(group) == first) { first.clone() } else { SEVERAL.into() })
+    /// The pipeline of groups.
+    pub fn pipeline_of_groups<'n>(&self, groups: impl Iterator<Item = &'n StrBytes>) -> Name {
+        Name::of_all(groups.map(|group| &self.placement.config.pipeline_of_group(group).name))
     }
 
     /// A real broker id as clients see it.

@@ -42,6 +42,8 @@ impl Api for OffsetCommit {
     type Request = OffsetCommitRequest;
     type Response = OffsetCommitResponse;
     type Origin = Committed;
+    /// An older commit that comes later would set the group back.
+    const IN_TURN: bool = true;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
         let group = &request.group_id.0;
@@ -99,7 +101,7 @@ impl Api for OffsetCommit {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
         seen.pipeline_of_groups(std::iter::once(&request.group_id.0))
     }
 
@@ -232,7 +234,7 @@ impl Api for OffsetFetch {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
         if seen.version < SEVERAL_GROUPS {
             return seen.pipeline_of_groups(std::iter::once(&request.group_id.0));
         }

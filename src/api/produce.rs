@@ -6,7 +6,7 @@
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
-use crate::error::Fault;
+use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement};
 use crate::types::{Slot, Target};
 use crate::wire::batch;
@@ -74,6 +74,10 @@ pub struct Routed {
     pub held: Vec<Cell>,
     /// To be met first; their cells are among the held ones.
     pub needs: Vec<Need>,
+    /// Who is to blame for cells that were refused since a need could not be met.
+    pub failed: Vec<Blame>,
+    /// Cells were refused since nobody could be asked about their topics: later ones may fare better.
+    pub in_doubt: bool,
 }
 
 impl Part {
@@ -122,6 +126,11 @@ impl Ledger {
                     routed.held.push(cell);
                 }
                 Found::Never(code) => self.settle(&cell, failed(code)),
+                Found::Failed(blame) => {
+                    routed.failed.push(blame);
+                    routed.in_doubt = true;
+                    self.settle(&cell, failed(codes::NOT_LEADER_OR_FOLLOWER));
+                }
             }
         }
         routed.needs.dedup();
@@ -158,7 +167,10 @@ impl Ledger {
     /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
     #[must_use]
     pub fn is_idempotent(cells: &[Cell]) -> bool {
-        let idempotent = |records: &Bytes| batch::Header::read(records).is_some_and(|head| head.producer_id >= 0);
+        let idempotent = |records: &Bytes| {
+            let header = batch::Header::read(records);
+            header.is_ok_and(|header| header.is_some_and(|header| header.producer_id >= 0))
+        };
         cells.iter().any(|cell| cell.records.as_ref().is_some_and(idempotent))
     }
 
@@ -253,6 +265,13 @@ impl Ledger {
         (with(kept), with(moved))
     }
 
+    /// Whether a partition is answered with an error.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let refused = |answer: &PartitionProduceResponse| answer.error_code != codes::NONE;
+        self.slots.iter().any(|entry| entry.answer.as_ref().is_some_and(refused))
+    }
+
     /// Whether every partition is answered.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -283,6 +302,7 @@ enum Found {
     At(Target),
     Later(Option<Need>),
     Never(i16),
+    Failed(Blame),
 }
 
 /// A topic that nobody knows is asked for once.
@@ -295,7 +315,7 @@ fn unknown((name, _): &(TopicName, Uuid), seen: &Seen<'_>) -> Found {
     };
     match seen.refusal(&need) {
         None => Found::Later(Some(need)),
-        Some(Refusal::Fault(_)) => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
+        Some(Refusal::Fault(fault)) => Found::Failed(fault.blame),
         Some(_) if by_id => Found::Never(codes::UNKNOWN_TOPIC_ID),
         Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }
@@ -437,6 +457,19 @@ mod tests {
         assert_eq!(again.parts[0].to, at(0, 3));
         ledger.absorb(&again.parts[0], written(&ledger.request(&again.parts[0])), &after.seen(9), &mut Vec::new());
         assert_eq!(answers(&ledger.response()).len(), 2);
+    }
+
+    #[test]
+    fn a_topic_that_nobody_could_be_asked_about_leaves_its_batches_in_doubt() {
+        let world = World::with(&[], &[]);
+        let need = Need::Topics { cluster: slot(0), names: vec![StrBytes::from_static_str("x")], create: false };
+        for (refusal, in_doubt) in [(Refusal::Fault(Fault::proxy("down")), true), (Refusal::Done, false)] {
+            let (mut ledger, cells) = Ledger::open(request(&[("x", &[0])]));
+            assert!(!ledger.is_refused());
+            let refused = [(need.clone(), refusal)];
+            let routed = ledger.route(cells, &crate::api::Seen { refused: &refused, ..world.seen(9) });
+            assert_eq!((routed.in_doubt, ledger.is_refused()), (in_doubt, true));
+        }
     }
 
     #[test]

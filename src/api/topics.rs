@@ -78,7 +78,10 @@ where
 }
 
 fn refresh(cluster: Slot, topic: &StrBytes, effects: &mut Effects) {
-    let effect = Effect::Refresh(cluster, topic.clone());
+    once(Effect::Refresh(cluster, topic.clone()), effects);
+}
+
+fn once(effect: Effect, effects: &mut Effects) {
     if !effects.contains(&effect) {
         effects.push(effect);
     }
@@ -147,8 +150,10 @@ impl Api for CreateTopics {
                             config_values::show(&config.name, &mut config.value, origin.cluster, seen.placement);
                         config.is_sensitive |= hidden;
                     }
-                    if matches!(told.error_code, codes::NONE | codes::TOPIC_ALREADY_EXISTS) {
-                        refresh(origin.cluster, &told.name.0, effects);
+                    match told.error_code {
+                        codes::NONE => once(Effect::Settle(origin.cluster, told.name.0.clone(), true), effects),
+                        codes::TOPIC_ALREADY_EXISTS => refresh(origin.cluster, &told.name.0, effects),
+                        _ => {}
                     }
                     put_created(so_far, told);
                 }
@@ -167,8 +172,8 @@ impl Api for CreateTopics {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
-        seen.pipeline_of_topics(request.topics.iter().map(|topic| &topic.name.0))
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        seen.pipeline_of_topics(request.topics.iter().map(|topic| (Some(&topic.name.0), Uuid::nil())))
     }
 
     fn held_ms(request: &Self::Request) -> i32 {
@@ -279,9 +284,9 @@ impl Api for DeleteTopics {
                     told.error_message = scrubbed_message(told.error_message, origin.cluster, seen.placement);
                     let name = told.name.as_ref().map(|name| &name.0).or_else(|| origin.names.get(&told.topic_id));
                     if let Some(name) = name.filter(|_| gone(told.error_code)) {
-                        refresh(origin.cluster, name, effects);
+                        once(Effect::Settle(origin.cluster, name.clone(), false), effects);
                         if told.error_code == codes::NONE {
-                            effects.push(Effect::DropShadows(origin.cluster, name.clone()));
+                            once(Effect::DropShadows(origin.cluster, name.clone()), effects);
                         }
                     }
                     put_deleted(so_far, &told);
@@ -291,13 +296,9 @@ impl Api for DeleteTopics {
         }
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Option<Name> {
-        let name = |topic: &DeleteTopicState| match &topic.name {
-            Some(name) => Some(name.0.clone()),
-            None => seen.placement.topic_by_id(topic.topic_id).map(|place| place.topic.name.clone()),
-        };
-        let names: Vec<_> = asked(request, seen.version).iter().filter_map(name).collect();
-        seen.pipeline_of_topics(names.iter())
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        let topics = asked(request, seen.version);
+        seen.pipeline_of_topics(topics.iter().map(|topic| (topic.name.as_ref().map(|name| &name.0), topic.topic_id)))
     }
 
     /// A broker that lacks version 6 has no topic ids.
@@ -408,7 +409,7 @@ mod tests {
         });
         assert_eq!(asked, [(at(1, 2), 2)]);
         assert_eq!(created(&answer), [("b-1", 0), ("x", 42), ("b-2", 0)]);
-        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1")), Effect::Refresh(slot(1), text("b-2"))]);
+        assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), true), Effect::Settle(slot(1), text("b-2"), true)]);
     }
 
     #[test]
@@ -481,7 +482,7 @@ mod tests {
         assert_eq!(asked, [(at(0, 2), 1), (at(1, 2), 2)]);
         let names: Vec<_> = answer.responses.iter().filter_map(|told| told.name.clone()).collect();
         assert_eq!((codes_of(&answer), names), (vec![0, 0, 0], request.topic_names));
-        let done = |at, name| [Effect::Refresh(slot(at), text(name)), Effect::DropShadows(slot(at), text(name))];
+        let done = |at, name| [Effect::Settle(slot(at), text(name), false), Effect::DropShadows(slot(at), text(name))];
         assert_eq!(effects, [done(0, "x"), done(1, "b-1"), done(1, "b-unknown")].concat());
     }
 
@@ -512,7 +513,7 @@ mod tests {
         world.refuse_needs::<DeleteTopics>(&request, 6, &Refusal::Done);
         let (answer, effects) = round::<DeleteTopics>(&request, &world.seen(6), |_, request| Ok(deleted(&request)));
         assert_eq!(codes_of(&answer), [100, 0, 42]);
-        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1")), Effect::DropShadows(slot(1), text("b-1"))]);
+        assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), false), Effect::DropShadows(slot(1), text("b-1"))]);
         let lost = |to, _| Err(Fault::upstream(to, false, "gone"));
         assert_eq!(codes_of(&round::<DeleteTopics>(&request, &world.seen(6), lost).0), [100, 41, 42]);
     }

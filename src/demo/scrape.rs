@@ -43,7 +43,7 @@ mod tests {
     use super::*;
     use crate::admin::Readiness;
     use crate::admin::http::{AdminState, serve};
-    use crate::telemetry::Telemetry;
+    use crate::telemetry::{Telemetry, Use};
     use std::sync::Arc;
     use tokio::net::TcpListener;
 
@@ -53,7 +53,12 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let telemetry = Arc::new(Telemetry::new().unwrap());
         let (one, two) = (telemetry.cluster(&"one".into()), telemetry.cluster(&"two".into()));
-        let _open = (one.link_opened(), one.link_opened(), two.link_opened(), telemetry.session_opened());
+        let _open = (
+            one.link_opened(Use::Session),
+            one.link_opened(Use::Own),
+            two.link_opened(Use::Own),
+            telemetry.session_opened(),
+        );
         let state = AdminState { telemetry, readiness: Arc::new(Readiness::new([])) };
         tokio::spawn(serve(listener, state, std::future::pending()));
         let metrics = Metrics::read(address).await.unwrap();

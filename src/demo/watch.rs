@@ -86,10 +86,10 @@ impl<'a> Watch<'a> {
 }
 
 fn proxy(metrics: &Metrics) -> ProxyView {
-    let links = Flow::ALL.map(|flow| metrics.sum("fishplate_links", &format!("cluster=\"{}\"", flow.cluster())));
+    let links = |flow: Flow| metrics.sum("fishplate_links", &format!("cluster=\"{}\",use=\"session\"", flow.cluster()));
     ProxyView {
         sessions: metrics.sum("fishplate_sessions", ""),
-        links,
+        links: Flow::ALL.map(links),
         requests: metrics.sum("fishplate_requests_total", ""),
         errors: metrics.sum("fishplate_errors_total", ""),
     }

@@ -82,6 +82,7 @@ fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc
         topic: Arc::clone(topic),
         cluster,
         pipeline: pipeline.name.clone(),
+        troubled: topic.partitions.iter().any(|partition| partition.leader < 0 || partition.error != 0),
         written: Written::default(),
     };
     (pipeline.cluster == cluster).then(|| Arc::new(place()))

@@ -51,6 +51,8 @@ pub struct TopicPlace {
     pub cluster: Slot,
     /// The pipeline it belongs to.
     pub pipeline: Name,
+    /// Some partition has no leader, or another error.
+    pub troubled: bool,
     /// Its description in Metadata answers, by version, once somebody asked. It goes with the place: a topic that
     /// changes gets a new one.
     pub written: Written,
@@ -88,6 +90,12 @@ pub enum Leader {
 }
 
 impl TopicPlace {
+    /// Whether somebody leads each of its partitions.
+    #[must_use]
+    pub fn is_led(&self) -> bool {
+        self.topic.partitions.iter().all(|partition| partition.leader >= 0)
+    }
+
     /// Who leads a partition.
     #[must_use]
     pub fn leader(&self, partition: i32) -> Leader {
@@ -131,6 +139,16 @@ impl Placement {
     #[must_use]
     pub fn home_of_topic(&self, name: &str) -> Slot {
         self.topic(name).map_or_else(|| self.config.pipeline_of_topic(name).cluster, |place| place.cluster)
+    }
+
+    /// The pipeline and the home of a topic, whether it is there or not; `None` for an id that nobody knows.
+    #[must_use]
+    pub fn home_of(&self, name: &str, id: Uuid) -> Option<(&Name, Slot)> {
+        if let Some(place) = self.topic_of(name, id) {
+            return Some((&place.pipeline, place.cluster));
+        }
+        let pipeline = (!name.is_empty()).then(|| self.config.pipeline_of_topic(name))?;
+        Some((&pipeline.name, pipeline.cluster))
     }
 
     /// The cluster that coordinates a group: from the config alone, so that every replica agrees.

@@ -39,7 +39,18 @@ const LIBRDKAFKA: Version = (2, 10);
 /// Major and minor.
 type Version = (u32, u32);
 
+/// A client that has not said what it is.
+pub static NAMELESS: Software = Software { name: String::new(), version: String::new() };
+
 impl Software {
+    /// As a client says it: of bounded length, and fit for a line of the log.
+    #[must_use]
+    pub fn said(name: &str, version: &str) -> Self {
+        let plain = |c: char| if c.is_control() { '_' } else { c };
+        let text = |text: &str| text.chars().take(100).map(plain).collect();
+        Self { name: text(name), version: text(version) }
+    }
+
     /// Whether it can use the `brokers` view.
     #[must_use]
     pub fn keeps_nodes_apart(&self) -> bool {

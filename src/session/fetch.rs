@@ -3,16 +3,16 @@
 use super::generic::PATIENCE;
 use super::needs;
 use super::state::Session;
-use super::ticket::{Subject, Ticket};
+use super::ticket::Ticket;
 use crate::api::fetch::{self, Ledger, NO_SESSION, Part, Plan};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::telemetry::{NO_CLUSTER, SEVERAL};
-use crate::types::Target;
+use crate::types::{Name, Target};
 use crate::upstream::{Answer, Expect, OnAnswer, Outgoing, Refused};
-use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
+use crate::wire::codec::{Malformed, encode_request, forward_request, forward_response};
 use bytes::Bytes;
+use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -21,9 +21,18 @@ use std::time::Duration;
 /// More fetch sessions than this on one connection, and all are forgotten: their clients make full fetches.
 const SESSIONS: usize = 1_000;
 
+/// A fetch session as its client's session knows it.
+#[derive(Clone, Debug)]
+pub struct FetchSession {
+    /// The broker that it lives on.
+    at: Target,
+    /// The pipeline of its topics, which later requests do not name. A topic that it gave up again still counts.
+    pipeline: Name,
+}
+
 /// Serves one Fetch.
-pub fn submit(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
-    let request: FetchRequest = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
+pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let request: FetchRequest = ticket.read(frame)?;
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())
 }
@@ -31,10 +40,13 @@ pub fn submit(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
 fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Vec<(Need, Refusal)>) {
     let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
-    let session_at = |id| session.fetch_sessions.lock().get(&id).copied();
+    let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);
     let plan = session.see(ticket.head().version, &placement, &refused, |seen| fetch::plan(request, session_at, seen));
     match plan {
-        Plan::Answer(answer) => ticket.answer(&answer, &[]),
+        Plan::Answer(answer) => {
+            ticket.blame_refusals(&refused);
+            ticket.answer(&answer, &[]);
+        }
         Plan::Wait(request, needs) => {
             tokio::spawn(async move {
                 refused.extend(needs::meet(&ticket.session().context, needs).await);
@@ -42,22 +54,30 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
             });
         }
         Plan::Through { to, request, edited } => {
-            ticket.set_subject(subject(&request, to, &placement));
-            let through = Through { session, to, ticket, request, placement };
+            let pipeline = session.pipeline_of_fetch(&request, &placement);
+            ticket.of_pipeline(pipeline.clone());
+            ticket.at_cluster(clusters([to].iter(), &placement));
+            ticket.blame_refusals(&refused);
+            let through = Through { session, to, ticket, request, pipeline, placement };
             through.send(edited, frame);
         }
         Plan::Split(ledger, parts) => {
-            ticket.set_subject(Subject { pipeline: SEVERAL.into(), cluster: SEVERAL.into() });
+            let topics = parts.iter().flat_map(|part| &part.request.topics);
+            ticket.of_pipeline(Name::of_all(topics.filter_map(|topic| pipeline_of(topic, &placement))));
+            ticket.at_cluster(clusters(parts.iter().map(|part| &part.to), &placement));
+            ticket.blame_refusals(&refused);
             split(&session, ticket, ledger, parts, &placement);
         }
     }
 }
 
-fn subject(request: &FetchRequest, to: Target, placement: &Placement) -> Subject {
-    let first = request.topics.first().and_then(|topic| placement.topic_of(&topic.topic.0, topic.topic_id));
-    let default = Subject::default();
-    let cluster = placement.cluster(to.cluster).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone());
-    Subject { pipeline: first.map_or(default.pipeline, |place| place.pipeline.clone()), cluster }
+fn pipeline_of<'p>(topic: &FetchTopic, placement: &'p Placement) -> Option<&'p Name> {
+    placement.home_of(&topic.topic.0, topic.topic_id).map(|(pipeline, _)| pipeline)
+}
+
+fn clusters<'t>(targets: impl Iterator<Item = &'t Target>, placement: &Placement) -> Name {
+    let clusters = targets.filter_map(|to| placement.cluster(to.cluster));
+    Name::of_all(clusters.map(|cluster| &cluster.name))
 }
 
 /// A Fetch that one broker answers.
@@ -66,6 +86,7 @@ struct Through {
     to: Target,
     ticket: Ticket,
     request: Arc<FetchRequest>,
+    pipeline: Name,
     placement: Arc<Placement>,
 }
 
@@ -91,14 +112,15 @@ impl Through {
     }
 
     fn told(self, answer: &Answer, told: FetchResponse) {
-        let Self { session, to, ticket, request, .. } = self;
+        let Self { session, to, mut ticket, request, pipeline, .. } = self;
         let placement = session.context.current.load();
         let version = ticket.head().version;
         let mut effects = Effects::new();
         session.see(version, &placement, &[], |seen| fetch::note(&told, to.cluster, seen, &mut effects));
         session.apply(effects);
-        let kept = session.keep_fetch_session(&request, &told, to);
-        if kept && answer.version == version && fetch::is_plain(&told) {
+        let kept = session.keep_fetch_session(&request, &told, FetchSession { at: to, pipeline });
+        if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
+            ticket.note(&told);
             let correlation = ticket.head().correlation;
             return ticket.reply(Some(forward_response(&answer.frame, correlation)));
         }
@@ -110,8 +132,8 @@ impl Through {
     }
 
     fn failed(self, fault: &Fault) {
-        let Self { session, ticket, request, placement, .. } = self;
-        tracing::debug!(session = %session.id, %fault, "a Fetch got no answer");
+        let Self { session, mut ticket, request, placement, .. } = self;
+        tracing::debug!(session = %session.id, peer = %session.peer, %fault, "a Fetch got no answer");
         ticket.blame(fault.blame);
         session.fetch_sessions.lock().remove(&request.session_id);
         let mut effects = Effects::new();
@@ -123,11 +145,20 @@ impl Through {
 }
 
 impl Session {
+    /// That of the topics it names, and of those that its fetch session has already.
+    fn pipeline_of_fetch(&self, request: &FetchRequest, placement: &Placement) -> Name {
+        let sessions = self.fetch_sessions.lock();
+        let known = sessions.get(&request.session_id).filter(|_| fetch::is_incremental(request));
+        let named = request.topics.iter().filter_map(|topic| pipeline_of(topic, placement));
+        Name::of_all(known.map(|known| &known.pipeline).into_iter().chain(named))
+    }
+
     /// Remembers the broker of a fetch session. False where another broker's session of this client bears the same
     /// number: the client is then told that it has none.
-    fn keep_fetch_session(&self, asked: &FetchRequest, told: &FetchResponse, at: Target) -> bool {
+    fn keep_fetch_session(&self, asked: &FetchRequest, told: &FetchResponse, now: FetchSession) -> bool {
         let mut sessions = self.fetch_sessions.lock();
-        if asked.session_id != told.session_id && sessions.get(&asked.session_id) == Some(&at) {
+        let of_this_broker = |known: &FetchSession| known.at == now.at;
+        if asked.session_id != told.session_id && sessions.get(&asked.session_id).is_some_and(of_this_broker) {
             sessions.remove(&asked.session_id);
         }
         if told.session_id == NO_SESSION {
@@ -136,7 +167,12 @@ impl Session {
         if sessions.len() >= SESSIONS {
             sessions.clear();
         }
-        *sessions.entry(told.session_id).or_insert(at) == at
+        let known = sessions.entry(told.session_id).or_insert_with(|| now.clone());
+        if known.at != now.at {
+            return false;
+        }
+        known.pipeline = now.pipeline;
+        true
     }
 }
 

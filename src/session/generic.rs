@@ -1,15 +1,15 @@
 //! The common way of an API: plan, send the parts, absorb the answers, answer. Parts are sent while the reader waits,
 //! one request after the other; the answer is made by whoever brings the last part's.
 
-use super::ticket::{Subject, Ticket};
+use super::state::Session;
+use super::ticket::Ticket;
 use super::{needs, shadows};
 use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::telemetry::{NO_CLUSTER, SEVERAL};
-use crate::types::Name;
+use crate::types::{Name, Target};
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
-use crate::wire::codec::{Malformed, decode, encode_request};
+use crate::wire::codec::{Malformed, encode_request};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -19,52 +19,67 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves one request. What it asks is a slice of `frame`.
-pub fn submit<A: Api>(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
-    let request: A::Request = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
-    go_on::<A>(ticket, request, frame.clone(), Vec::new());
+pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let request: A::Request = ticket.read(frame)?;
+    let session = Arc::clone(ticket.session());
+    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Vec::new(), needs: Vec::new() };
+    if A::IN_TURN && session.turns.is_busy() {
+        session.turns.queue(asked.wait());
+    } else if let Some(waiting) = asked.go_on() {
+        if A::IN_TURN { session.turns.queue(waiting.wait()) } else { drop(tokio::spawn(waiting.wait())) }
+    }
     Ok(())
 }
 
-fn go_on<A: Api>(mut ticket: Ticket, request: A::Request, frame: Bytes, refused: Vec<(Need, Refusal)>) {
-    let session = Arc::clone(ticket.session());
-    let placement = session.context.current.load();
-    let (plan, pipeline) = session.see(ticket.head().version, &placement, &refused, |seen| {
-        (A::plan(&request, seen), A::pipeline(&request, seen))
-    });
-    if let Some(pipeline) = pipeline {
-        ticket.set_subject(Subject { pipeline, ..Subject::default() });
-    }
-    match plan {
-        Plan::Answer(answer) => ticket.answer(&answer, &[frame]),
-        Plan::Wait(needs) => wait::<A>(ticket, request, frame, refused, needs),
-        Plan::Send { seed, parts } => {
-            ticket.set_subject(subject::<A>(&parts, &placement, ticket.subject().pipeline.clone()));
-            Gather::<A>::start(ticket, seed, parts, frame, refused, &placement);
-        }
-    }
-}
-
-fn wait<A: Api>(
+/// A request that is not sent yet.
+struct Asked<A: Api> {
     ticket: Ticket,
     request: A::Request,
     frame: Bytes,
-    mut refused: Vec<(Need, Refusal)>,
+    refused: Vec<(Need, Refusal)>,
+    /// To be met first.
     needs: Vec<Need>,
-) {
-    tokio::spawn(async move {
-        refused.extend(needs::meet(&ticket.session().context, needs).await);
-        go_on::<A>(ticket, request, frame, refused);
-    });
 }
 
-fn subject<A: Api>(parts: &[Part<A>], placement: &Placement, pipeline: Name) -> Subject {
-    let mut clusters: Vec<_> = parts.iter().map(|part| part.to.cluster).collect();
-    clusters.dedup();
-    let cluster = match clusters.as_slice() {
-        [one] => placement.cluster(*one).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone()),
-        _ => SEVERAL.into(),
-    };
-    Subject { pipeline, cluster }
+impl<A: Api> Asked<A> {
+    /// Meets what is needed until the request can be answered or sent.
+    async fn wait(self) {
+        let mut waiting = Some(self);
+        while let Some(mut asked) = waiting {
+            let needs = std::mem::take(&mut asked.needs);
+            asked.refused.extend(needs::meet(&asked.ticket.session().context, needs).await);
+            waiting = asked.go_on();
+        }
+    }
+
+    /// Plans; answers or sends. Gives itself back where something must be met first.
+    fn go_on(mut self) -> Option<Self> {
+        let session = Arc::clone(self.ticket.session());
+        let placement = session.context.current.load();
+        let Self { ticket, request, refused, .. } = &mut self;
+        let (plan, pipeline) = session.see(ticket.head().version, &placement, refused, |seen| {
+            (A::plan(request, seen), A::pipeline(request, seen))
+        });
+        ticket.of_pipeline(pipeline);
+        match plan {
+            Plan::Wait(needs) => return Some(Self { needs, ..self }),
+            Plan::Answer(answer) => {
+                self.ticket.blame_refusals(&self.refused);
+                self.ticket.answer(&answer, &[self.frame]);
+            }
+            Plan::Send { seed, parts } => {
+                self.ticket.at_cluster(clusters::<A>(&parts, &placement));
+                self.ticket.blame_refusals(&self.refused);
+                Gather::<A>::start(self.ticket, seed, parts, self.frame, self.refused, &placement);
+            }
+        }
+        None
+    }
+}
+
+fn clusters<A: Api>(parts: &[Part<A>], placement: &Placement) -> Name {
+    let clusters = parts.iter().filter_map(|part| placement.cluster(part.to.cluster));
+    Name::of_all(clusters.map(|cluster| &cluster.name))
 }
 
 /// A request whose parts are on their way.
@@ -102,23 +117,30 @@ impl<A: Api> Gather<A> {
         };
         let gather = Arc::new(Mutex::new(Some(gather)));
         for part in parts {
-            let outgoing = outgoing::<A>(part.to, part.request, version, client_id.clone(), frame.clone(), {
+            let to = part.to;
+            let outgoing = outgoing::<A>(to, part.request, version, client_id.clone(), frame.clone(), {
                 let gather = Arc::clone(&gather);
-                Box::new(move |answer| Self::answered(&gather, part.origin, version, answer))
+                Box::new(move |answer| Self::answered(&gather, to, part.origin, version, answer))
             });
-            let sent = session.links.send(part.to, outgoing, placement, &session.context.telemetry);
+            let sent = session.links.send(to, outgoing, placement, &session.context.telemetry);
             sent.unwrap_or_else(Refused::tell);
         }
     }
 
-    fn answered(gather: &Mutex<Option<Self>>, origin: A::Origin, version: i16, answer: Result<Answer, Fault>) {
+    fn answered(
+        gather: &Mutex<Option<Self>>,
+        from: Target,
+        origin: A::Origin,
+        version: i16,
+        answer: Result<Answer, Fault>,
+    ) {
         let mut slot = gather.lock();
         let Some(this) = slot.as_mut() else { return };
         let session = Arc::clone(this.ticket.session());
         let answer = answer.and_then(|answer| {
             let mut response: A::Response = answer.decode().map_err(|e| {
                 session.close("upstream");
-                Fault::proxy(e)
+                Fault::upstream(from, true, e)
             })?;
             if answer.version != version {
                 A::raise(&mut response, &origin, answer.version);
@@ -128,7 +150,8 @@ impl<A: Api> Gather<A> {
         });
         if let Err(fault) = &answer {
             this.ticket.blame(fault.blame);
-            tracing::debug!(session = %session.id, api = ?A::KEY, %fault, "a part got no answer");
+            let Session { id, peer, .. } = &*session;
+            tracing::debug!(session = %id, %peer, api = ?A::KEY, %fault, "a part got no answer");
         }
         let Self { so_far, effects, refused, placement, .. } = this;
         session.see(version, placement, refused, |seen| A::absorb(so_far, origin, answer, seen, effects));
@@ -158,7 +181,7 @@ impl<A: Api> Gather<A> {
 }
 
 fn outgoing<A: Api>(
-    to: crate::types::Target,
+    to: Target,
     mut request: A::Request,
     version: i16,
     client_id: Option<Bytes>,

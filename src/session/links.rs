@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 /// See the module's text.
 #[derive(Debug)]
 pub struct Links {
-    open: Mutex<HashMap<Target, Arc<Link>>>,
+    /// `None` once the session is over: nothing is opened any more that nobody would close.
+    open: Mutex<Option<HashMap<Target, Arc<Link>>>>,
     shared: Arc<Shared>,
     flow: Flow,
 }
@@ -23,7 +24,7 @@ impl Links {
     /// None yet. Answers flow towards the client's outlet, and brokers are read no faster than it drains.
     #[must_use]
     pub fn new(shared: Arc<Shared>, flow: Flow) -> Self {
-        Self { open: Mutex::default(), shared, flow }
+        Self { open: Mutex::new(Some(HashMap::new())), shared, flow }
     }
 
     /// Sends a request to a broker, over the session's link to it.
@@ -37,14 +38,19 @@ impl Links {
         placement: &Placement,
         telemetry: &Telemetry,
     ) -> Result<(), Refused> {
-        match self.link(to, placement, telemetry) {
+        match self.to(to, placement, telemetry) {
             Ok(link) => link.send(outgoing),
             Err(fault) => Err(Refused::new(outgoing.expect, fault)),
         }
     }
 
-    fn link(&self, to: Target, placement: &Placement, telemetry: &Telemetry) -> Result<Arc<Link>, Fault> {
+    /// The session's link to a broker, opened when there is none.
+    ///
+    /// # Errors
+    /// Where the broker is not known to live, or the session is over.
+    pub fn to(&self, to: Target, placement: &Placement, telemetry: &Telemetry) -> Result<Arc<Link>, Fault> {
         let mut open = self.open.lock();
+        let open = open.as_mut().ok_or_else(|| Fault::client("the client is gone"))?;
         if let Some(link) = open.get(&to).filter(|link| !link.is_dead()) {
             return Ok(Arc::clone(link));
         }
@@ -53,37 +59,45 @@ impl Links {
         let address = broker.ok_or_else(|| Fault::upstream(to, false, "it is not alive"))?.address.clone();
         let link = Link::opening(to);
         open.insert(to, Arc::clone(&link));
-        let gauge = telemetry.cluster(&cluster.name).link_opened();
-        let serving = connect::serve(Arc::clone(&link), address, Arc::clone(&self.shared), Some(self.flow.clone()));
-        tokio::spawn(async move {
-            serving.await;
-            drop(gauge);
-        });
+        let (shared, meter) = (Arc::clone(&self.shared), telemetry.cluster(&cluster.name));
+        tokio::spawn(connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone())));
         Ok(link)
     }
 
     /// Gives up what waits too long; closes what has been idle.
     pub fn sweep(&self, now: Instant, idle: Duration) {
-        let links: Vec<_> = self.open.lock().values().cloned().collect();
-        for link in &links {
+        for link in self.all() {
             link.enforce_deadline(now);
-            if now.checked_sub(idle).is_some_and(|since| link.idle_since(since)) {
-                link.poison(&"it was idle");
+            if let Some(since) = now.checked_sub(idle) {
+                link.end_if_idle(since);
             }
         }
-        self.open.lock().retain(|_, link| !link.is_dead());
+        if let Some(open) = self.open.lock().as_mut() {
+            open.retain(|_, link| !link.is_dead());
+        }
     }
 
-    /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers [L5].
+    /// Waits until no broker has more than `limit` bytes to take that it will not answer.
+    pub async fn room(&self, limit: usize) {
+        for link in self.all() {
+            link.room(limit).await;
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Link>> {
+        self.open.lock().iter().flat_map(HashMap::values).cloned().collect()
+    }
+
+    /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers (L5).
     pub fn finish(&self, linger: Duration) {
-        let links: Vec<_> = self.open.lock().drain().map(|(_, link)| link).collect();
+        let links: Vec<_> = self.open.lock().take().into_iter().flat_map(HashMap::into_values).collect();
         if links.is_empty() {
             return;
         }
         links.iter().for_each(|link| link.finish());
         tokio::spawn(async move {
             tokio::time::sleep(linger).await;
-            links.iter().for_each(|link| link.poison(&"the client is gone"));
+            links.iter().for_each(|link| link.poison("session", &"the client is gone"));
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::reader;
+use crate::wire::outlet::tune;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -14,7 +15,7 @@ pub async fn accept_all(listener: TcpListener, context: Arc<Context>) {
     loop {
         match listener.accept().await {
             Ok((socket, peer)) => {
-                if let Err(error) = socket.set_nodelay(true) {
+                if let Err(error) = tune(&socket) {
                     tracing::debug!(%peer, %error, "a client went before it was served");
                     continue;
                 }

@@ -15,6 +15,7 @@ pub mod replies;
 pub mod shadows;
 pub mod state;
 pub mod ticket;
+pub mod turns;
 
 pub use context::{Context, Limits};
 pub use state::Session;

@@ -5,6 +5,8 @@ use super::shadows;
 use crate::api::{Need, Refusal};
 use crate::error::Fault;
 use crate::types::{BrokerId, Slot};
+use std::future::poll_fn;
+use std::task::Poll;
 
 /// Tries each need once. Gives them back with how it went, for the next plan.
 pub async fn meet(context: &Context, needs: Vec<Need>) -> Vec<(Need, Refusal)> {
@@ -27,10 +29,8 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
             read.map_or_else(Refusal::Fault, |()| Refusal::Done)
         }
         Need::AllTopics => {
-            for cluster in &context.clusters {
-                // One that does not answer has told what it had.
-                let _ = context.refreshed(cluster.slot(), Vec::new(), false).await;
-            }
+            // One that does not answer has told what it had.
+            join(context.clusters.iter().map(|cluster| context.refreshed(cluster.slot(), Vec::new(), false))).await;
             Refusal::Done
         }
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {
@@ -38,6 +38,18 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
             None => no_such(*cluster),
         },
     }
+}
+
+/// Waits for all of them at once.
+async fn join<F: Future>(all: impl Iterator<Item = F>) {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), false)).collect();
+    poll_fn(|cx| {
+        for (one, done) in all.iter_mut().filter(|(_, done)| !done) {
+            *done = one.as_mut().poll(cx).is_ready();
+        }
+        if all.iter().all(|(_, done)| *done) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 fn no_such(cluster: Slot) -> Refusal {

@@ -1,8 +1,10 @@
-//! The order of one session's Produce parts [L3]: what is on its way to which broker, and what is held back until it
-//! may go. A batch never goes to another broker while an earlier one of its partition is not answered, and never
-//! overtakes one that is held. Pure but for its lock.
+//! The order of one session's Produce parts (L3): what is on its way over which link, and what is held back until it
+//! may go. A batch never goes over another link while an earlier one of its partition is not answered (to another
+//! broker, or to the same one after its link died: it might be served before what that link still carries), and never
+//! overtakes one that is held. Once the order is over, nothing goes any more. Pure but for its lock.
 
-use crate::types::{FastMap, Target};
+use crate::types::FastMap;
+use crate::upstream::LinkId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use tokio::sync::Notify;
@@ -31,7 +33,7 @@ struct Inner<P> {
 
 #[derive(Clone, Copy, Debug)]
 struct Flight {
-    to: Target,
+    by: LinkId,
     parts: usize,
 }
 
@@ -73,6 +75,11 @@ impl<P> Orders<P> {
         }
     }
 
+    /// What is held needs something that nobody has been asked for yet.
+    pub fn ring(&self) {
+        self.moved.notify_one();
+    }
+
     /// Waits until something that is held might go.
     pub async fn moved(&self) {
         self.moved.notified().await;
@@ -87,7 +94,8 @@ impl<P> Orders<P> {
         !inner.tended
     }
 
-    /// The session is over: what is held is dropped, and nothing is held any more.
+    /// The order is over, as its session is, or since a batch was refused that no later one may overtake [L6]: what is
+    /// held is dropped, and nothing may go or be held any more.
     pub fn end(&self) {
         let held = {
             let mut inner = self.inner.lock();
@@ -101,15 +109,29 @@ impl<P> Orders<P> {
 }
 
 impl<P> Changing<'_, P> {
-    /// Whether a batch of this partition may go to this broker now.
+    /// Whether nothing may go any more.
     #[must_use]
-    pub fn may_go(&self, partition: &Partition, to: Target) -> bool {
-        !self.0.waiting.contains_key(partition) && self.0.flights.get(partition).is_none_or(|flight| flight.to == to)
+    pub fn is_over(&self) -> bool {
+        self.0.ended
+    }
+
+    /// A batch was refused that no later one may overtake: from now on nothing goes. What is held stays until
+    /// [`Orders::end`].
+    pub fn break_off(&mut self) {
+        self.0.ended = true;
+    }
+
+    /// Whether a batch of this partition may go over this link now.
+    #[must_use]
+    pub fn may_go(&self, partition: &Partition, by: LinkId) -> bool {
+        !self.0.ended
+            && !self.0.waiting.contains_key(partition)
+            && self.0.flights.get(partition).is_none_or(|flight| flight.by == by)
     }
 
     /// A batch of this partition is on its way.
-    pub fn goes(&mut self, partition: Partition, to: Target) {
-        self.0.flights.entry(partition).or_insert(Flight { to, parts: 0 }).parts += 1;
+    pub fn goes(&mut self, partition: Partition, by: LinkId) {
+        self.0.flights.entry(partition).or_insert(Flight { by, parts: 0 }).parts += 1;
     }
 
     /// What is held, oldest first.
@@ -145,7 +167,6 @@ impl<P> Changing<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{BrokerId, Slot};
     use kafka_protocol::messages::TopicName;
     use kafka_protocol::protocol::StrBytes;
 
@@ -153,38 +174,53 @@ mod tests {
         (TopicName(StrBytes::from_static_str("t")), index)
     }
 
-    fn broker(id: i32) -> Target {
-        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(id) }
+    fn link(id: u64) -> LinkId {
+        LinkId(id)
     }
 
-    /// [L3]
+    /// (L3)
     #[test]
-    fn l3_a_batch_waits_while_an_earlier_one_is_at_another_broker() {
+    fn l3_a_batch_waits_while_an_earlier_one_is_at_another_link() {
         let orders: Orders<&str> = Orders::default();
         let mut order = orders.change();
-        order.goes(partition(0), broker(1));
-        order.goes(partition(0), broker(1));
-        assert!(order.may_go(&partition(0), broker(1)), "the same broker keeps the order itself");
-        assert!(!order.may_go(&partition(0), broker(2)));
-        assert!(order.may_go(&partition(1), broker(2)), "another partition has an order of its own");
+        order.goes(partition(0), link(1));
+        order.goes(partition(0), link(1));
+        assert!(order.may_go(&partition(0), link(1)), "the same link keeps the order itself");
+        assert!(!order.may_go(&partition(0), link(2)));
+        assert!(order.may_go(&partition(1), link(2)), "another partition has an order of its own");
         drop(order);
         orders.landed([partition(0)].iter());
-        assert!(!orders.change().may_go(&partition(0), broker(2)), "one is still on its way");
+        assert!(!orders.change().may_go(&partition(0), link(2)), "one is still on its way");
         orders.landed([partition(0)].iter());
-        assert!(orders.change().may_go(&partition(0), broker(2)));
+        assert!(orders.change().may_go(&partition(0), link(2)));
         assert!(orders.change().is_quiet());
     }
 
-    /// [L3]
+    /// (L3)
     #[test]
     fn l3_nothing_overtakes_what_is_held() {
         let orders = Orders::default();
         assert!(orders.change().hold([partition(0)], "first"));
-        assert!(!orders.change().may_go(&partition(0), broker(1)));
+        assert!(!orders.change().may_go(&partition(0), link(1)));
         assert!(!orders.change().hold([partition(0)], "second"), "one task tends them all");
         assert!(!orders.untended());
         assert_eq!(orders.change().take_held(), ["first", "second"]);
-        assert!(orders.change().may_go(&partition(0), broker(1)));
+        assert!(orders.change().may_go(&partition(0), link(1)));
         assert!(orders.untended());
+    }
+
+    /// [L6]
+    #[test]
+    fn l6_nothing_goes_once_a_batch_was_refused() {
+        let orders = Orders::default();
+        orders.change().goes(partition(0), link(1));
+        assert!(orders.change().hold([partition(1)], "held"));
+        orders.change().break_off();
+        orders.landed([partition(0)].iter());
+        assert!(orders.change().is_over());
+        assert!(!orders.change().may_go(&partition(0), link(1)), "not even over the same link");
+        assert!(!orders.change().hold([partition(2)], "late"));
+        orders.end();
+        assert!(orders.untended(), "and what was held is gone");
     }
 }

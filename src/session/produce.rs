@@ -5,15 +5,15 @@ use super::generic::PATIENCE;
 use super::needs;
 use super::orders::{Changing, Partition};
 use super::state::Session;
-use super::ticket::{Subject, Ticket};
+use super::ticket::Ticket;
 use crate::api::produce::{Cell, Ledger, Part, fill_in, is_plain};
 use crate::api::{Effects, Need, Refusal};
-use crate::error::Fault;
+use crate::error::{Blame, Fault};
 use crate::placement::Placement;
-use crate::telemetry::{NO_CLUSTER, SEVERAL};
-use crate::types::Target;
+use crate::telemetry::Meter;
+use crate::types::{Name, Target};
 use crate::upstream::link::Write;
-use crate::upstream::{Answer, Expect, Outgoing, Refused};
+use crate::upstream::{Answer, Expect, LinkId, Outgoing, Refused};
 use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
 use crate::wire::head::RequestHead;
 use bytes::Bytes;
@@ -28,6 +28,9 @@ struct Underway {
     version: i16,
     acks: i16,
     client_id: Option<Bytes>,
+    /// Counts what becomes of a request with acks=0, which has no ticket any more when it fails. Taken by the first
+    /// failure.
+    silent: Mutex<Option<Arc<Meter>>>,
     state: Mutex<State>,
 }
 
@@ -54,25 +57,30 @@ pub struct Held {
 struct Later {
     refused: Vec<Refused>,
     placed: Vec<Arc<Underway>>,
+    /// Somebody must begin to tend what is held.
     tend: bool,
+    /// Who tends must look for something new.
+    ring: bool,
 }
 
 /// Serves one Produce.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let version = ticket.head().version;
-    let request: ProduceRequest = decode(frame.slice(ticket.head().body_at..), version)?;
+    let request: ProduceRequest = ticket.read(frame)?;
     let session = Arc::clone(ticket.session());
     if request.topic_data.is_empty() {
-        refuse_empty(&session);
+        refuse_empty(&session, ticket);
         return Ok(());
     }
     let placement = session.context.current.load();
-    ticket.set_subject(subject(&request, &placement));
+    count_under_homes(&mut ticket, &request, &placement);
     let (acks, client_id) = (request.acks, ticket.head().client_id.clone());
     let until = Instant::now() + session.context.limits.park;
+    let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
     let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
-    let request = Underway { session: Arc::clone(&session), version, acks, client_id, state: Mutex::new(state) };
+    let request =
+        Underway { session: Arc::clone(&session), version, acks, client_id, silent, state: Mutex::new(state) };
     let held = Held { request: Arc::new(request), frame: frame.clone(), cells, needs: Vec::new(), until };
     let mut later = Later::default();
     place(&mut session.orders.change(), held, &placement, &mut later);
@@ -82,58 +90,86 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
 
 /// A client that takes several nodes for one sends Produce requests without topics and reports success. Only a closed
 /// connection keeps it from losing data unseen.
-fn refuse_empty(session: &Session) {
-    let client = session.software.get().cloned().unwrap_or_default();
-    tracing::warn!(
-        session = %session.id, peer = %session.peer, %client,
-        "a Produce without topics: this client mistakes our nodes for one and would lose data; closing. \
-         Give it a client library that keeps nodes of one address apart"
-    );
+fn refuse_empty(session: &Session, mut ticket: Ticket) {
+    let client = session.client();
+    if let Some(held_back) = session.context.seldom.pass(format!("empty Produce {} {client}", session.peer.ip())) {
+        tracing::warn!(
+            session = %session.id, peer = %session.peer, %client, held_back,
+            "a Produce without topics: this client mistakes our nodes for one and would lose data; closing its \
+             connection. Give it a client library that keeps nodes of one address apart"
+        );
+    }
+    ticket.blame(Blame::Client);
     session.close("refused");
 }
 
-fn subject(request: &ProduceRequest, placement: &Placement) -> Subject {
-    let mut subjects = request.topic_data.iter().map(|topic| {
-        let place = placement.topic_of(&topic.name.0, topic.topic_id);
-        place.map(|place| (place.pipeline.clone(), place.cluster))
-    });
-    let first = subjects.next().flatten();
-    let mixed = subjects.any(|other| other != first);
-    let cluster = |slot| placement.cluster(slot).map_or_else(|| NO_CLUSTER.into(), |cluster| cluster.name.clone());
-    match first {
-        Some(_) if mixed => Subject { pipeline: SEVERAL.into(), cluster: SEVERAL.into() },
-        Some((pipeline, slot)) => Subject { pipeline, cluster: cluster(slot) },
-        None => Subject::default(),
-    }
+fn count_under_homes(ticket: &mut Ticket, request: &ProduceRequest, placement: &Placement) {
+    let homes = request.topic_data.iter().filter_map(|topic| placement.home_of(&topic.name.0, topic.topic_id));
+    let homes: Vec<_> = homes.collect();
+    let clusters = homes.iter().filter_map(|(_, home)| placement.cluster(*home));
+    ticket.of_pipeline(Name::of_all(homes.iter().map(|(pipeline, _)| *pipeline)));
+    ticket.at_cluster(Name::of_all(clusters.map(|cluster| &cluster.name)));
 }
 
 /// Routes cells and sends what may go; holds the rest. All under the order's lock, so that nothing slips in between.
 fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>, later: &mut Later) {
+    if order.is_over() {
+        // Dropped: nobody is answered any more.
+        return;
+    }
     let Held { request, frame, cells, until, .. } = held;
     let session = &request.session;
     let mut state = request.state.lock();
-    let State { ledger, refused, .. } = &mut *state;
+    let State { ledger, refused, ticket, .. } = &mut *state;
+    let fragile = must_not_be_overtaken(request.acks, &cells);
     let routed = session.see(request.version, placement, refused, |seen| ledger.route(cells, seen));
+    routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
+    if fragile && routed.in_doubt {
+        order.break_off();
+        session.close("held");
+    }
+    if request.acks == 0 && ledger.is_refused() {
+        // As Kafka does: only so the client hears of it.
+        session.close("refused");
+    }
     let mut waiting = routed.held;
+    ask_for_leaders(session, ledger, &waiting, placement);
     for Part { to, cells } in routed.parts {
-        let may_go = |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, to));
+        let Ok(link) = session.links.to(to, placement, &session.context.telemetry) else {
+            waiting.extend(cells);
+            continue;
+        };
+        let may_go =
+            |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, link.id()));
         let (cells, blocked): (Vec<_>, Vec<_>) = cells.into_iter().partition(may_go);
         waiting.extend(blocked);
         if !cells.is_empty() {
-            let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement);
-            later.refused.extend(session.links.send(to, outgoing, placement, &session.context.telemetry).err());
+            let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement, link.id());
+            later.refused.extend(link.send(outgoing).err());
         }
     }
     if !waiting.is_empty() && Instant::now() < until {
         let partitions: Vec<_> = waiting.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
         let request = Arc::clone(&request);
+        later.ring |= !routed.needs.is_empty();
         let held = Held { request, frame, cells: waiting, needs: routed.needs, until };
         later.tend |= order.hold(partitions, held);
     } else if !waiting.is_empty() {
-        give_up(&request, ledger, &waiting);
+        give_up(&request, ledger, ticket.as_mut(), &waiting, placement, order);
     }
     drop(state);
     later.placed.push(request);
+}
+
+/// Has the topics read again whose partitions nobody led when they were last read.
+fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement: &Placement) {
+    for (topic, _) in held.iter().filter_map(|cell| ledger.partition_of(cell)) {
+        if let Some(place) = placement.topic(&topic)
+            && let Some(cluster) = session.context.cluster(place.cluster)
+        {
+            cluster.refresh(vec![place.topic.name.clone()]);
+        }
+    }
 }
 
 impl Later {
@@ -142,54 +178,92 @@ impl Later {
         self.placed.iter().for_each(|request| request.answer_if_complete());
         if self.tend {
             tokio::spawn(tend(Arc::clone(session)));
+        } else if self.ring {
+            session.orders.ring();
         }
     }
 }
 
 /// Nobody led these partitions for too long, or an earlier batch of them is still in doubt.
-fn give_up(request: &Underway, ledger: &mut Ledger, cells: &[Cell]) {
+fn give_up(
+    request: &Underway,
+    ledger: &mut Ledger,
+    ticket: Option<&mut Ticket>,
+    cells: &[Cell],
+    placement: &Placement,
+    order: &mut Changing<'_, Held>,
+) {
     let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
     let session = &request.session;
-    tracing::debug!(session = %session.id, topic = %topic.0, partition, "a Produce waited too long for a leader");
+    tracing::debug!(
+        session = %session.id, peer = %session.peer, topic = %topic.0, partition,
+        "a Produce waited too long for a leader"
+    );
+    request.blame(ticket, Blame::Cluster(placement.home_of_topic(&topic.0)));
     if must_not_be_overtaken(request.acks, cells) {
+        order.break_off();
         session.close("held");
     }
     ledger.give_up(cells);
 }
 
-/// A refusal that later batches could overtake would lose data [L6]; the closed connection makes the client send all
+/// A refusal that later batches could overtake would lose data (L6); the closed connection makes the client send all
 /// of them again, in order. Without acks there is no other way to refuse at all.
 fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
     acks == 0 || Ledger::is_idempotent(cells)
 }
 
+/// How long what is held may wait for what it needs before it is looked at again.
+const MEET_WITHIN: Duration = Duration::from_secs(5);
+/// A partition without a leader is asked about again after this long.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
 /// Sees to what a session holds, until nothing is held any more: tries again when something moved.
 async fn tend(session: Arc<Session>) {
     while !session.orders.untended() {
         let generation = session.context.current.generation();
-        let needs: Vec<_> = session.orders.change().held().map(Held::needs).collect();
-        for (request, needs) in needs {
-            let met = needs::meet(&session.context, needs).await;
-            request.state.lock().refused.extend(met);
-        }
-        let soon = {
+        let held: Vec<_> = session.orders.change().held().map(Held::needs).collect();
+        meet(&session, held).await;
+        let soonest = {
             let placement = session.context.current.load();
             let (mut order, mut later) = (session.orders.change(), Later::default());
-            let held = order.take_held();
-            let soon = held.iter().map(|held| held.until).min().unwrap_or_else(Instant::now);
-            for held in held {
+            for held in order.take_held() {
                 place(&mut order, held, &placement, &mut later);
             }
+            let soonest = order.held().map(|held| held.until).min();
             drop(order);
-            later.tend = false;
+            (later.tend, later.ring) = (false, false);
             later.see_to(&session);
-            soon
+            soonest
         };
+        let Some(soonest) = soonest else { continue };
+        let look_again = soonest.min(Instant::now() + BETWEEN_LOOKS);
         tokio::select! {
             () = session.orders.moved() => {}
             () = session.context.current.later_than(generation) => {}
-            () = tokio::time::sleep_until(soon.into()) => {}
+            () = tokio::time::sleep_until(look_again.into()) => {}
         }
+    }
+}
+
+/// Meets what held requests need, each need once for all of them.
+async fn meet(session: &Session, held: Vec<(Arc<Underway>, Vec<Need>)>) {
+    let mut needs: Vec<Need> = Vec::new();
+    for need in held.iter().flat_map(|(_, needs)| needs) {
+        if !needs.contains(need) {
+            needs.push(need.clone());
+        }
+    }
+    if needs.is_empty() {
+        return;
+    }
+    let asked = needs.clone();
+    let met = tokio::time::timeout(MEET_WITHIN, needs::meet(&session.context, needs)).await;
+    let late = |need| (need, Refusal::Fault(Fault::proxy("what a Produce needs was not found out in time")));
+    let met = met.unwrap_or_else(|_| asked.into_iter().map(late).collect());
+    for (request, needs) in held {
+        let its = met.iter().filter(|(need, _)| needs.contains(need)).cloned();
+        request.state.lock().refused.extend(its);
     }
 }
 
@@ -207,6 +281,7 @@ fn outgoing(
     mut part: Part,
     frame: &Bytes,
     placement: &Arc<Placement>,
+    by: LinkId,
 ) -> Outgoing {
     let whole = ledger.is_whole(&part);
     let split = (!whole).then(|| ledger.request(&part));
@@ -216,16 +291,27 @@ fn outgoing(
     let patience = PATIENCE + Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
     let to = part.to;
     let expect = if request.acks == 0 {
-        let session = Arc::clone(&request.session);
-        Expect::Nothing(Box::new(move |_| session.close("upstream")))
+        let request = Arc::clone(request);
+        request.session.sends_unanswered();
+        let on_fault = move |fault: Fault| {
+            request.blame(None, fault.blame);
+            request.session.close("upstream");
+        };
+        Expect::Nothing { bytes: frame.len(), on_fault: Box::new(on_fault) }
     } else {
         for partition in &partitions {
-            order.goes(partition.clone(), to);
+            order.goes(partition.clone(), by);
         }
         let request = Arc::clone(request);
         Expect::Answer(Box::new(move |answer| {
+            let told = understood(to, answer);
+            // Before its partitions may go elsewhere: no later batch may overtake this one [L6].
+            if fragile && told.is_err() {
+                request.session.orders.end();
+                request.session.close("upstream");
+            }
             request.session.orders.landed(partitions.iter());
-            request.answered(&part, whole, fragile, answer);
+            request.answered(&part, whole, told);
         }))
     };
     let write = write(to, request.version, split, frame.clone(), request.client_id.clone(), Arc::clone(placement));
@@ -260,16 +346,30 @@ fn write(
     })
 }
 
+fn understood(from: Target, answer: Result<Answer, Fault>) -> Result<(Answer, ProduceResponse), Fault> {
+    let answer = answer?;
+    let told = answer.decode().map_err(|e| Fault::upstream(from, true, e))?;
+    Ok((answer, told))
+}
+
 impl Underway {
+    /// Somebody failed us on this request's behalf.
+    fn blame(&self, ticket: Option<&mut Ticket>, blame: Blame) {
+        let silent = self.silent.lock().take();
+        match (silent, ticket) {
+            (Some(meter), _) => meter.failed(blame),
+            (None, Some(ticket)) if self.acks != 0 => ticket.blame(blame),
+            (None, _) => {}
+        }
+    }
+
     /// A broker answered a part, or never will.
-    fn answered(&self, part: &Part, whole: bool, fragile: bool, answer: Result<Answer, Fault>) {
-        let told = answer.and_then(|answer| {
-            let told = answer.decode::<ProduceResponse>().map_err(|e| Fault::upstream(part.to, true, e))?;
-            Ok((answer, told))
-        });
+    fn answered(&self, part: &Part, whole: bool, told: Result<(Answer, ProduceResponse), Fault>) {
         let mut state = self.state.lock();
         match told {
-            Ok((answer, told)) if whole && answer.version == self.version && is_plain(&told) => {
+            Ok((answer, told))
+                if whole && answer.version == self.version && answer.has_plain_head() && is_plain(&told) =>
+            {
                 let Some(ticket) = state.ticket.take() else { return };
                 let correlation = ticket.head().correlation;
                 return ticket.reply(Some(forward_response(&answer.frame, correlation)));
@@ -280,15 +380,11 @@ impl Underway {
                 self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
             }
             Err(fault) => {
-                tracing::debug!(session = %self.session.id, %fault, "a Produce got no answer");
+                let Session { id, peer, .. } = &*self.session;
+                tracing::debug!(session = %id, %peer, %fault, "a Produce got no answer");
                 let State { ledger, ticket, effects, .. } = &mut *state;
-                if let Some(ticket) = ticket {
-                    ticket.blame(fault.blame);
-                }
+                self.blame(ticket.as_mut(), fault.blame);
                 ledger.fail(part, &fault, effects);
-                if fragile {
-                    self.session.close("upstream");
-                }
             }
         }
         drop(state);

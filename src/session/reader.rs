@@ -5,11 +5,13 @@ use super::context::Context;
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce};
+use crate::api::Api;
 use crate::api::{
     by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
     versions as api_versions,
 };
-use crate::wire::codec::{Malformed, decode, frame_response};
+use crate::error::Blame;
+use crate::wire::codec::{Malformed, frame_response};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::RequestHead;
 use crate::wire::versions;
@@ -47,7 +49,7 @@ impl Broken {
 /// Serves one client connection to its end.
 pub async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr) {
     let socket = Arc::new(socket);
-    let session = Session::new(&context, Arc::clone(&socket), peer);
+    let session = Ending(Session::new(&context, Arc::clone(&socket), peer));
     tracing::debug!(session = %session.id, %peer, "client connected");
     match read_all(&session, &socket).await {
         Ok(()) => session.gauge.closing("client"),
@@ -56,14 +58,35 @@ pub async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr) {
             log(&session, &broken);
         }
     }
-    session.end();
-    tracing::debug!(session = %session.id, "client gone");
+    let (client, reason) = (session.client(), session.gauge.reason());
+    tracing::debug!(session = %session.id, %peer, %client, reason, "client gone");
+}
+
+/// Takes the session apart however its reader ends, so that a mistake of ours in one request leaves no client waiting.
+struct Ending(Arc<Session>);
+
+impl std::ops::Deref for Ending {
+    type Target = Arc<Session>;
+
+    fn deref(&self) -> &Arc<Session> {
+        &self.0
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
     let context = &session.context;
     let mut reader = Reader::new(Arc::clone(&context.shared.pool), context.limits.frame);
     while let Some(frame) = reader.next(socket).await? {
+        // The socket still gives what had come before we closed it; serving that would overtake what was refused.
+        if session.is_closed() {
+            return Ok(());
+        }
         dispatch(session, frame)?;
         session.room().await;
     }
@@ -72,12 +95,16 @@ async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Brok
 
 /// A client that hung up is no news; one that sends what cannot be read is, now and then.
 fn log(session: &Session, broken: &Broken) {
+    let Session { id, peer, .. } = session;
+    let client = session.client();
     if matches!(broken, Broken::Frame(FrameError::Io(_) | FrameError::Cut)) {
-        return tracing::debug!(session = %session.id, peer = %session.peer, %broken, "client connection failed");
+        return tracing::debug!(session = %id, %peer, %client, reason = %broken, "a client connection failed");
     }
-    let client = session.software.get().cloned().unwrap_or_default();
-    if let Some(held_back) = session.context.seldom.pass(format!("{} {}", session.peer.ip(), broken.reason())) {
-        tracing::warn!(session = %session.id, peer = %session.peer, %client, %broken, held_back, "closing a client connection");
+    if let Some(held_back) = session.context.seldom.pass(format!("{} {}", peer.ip(), broken.reason())) {
+        tracing::warn!(
+            session = %id, %peer, %client, reason = %broken, held_back,
+            "closing a client connection: it sent what Fishplate does not take"
+        );
     }
 }
 
@@ -88,7 +115,7 @@ fn dispatch(session: &Arc<Session>, frame: Bytes) -> Result<(), Broken> {
     }
     let not_served = Broken::NotServed { api: head.api_key, version: head.version };
     let api = versions::serves(head.api_key, head.version).ok_or(not_served)?;
-    let ticket = Ticket::new(session, api, head, frame.len());
+    let ticket = Ticket::new(session, api, head, &frame);
     match api {
         ApiKey::Produce => produce::submit(ticket, &frame),
         ApiKey::Fetch => fetch::submit(ticket, &frame),
@@ -116,26 +143,25 @@ fn dispatch(session: &Arc<Session>, frame: Bytes) -> Result<(), Broken> {
     Ok(())
 }
 
-/// The table and the match above list the same APIs; a test holds them together.
+/// For a row of the table that the match above lacks.
 fn not_served_in_this_table(ticket: &Ticket) -> Broken {
     Broken::NotServed { api: ticket.head().api_key, version: ticket.head().version }
 }
 
 fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {
     let (answer, version) = api_versions::answer(head.version);
-    if version == head.version && version >= SAYS_SOFTWARE {
-        let request: ApiVersionsRequest = decode(frame.slice(head.body_at..), version)?;
-        introduce(session, &request);
+    let says_software = version == head.version && version >= SAYS_SOFTWARE;
+    let mut ticket = Ticket::new(session, ApiKey::ApiVersions, head, frame);
+    if says_software {
+        introduce(session, &ticket.read(frame)?);
     }
-    Ticket::new(session, ApiKey::ApiVersions, head, frame.len()).answer_in(version, &answer, &[]);
+    ticket.answer_in(version, &answer, &[]);
     Ok(())
 }
 
 /// The first word stands: a client that changed its name would change its view.
 fn introduce(session: &Session, request: &ApiVersionsRequest) {
-    let text = |text: &str| text.chars().take(100).collect();
-    let software =
-        Software { name: text(&request.client_software_name), version: text(&request.client_software_version) };
+    let software = Software::said(&request.client_software_name, &request.client_software_version);
     if session.software.get().is_none() {
         session.gauge.client(&software.name, &software.version);
         let _first_stands = session.software.set(software);
@@ -144,11 +170,11 @@ fn introduce(session: &Session, request: &ApiVersionsRequest) {
 
 /// Metadata shows many nodes at one address. A client that cannot keep them apart is refused here, before it can lose
 /// anything.
-fn answer_metadata(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+fn answer_metadata(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let session = Arc::clone(ticket.session());
-    let client = session.software.get().cloned().unwrap_or_default();
+    let client = session.client();
     if client.keeps_nodes_apart() {
-        return match written_metadata(&ticket, frame)? {
+        return match written_metadata(&mut ticket, frame)? {
             Some(body) => {
                 let (version, correlation) = (ticket.head().version, ticket.head().correlation);
                 ticket.reply(Some(frame_response(ApiKey::Metadata, version, correlation, vec![body])));
@@ -159,19 +185,104 @@ fn answer_metadata(ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     }
     if let Some(held_back) = session.context.seldom.pass(format!("{} {client}", session.peer.ip())) {
         tracing::warn!(
-            session = %session.id, peer = %session.peer, client = %client.name, version = %client.version, held_back,
+            session = %session.id, peer = %session.peer, %client, held_back,
             "refusing a client that cannot keep several nodes of one address apart and would lose data; \
              use librdkafka 2.10 or newer, the Java client, franz-go, sarama or kafka-python 3"
         );
     }
+    ticket.blame(Blame::Client);
     session.close("refused");
     Ok(())
 }
 
 /// The answer, where nothing must be found out first.
-fn written_metadata(ticket: &Ticket, frame: &Bytes) -> Result<Option<Bytes>, Malformed> {
-    let session = ticket.session();
-    let request: MetadataRequest = decode(frame.slice(ticket.head().body_at..), ticket.head().version)?;
+fn written_metadata(ticket: &mut Ticket, frame: &Bytes) -> Result<Option<Bytes>, Malformed> {
+    let request: MetadataRequest = ticket.read(frame)?;
+    let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
-    Ok(session.see(ticket.head().version, &placement, &[], |seen| metadata::written(&request, seen)))
+    let written = session.see(ticket.head().version, &placement, &[], |seen| {
+        session.apply(metadata::leaderless(&request, seen));
+        Some((metadata::written(&request, seen)?, metadata::Metadata::pipeline(&request, seen)))
+    });
+    let Some(((body, codes), pipeline)) = written else { return Ok(None) };
+    ticket.of_pipeline(pipeline);
+    ticket.note(&codes);
+    Ok(Some(body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::context::Limits;
+    use super::*;
+    use crate::config::Config;
+    use crate::placement::build::tests::TWO;
+    use crate::placement::task;
+    use crate::telemetry::Telemetry;
+    use crate::types::{BrokerId, HostPort, Slot, Target};
+    use crate::upstream::connect::Shared;
+    use crate::wire::codec::encode_request;
+    use kafka_protocol::protocol::StrBytes;
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+    use tokio::time::{sleep, timeout};
+
+    /// A session of a client, on clusters of which nothing was heard.
+    async fn session(limits: Limits) -> (TcpStream, Arc<Session>, JoinHandle<()>) {
+        let config = Arc::new(Config::from_text("two.yaml", TWO).unwrap());
+        let shared = Shared::new(0, 1 << 20);
+        let (current, telemetry) = (task::start(config, &[]), Arc::new(Telemetry::new().unwrap()));
+        let context = Context::new(current, Vec::new(), telemetry, HostPort::new("h", 1), shared, limits);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(there, listener.accept());
+        let (socket, peer) = accepted.unwrap();
+        let serving = tokio::spawn(serve(Arc::clone(&context), socket, peer));
+        while context.sessions.is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        let session = context.sessions.iter().next().map(|entry| Arc::clone(entry.value())).unwrap();
+        (client.unwrap(), session, serving)
+    }
+
+    fn hello() -> Vec<u8> {
+        let hello = ApiVersionsRequest::default().with_client_software_name(StrBytes::from_static_str("kgo"));
+        encode_request(ApiKey::ApiVersions, 3, 1, None, &hello, &[]).unwrap().concat()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_served_that_came_before_the_session_was_closed() {
+        let (mut client, session, serving) = session(Limits::default()).await;
+        let refused = encode_request(ApiKey::Metadata, 9, 1, None, &MetadataRequest::default(), &[]).unwrap();
+        client.write_all(&[refused.concat(), hello()].concat()).await.unwrap();
+        serving.await.unwrap();
+        assert!(session.software.get().is_none(), "the second request was read");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answers_is_read_no_further() {
+        let (client, session, serving) = session(Limits { responses: 10_000, ..Limits::default() }).await;
+        let (_answers, mut requests) = client.into_split();
+        let flood = tokio::spawn(async move {
+            let many = hello().repeat(1_000);
+            while requests.write_all(&many).await.is_ok() {}
+        });
+        sleep(Duration::from_millis(500)).await;
+        assert!(session.backlog() < 20_000, "{}", session.backlog());
+        session.close("test");
+        timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
+        flood.abort();
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_over_opens_no_links() {
+        let (client, session, serving) = session(Limits::default()).await;
+        drop(client);
+        serving.await.unwrap();
+        assert!(session.context.sessions.is_empty());
+        let to = Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) };
+        let fault = session.links.to(to, &session.context.current.load(), &session.context.telemetry).unwrap_err();
+        assert_eq!(&*fault.reason, "the client is gone");
+    }
 }

@@ -1,4 +1,4 @@
-//! Replies leave in the order of the requests, whoever is ready first [L3]. Pure: what may be written now is given back.
+//! Replies leave in the order of the requests, whoever is ready first (L3). Pure: what may be written now is given back.
 
 use std::collections::VecDeque;
 
@@ -76,7 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// [L3]
+        /// (L3)
         #[test]
         fn l3_replies_leave_in_request_order_for_any_order_of_finishing(
             order in (1_usize..40).prop_flat_map(|n| Just((0..n).collect::<Vec<_>>()).prop_shuffle()),

@@ -54,7 +54,7 @@ pub async fn make(context: &Context, on: &Arc<Cluster>, topic: &StrBytes, partit
     if asked.is_ok() && context.current.load().topic(topic).is_none() {
         return Refusal::Code(codes::UNKNOWN_TOPIC_OR_PARTITION);
     }
-    let made = make_or_grow(on, topic, partitions).await;
+    let made = make_or_grow(context, on, topic, partitions).await;
     // The controller says that it made one before the others, the group's coordinator among them, have heard of it.
     let large_enough = |told: &MetadataResponseTopic| {
         told.error_code == codes::NONE && i32::try_from(told.partitions.len()).is_ok_and(|count| count >= partitions)
@@ -67,7 +67,7 @@ pub async fn make(context: &Context, on: &Arc<Cluster>, topic: &StrBytes, partit
     made
 }
 
-async fn make_or_grow(on: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
+async fn make_or_grow(context: &Context, on: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
     let known = on.news().borrow().snapshot.topics.contains_key(topic);
     let outcome = if known { grow(on, topic, partitions).await } else { create(on, topic, partitions).await };
     // What we knew of it may be old.
@@ -83,7 +83,10 @@ async fn make_or_grow(on: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> R
         }
         Ok(codes::TOPIC_ALREADY_EXISTS | INVALID_PARTITIONS) => Refusal::Done,
         Ok(code) => {
-            tracing::warn!(topic = %topic, cluster = %on.name(), code, "cannot make a shadow topic; commits for this topic will fail");
+            // Every commit of every group tries again.
+            if let Some(held_back) = context.seldom.pass(format!("shadow {topic} {code}")) {
+                tracing::warn!(topic = %topic, cluster = %on.name(), code, held_back, "cannot make a shadow topic; commits for this topic will fail");
+            }
             Refusal::Code(code)
         }
         Err(fault) => Refusal::Fault(fault),

@@ -1,21 +1,24 @@
 //! One client connection: what it is, what it was promised, where its requests went.
 
-use super::clients::Software;
+use super::clients::{NAMELESS, Software};
 use super::context::Context;
+use super::fetch::FetchSession;
 use super::links::Links;
 use super::orders::Orders;
 use super::produce::Held;
 use super::replies::Replies;
+use super::turns::Turns;
 use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::placement::Placement;
-use crate::telemetry::SessionGauge;
-use crate::types::{BrokerId, SessionId, Slot, Target};
+use crate::telemetry::{Recent, SessionGauge};
+use crate::types::{BrokerId, SessionId, Slot};
 use crate::upstream::connect::Flow;
 use crate::wire::codec::Frame;
 use crate::wire::outlet::Outlet;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -32,12 +35,18 @@ pub struct Session {
     pub software: OnceLock<Software>,
     /// Its connections to brokers.
     pub links: Links,
-    /// The brokers that its fetch sessions live on (KIP-227). Two brokers may give the same number.
-    pub fetch_sessions: Mutex<HashMap<i32, Target>>,
+    /// Its fetch sessions (KIP-227). Two brokers may give the same number.
+    pub fetch_sessions: Mutex<HashMap<i32, FetchSession>>,
     /// The order of its Produce requests.
     pub orders: Orders<Held>,
+    /// Commits that wait, in their order.
+    pub turns: Turns,
     /// Counts it while it lives.
     pub gauge: SessionGauge,
+    /// Count its requests.
+    pub meters: Recent,
+    /// It has sent requests that no broker answers (acks=0), whose bytes no missing answer bounds.
+    unanswered: AtomicBool,
     outlet: Arc<Outlet>,
     replies: Mutex<Replies<Frame>>,
     /// Rings when requests have been answered.
@@ -58,13 +67,22 @@ impl Session {
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             orders: Orders::default(),
+            turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
+            meters: Recent::default(),
+            unanswered: AtomicBool::new(false),
             outlet,
             replies: Mutex::default(),
             answered: Notify::new(),
         });
         context.sessions.insert(session.id, Arc::clone(&session));
         session
+    }
+
+    /// What the client says it is.
+    #[must_use]
+    pub fn client(&self) -> &Software {
+        self.software.get().unwrap_or(&NAMELESS)
     }
 
     /// What a request in `version` sees, under a placement.
@@ -88,6 +106,11 @@ impl Session {
                 Effect::Refresh(cluster, topic) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         cluster.refresh(vec![topic]);
+                    }
+                }
+                Effect::Settle(cluster, topic, there) => {
+                    if let Some(cluster) = self.context.cluster(cluster).cloned() {
+                        tokio::spawn(async move { cluster.settle(&topic, there).await });
                     }
                 }
                 Effect::ForgetCoordinator(cluster, group) => {
@@ -114,6 +137,7 @@ impl Session {
         self.context.sessions.remove(&self.id);
         self.orders.end();
         self.links.finish(self.context.limits.linger);
+        self.gauge.gone();
         self.answered.notify_waiters();
     }
 
@@ -137,15 +161,54 @@ impl Session {
         self.answered.notify_waiters();
     }
 
-    /// Waits until the session may send more: until enough of what it asked is answered.
+    /// Whether it was closed: what the client has sent since, or had sent before and is still to be read, is not
+    /// served any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.outlet.is_closed()
+    }
+
+    /// Bytes of answers that the client has not taken yet.
+    #[cfg(test)]
+    pub(super) fn backlog(&self) -> usize {
+        self.outlet.backlog()
+    }
+
+    /// From now on brokers' backlogs bound it too.
+    pub(super) fn sends_unanswered(&self) {
+        self.unanswered.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until the session may send more: until enough of what it asked is answered, the client has taken enough
+    /// of the answers, and brokers enough of what they do not answer.
     pub(super) async fn room(&self) {
         let limits = &self.context.limits;
+        self.answered(limits.requests, limits.in_flight).await;
+        self.outlet.room(limits.responses).await;
+        if self.unanswered.load(Ordering::Relaxed) {
+            tokio::select! {
+                () = self.links.room(limits.requests) => {}
+                () = self.closed() => {}
+            }
+        }
+    }
+
+    async fn closed(&self) {
+        loop {
+            let rings = self.answered.notified();
+            if self.is_closed() {
+                return;
+            }
+            rings.await;
+        }
+    }
+
+    async fn answered(&self, bytes: usize, in_flight: usize) {
         loop {
             let answered = self.answered.notified();
             {
                 let replies = self.replies.lock();
-                let room = replies.bytes() < limits.requests && replies.len() < limits.in_flight;
-                if room || self.outlet.is_closed() {
+                let room = replies.bytes() < bytes && replies.len() < in_flight;
+                if room || self.is_closed() {
                     return;
                 }
             }

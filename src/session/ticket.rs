@@ -1,16 +1,19 @@
 //! The obligation to answer one request. Whoever holds it answers once; dropping it unanswered ends the session, for
-//! the client would wait for ever.
+//! the client would wait for ever. Here the request is counted: once, whatever happens to it.
 
 use super::state::Session;
+use crate::api::{Codes, ErrorCodes, Need, Refusal};
 use crate::error::Blame;
-use crate::telemetry::{MeterKey, NO_CLUSTER, NO_PIPELINE};
+use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
-use crate::wire::codec::{Frame, encode_response, size_of};
+use crate::wire::codec::{Frame, Malformed, decode, encode_response, size_of};
+use crate::wire::frame::LENGTH;
 use crate::wire::head::RequestHead;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::Encodable;
-use std::sync::{Arc, LazyLock};
+use kafka_protocol::protocol::{Decodable, Encodable};
+use std::mem;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// See the module's text.
@@ -21,35 +24,33 @@ pub struct Ticket {
     head: RequestHead,
     began: Instant,
     bytes_in: usize,
-    subject: Subject,
+    /// What the request is counted under.
+    key: MeterKey,
+    /// Who failed it, each once.
+    blamed: Vec<Blame>,
+    /// The errors in its answer.
+    codes: Codes,
     answered: bool,
-}
-
-/// What a request is counted under.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    /// The pipeline.
-    pub pipeline: Name,
-    /// The cluster.
-    pub cluster: Name,
-}
-
-impl Default for Subject {
-    fn default() -> Self {
-        static NOBODYS: LazyLock<Subject> =
-            LazyLock::new(|| Subject { pipeline: NO_PIPELINE.into(), cluster: NO_CLUSTER.into() });
-        NOBODYS.clone()
-    }
 }
 
 impl Ticket {
     /// Promises an answer to a request of this session.
-    pub(super) fn new(session: &Arc<Session>, api: ApiKey, head: RequestHead, bytes_in: usize) -> Self {
+    pub(super) fn new(session: &Arc<Session>, api: ApiKey, head: RequestHead, frame: &Bytes) -> Self {
+        let bytes_in = LENGTH + frame.len();
         let number = session.promise(bytes_in);
         session.gauge.began();
-        let session = Arc::clone(session);
-        let began = Instant::now();
-        Self { session, number, api, head, began, bytes_in, subject: Subject::default(), answered: false }
+        Self {
+            session: Arc::clone(session),
+            number,
+            api,
+            head,
+            began: Instant::now(),
+            bytes_in,
+            key: MeterKey::ours(name_of(api)),
+            blamed: Vec::new(),
+            codes: Codes::default(),
+            answered: false,
+        }
     }
 
     /// The session.
@@ -64,35 +65,80 @@ impl Ticket {
         &self.head
     }
 
-    /// What the request is counted under.
+    /// What is asked in this frame.
+    pub fn read<M: Decodable>(&mut self, frame: &Bytes) -> Result<M, Malformed> {
+        let body = frame.slice(self.head.body_at.min(frame.len())..);
+        decode(body, self.head.version).inspect_err(|_| {
+            self.session.gauge.closing("protocol");
+            self.blame(Blame::Client);
+        })
+    }
+
+    /// The request is counted under this pipeline.
+    pub fn of_pipeline(&mut self, pipeline: Name) {
+        self.key.pipeline = pipeline;
+    }
+
+    /// And under this cluster.
+    pub fn at_cluster(&mut self, cluster: Name) {
+        self.key.cluster = cluster;
+    }
+
+    /// What it is counted under, for what happens after it was answered.
     #[must_use]
-    pub fn subject(&self) -> &Subject {
-        &self.subject
+    pub fn meter(&self) -> Arc<Meter> {
+        self.session.meters.meter(&self.session.context.telemetry, &self.key)
     }
 
-    /// Sets that.
-    pub fn set_subject(&mut self, subject: Subject) {
-        self.subject = subject;
+    /// Somebody failed us on this request's behalf. However often they did, it counts once. Where no cluster was asked
+    /// so far, it is that one's from now on.
+    pub fn blame(&mut self, blame: Blame) {
+        let same = |known: &Blame| mem::discriminant(known) == mem::discriminant(&blame);
+        if self.blamed.iter().any(same) {
+            return;
+        }
+        self.blamed.push(blame);
+        if let Blame::Cluster(slot) = blame
+            && let Some(cluster) = self.session.context.cluster(slot)
+            && self.key.cluster == Name::none()
+        {
+            self.key.cluster = cluster.name().clone();
+        }
     }
 
-    /// Somebody failed us on this request's behalf.
-    pub fn blame(&self, blame: Blame) {
-        self.session.context.telemetry.meter(&self.key()).failed(blame);
+    /// The answer was made without what these needs would have brought.
+    pub fn blame_refusals(&mut self, refused: &[(Need, Refusal)]) {
+        for (_, refusal) in refused {
+            if let Refusal::Fault(fault) = refusal {
+                self.blame(fault.blame);
+            }
+        }
+    }
+
+    /// The answer bears these errors.
+    pub fn note(&mut self, told: &impl ErrorCodes) {
+        told.note(&mut self.codes);
     }
 
     /// Answers with a message; `sources` are the frames that its large fields are slices of.
-    pub fn answer<M: Encodable>(self, message: &M, sources: &[Bytes]) {
+    pub fn answer<M: Encodable + ErrorCodes>(self, message: &M, sources: &[Bytes]) {
         let version = self.head.version;
         self.answer_in(version, message, sources);
     }
 
     /// The same, in a version that was not asked for (an ApiVersions that we do not have).
-    pub fn answer_in<M: Encodable>(self, version: i16, message: &M, sources: &[Bytes]) {
+    pub fn answer_in<M: Encodable + ErrorCodes>(mut self, version: i16, message: &M, sources: &[Bytes]) {
+        self.note(message);
         match encode_response(self.api, version, self.head.correlation, message, sources) {
             Ok(frame) => self.reply(Some(frame)),
             Err(unwritable) => {
-                let (session, api) = (self.session.id, self.api);
-                tracing::error!(%session, ?api, %unwritable, "an answer cannot be written; closing the connection");
+                self.blame(Blame::Proxy);
+                let Session { id, peer, .. } = &*self.session;
+                let client = self.session.client();
+                tracing::error!(
+                    session = %id, %peer, %client, api = ?self.api, %unwritable,
+                    "an answer cannot be written: a mistake in Fishplate; closing the connection, the client connects again"
+                );
                 self.session.close("unwritable");
             }
         }
@@ -102,21 +148,26 @@ impl Ticket {
     pub fn reply(mut self, frame: Option<Frame>) {
         self.answered = true;
         let bytes_out = frame.as_ref().map_or(0, size_of);
-        let meter = self.session.context.telemetry.meter(&self.key());
+        let meter = self.meter();
         meter.answered(self.began.elapsed(), self.bytes_in, bytes_out);
+        self.codes.names().for_each(|code| meter.error_code(code));
+        self.count_blames();
         self.session.gauge.ended();
         self.session.keep(self.number, frame);
     }
 
-    fn key(&self) -> MeterKey {
-        let Subject { pipeline, cluster } = self.subject.clone();
-        MeterKey { api: name_of(self.api), pipeline, cluster }
+    fn count_blames(&mut self) {
+        if !self.blamed.is_empty() {
+            let meter = self.meter();
+            mem::take(&mut self.blamed).into_iter().for_each(|blame| meter.failed(blame));
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered {
+            self.count_blames();
             self.session.gauge.ended();
             self.session.close("unanswered");
         }

@@ -7,14 +7,33 @@ use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
 };
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+/// Whom a link serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// A client's session.
+    Session,
+    /// Ourselves: metadata, coordinators, topics that we make.
+    Own,
+}
+
+impl Use {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Own => "own",
+        }
+    }
+}
+
 /// Counts what concerns one cluster.
 pub struct ClusterMeter {
     name: Name,
-    links: IntGauge,
+    links: IntGaugeVec,
     opened: IntCounter,
     closed: IntCounterVec,
     failed: IntCounterVec,
@@ -30,12 +49,13 @@ pub struct ClusterMeter {
 impl ClusterMeter {
     /// A link to one of its brokers is usable (TLS and SASL done); it is gone when the guard is dropped.
     #[must_use]
-    pub fn link_opened(&self) -> LinkGauge {
+    pub fn link_opened(&self, whose: Use) -> LinkGauge {
+        let links = self.links.with_label_values(&[self.name.as_str(), whose.label()]);
         self.opened.inc();
-        self.links.inc();
+        links.inc();
         LinkGauge {
             cluster: self.name.clone(),
-            links: self.links.clone(),
+            links,
             closed: self.closed.clone(),
             in_flight: self.in_flight.clone(),
             seconds: self.seconds.clone(),
@@ -44,15 +64,18 @@ impl ClusterMeter {
         }
     }
 
-    /// A link could not be opened. `reason` is one of a few words: `connect`, `timeout`, `tls`, `sasl`, `versions`.
+    /// A link could not be opened. `reason` is one of a few words: `connect`, `timeout`, `io`, `eof`, `protocol`,
+    /// `versions`.
     pub fn link_failed(&self, reason: &'static str) {
         self.failed.with_label_values(&[self.name.as_str(), reason]).inc();
     }
 
-    /// Its metadata was read.
-    pub fn metadata_refreshed(&self) {
+    /// Its metadata was read: all of it (`whole`), or that of some topics, which makes the rest no younger.
+    pub fn metadata_refreshed(&self, whole: bool) {
         self.refreshed.inc();
-        *self.fresh_at.lock() = Some(Instant::now());
+        if whole {
+            *self.fresh_at.lock() = Some(Instant::now());
+        }
     }
 
     /// Its metadata could not be read; what is known stays, and its age goes on growing.
@@ -71,6 +94,12 @@ impl ClusterMeter {
             let age: Gauge = self.age.with_label_values(&[self.name.as_str()]);
             age.set(at.elapsed().as_secs_f64());
         }
+    }
+}
+
+impl fmt::Debug for ClusterMeter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClusterMeter").field(&self.name).finish()
     }
 }
 
@@ -99,8 +128,8 @@ impl LinkGauge {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// Why it is about to end, in one of a few words: `session`, `idle`, `eof`, `io`, `timeout`, `protocol`, `shutdown`.
-    /// The first word stands; without one it is `dropped`.
+    /// Why it is about to end, in one of a few words: `session` (the client is gone), `idle`, `eof`, `io`, `timeout`,
+    /// `protocol`. The first word stands; without one it is `dropped`.
     pub fn closing(&self, reason: &'static str) {
         let _first_stands = self.reason.set(reason);
     }
@@ -132,15 +161,20 @@ impl ClusterFamilies {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters =
             |name, help, labels: &[&str]| register(registry, IntCounterVec::new(Opts::new(name, help), labels));
-        let gauges = |name, help| register(registry, IntGaugeVec::new(Opts::new(name, help), &["cluster"]));
+        let gauges = |name, help, labels: &[&str]| register(registry, IntGaugeVec::new(Opts::new(name, help), labels));
         let seconds = HistogramOpts::new(
             "fishplate_upstream_duration_seconds",
             "From a request's sending on a link to its answer, of all APIs (a Fetch may wait for data).",
         )
         .buckets(SECONDS.to_vec());
-        let age = Opts::new("fishplate_metadata_age_seconds", "Time since the cluster's metadata was last read.");
+        let age =
+            Opts::new("fishplate_metadata_age_seconds", "Time since all of the cluster's metadata was last read.");
         Ok(Self {
-            links: gauges("fishplate_links", "Open connections to brokers of the cluster.")?,
+            links: gauges(
+                "fishplate_links",
+                "Open connections to brokers of the cluster, by use: a client's session, or our own.",
+                &["cluster", "use"],
+            )?,
             opened: counters("fishplate_links_opened_total", "Connections that became usable.", &["cluster"])?,
             closed: counters(
                 "fishplate_links_closed_total",
@@ -152,7 +186,11 @@ impl ClusterFamilies {
                 "Connections that never became usable, and why.",
                 &["cluster", "reason"],
             )?,
-            in_flight: gauges("fishplate_link_requests_in_flight", "Requests sent to the cluster and not answered.")?,
+            in_flight: gauges(
+                "fishplate_link_requests_in_flight",
+                "Requests sent to the cluster and not answered.",
+                &["cluster"],
+            )?,
             seconds: register(registry, HistogramVec::new(seconds, &["cluster"]))?,
             refreshes: counters(
                 "fishplate_metadata_refreshes_total",
@@ -160,16 +198,19 @@ impl ClusterFamilies {
                 &["cluster", "result"],
             )?,
             age: register(registry, GaugeVec::new(age, &["cluster"]))?,
-            up: gauges("fishplate_cluster_up", "1 while a broker of the cluster answers, else 0.")?,
+            up: gauges("fishplate_cluster_up", "1 while a broker of the cluster answers, else 0.", &["cluster"])?,
         })
     }
 
     pub(super) fn cluster(&self, name: &Name) -> ClusterMeter {
         let cluster = [name.as_str()];
+        for whose in [Use::Session, Use::Own] {
+            self.links.with_label_values(&[name.as_str(), whose.label()]);
+        }
         let refreshes = |result| self.refreshes.with_label_values(&[name.as_str(), result]);
         ClusterMeter {
             name: name.clone(),
-            links: self.links.with_label_values(&cluster),
+            links: self.links.clone(),
             opened: self.opened.with_label_values(&cluster),
             closed: self.closed.clone(),
             failed: self.failed.clone(),

@@ -6,13 +6,6 @@ use crate::types::Name;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 use std::time::Duration;
 
-/// The `pipeline` label of a request that concerns no topic, group or transactional id.
-pub const NO_PIPELINE: &str = "none";
-/// The `cluster` label of a request that Fishplate answered without asking a cluster.
-pub const NO_CLUSTER: &str = "none";
-/// The `pipeline` or `cluster` label of one request that concerned several.
-pub const SEVERAL: &str = "several";
-
 const LABELS: [&str; 3] = ["api", "pipeline", "cluster"];
 
 /// What a [`Meter`] counts. Every part comes from the config or from a table of constants, so their number is bounded.
@@ -20,9 +13,9 @@ const LABELS: [&str; 3] = ["api", "pipeline", "cluster"];
 pub struct MeterKey {
     /// Kafka's name of the API, as in its documentation: `Produce`, `FindCoordinator`.
     pub api: &'static str,
-    /// The pipeline, [`NO_PIPELINE`] or [`SEVERAL`].
+    /// The pipeline; [`Name::NONE`] where the request concerns no topic or group.
     pub pipeline: Name,
-    /// The cluster, [`NO_CLUSTER`] or [`SEVERAL`].
+    /// The cluster; [`Name::NONE`] where Fishplate answered without asking one.
     pub cluster: Name,
 }
 
@@ -30,7 +23,14 @@ impl MeterKey {
     /// For a request that Fishplate answers itself and that concerns no pipeline (ApiVersions).
     #[must_use]
     pub fn ours(api: &'static str) -> Self {
-        Self { api, pipeline: NO_PIPELINE.into(), cluster: NO_CLUSTER.into() }
+        Self { api, pipeline: Name::none(), cluster: Name::none() }
+    }
+
+    /// Whether the two are one key in memory, and so equal: sure where it is true, and quicker than to compare.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.api, other.api)
+            && self.pipeline.is_same(&other.pipeline)
+            && self.cluster.is_same(&other.cluster)
     }
 
     fn values(&self) -> [&str; 3] {
@@ -52,6 +52,12 @@ pub struct Meter {
 }
 
 impl Meter {
+    /// What it counts.
+    #[must_use]
+    pub fn key(&self) -> &MeterKey {
+        &self.key
+    }
+
     /// A request got its answer, good or bad, `took` after its last byte was read. Bytes are whole frames.
     pub fn answered(&self, took: Duration, bytes_in: usize, bytes_out: usize) {
         self.requests.inc();
@@ -60,18 +66,19 @@ impl Meter {
         self.bytes_out.inc_by(bytes_out as u64);
     }
 
-    /// A request, or a part of one, got no answer from where it belonged. A request that is answered all the same
-    /// (with an error code) is counted by [`Meter::answered`] as well.
+    /// A request, or a part of one, got no answer from where it belonged. To be said once for a request and whom it is
+    /// blamed on. One that is answered all the same (with an error code) is counted by [`Meter::answered`] as well.
     pub fn failed(&self, blame: Blame) {
         match blame {
             Blame::Client => self.by_client.inc(),
             Blame::Cluster(_) => self.by_cluster.inc(),
             Blame::Proxy => self.by_proxy.inc(),
+            Blame::Nobody => {}
         }
     }
 
-    /// An answer with a Kafka error code went to the client; `code` is Kafka's name for it, out of a table.
-    /// Costs a look-up, so it is for answers that carry an error.
+    /// An answer with a Kafka error code went to the client; `code` is Kafka's name for it, out of a table. To be said
+    /// once for an answer and a code, however often it is in there. Costs a look-up.
     pub fn error_code(&self, code: &'static str) {
         let [api, pipeline, cluster] = self.key.values();
         self.codes.with_label_values(&[api, pipeline, cluster, code]).inc();
@@ -105,12 +112,12 @@ impl MeterFamilies {
             bytes_out: counters("fishplate_response_bytes_total", "Bytes of responses written to clients.", &LABELS)?,
             failures: counters(
                 "fishplate_errors_total",
-                "Requests, or parts of them, that got no answer from where they belong; by says whose fault it was.",
+                "Requests that got no answer from where they belong, or not to all of it; by says whose fault it was.",
                 &[api, pipeline, cluster, "by"],
             )?,
             codes: counters(
                 "fishplate_error_codes_total",
-                "Kafka error codes in answers to clients, the clusters' own and ours.",
+                "Answers to clients that bear this Kafka error code, the clusters' own and ours.",
                 &[api, pipeline, cluster, "code"],
             )?,
         })

@@ -5,11 +5,13 @@
 mod clusters;
 pub mod log;
 mod meter;
+mod recent;
 mod seldom;
 mod sessions;
 
-pub use clusters::{ClusterMeter, LinkGauge};
-pub use meter::{Meter, MeterKey, NO_CLUSTER, NO_PIPELINE, SEVERAL};
+pub use clusters::{ClusterMeter, LinkGauge, Use};
+pub use meter::{Meter, MeterKey};
+pub use recent::Recent;
 pub use seldom::Seldom;
 pub use sessions::SessionGauge;
 
@@ -184,7 +186,7 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         let sample = |name: &str| value(&telemetry.render().unwrap(), name).unwrap();
         let session = telemetry.session_opened();
-        let link = telemetry.cluster(&"a".into()).link_opened();
+        let link = telemetry.cluster(&"a".into()).link_opened(Use::Session);
         session.client("kgo", "v1.22.2");
         session.client("kgo", "v1.22.2");
         session.began();
@@ -195,14 +197,18 @@ mod tests {
         link.answered(Duration::from_millis(1));
         assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (1.0, 1.0));
         let of_a = |name: &str| sample(&format!("{name}{{cluster=\"a\"}}"));
-        assert_eq!((of_a("fishplate_links"), of_a("fishplate_link_requests_in_flight")), (1.0, 1.0));
+        let links = |whose| sample(&format!("fishplate_links{{cluster=\"a\",use=\"{whose}\"}}"));
+        assert_eq!((links("session"), links("own")), (1.0, 0.0));
+        assert_eq!(of_a("fishplate_link_requests_in_flight"), 1.0);
         let kgo = r#"{software="kgo",version="v1.22.2"}"#;
         assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 1.0);
         session.closing("client");
         session.closing("io");
+        session.gone();
+        assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (0.0, 1.0));
         drop((session, link));
         assert_eq!((sample("fishplate_sessions"), sample("fishplate_requests_in_flight")), (0.0, 0.0));
-        assert_eq!((of_a("fishplate_links"), of_a("fishplate_link_requests_in_flight")), (0.0, 0.0));
+        assert_eq!((links("session"), of_a("fishplate_link_requests_in_flight")), (0.0, 0.0));
         assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 0.0);
         assert_eq!(sample(&format!("fishplate_client_sightings_total{kgo}")), 1.0);
         assert_eq!(sample(r#"fishplate_sessions_closed_total{reason="client"}"#), 1.0);
@@ -217,7 +223,9 @@ mod tests {
         let before = telemetry.render().unwrap();
         assert!(!before.contains("fishplate_metadata_age_seconds{"), "{before}");
         assert!(!before.contains("fishplate_cluster_up{"), "{before}");
-        cluster.metadata_refreshed();
+        cluster.metadata_refreshed(false);
+        assert!(!telemetry.render().unwrap().contains("fishplate_metadata_age_seconds{"), "most of it was never read");
+        cluster.metadata_refreshed(true);
         cluster.set_up(true);
         let after = telemetry.render().unwrap();
         assert!(value(&after, r#"fishplate_metadata_age_seconds{cluster="a"}"#).unwrap() < 60.0);
@@ -255,11 +263,11 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         telemetry.meter(&produce()).error_code("X");
         let cluster = telemetry.cluster(&"a".into());
-        cluster.metadata_refreshed();
+        cluster.metadata_refreshed(true);
         cluster.link_failed("connect");
         cluster.set_up(false);
         telemetry.session_opened().client("x", "1");
-        drop(cluster.link_opened());
+        drop(cluster.link_opened(Use::Own));
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         assert_eq!(types.len(), 24, "{types:#?}");

@@ -18,11 +18,13 @@ const KEYS: usize = 1024;
 ///     tracing::warn!(held_back, broker = 1, "cannot connect");
 /// }
 /// ```
+#[derive(Debug)]
 pub struct Seldom<K> {
     interval: Duration,
     last: Mutex<HashMap<K, Last>>,
 }
 
+#[derive(Debug)]
 struct Last {
     at: Instant,
     held_back: u64,

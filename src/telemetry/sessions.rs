@@ -4,7 +4,7 @@ use super::register;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Names and versions come from outside, so at most this many pairs become labels; the rest are `other`.
@@ -13,9 +13,10 @@ const SOFTWARE_PAIRS: usize = 200;
 const SOFTWARE_LENGTH: usize = 64;
 const OTHER: &str = "other";
 
-/// One client connection, counted as long as this lives. Its reader and its writer share it.
+/// One client connection, counted until it is [`gone`](Self::gone) or this is dropped. Whoever works for it shares this.
 pub struct SessionGauge {
     families: Arc<SessionFamilies>,
+    gone: AtomicBool,
     software: OnceLock<IntGauge>,
     in_flight: AtomicI64,
     reason: OnceLock<&'static str>,
@@ -33,28 +34,42 @@ impl SessionGauge {
         self.families.in_flight.inc();
     }
 
-    /// Its answer was written.
+    /// It was answered, or never will be.
     pub fn ended(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.families.in_flight.dec();
     }
 
-    /// Why it is about to end, in one of a few words: `client` (it hung up), `refused`, `protocol`, `io`, `stalled`,
-    /// `shutdown`, ... The first word stands; without one it is `dropped`.
+    /// Why it is about to end, in one of a few words. The client did: `client` (it hung up), `io`, `protocol` (it sent
+    /// what cannot be read). We did: `refused` (we would harm it), `upstream`, `held`, `unwritable`, `unanswered` (only
+    /// so does it send its requests again), `shutdown`. The first word stands; without one it is `dropped`.
     pub fn closing(&self, reason: &'static str) {
         let _first_stands = self.reason.set(reason);
+    }
+
+    /// Why it ended.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.reason.get().copied().unwrap_or("dropped")
+    }
+
+    /// It has ended. What it asked may still be under way, and is counted until it is answered.
+    pub fn gone(&self) {
+        if self.gone.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.families.open.dec();
+        if let Some(software) = self.software.get() {
+            software.dec();
+        }
+        self.families.closed.with_label_values(&[self.reason()]).inc();
     }
 }
 
 impl Drop for SessionGauge {
     fn drop(&mut self) {
-        self.families.open.dec();
+        self.gone();
         self.families.in_flight.sub(*self.in_flight.get_mut());
-        if let Some(software) = self.software.get() {
-            software.dec();
-        }
-        let reason = self.reason.get().copied().unwrap_or("dropped");
-        self.families.closed.with_label_values(&[reason]).inc();
     }
 }
 
@@ -101,6 +116,7 @@ impl SessionFamilies {
         families.open.inc();
         SessionGauge {
             families: Arc::clone(families),
+            gone: AtomicBool::new(false),
             software: OnceLock::new(),
             in_flight: AtomicI64::new(0),
             reason: OnceLock::new(),

@@ -6,6 +6,7 @@ use super::link::{Answer, Expect, Link, Outgoing, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
+use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use crate::wire::codec::encode_request;
 use bytes::Bytes;
@@ -18,12 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long one of our own calls may take.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// A broker that has not answered by then is not waited for alone.
 const SLOW_AFTER: Duration = Duration::from_millis(700);
+/// The pauses between looks at a topic that was just made or deleted, ms: three seconds in all.
+const SETTLE: [u64; 7] = [50, 50, 100, 200, 400, 800, 1400];
 /// What we call ourselves towards brokers in our own calls.
 const OUR_CLIENT_ID: &[u8] = b"fishplate";
 /// The coordinators that are remembered; one too many and all are looked up again.
@@ -47,6 +50,7 @@ pub struct Cluster {
     name: Name,
     bootstrap: Vec<HostPort>,
     shared: Arc<Shared>,
+    pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
     asks: mpsc::UnboundedSender<Ask>,
     coordinators: DashMap<StrBytes, BrokerId>,
@@ -61,6 +65,7 @@ impl Cluster {
         name: Name,
         bootstrap: Vec<HostPort>,
         shared: Arc<Shared>,
+        meter: Arc<ClusterMeter>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<Ask>) {
         let (asks, asked) = mpsc::unbounded_channel();
         let cluster = Self {
@@ -68,6 +73,7 @@ impl Cluster {
             name,
             bootstrap,
             shared,
+            meter,
             news: watch::Sender::default(),
             asks,
             coordinators: DashMap::new(),
@@ -114,6 +120,18 @@ impl Cluster {
         }
     }
 
+    /// Reads metadata of a topic that was just made or deleted until it says so: brokers hear of it one after another,
+    /// and who is asked first may be the last to know. Gives up after a few tries.
+    pub async fn settle(&self, topic: &StrBytes, there: bool) {
+        for pause in SETTLE {
+            self.refreshed(vec![topic.clone()], false).await;
+            if self.news.borrow().snapshot.topics.contains_key(topic) == there {
+                return;
+            }
+            sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
     /// The coordinator of a group, where it is known.
     #[must_use]
     pub fn known_coordinator(&self, group: &str) -> Option<BrokerId> {
@@ -135,9 +153,19 @@ impl Cluster {
         if self.coordinators.len() >= COORDINATORS {
             self.coordinators.clear();
         }
+        if !self.knows(&answer) {
+            self.refresh(Vec::new());
+        }
         // A copy: the request's slice would pin the frame it came in.
         self.coordinators.insert(StrBytes::from_string(group.to_string()), BrokerId(answer.node_id.0));
         Ok(Ok(BrokerId(answer.node_id.0)))
+    }
+
+    /// Whether the coordinator listens where our metadata says: one that just came or moved is not there yet.
+    fn knows(&self, told: &FindCoordinatorResponse) -> bool {
+        let news = self.news.borrow();
+        let known = news.snapshot.brokers.get(&BrokerId(told.node_id.0)).map(|broker| &broker.address);
+        known.is_some_and(|known| *known.host == *told.host && i32::from(known.port) == told.port)
     }
 
     /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
@@ -165,7 +193,11 @@ impl Cluster {
             }
             let patience = if candidates.len() == 0 { CALL_WITHIN } else { SLOW_AFTER };
             match timeout(patience, asked.join_next()).await {
-                Ok(Some(Ok(Ok(response)))) => return Ok(response),
+                Ok(Some(Ok(Ok(response)))) => {
+                    // The slower ones go on until their own time is over: then their links are given up.
+                    asked.detach_all();
+                    return Ok(response);
+                }
                 Ok(Some(Ok(Err(failed)))) => fault = failed,
                 Ok(Some(Err(_)) | None) | Err(_) => {}
             }
@@ -215,8 +247,9 @@ impl Cluster {
             Ok(Ok(answer)) => answer?,
             Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),
             Err(_) => {
-                self.link(target, address).poison(&format_args!("no answer to {api:?} within {CALL_WITHIN:?}"));
-                return Err(Fault::upstream(target, true, format_args!("no answer to {api:?} within {CALL_WITHIN:?}")));
+                let why = format!("no answer to {api:?} within {CALL_WITHIN:?}");
+                self.link(target, address).poison("timeout", &why);
+                return Err(Fault::upstream(target, true, why));
             }
         };
         answer.decode().map_err(|e| Fault::upstream(target, true, e))
@@ -230,7 +263,8 @@ impl Cluster {
         }
         let link = Link::opening(target);
         links.insert(address.clone(), Arc::clone(&link));
-        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), Arc::clone(&self.shared), None));
+        let (shared, meter) = (Arc::clone(&self.shared), Arc::clone(&self.meter));
+        tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), shared, meter, None));
         link
     }
 }

@@ -3,16 +3,16 @@
 use super::link::Link;
 use super::pace::Pace;
 use super::versions::Versions;
+use crate::telemetry::{ClusterMeter, Seldom, Use};
 use crate::types::{HostPort, Target};
 use crate::wire::codec::{Malformed, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::read_response;
-use crate::wire::outlet::Outlet;
+use crate::wire::outlet::{Outlet, tune};
 use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
-use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +35,17 @@ pub struct Shared {
     pub frame_limit: usize,
     /// When a broker may be connected to again.
     pub pace: Pace<(Target, HostPort)>,
+    /// Holds repeated warnings back.
+    pub seldom: Seldom<Target>,
+}
+
+impl Shared {
+    /// For links that take answers up to `frame_limit` bytes and keep up to `keep` bytes of unused read buffers.
+    #[must_use]
+    pub fn new(keep: usize, frame_limit: usize) -> Arc<Self> {
+        let seldom = Seldom::new(Duration::from_secs(60));
+        Arc::new(Self { pool: Pool::new(keep), frame_limit, pace: Pace::default(), seldom })
+    }
 }
 
 /// Where answers go, for those who read no faster than it drains.
@@ -63,32 +74,77 @@ enum Broken {
     Refused(i16),
 }
 
+impl Broken {
+    /// A word for the metrics.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Connect(..) => "connect",
+            Self::Slow(_) => "timeout",
+            Self::Read(FrameError::Io(_) | FrameError::Cut) => "io",
+            Self::Closed => "eof",
+            Self::Read(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
+            Self::Refused(_) => "versions",
+        }
+    }
+}
+
 /// Serves `link` for its whole life. Ends when the broker does, or when the link was given up; everybody who waits on
-/// it has been answered then. `opened` is told how opening went.
-pub async fn serve(link: Arc<Link>, address: HostPort, shared: Arc<Shared>, flow: Option<Flow>) {
+/// it has been answered then. A link with a flow is a session's, one without our own.
+pub async fn serve(
+    link: Arc<Link>,
+    address: HostPort,
+    shared: Arc<Shared>,
+    meter: Arc<ClusterMeter>,
+    flow: Option<Flow>,
+) {
+    let _poisoned_at_last = Abandoned(&link);
     let place = (link.target(), address);
     sleep(shared.pace.wait(&place, Instant::now())).await;
     let opened = timeout(OPEN_WITHIN, open(&place.1, &shared)).await.unwrap_or(Err(Broken::Slow(place.1.clone())));
     let (socket, mut reader, versions) = match opened {
         Ok(opened) => opened,
         Err(broken) => {
+            meter.link_failed(broken.word());
             shared.pace.failed(place, Instant::now());
-            return link.poison(&broken);
+            report(&link, &shared, &broken, flow.is_some());
+            return link.poison(broken.word(), &broken);
         }
     };
     shared.pace.succeeded(&place);
-    link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)));
-    let end: Box<dyn Display + Send> = match read_all(&link, &socket, &mut reader, flow.as_ref()).await {
-        Ok(()) => Box::new(Broken::Closed),
-        Err(broken) => Box::new(broken),
-    };
-    link.poison(&end);
+    let whose = if flow.is_some() { Use::Session } else { Use::Own };
+    link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
+    let end = read_all(&link, &socket, &mut reader, flow.as_ref()).await.err().unwrap_or(Broken::Closed);
+    link.poison(end.word(), &end);
+}
+
+/// Clients feel it when a broker cannot be reached. Our own calls go to another one, and a whole cluster that does not
+/// answer is told of elsewhere.
+fn report(link: &Link, shared: &Shared, broken: &Broken, of_session: bool) {
+    let target = link.target();
+    if !of_session {
+        return tracing::debug!(broker = %target, reason = %broken, "cannot open a link of our own");
+    }
+    if let Some(held_back) = shared.seldom.pass(target) {
+        tracing::warn!(
+            broker = %target, reason = %broken, held_back,
+            "cannot open a link to a broker; requests for what it leads are refused and clients retry them"
+        );
+    }
+}
+
+/// A link whose task has gone, for whatever reason: nobody reads its answers any more.
+struct Abandoned<'l>(&'l Link);
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        self.0.poison("ended", &"its task has ended");
+    }
 }
 
 async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<TcpStream>, Reader, Versions), Broken> {
     let connect = |e| Broken::Connect(address.clone(), e);
     let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
-    socket.set_nodelay(true).map_err(connect)?;
+    tune(&socket).map_err(connect)?;
     let mut reader = Reader::new(Arc::clone(&shared.pool), shared.frame_limit);
     let versions = negotiate(&socket, &mut reader).await?;
     Ok((Arc::new(socket), reader, versions))
@@ -147,4 +203,64 @@ async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Op
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::{Answer, Expect, Outgoing};
+    use super::*;
+    use crate::error::Fault;
+    use crate::telemetry::Telemetry;
+    use crate::types::{BrokerId, Slot};
+    use crate::wire::codec::encode_response;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::HeartbeatResponse;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::oneshot;
+
+    /// Tells its versions, and then answers the first request that comes.
+    async fn broker(listener: TcpListener) {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut reader = Reader::new(Pool::new(0), 1 << 20);
+        reader.next(&socket).await.unwrap();
+        let versions =
+            encode_response(ApiKey::ApiVersions, 3, -1, &ApiVersionsResponse::default(), &[]).unwrap().concat();
+        socket.write_all(&versions).await.unwrap();
+        reader.next(&socket).await.unwrap();
+        let beat = encode_response(ApiKey::Heartbeat, 0, 0, &HeartbeatResponse::default(), &[]).unwrap().concat();
+        socket.write_all(&beat).await.unwrap();
+        reader.next(&socket).await.unwrap();
+        reader.next(&socket).await.unwrap();
+    }
+
+    fn beat(on_answer: impl FnOnce(Result<Answer, Fault>) + Send + 'static) -> Outgoing {
+        Outgoing {
+            api: ApiKey::Heartbeat,
+            write: Box::new(|_, _| Ok((0, vec![BytesMut::zeroed(4).freeze()]))),
+            expect: Expect::Answer(Box::new(on_answer)),
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// [L5]
+    #[tokio::test]
+    async fn l5_a_mistake_in_taking_one_answer_ends_the_link_for_all_who_wait() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = HostPort::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let there = tokio::spawn(broker(listener));
+        let link = Link::opening(Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) });
+        let shared = Shared::new(0, 1 << 20);
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        assert!(link.send(beat(|_| panic!("a mistake of ours"))).is_ok());
+        let (tell, told) = oneshot::channel();
+        let tells = beat(move |answer| {
+            let _ = tell.send(answer.is_err());
+        });
+        assert!(link.send(tells).is_ok());
+        let serving = tokio::spawn(serve(Arc::clone(&link), address, shared, meter, None));
+        assert!(timeout(Duration::from_secs(5), told).await.unwrap().unwrap());
+        assert!(serving.await.unwrap_err().is_panic() && link.is_dead());
+        there.abort();
+    }
 }

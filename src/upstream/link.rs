@@ -3,6 +3,7 @@
 
 use super::versions::Versions;
 use crate::error::Fault;
+use crate::telemetry::LinkGauge;
 use crate::types::Target;
 use crate::wire::codec::{Frame, Malformed, decode};
 use crate::wire::head::read_response;
@@ -13,7 +14,12 @@ use kafka_protocol::protocol::Decodable;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// The correlation id and an empty list of tagged fields.
+const PLAIN_HEAD: usize = 5;
 
 /// A broker's answer to one request.
 #[derive(Clone, Debug)]
@@ -32,6 +38,12 @@ impl Answer {
     /// The body, decoded.
     pub fn decode<M: Decodable>(&self) -> Result<M, Malformed> {
         decode(self.frame.slice(self.body_at.min(self.frame.len())..), self.version)
+    }
+
+    /// Whether the head holds nothing but the correlation id: a tagged field there must not reach a client either.
+    #[must_use]
+    pub fn has_plain_head(&self) -> bool {
+        self.body_at <= PLAIN_HEAD
     }
 }
 
@@ -59,7 +71,12 @@ pub enum Expect {
     /// An answer.
     Answer(OnAnswer),
     /// None (Produce with acks=0). Called if the link dies before or after the request was sent.
-    Nothing(Box<dyn FnOnce(Fault) + Send>),
+    Nothing {
+        /// The request's size: nobody's answer bounds how many of these there are, so what waits is counted.
+        bytes: usize,
+        /// Who is told.
+        on_fault: Box<dyn FnOnce(Fault) + Send>,
+    },
 }
 
 /// A request that was not sent.
@@ -79,18 +96,35 @@ impl Refused {
 }
 
 impl Expect {
+    fn unanswered_bytes(&self) -> usize {
+        match self {
+            Self::Answer(_) => 0,
+            Self::Nothing { bytes, .. } => *bytes,
+        }
+    }
+
     fn fail(self, fault: Fault) {
         match self {
             Self::Answer(on_answer) => on_answer(Err(fault)),
-            Self::Nothing(on_fault) => on_fault(fault),
+            Self::Nothing { on_fault, .. } => on_fault(fault),
         }
     }
 }
 
+/// One link of all that there ever were: a new link to the same broker is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkId(pub u64);
+
+/// A broker that takes nothing of what is queued for this long is given up.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
 /// See the module's text.
 pub struct Link {
+    id: LinkId,
     target: Target,
     state: Mutex<State>,
+    /// Rings when it is no longer opening.
+    opened: Notify,
 }
 
 struct State {
@@ -103,6 +137,8 @@ struct State {
     /// Takes no more requests; ends when what it has is done.
     finishing: bool,
     used: Instant,
+    /// Counts it from when it is ready until it is poisoned.
+    gauge: Option<LinkGauge>,
 }
 
 enum Phase {
@@ -116,6 +152,7 @@ struct Pending {
     api: ApiKey,
     version: i16,
     on_answer: OnAnswer,
+    sent: Instant,
     until: Instant,
 }
 
@@ -126,7 +163,7 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// A link that is being opened; `connect::open` brings it to life.
+    /// A link that is being opened; `connect::serve` brings it to life.
     #[must_use]
     pub fn opening(target: Target) -> Arc<Self> {
         let state = State {
@@ -136,8 +173,17 @@ impl Link {
             unanswered: None,
             finishing: false,
             used: Instant::now(),
+            gauge: None,
         };
-        Arc::new(Self { target, state: Mutex::new(state) })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = LinkId(NEXT.fetch_add(1, Ordering::Relaxed));
+        Arc::new(Self { id, target, state: Mutex::new(state), opened: Notify::new() })
+    }
+
+    /// Which link it is.
+    #[must_use]
+    pub fn id(&self) -> LinkId {
+        self.id
     }
 
     /// The broker at the other end.
@@ -164,19 +210,61 @@ impl Link {
         state.finishing || matches!(state.phase, Phase::Poisoned(_))
     }
 
-    /// Nothing is in flight or queued, and nothing was since `since`.
-    #[must_use]
-    pub fn idle_since(&self, since: Instant) -> bool {
-        let state = self.state.lock();
-        let queued = matches!(&state.phase, Phase::Opening(waiting) if !waiting.is_empty());
-        state.pending.is_empty() && !queued && state.used < since
+    /// Ends the link where nothing is in flight or queued, and nothing was since `since`. Nobody waits for anything, so
+    /// nobody is told.
+    pub fn end_if_idle(&self, since: Instant) {
+        let mut state = self.state.lock();
+        let Phase::Ready(_, outlet) = &state.phase else { return };
+        if state.pending.is_empty() && outlet.backlog() == 0 && state.used < since {
+            outlet.close();
+            state.unanswered = None;
+            state.phase = Phase::Poisoned(Fault::upstream(self.target, false, "it was idle"));
+            if let Some(gauge) = state.gauge.take() {
+                gauge.closing("idle");
+            }
+        }
     }
 
-    /// Gives the link up when the oldest request has waited longer than it may.
+    /// Gives the link up when the oldest request has waited longer than it may, or when nothing of what is queued has
+    /// gone for too long.
     pub fn enforce_deadline(&self, now: Instant) {
-        let late = self.state.lock().pending.front().filter(|oldest| oldest.until < now).map(|oldest| oldest.api);
+        let (late, stuck) = {
+            let state = self.state.lock();
+            let late = state.pending.front().filter(|oldest| oldest.until < now).map(|oldest| oldest.api);
+            let queued = matches!(&state.phase, Phase::Ready(_, outlet) if outlet.backlog() > 0);
+            (late, queued && state.pending.is_empty() && now.saturating_duration_since(state.used) > STUCK_AFTER)
+        };
         if let Some(api) = late {
-            self.poison(&format_args!("no answer to {api:?} in time"));
+            self.poison("timeout", &format_args!("no answer to {api:?} in time"));
+        } else if stuck {
+            self.poison("stuck", &format_args!("it takes nothing for {STUCK_AFTER:?}"));
+        }
+    }
+
+    /// Bytes that wait for the broker to take them and that no answer is expected for: the others are bounded by the
+    /// answers that are missing.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        match &self.state.lock().phase {
+            Phase::Opening(waiting) => waiting.iter().map(|request| request.expect.unanswered_bytes()).sum(),
+            Phase::Ready(_, outlet) => outlet.backlog(),
+            Phase::Poisoned(_) => 0,
+        }
+    }
+
+    /// Waits until no more than `limit` bytes wait, or the link has ended.
+    pub async fn room(&self, limit: usize) {
+        while self.backlog() > limit {
+            let opened = self.opened.notified();
+            let ready = match &self.state.lock().phase {
+                Phase::Opening(_) => None,
+                Phase::Ready(_, outlet) => Some(Arc::clone(outlet)),
+                Phase::Poisoned(_) => return,
+            };
+            match ready {
+                Some(outlet) => outlet.room(limit).await,
+                None => opened.await,
+            }
         }
     }
 
@@ -190,22 +278,17 @@ impl Link {
         }
     }
 
-    /// Whether anything still has to be sent: a finished link stays until it is, or is given up.
-    #[must_use]
-    pub fn is_flushed(&self) -> bool {
-        match &self.state.lock().phase {
-            Phase::Opening(waiting) => waiting.is_empty(),
-            Phase::Ready(_, outlet) => outlet.backlog() == 0,
-            Phase::Poisoned(_) => true,
-        }
-    }
-
-    /// Ends the link. Everyone who waits is told `reason`, and whether their request had been sent.
-    pub fn poison(&self, reason: &dyn std::fmt::Display) {
-        let fault = |sent| Fault::upstream(self.target, sent, reason);
-        let (pending, unanswered, waiting) = {
+    /// Ends the link. Everyone who waits is told `reason`, and whether their request had been sent; `word` is for the
+    /// metrics. A link that is finishing ends because the client has left, however that shows: nobody is blamed.
+    pub fn poison(&self, word: &'static str, reason: &dyn std::fmt::Display) {
+        let fault = |finishing, sent| match finishing {
+            true => Fault::left(self.target, sent),
+            false => Fault::upstream(self.target, sent, reason),
+        };
+        let (finishing, pending, unanswered, waiting) = {
             let mut state = self.state.lock();
-            let waiting = match std::mem::replace(&mut state.phase, Phase::Poisoned(fault(false))) {
+            let finishing = state.finishing;
+            let waiting = match std::mem::replace(&mut state.phase, Phase::Poisoned(fault(finishing, false))) {
                 Phase::Opening(waiting) => waiting,
                 Phase::Ready(_, outlet) => {
                     outlet.close();
@@ -216,8 +299,13 @@ impl Link {
                     Vec::new()
                 }
             };
-            (std::mem::take(&mut state.pending), state.unanswered.take(), waiting)
+            if let Some(gauge) = state.gauge.take() {
+                gauge.closing(if finishing { "session" } else { word });
+            }
+            (finishing, std::mem::take(&mut state.pending), state.unanswered.take(), waiting)
         };
+        let fault = |sent| fault(finishing, sent);
+        self.opened.notify_waiters();
         for request in pending {
             (request.on_answer)(Err(fault(true)));
         }
@@ -230,13 +318,14 @@ impl Link {
     }
 
     /// The broker is connected and has told what it speaks: what was queued goes out.
-    pub(super) fn ready(&self, versions: Arc<Versions>, outlet: Arc<Outlet>) {
+    pub(super) fn ready(&self, versions: Arc<Versions>, outlet: Arc<Outlet>, count: impl FnOnce() -> LinkGauge) {
         let mut refused = Vec::new();
         {
             let mut state = self.state.lock();
             let Phase::Opening(waiting) = &mut state.phase else { return outlet.close() };
             let waiting = std::mem::take(waiting);
             state.phase = Phase::Ready(versions, Arc::clone(&outlet));
+            state.gauge = Some(count());
             let finishing = std::mem::replace(&mut state.finishing, false);
             refused.extend(waiting.into_iter().filter_map(|request| state.send(request, self.target).err()));
             state.finishing = finishing;
@@ -244,6 +333,7 @@ impl Link {
                 outlet.finish();
             }
         }
+        self.opened.notify_waiters();
         refused.into_iter().for_each(Refused::tell);
     }
 
@@ -252,10 +342,14 @@ impl Link {
         let odd = |what: &str| Malformed::Field(what.to_owned());
         let (oldest, broken) = {
             let mut state = self.state.lock();
-            state.used = Instant::now();
+            let now = Instant::now();
+            state.used = now;
             let oldest = state.pending.pop_front().ok_or_else(|| odd("an answer that nobody asked for"))?;
             match read_response(&frame, oldest.api, oldest.version) {
                 Ok((correlation, body_at)) if correlation == oldest.correlation => {
+                    if let Some(gauge) = &state.gauge {
+                        gauge.answered(now.saturating_duration_since(oldest.sent));
+                    }
                     drop(state);
                     let answer = Answer { frame, body_at, api: oldest.api, version: oldest.version };
                     (oldest.on_answer)(Ok(answer));
@@ -273,7 +367,7 @@ impl Link {
 impl State {
     fn send(&mut self, outgoing: Outgoing, target: Target) -> Result<(), Refused> {
         let fault = match &mut self.phase {
-            _ if self.finishing => Fault::upstream(target, false, "the link is closing"),
+            _ if self.finishing => Fault::left(target, false),
             Phase::Opening(waiting) => {
                 waiting.push(outgoing);
                 return Ok(());
@@ -286,13 +380,14 @@ impl State {
                     Err(fault) => return Err(Refused(outgoing.expect, fault)),
                 };
                 self.next_correlation = correlation.wrapping_add(1);
-                let until = Instant::now() + outgoing.patience;
-                let api = outgoing.api;
+                let (api, sent) = (outgoing.api, Instant::now());
+                let until = sent + outgoing.patience;
                 match outgoing.expect {
                     Expect::Answer(on_answer) => {
-                        self.pending.push_back(Pending { correlation, api, version, on_answer, until });
+                        self.pending.push_back(Pending { correlation, api, version, on_answer, sent, until });
+                        self.gauge.iter().for_each(LinkGauge::sent);
                     }
-                    nothing @ Expect::Nothing(_) => self.unanswered = Some(nothing),
+                    nothing @ Expect::Nothing { .. } => self.unanswered = Some(nothing),
                 }
                 // Where the outlet has ended, the link's task is about to poison the link, and so tells who waits.
                 outlet.send(frame);
@@ -300,5 +395,81 @@ impl State {
             }
         };
         Err(Refused(outgoing.expect, fault))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Telemetry, Use};
+    use crate::types::{BrokerId, Slot};
+    use std::sync::atomic::AtomicUsize;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    fn target() -> Target {
+        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) }
+    }
+
+    fn gauge() -> LinkGauge {
+        Telemetry::new().unwrap().cluster(&"a".into()).link_opened(Use::Session)
+    }
+
+    async fn outlet() -> (Arc<Outlet>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(there, listener.accept());
+        (Outlet::new(Arc::new(near.unwrap())), far.unwrap().0)
+    }
+
+    fn unanswered(size: usize, told: &Arc<AtomicUsize>) -> Outgoing {
+        let told = Arc::clone(told);
+        Outgoing {
+            api: ApiKey::Produce,
+            write: Box::new(move |_, _| Ok((9, vec![Bytes::from(vec![0; size])]))),
+            expect: Expect::Nothing {
+                bytes: size,
+                on_fault: Box::new(move |_| {
+                    told.fetch_add(1, Ordering::Relaxed);
+                }),
+            },
+            patience: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_broker_does_not_take_holds_its_senders_back() {
+        let (link, told) = (Link::opening(target()), Arc::default());
+        assert!(link.send(unanswered(1_000, &told)).is_ok());
+        link.room(1_000).await;
+        assert!(link.send(unanswered(20 << 20, &told)).is_ok());
+        let wait = Duration::from_millis(50);
+        assert!(timeout(wait, link.room(1_000)).await.is_err(), "while the link opens");
+        let (outlet, _frozen) = outlet().await;
+        link.ready(Arc::default(), outlet, gauge);
+        assert!(timeout(wait, link.room(1_000)).await.is_err(), "while the broker takes nothing");
+        link.enforce_deadline(Instant::now() + STUCK_AFTER / 2);
+        assert!(!link.is_dead());
+        link.enforce_deadline(Instant::now() + STUCK_AFTER * 2);
+        link.room(1_000).await;
+        assert!(link.is_dead(), "no hang without a deadline [L5]");
+        assert_eq!(told.load(Ordering::Relaxed), 1, "the latest is told, and closes its session");
+    }
+
+    #[tokio::test]
+    async fn an_idle_link_ends_and_tells_nobody() {
+        let (link, told) = (Link::opening(target()), Arc::default());
+        let later = || Instant::now() + Duration::from_secs(1);
+        link.end_if_idle(later());
+        assert!(!link.is_dead(), "it is opening");
+        let (outlet, _far) = outlet().await;
+        link.ready(Arc::default(), outlet, gauge);
+        assert!(link.send(unanswered(10, &told)).is_ok());
+        link.end_if_idle(Instant::now().checked_sub(Duration::from_secs(1)).unwrap());
+        assert!(!link.is_dead(), "it was used since");
+        link.end_if_idle(later());
+        assert!(link.is_dead());
+        link.poison("closed", &"closed");
+        assert_eq!(told.load(Ordering::Relaxed), 0);
     }
 }

@@ -10,6 +10,6 @@ pub mod snapshot;
 pub mod versions;
 
 pub use cluster::Cluster;
-pub use link::{Answer, Expect, Link, OnAnswer, Outgoing, Refused};
+pub use link::{Answer, Expect, Link, LinkId, OnAnswer, Outgoing, Refused};
 pub use snapshot::{Broker, Partition, Snapshot, Topic};
 pub use versions::Versions;

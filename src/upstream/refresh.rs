@@ -40,30 +40,38 @@ pub struct Ask {
 struct Round {
     whole: bool,
     topics: BTreeSet<StrBytes>,
-    create: bool,
+    /// Topics that the cluster may make.
+    made: BTreeSet<StrBytes>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
 impl Round {
     fn add(&mut self, ask: Ask) {
         self.whole |= ask.topics.is_empty();
-        self.create |= ask.create;
+        let names = if ask.create { &mut self.made } else { &mut self.topics };
         // Copies: the names may be slices of a client's frame.
-        self.topics.extend(ask.topics.iter().map(|name| StrBytes::from_string(name.to_string())));
+        names.extend(ask.topics.iter().map(|name| StrBytes::from_string(name.to_string())));
         self.waiting.extend(ask.done);
     }
 
-    /// One request for all that was asked. A request for everything makes no topic, so names that may be made win.
-    fn request(&mut self) -> MetadataRequest {
-        self.whole &= !self.create;
-        let named = |name: &StrBytes| MetadataRequestTopic::default().with_name(Some(TopicName(name.clone())));
-        let topics = (!self.whole).then(|| self.topics.iter().map(named).collect());
-        MetadataRequest::default()
-            .with_topics(topics)
-            .with_allow_auto_topic_creation(self.create)
-            .with_include_cluster_authorized_operations(self.whole)
-            .with_include_topic_authorized_operations(true)
+    /// The requests for all that was asked, and whether each is for everything. Topics that may be made are asked for
+    /// apart: a topic that was deleted must not come back since somebody else makes another one.
+    fn requests(&self) -> impl Iterator<Item = (bool, MetadataRequest)> {
+        let read = self.whole || !self.topics.is_empty();
+        let read = read.then(|| (self.whole, request((!self.whole).then_some(&self.topics), false)));
+        let made = (!self.made.is_empty()).then(|| (false, request(Some(&self.made), true)));
+        read.into_iter().chain(made)
     }
+}
+
+/// For these topics, or for everything.
+fn request(topics: Option<&BTreeSet<StrBytes>>, create: bool) -> MetadataRequest {
+    let named = |name: &StrBytes| MetadataRequestTopic::default().with_name(Some(TopicName(name.clone())));
+    MetadataRequest::default()
+        .with_topics(topics.map(|topics| topics.iter().map(named).collect()))
+        .with_allow_auto_topic_creation(create)
+        .with_include_cluster_authorized_operations(topics.is_none())
+        .with_include_topic_authorized_operations(true)
 }
 
 /// Runs until nobody holds the cluster any more.
@@ -81,7 +89,10 @@ pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>)
         while let Ok(ask) = asked.try_recv() {
             round.add(ask);
         }
-        let answered = refresh(&cluster, &mut round).await;
+        let mut answered = true;
+        for (whole, request) in round.requests() {
+            answered &= refresh(&cluster, whole, request).await;
+        }
         if round.whole || !answered {
             let pause = if answered { WHOLE_EVERY } else { RETRY_EVERY };
             next_whole = Instant::now() + pause.mul_f64(1.0 - 0.2 * fastrand::f64());
@@ -94,18 +105,21 @@ pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>)
 }
 
 /// Asks once and publishes what came of it. True where the cluster answered.
-async fn refresh(cluster: &Arc<Cluster>, round: &mut Round) -> bool {
-    let request = round.request();
-    let version = if round.whole { WHOLE_METADATA } else { METADATA };
+async fn refresh(cluster: &Arc<Cluster>, whole: bool, request: MetadataRequest) -> bool {
+    let version = if whole { WHOLE_METADATA } else { METADATA };
     let answer: Result<MetadataResponse, Fault> = cluster.call(None, &request, version).await;
     let before = cluster.news.borrow().clone();
     let news = match &answer {
         Ok(answer) => {
-            let snapshot = before.snapshot.after(answer, round.whole);
+            cluster.meter.metadata_refreshed(whole);
+            let snapshot = before.snapshot.after(answer, whole);
             let snapshot = if snapshot == *before.snapshot { before.snapshot } else { Arc::new(snapshot) };
-            News { snapshot, read: before.read || round.whole, down: None }
+            News { snapshot, read: before.read || whole, down: None }
         }
-        Err(fault) => News { down: Some(Arc::clone(&fault.reason)), ..before },
+        Err(fault) => {
+            cluster.meter.metadata_failed();
+            News { down: Some(Arc::clone(&fault.reason)), ..before }
+        }
     };
     report(cluster, &before_state(cluster), &news);
     cluster.news.send_if_modified(|now| {
@@ -132,5 +146,35 @@ fn report(cluster: &Cluster, (was_read, was_down): &(bool, bool), now: &News) {
             tracing::warn!(cluster = %name, reason = %reason, "cluster does not answer; its topics stay known and are retried");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(topics: &[&'static str], create: bool) -> Ask {
+        Ask { topics: topics.iter().map(|name| StrBytes::from_static_str(name)).collect(), create, done: None }
+    }
+
+    fn asked(asks: Vec<Ask>) -> Vec<(Option<Vec<String>>, bool)> {
+        let mut round = Round::default();
+        asks.into_iter().for_each(|ask| round.add(ask));
+        let name = |topic: &MetadataRequestTopic| topic.name.as_ref().map(|name| name.to_string()).unwrap();
+        let told = |(_, request): (bool, MetadataRequest)| {
+            (request.topics.map(|topics| topics.iter().map(name).collect()), request.allow_auto_topic_creation)
+        };
+        round.requests().map(told).collect()
+    }
+
+    #[test]
+    fn only_what_may_be_made_is_made() {
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            asked(vec![ask(&["deleted"], false), ask(&["new"], true)]),
+            [(names(&["deleted"]), false), (names(&["new"]), true)]
+        );
+        assert_eq!(asked(vec![ask(&["new"], true), ask(&[], false)]), [(None, false), (names(&["new"]), true)]);
+        assert_eq!(asked(vec![ask(&["b"], false), ask(&["a", "b"], false)]), [(names(&["a", "b"]), false)]);
     }
 }

@@ -97,11 +97,26 @@ impl Snapshot {
         match told.error_code {
             UNKNOWN_TOPIC_OR_PARTITION => None,
             0 => {
-                let now = topic_of(told)?;
+                let now = topic_of(told)?.no_older_than(before.map(|before| &**before));
                 Some(before.filter(|before| ***before == now).cloned().unwrap_or_else(|| Arc::new(now)))
             }
             _ => before.cloned(),
         }
+    }
+}
+
+impl Topic {
+    /// Epochs of a topic never fall: where a broker that heard of a new leader last has answered, what was known of
+    /// the partition before stands, for clients ignore an epoch that falls (AK Metadata.updateLatestMetadata).
+    fn no_older_than(mut self, before: Option<&Self>) -> Self {
+        let same = |before: &&Self| !self.id.is_nil() && before.id == self.id;
+        let Some(before) = before.filter(same) else { return self };
+        for (now, before) in self.partitions.iter_mut().zip(&before.partitions) {
+            if (0..before.epoch).contains(&now.epoch) {
+                now.clone_from(before);
+            }
+        }
+        self
     }
 }
 
@@ -174,5 +189,20 @@ mod tests {
         let one = Snapshot::default().after(&answer(vec![told("a", 0, &[1])]), true);
         assert_eq!(one.after(&answer(vec![told("a", 5, &[])]), true).topics.len(), 1);
         assert_eq!(one.after(&answer(vec![told("a", 3, &[])]), false).topics.len(), 0);
+    }
+
+    #[test]
+    fn an_epoch_never_falls_while_the_topic_is_the_same() {
+        let at = |leader: i32, epoch, id| {
+            let mut told = told("a", 0, &[leader]).with_topic_id(Uuid::from_u128(id));
+            told.partitions[0].leader_epoch = epoch;
+            answer(vec![told])
+        };
+        let leader = |snapshot: &Snapshot| snapshot.topics["a".as_bytes()].partitions[0].leader;
+        let new = Snapshot::default().after(&at(2, 5, 1), true);
+        assert_eq!(leader(&new.after(&at(1, 4, 1), true)), 2, "a broker that lags behind");
+        assert_eq!(leader(&new.after(&at(3, 6, 1), false)), 3);
+        assert_eq!(leader(&new.after(&at(-1, 5, 1), false)), -1, "nobody leads it now");
+        assert_eq!(leader(&new.after(&at(1, 0, 2), true)), 1, "made anew");
     }
 }

@@ -6,6 +6,10 @@ use bytes::Bytes;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use tokio::net::TcpStream;
+use tokio::task::coop::consume_budget;
+
+/// What a frame's length field takes.
+pub const LENGTH: usize = 4;
 
 /// Why no further frame can be read from a connection.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +42,7 @@ pub struct Reader {
 /// The length field of the next frame, of which perhaps a part has come (with the frame before it).
 #[derive(Debug, Default)]
 struct Length {
-    bytes: [u8; 4],
+    bytes: [u8; LENGTH],
     have: usize,
 }
 
@@ -62,6 +66,8 @@ impl Reader {
             if let Some(frame) = self.take_complete()? {
                 return Ok(Some(frame));
             }
+            // A peer that always has more to read must not keep this thread from everybody else.
+            consume_budget().await;
             match self.fill(socket) {
                 Ok(0) if self.body.is_none() && self.length.have == 0 => return Ok(None),
                 Ok(0) => return Err(FrameError::Cut),
@@ -190,5 +196,25 @@ mod tests {
         from.write_all(&[0, 0, 0, 9, 1, 2]).await.unwrap();
         drop(from);
         assert!(matches!(read_all(to, 100).await.1, Err(FrameError::Cut)));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_always_has_more_leaves_time_for_others() {
+        let (mut from, to) = pair().await;
+        let frames = 1_000;
+        from.write_all(&[0, 0, 0, 1, 7].repeat(frames)).await.unwrap();
+        to.readable().await.unwrap();
+        let reading = tokio::spawn(async move {
+            let mut reader = Reader::new(Pool::new(0), 10);
+            for _ in 0..frames {
+                reader.next(&to).await.unwrap().unwrap();
+            }
+        });
+        let mut turns = 0;
+        while !reading.is_finished() {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+        assert!(turns > 3, "{turns}");
     }
 }

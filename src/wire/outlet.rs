@@ -5,16 +5,26 @@
 use super::codec::Frame;
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 /// At most this many pieces go into one system call.
 const PIECES_A_WRITE: usize = 64;
+
+/// A peer that has gone without a word is noticed after this long, and a few more probes.
+const SILENT_FOR: Duration = Duration::from_secs(120);
+
+/// Small frames leave at once, and a peer that vanished does not stay for ever (Kafka sets both on its sockets).
+pub fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENT_FOR))
+}
 
 /// See the module's text.
 #[derive(Debug)]

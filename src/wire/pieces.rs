@@ -16,7 +16,7 @@ const SHARE_FROM: usize = 512;
 /// record byte is forwarded in the buffer it was read into.
 static COPIED: AtomicU64 = AtomicU64::new(0);
 
-/// What [`COPIED`] counts: record bytes moved in user space since the start.
+/// What `COPIED` counts: record bytes moved in user space since the start.
 #[must_use]
 pub fn record_bytes_copied() -> u64 {
     COPIED.load(Ordering::Relaxed)

@@ -87,6 +87,17 @@ impl Broker {
         self.start().unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// Undoes what a test that failed may have left: starts it if it does not run, lets it and its link go on.
+    #[track_caller]
+    pub fn heal(&self) {
+        self.link.up();
+        self.link.flow();
+        if self.process().is_none() {
+            self.restart();
+        }
+        self.thaw();
+    }
+
     /// SIGKILL if it runs: the end of a test run.
     pub fn end(&self) {
         drop(self.process().take());

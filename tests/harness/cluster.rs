@@ -89,6 +89,13 @@ impl Cluster {
         self.wait_ready();
     }
 
+    /// Makes it whole again, whatever a test that failed has left.
+    #[track_caller]
+    pub fn heal(&self) {
+        self.brokers.iter().for_each(Broker::heal);
+        self.wait_ready();
+    }
+
     /// Kills what still runs: the end of a test run.
     pub fn end(&self) {
         self.brokers.iter().for_each(Broker::end);

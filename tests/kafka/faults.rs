@@ -88,6 +88,7 @@ impl<'a> Scene<'a> {
             Some(_) => self.load.judge(&[&self.world.a, &self.world.b]),
             None => self.load.judge(&[&self.world.a]),
         };
+        self.world.note(format!("{}: {verdict}", self.topics[0]));
         verdict.must_be_clean();
         if let Some(proxy) = self.proxy {
             proxy.finish();

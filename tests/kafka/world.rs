@@ -32,6 +32,7 @@ pub struct World {
     pub directory: PathBuf,
     proxy: OnceLock<Result<Proxy, String>>,
     times: Mutex<Vec<(Duration, String)>>,
+    notes: Mutex<Vec<String>>,
 }
 
 /// A trial that leaves what all share as it is; runs beside others of its kind.
@@ -43,12 +44,24 @@ pub fn shared(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static
     })
 }
 
-/// A trial that breaks something; runs while no other does.
+/// A trial that breaks something; runs while no other does. What it leaves broken is mended.
 pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
     trial(name.into(), move |name| {
         let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+        let world = world()?;
+        let _mended = Mended(world);
         timed(name, run)
     })
+}
+
+/// Heals both clusters when it goes, also where a trial panicked.
+struct Mended(&'static World);
+
+impl Drop for Mended {
+    fn drop(&mut self) {
+        self.0.a.heal();
+        self.0.b.heal();
+    }
 }
 
 fn trial(name: String, run: impl FnOnce(String) -> Result<(), Failed> + Send + 'static) -> Trial {
@@ -81,6 +94,7 @@ pub fn end(all_well: bool) {
     }
     world.a.end();
     world.b.end();
+    world.tell_notes();
     world.name_the_slow();
     if all_well {
         // What stays is removed by the next run.
@@ -113,7 +127,15 @@ impl World {
             (Cluster::start(A, &ports, &directory), b.join())
         });
         let b = b.map_err(|_| anyhow::anyhow!("starting cluster b panicked"))?;
-        Ok(Self { a: a?, b: b?, ports, directory, proxy: OnceLock::new(), times: Mutex::default() })
+        Ok(Self {
+            a: a?,
+            b: b?,
+            ports,
+            directory,
+            proxy: OnceLock::new(),
+            times: Mutex::default(),
+            notes: Mutex::default(),
+        })
     }
 
     /// The config that most trials want: `a-*` and `ga-*` on `a`, `b-*` and `gb-*` on `b`.
@@ -143,6 +165,15 @@ impl World {
     #[track_caller]
     pub fn start_proxy(&self, config: &Config) -> Proxy {
         Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Something to be told at the end of the run.
+    pub fn note(&self, note: String) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    fn tell_notes(&self) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|note| eprintln!("{note}"));
     }
 
     /// Where the time goes that everybody waits for.

@@ -39,6 +39,8 @@ impl Producing {
             .set("enable.idempotence", (promise == Promise::ExactlyOnce).to_string())
             .set("acks", "all")
             .set("linger.ms", "5")
+            // A broker answers one after the other: on a busy machine more would only queue before it, for seconds.
+            .set("max.in.flight.requests.per.connection", "5")
             // Longer than any fault: every record gets a true answer in the end.
             .set("message.timeout.ms", "120000");
         Self { number, topics: topics.to_vec(), config, shared: Arc::clone(shared) }

@@ -57,7 +57,7 @@ impl Line {
     /// Why there is no result.
     pub fn failure(&self) -> String {
         let why = self.failed.as_deref().unwrap_or("it printed no result");
-        format!("{} failed: {why}\nuntil then it saw {:#}", self.scenario, self.until_then)
+        format!("{} failed: {why}\nuntil then it saw {}", self.scenario, self.until_then)
     }
 }
 

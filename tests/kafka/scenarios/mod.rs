@@ -6,8 +6,10 @@
 mod addresses;
 mod contract;
 mod differences;
+mod kcat;
 mod librdkafka;
 mod programs;
+mod tools;
 
 use crate::harness::Bootstrap;
 use crate::world::{World, shared};
@@ -19,10 +21,11 @@ use std::thread;
 
 /// All trials; those that `arguments` leave out are not played either.
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
-    [programs::JAVA_4_3, programs::JAVA_3_9, programs::FRANZ, librdkafka::LIBRDKAFKA]
-        .into_iter()
-        .flat_map(|client| compared(client, arguments))
-        .collect()
+    let clients = [programs::JAVA_4_3, programs::JAVA_3_9, programs::FRANZ, librdkafka::LIBRDKAFKA, kcat::KCAT];
+    let mut trials: Vec<_> = clients.into_iter().flat_map(|client| compared(client, arguments)).collect();
+    trials.extend(tools::trials());
+    trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
+    trials
 }
 
 /// One client's scenarios, each a trial.
@@ -65,6 +68,23 @@ impl Played {
         let through_saw = through.result.as_ref().unwrap_or_else(|| panic!("through Fishplate, {}", through.failure()));
         addresses::judge(world, through, bare, &self.log(world, &world.proxy().bootstrap()));
         differences::judge(self.client.name, scenario, bare_saw, through_saw);
+        if scenario == "codecs" {
+            self.judge_codecs(world);
+        }
+    }
+
+    /// What was stored is compressed as on bare Kafka: a client that is told too little of Produce silently does not.
+    fn judge_codecs(&self, world: &World) {
+        let look = |bootstrap: &Bootstrap, way: &str| {
+            let topics = ["a", "b"].map(|home| format!("{home}-{}-{way}.codecs", self.client.name));
+            programs::look(bootstrap, &topics, &world.directory.join(format!("{}-{way}-look.out", self.client.name)))
+                .unwrap_or_else(|error| panic!("{error:#}"))
+        };
+        let bare = look(&world.a.bootstrap(), "bare");
+        let through = look(&world.proxy().bootstrap(), "through");
+        assert_eq!(bare, through, "the codecs of what {} stored", self.client.name);
+        let codecs = bare["codecs read"]["two/0"].as_array().map_or(0, Vec::len);
+        assert!(codecs >= 4, "only {codecs} codecs in {bare}");
     }
 
     /// Both ways at once: most of it is waiting.

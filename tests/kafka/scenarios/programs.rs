@@ -3,10 +3,11 @@
 use super::contract::{ALL, Client, Line, Run};
 use crate::harness::broker::jars;
 use crate::harness::process::{Process, command};
-use crate::harness::{cache, repository, wait};
+use crate::harness::{Bootstrap, cache, repository, wait};
 use anyhow::Context;
+use serde_json::Value;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -20,15 +21,20 @@ pub const JAVA_3_9: Client = Client { name: "java-3.9", scenarios: ALL, play: |r
 pub const FRANZ: Client = Client { name: "franz-go", scenarios: ALL, play: franz };
 
 fn java(kafka: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
-    set_up()?;
-    let mut program = command("java");
-    program
-        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-XX:-UsePerfData"])
-        .arg(format!("-Dscenario.log={}", run.log.display()))
-        .arg("-cp")
-        .arg(class_path(kafka)?)
-        .arg("Main");
+    let mut program = java_at(kafka, &run.log)?;
+    program.arg("Main");
     play(program, run)
+}
+
+/// `java` with the jars of that Kafka and the scenarios' classes; clients log into `log` and nowhere else.
+pub fn java_at(kafka: &str, log: &Path) -> anyhow::Result<Command> {
+    set_up()?;
+    let mut java = command("java");
+    java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-XX:-UsePerfData"])
+        .arg(format!("-Dscenario.log={}", log.display()))
+        .arg("-cp")
+        .arg(class_path(kafka)?);
+    Ok(java)
 }
 
 /// The scenarios' own classes first: their folder holds the log settings.
@@ -42,6 +48,16 @@ fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
     let mut program = command(built().join("franz"));
     program.arg("--log").arg(&run.log);
     play(program, run)
+}
+
+/// The codecs that the batches of two topics are stored with, as franz-go sees them.
+pub fn look(bootstrap: &Bootstrap, topics: &[String; 2], output: &Path) -> anyhow::Result<Value> {
+    set_up()?;
+    let mut program = command(built().join("franz"));
+    program.args(["look", "--bootstrap", &bootstrap.servers, "--topics", &topics.join(","), "--groups", "none"]);
+    let printed = run_to_end("franz look", program, TO_PLAY, output)?;
+    let line: Line = serde_json::from_str(printed.trim())?;
+    line.result.context("no result")
 }
 
 /// Where `tests/clients/setup.sh` puts what it builds.
@@ -80,12 +96,7 @@ fn play(mut program: Command, run: &Run) -> anyhow::Result<Vec<Line>> {
 }
 
 /// Runs a command that must succeed, and returns what it printed; `output` and `output.err` are written, for people too.
-pub fn run_to_end(
-    name: &str,
-    mut command: Command,
-    within: Duration,
-    output: &std::path::Path,
-) -> anyhow::Result<String> {
+pub fn run_to_end(name: &str, mut command: Command, within: Duration, output: &Path) -> anyhow::Result<String> {
     let mut errors = output.as_os_str().to_owned();
     errors.push(".err");
     command.stdout(File::create(output)?).stderr(File::create(&errors)?);

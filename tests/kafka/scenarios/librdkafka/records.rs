@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 pub fn codecs(stage: &Stage) {
     stage.create(1, &[]);
-    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+    // The crate builds librdkafka without zstd; kcat's has it.
+    for codec in ["none", "gzip", "snappy", "lz4"] {
         let places = stage.places(1);
         let value = |i| format!("{codec}-{i}-{}", "x".repeat(50));
         let records = (0..10).flat_map(|i| places.iter().map(move |at| Record::new(at, value(i))));

@@ -1,0 +1,229 @@
+//! The error codes that answers bear, for who counts them: which they are, and what Kafka calls them.
+
+use kafka_protocol::messages as m;
+
+/// The codes of one answer, each once. Without an error it takes no memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Codes(Vec<i16>);
+
+impl Codes {
+    /// Notes a code; 0 is none.
+    pub fn note(&mut self, code: i16) {
+        if code != 0 && !self.0.contains(&code) {
+            self.0.push(code);
+        }
+    }
+
+    /// Kafka's names of them.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|code| name(*code))
+    }
+}
+
+/// An answer, or a piece of one.
+pub trait ErrorCodes {
+    /// Notes every error code in it, all the way down.
+    fn note(&self, codes: &mut Codes);
+}
+
+impl ErrorCodes for Codes {
+    fn note(&self, codes: &mut Codes) {
+        self.0.iter().for_each(|code| codes.note(*code));
+    }
+}
+
+impl ErrorCodes for i16 {
+    fn note(&self, codes: &mut Codes) {
+        codes.note(*self);
+    }
+}
+
+impl<T: ErrorCodes> ErrorCodes for Vec<T> {
+    fn note(&self, codes: &mut Codes) {
+        self.iter().for_each(|one| one.note(codes));
+    }
+}
+
+/// Each answer with its codes and its fields that have some.
+macro_rules! error_codes {
+    ($($room:ident :: { $($answer:ident { $($field:ident),* })* })*) => {$($(
+        impl ErrorCodes for m::$room::$answer {
+            fn note(&self, codes: &mut Codes) {
+                $(self.$field.note(codes);)*
+            }
+        }
+    )*)*};
+}
+
+error_codes! {
+    api_versions_response::{ ApiVersionsResponse { error_code } }
+    metadata_response::{
+        MetadataResponse { error_code, topics }
+        MetadataResponseTopic { error_code, partitions }
+        MetadataResponsePartition { error_code }
+    }
+    produce_response::{
+        ProduceResponse { responses }
+        TopicProduceResponse { partition_responses }
+        PartitionProduceResponse { error_code }
+    }
+    fetch_response::{
+        FetchResponse { error_code, responses }
+        FetchableTopicResponse { partitions }
+        PartitionData { error_code }
+    }
+    list_offsets_response::{
+        ListOffsetsResponse { topics }
+        ListOffsetsTopicResponse { partitions }
+        ListOffsetsPartitionResponse { error_code }
+    }
+    offset_for_leader_epoch_response::{
+        OffsetForLeaderEpochResponse { topics }
+        OffsetForLeaderTopicResult { partitions }
+        EpochEndOffset { error_code }
+    }
+    init_producer_id_response::{ InitProducerIdResponse { error_code } }
+    find_coordinator_response::{
+        FindCoordinatorResponse { error_code, coordinators }
+        Coordinator { error_code }
+    }
+    join_group_response::{ JoinGroupResponse { error_code } }
+    sync_group_response::{ SyncGroupResponse { error_code } }
+    heartbeat_response::{ HeartbeatResponse { error_code } }
+    leave_group_response::{
+        LeaveGroupResponse { error_code, members }
+        MemberResponse { error_code }
+    }
+    offset_commit_response::{
+        OffsetCommitResponse { topics }
+        OffsetCommitResponseTopic { partitions }
+        OffsetCommitResponsePartition { error_code }
+    }
+    offset_fetch_response::{
+        OffsetFetchResponse { error_code, topics, groups }
+        OffsetFetchResponseTopic { partitions }
+        OffsetFetchResponsePartition { error_code }
+        OffsetFetchResponseGroup { error_code, topics }
+        OffsetFetchResponseTopics { partitions }
+        OffsetFetchResponsePartitions { error_code }
+    }
+    describe_groups_response::{
+        DescribeGroupsResponse { groups }
+        DescribedGroup { error_code }
+    }
+    list_groups_response::{ ListGroupsResponse { error_code } }
+    delete_groups_response::{
+        DeleteGroupsResponse { results }
+        DeletableGroupResult { error_code }
+    }
+    create_topics_response::{
+        CreateTopicsResponse { topics }
+        CreatableTopicResult { error_code }
+    }
+    delete_topics_response::{
+        DeleteTopicsResponse { responses }
+        DeletableTopicResult { error_code }
+    }
+    describe_configs_response::{
+        DescribeConfigsResponse { results }
+        DescribeConfigsResult { error_code }
+    }
+    describe_cluster_response::{ DescribeClusterResponse { error_code } }
+    describe_topic_partitions_response::{
+        DescribeTopicPartitionsResponse { topics }
+        DescribeTopicPartitionsResponseTopic { error_code, partitions }
+        DescribeTopicPartitionsResponsePartition { error_code }
+    }
+}
+
+/// Kafka's name of a code; `other` for one that Kafka 4.3 does not have, so that names are bounded.
+#[must_use]
+pub fn name(code: i16) -> &'static str {
+    if code == -1 {
+        return "UNKNOWN_SERVER_ERROR";
+    }
+    usize::try_from(code).ok().and_then(|code| NAMES.get(code)).unwrap_or(&"other")
+}
+
+/// By their codes, from 0 on (AK 4.3, `Errors`).
+#[rustfmt::skip]
+const NAMES: [&str; 134] = [
+    "NONE", "OFFSET_OUT_OF_RANGE", "CORRUPT_MESSAGE", "UNKNOWN_TOPIC_OR_PARTITION", "INVALID_FETCH_SIZE",
+    "LEADER_NOT_AVAILABLE", "NOT_LEADER_OR_FOLLOWER", "REQUEST_TIMED_OUT", "BROKER_NOT_AVAILABLE",
+    "REPLICA_NOT_AVAILABLE", "MESSAGE_TOO_LARGE", "STALE_CONTROLLER_EPOCH", "OFFSET_METADATA_TOO_LARGE",
+    "NETWORK_EXCEPTION", "COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR",
+    "INVALID_TOPIC_EXCEPTION", "RECORD_LIST_TOO_LARGE", "NOT_ENOUGH_REPLICAS", "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+    "INVALID_REQUIRED_ACKS", "ILLEGAL_GENERATION", "INCONSISTENT_GROUP_PROTOCOL", "INVALID_GROUP_ID",
+    "UNKNOWN_MEMBER_ID", "INVALID_SESSION_TIMEOUT", "REBALANCE_IN_PROGRESS", "INVALID_COMMIT_OFFSET_SIZE",
+    "TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED", "INVALID_TIMESTAMP",
+    "UNSUPPORTED_SASL_MECHANISM", "ILLEGAL_SASL_STATE", "UNSUPPORTED_VERSION", "TOPIC_ALREADY_EXISTS",
+    "INVALID_PARTITIONS", "INVALID_REPLICATION_FACTOR", "INVALID_REPLICA_ASSIGNMENT", "INVALID_CONFIG",
+    "NOT_CONTROLLER", "INVALID_REQUEST", "UNSUPPORTED_FOR_MESSAGE_FORMAT", "POLICY_VIOLATION",
+    "OUT_OF_ORDER_SEQUENCE_NUMBER", "DUPLICATE_SEQUENCE_NUMBER", "INVALID_PRODUCER_EPOCH", "INVALID_TXN_STATE",
+    "INVALID_PRODUCER_ID_MAPPING", "INVALID_TRANSACTION_TIMEOUT", "CONCURRENT_TRANSACTIONS",
+    "TRANSACTION_COORDINATOR_FENCED", "TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "SECURITY_DISABLED",
+    "OPERATION_NOT_ATTEMPTED", "KAFKA_STORAGE_ERROR", "LOG_DIR_NOT_FOUND", "SASL_AUTHENTICATION_FAILED",
+    "UNKNOWN_PRODUCER_ID", "REASSIGNMENT_IN_PROGRESS", "DELEGATION_TOKEN_AUTH_DISABLED", "DELEGATION_TOKEN_NOT_FOUND",
+    "DELEGATION_TOKEN_OWNER_MISMATCH", "DELEGATION_TOKEN_REQUEST_NOT_ALLOWED",
+    "DELEGATION_TOKEN_AUTHORIZATION_FAILED", "DELEGATION_TOKEN_EXPIRED", "INVALID_PRINCIPAL_TYPE", "NON_EMPTY_GROUP",
+    "GROUP_ID_NOT_FOUND", "FETCH_SESSION_ID_NOT_FOUND", "INVALID_FETCH_SESSION_EPOCH", "LISTENER_NOT_FOUND",
+    "TOPIC_DELETION_DISABLED", "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "UNSUPPORTED_COMPRESSION_TYPE",
+    "STALE_BROKER_EPOCH", "OFFSET_NOT_AVAILABLE", "MEMBER_ID_REQUIRED", "PREFERRED_LEADER_NOT_AVAILABLE",
+    "GROUP_MAX_SIZE_REACHED", "FENCED_INSTANCE_ID", "ELIGIBLE_LEADERS_NOT_AVAILABLE", "ELECTION_NOT_NEEDED",
+    "NO_REASSIGNMENT_IN_PROGRESS", "GROUP_SUBSCRIBED_TO_TOPIC", "INVALID_RECORD", "UNSTABLE_OFFSET_COMMIT",
+    "THROTTLING_QUOTA_EXCEEDED", "PRODUCER_FENCED", "RESOURCE_NOT_FOUND", "DUPLICATE_RESOURCE",
+    "UNACCEPTABLE_CREDENTIAL", "INCONSISTENT_VOTER_SET", "INVALID_UPDATE_VERSION", "FEATURE_UPDATE_FAILED",
+    "PRINCIPAL_DESERIALIZATION_FAILURE", "SNAPSHOT_NOT_FOUND", "POSITION_OUT_OF_RANGE", "UNKNOWN_TOPIC_ID",
+    "DUPLICATE_BROKER_REGISTRATION", "BROKER_ID_NOT_REGISTERED", "INCONSISTENT_TOPIC_ID", "INCONSISTENT_CLUSTER_ID",
+    "TRANSACTIONAL_ID_NOT_FOUND", "FETCH_SESSION_TOPIC_ID_ERROR", "INELIGIBLE_REPLICA", "NEW_LEADER_ELECTED",
+    "OFFSET_MOVED_TO_TIERED_STORAGE", "FENCED_MEMBER_EPOCH", "UNRELEASED_INSTANCE_ID", "UNSUPPORTED_ASSIGNOR",
+    "STALE_MEMBER_EPOCH", "MISMATCHED_ENDPOINT_TYPE", "UNSUPPORTED_ENDPOINT_TYPE", "UNKNOWN_CONTROLLER_ID",
+    "UNKNOWN_SUBSCRIPTION_ID", "TELEMETRY_TOO_LARGE", "INVALID_REGISTRATION", "TRANSACTION_ABORTABLE",
+    "INVALID_RECORD_STATE", "SHARE_SESSION_NOT_FOUND", "INVALID_SHARE_SESSION_EPOCH", "FENCED_STATE_EPOCH",
+    "INVALID_VOTER_KEY", "DUPLICATE_VOTER", "VOTER_NOT_FOUND", "INVALID_REGULAR_EXPRESSION", "REBOOTSTRAP_REQUIRED",
+    "STREAMS_INVALID_TOPOLOGY", "STREAMS_INVALID_TOPOLOGY_EPOCH", "STREAMS_TOPOLOGY_FENCED",
+    "SHARE_SESSION_LIMIT_REACHED",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::error::ParseResponseErrorCode;
+
+    /// `UnknownTopicOrPartition` to `UNKNOWN_TOPIC_OR_PARTITION`.
+    fn in_capitals(name: &str) -> String {
+        let mut capitals = String::new();
+        for (at, c) in name.chars().enumerate() {
+            if at > 0 && c.is_uppercase() {
+                capitals.push('_');
+            }
+            capitals.push(c.to_ascii_uppercase());
+        }
+        capitals
+    }
+
+    #[test]
+    fn codes_are_called_what_kafka_calls_them() {
+        let known = (-1..200)
+            .filter_map(|code: i16| Some((code, code.err()?)))
+            .filter(|(_, e)| !format!("{e:?}").starts_with("Unknown("));
+        let mut count = 0;
+        for (code, error) in known {
+            assert_eq!(name(code), in_capitals(&format!("{error:?}")), "{code}");
+            count += 1;
+        }
+        assert!(count > 100, "{count}");
+        assert_eq!(
+            (name(0), name(133), name(134), name(-2), name(i16::MAX)),
+            ("NONE", "SHARE_SESSION_LIMIT_REACHED", "other", "other", "other")
+        );
+    }
+
+    #[test]
+    fn a_code_counts_once_in_an_answer() {
+        let told = |code| m::heartbeat_response::HeartbeatResponse::default().with_error_code(code);
+        let mut codes = Codes::default();
+        vec![told(0), told(27), told(0), told(25), told(27)].note(&mut codes);
+        assert_eq!(codes.names().collect::<Vec<_>>(), ["REBALANCE_IN_PROGRESS", "UNKNOWN_MEMBER_ID"]);
+    }
+}
