@@ -170,6 +170,8 @@ pub enum Effect {
     Settle(Slot, StrBytes, bool),
     /// This group may have another coordinator.
     ForgetCoordinator(Slot, StrBytes),
+    /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.
+    DropShadows(Slot, StrBytes),
 }
 
 /// A list of them.

@@ -12,7 +12,7 @@ use super::by_group::forget_coordinator;
 use super::needs::{Needs, sought};
 use super::partitioned::{OfPartition, Place, Places, Told, refused, slot};
 use super::untag::Untag;
-use super::{Api, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, send_or_wait};
+use super::{Api, Effect, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::types::{Name, Slot};
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
@@ -22,7 +22,7 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{
-    ApiKey, GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+    ApiKey, GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -86,16 +86,18 @@ impl Api for OffsetCommit {
         so_far: &mut Self::Response,
         origin: Committed,
         answer: Result<Self::Response, Fault>,
-        _: &Seen<'_>,
+        seen: &Seen<'_>,
         effects: &mut Effects,
     ) {
-        let mut forget = |code| forget_coordinator(code, origin.cluster, &origin.group, effects);
         match answer {
             Ok(answer) => {
                 so_far.throttle_time_ms = answer.throttle_time_ms;
-                origin.places.fill(so_far, answer, |_, code| forget(code));
+                origin.places.fill(so_far, answer, |topic, code| {
+                    forget_coordinator(code, origin.cluster, &origin.group, effects);
+                    look_for_shadow(code, topic, origin.cluster, seen, effects);
+                });
             }
-            Err(_) => forget(codes::NOT_COORDINATOR),
+            Err(_) => forget_coordinator(codes::NOT_COORDINATOR, origin.cluster, &origin.group, effects),
         }
     }
 
@@ -107,6 +109,16 @@ impl Api for OffsetCommit {
         if version < 7 {
             request.group_instance_id = None;
         }
+    }
+}
+
+/// A coordinator that does not know a topic of another cluster has lost its shadow (dropped by another Fishplate,
+/// perhaps): the next commit makes one, once we know.
+fn look_for_shadow(code: i16, topic: &TopicName, home: Slot, seen: &Seen<'_>, effects: &mut Effects) {
+    let effect = Effect::Refresh(home, topic.0.clone());
+    let lost = code == codes::UNKNOWN_TOPIC_OR_PARTITION && seen.placement.home_of_topic(topic) != home;
+    if lost && !effects.contains(&effect) {
+        effects.push(effect);
     }
 }
 
@@ -312,16 +324,15 @@ fn new_topic(topic: OffsetFetchResponseTopic) -> OffsetFetchResponseTopics {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Effect;
     use super::super::partitioned::tests::{chaos, named_once};
     use super::super::testing::{World, at, round, sent, text};
     use super::*;
     use crate::placement::build::tests::{slot, topic};
-    use kafka_protocol::messages::TopicName;
     use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
     use kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic;
     use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn commit(group: &str, topics: &[(&str, &[i32])]) -> OffsetCommitRequest {
         let partition = |index: &i32| OffsetCommitRequestPartition::default().with_partition_index(*index);
@@ -411,6 +422,15 @@ mod tests {
         let moved = |_, request: OffsetCommitRequest| Ok(refused(&request, 16));
         let (answer, effects) = round::<OffsetCommit>(&request, &world.seen(8), moved);
         assert_eq!((codes_of(&answer), effects), (vec![("x", 0, 16)], forget));
+    }
+
+    #[test]
+    fn a_shadow_that_the_coordinator_does_not_have_is_looked_for() {
+        let shadow = topic("b-1", &[1]);
+        let world = World::with(&[topic("x", &[1]), Arc::clone(&shadow)], &[shadow]).coordinated(0, "g", 2);
+        let unknown = |_, request: OffsetCommitRequest| Ok(refused(&request, 3));
+        let (_, effects) = round::<OffsetCommit>(&commit("g", &[("x", &[0]), ("b-1", &[0])]), &world.seen(8), unknown);
+        assert_eq!(effects, [Effect::Refresh(slot(0), text("b-1"))]);
     }
 
     proptest! {

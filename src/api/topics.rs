@@ -285,6 +285,9 @@ impl Api for DeleteTopics {
                     let name = told.name.as_ref().map(|name| &name.0).or_else(|| origin.names.get(&told.topic_id));
                     if let Some(name) = name.filter(|_| gone(told.error_code)) {
                         once(Effect::Settle(origin.cluster, name.clone(), false), effects);
+                        if told.error_code == codes::NONE {
+                            once(Effect::DropShadows(origin.cluster, name.clone()), effects);
+                        }
                     }
                     put_deleted(so_far, &told);
                 }
@@ -479,7 +482,24 @@ mod tests {
         assert_eq!(asked, [(at(0, 2), 1), (at(1, 2), 2)]);
         let names: Vec<_> = answer.responses.iter().filter_map(|told| told.name.clone()).collect();
         assert_eq!((codes_of(&answer), names), (vec![0, 0, 0], request.topic_names));
-        assert_eq!(effects.len(), 3);
+        let done = |at, name| [Effect::Settle(slot(at), text(name), false), Effect::DropShadows(slot(at), text(name))];
+        assert_eq!(effects, [done(0, "x"), done(1, "b-1"), done(1, "b-unknown")].concat());
+    }
+
+    #[test]
+    fn shadows_are_dropped_only_with_a_topic_that_its_home_has_deleted() {
+        for code in [3, 7, 29, 41] {
+            let refuses = |_, request: DeleteTopicsRequest| {
+                let mut answer = deleted(&request);
+                answer.responses[0].error_code = code;
+                Ok(answer)
+            };
+            let (_, effects) = round::<DeleteTopics>(&by_name(&["b-1"]), &World::default().seen(5), refuses);
+            assert!(!effects.contains(&Effect::DropShadows(slot(1), text("b-1"))), "after {code}");
+        }
+        let lost = |to, _| Err(Fault::upstream(to, true, "gone"));
+        let (_, effects) = round::<DeleteTopics>(&by_name(&["b-1"]), &World::default().seen(5), lost);
+        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1"))]);
     }
 
     #[test]
@@ -493,7 +513,7 @@ mod tests {
         world.refuse_needs::<DeleteTopics>(&request, 6, &Refusal::Done);
         let (answer, effects) = round::<DeleteTopics>(&request, &world.seen(6), |_, request| Ok(deleted(&request)));
         assert_eq!(codes_of(&answer), [100, 0, 42]);
-        assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), false)]);
+        assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), false), Effect::DropShadows(slot(1), text("b-1"))]);
         let lost = |to, _| Err(Fault::upstream(to, false, "gone"));
         assert_eq!(codes_of(&round::<DeleteTopics>(&request, &world.seen(6), lost).0), [100, 41, 42]);
     }

@@ -1,15 +1,21 @@
 //! What all sessions of one listener share.
 
 use super::state::Session;
+use crate::error::Fault;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{HostPort, SessionId, Slot};
 use crate::upstream::Cluster;
 use crate::upstream::connect::Shared;
 use dashmap::DashMap;
+use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long a request waits for metadata.
+const READ_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a session may take.
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +104,25 @@ impl Context {
     #[must_use]
     pub fn cluster(&self, slot: Slot) -> Option<&Arc<Cluster>> {
         self.clusters.iter().find(|cluster| cluster.slot() == slot)
+    }
+
+    /// Reads a cluster's metadata of these topics again (of all, where none are named), and waits until it is in the
+    /// placement; not longer than a cluster that is well would take, for other clusters' topics may stand in the same
+    /// request, and other answers behind it.
+    ///
+    /// # Errors
+    /// Where the cluster does not answer: the placement keeps what was last heard.
+    pub async fn refreshed(&self, slot: Slot, names: Vec<StrBytes>, create: bool) -> Result<(), Fault> {
+        let cluster = self.cluster(slot).ok_or_else(|| Fault::cluster(slot, "it is not in the config"))?;
+        let read = async {
+            cluster.refreshed(names, create).await;
+            self.current.caught_up(cluster).await;
+        };
+        if timeout(READ_WITHIN, read).await.is_err() {
+            return Err(Fault::cluster(slot, format_args!("no metadata within {READ_WITHIN:?}")));
+        }
+        let down = cluster.news().borrow().down.clone();
+        down.map_or(Ok(()), |reason| Err(Fault::cluster(slot, reason)))
     }
 
     /// Gives up links that wait too long for an answer, and closes those that have been idle. Called once a second.

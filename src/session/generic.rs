@@ -1,8 +1,8 @@
 //! The common way of an API: plan, send the parts, absorb the answers, answer. Parts are sent while the reader waits,
 //! one request after the other; the answer is made by whoever brings the last part's.
 
-use super::needs;
 use super::ticket::Ticket;
+use super::{needs, shadows};
 use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
@@ -159,9 +159,23 @@ impl<A: Api> Gather<A> {
             && let Some(done) = slot.take()
         {
             drop(slot);
-            session.apply(done.effects);
-            done.ticket.answer(&done.so_far, &done.sources);
+            done.finish();
         }
+    }
+
+    /// Answers; where topics were deleted, once their shadows are gone.
+    fn finish(self) {
+        let session = Arc::clone(self.ticket.session());
+        let doomed = shadows::doomed(&self.effects);
+        session.apply(self.effects);
+        let (ticket, answer, sources) = (self.ticket, self.so_far, self.sources);
+        if doomed.is_empty() {
+            return ticket.answer(&answer, &sources);
+        }
+        tokio::spawn(async move {
+            shadows::drop_of(&session.context, doomed).await;
+            ticket.answer(&answer, &sources);
+        });
     }
 }
 

@@ -12,6 +12,7 @@ pub mod orders;
 pub mod produce;
 pub mod reader;
 pub mod replies;
+pub mod shadows;
 pub mod state;
 pub mod ticket;
 pub mod turns;

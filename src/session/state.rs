@@ -118,6 +118,8 @@ impl Session {
                         cluster.forget_coordinator(&group);
                     }
                 }
+                // Takes its time, and the answer waits for it: `generic` has seen to it.
+                Effect::DropShadows(..) => {}
             }
         }
     }

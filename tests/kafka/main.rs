@@ -28,6 +28,7 @@ mod metrics;
 mod nodes;
 mod raw;
 mod scenarios;
+mod shadows;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         nodes::trials(),
         scenarios::trials(&arguments),
         behind::trials(),
+        shadows::trials(),
         faults::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();

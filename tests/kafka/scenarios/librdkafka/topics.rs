@@ -130,7 +130,9 @@ pub fn unknown(stage: &Stage) {
 fn unknown_one(stage: &Stage, topic: &str) -> Value {
     let mut seen = Map::new();
     let mut saw = |what: &str, value: Value| drop(seen.insert(what.into(), value));
-    let reader = stage.lone_reader(&[]);
+    // For so long the client believes that a topic is only late.
+    let soon = [("topic.metadata.propagation.max.ms", "2000")];
+    let reader = stage.lone_reader(&soon);
     let at = [(topic.to_owned(), 0)];
     saw("ends", error_of(reader.fetch_watermarks(topic, 0, wait::seconds(2))).into());
     let asked = reader.offsets_for_times(list(&at, |_| Offset::Offset(0)), wait::seconds(2));
@@ -144,7 +146,7 @@ fn unknown_one(stage: &Stage, topic: &str) -> Value {
     let sent = send(&stage.writer(&[]), [Record::new(&at[0], "v")]);
     saw("produce", json!(sent));
     saw("partitions", count(stage, topic).into());
-    let beyond = send(&stage.writer(&[]), [Record::new(&(topic.to_owned(), 9), "v")]);
+    let beyond = send(&stage.writer(&soon), [Record::new(&(topic.to_owned(), 9), "v")]);
     saw("produce beyond the partitions", json!(beyond));
     json!(seen)
 }
