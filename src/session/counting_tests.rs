@@ -13,6 +13,7 @@ use crate::wire::codec::{decode, encode_request};
 use crate::wire::frame::Reader;
 use crate::wire::head::read_response;
 use crate::wire::pool::Pool;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
@@ -132,14 +133,14 @@ struct Client {
 }
 
 impl Client {
-    async fn send<R: Request>(&mut self, version: i16, request: &R) {
+    async fn send<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) {
         let (api, us) = (ApiKey::try_from(R::KEY).unwrap(), Bytes::from_static(b"test"));
         let frame = encode_request(api, version, 7, Some(&us), request, &[]).unwrap().concat();
         self.sent += frame.len();
         self.socket.write_all(&frame).await.unwrap();
     }
 
-    async fn receive<R: Request>(&mut self, version: i16) -> R::Response {
+    async fn receive<R: Request<Response: Shaped>>(&mut self, version: i16) -> R::Response {
         let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
         let frame = frame.unwrap().expect("an answer");
         self.received += 4 + frame.len();
@@ -147,7 +148,7 @@ impl Client {
         decode(frame.slice(body_at..), version).unwrap()
     }
 
-    async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    async fn call<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request).await;
         self.receive::<R>(version).await
     }

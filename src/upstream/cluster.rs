@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use crate::wire::codec::encode_request;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use dashmap::DashMap;
 use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -170,7 +171,7 @@ impl Cluster {
 
     /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
     /// answer counts. The highest version up to `at_most` that both speak is used.
-    pub async fn call<R: Request + Clone + Send + 'static>(
+    pub async fn call<R: Request<Response: Shaped> + Clone + Send + 'static>(
         self: &Arc<Self>,
         broker: Option<BrokerId>,
         request: &R,
@@ -218,7 +219,7 @@ impl Cluster {
         all
     }
 
-    async fn call_at<R: Request + Send + 'static>(
+    async fn call_at<R: Request<Response: Shaped> + Send + 'static>(
         &self,
         id: BrokerId,
         address: &HostPort,

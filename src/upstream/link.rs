@@ -8,9 +8,9 @@ use crate::types::Target;
 use crate::wire::codec::{Frame, Malformed, decode};
 use crate::wire::head::read_response;
 use crate::wire::outlet::Outlet;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::Decodable;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Answer {
 
 impl Answer {
     /// The body, decoded.
-    pub fn decode<M: Decodable>(&self) -> Result<M, Malformed> {
+    pub fn decode<M: Shaped>(&self) -> Result<M, Malformed> {
         decode(self.frame.slice(self.body_at.min(self.frame.len())..), self.version)
     }
 
