@@ -2,15 +2,18 @@
 //! bytes that are there. Its decoders take memory for whatever an array's length says, and a frame of 14 bytes would
 //! end the process. A message type without its table here cannot be decoded: `codec::decode` asks for [`Shaped`].
 
+// Tables, laid out as tables.
+#[rustfmt::skip]
 mod answers;
 mod field;
+#[rustfmt::skip]
 mod requests;
 mod walk;
 
 use field::Field;
 use kafka_protocol::messages::{self, ApiKey};
 use kafka_protocol::protocol::{Decodable, Encodable, Message};
-pub use walk::{allowance, check};
+pub use walk::{Walked, allowance, check};
 
 /// The fields of a message.
 #[derive(Debug)]

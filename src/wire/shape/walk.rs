@@ -27,9 +27,17 @@ pub fn allowance(size: usize) -> usize {
     size.saturating_mul(PER_BYTE).saturating_add(FREE).min(MOST)
 }
 
-/// Holds what a message's body claims against the bytes that are there. Gives where the message ends in it; what may
-/// come after is left alone, as Kafka leaves it.
-pub fn check<M: Shaped>(body: &Bytes, version: i16) -> Result<usize, Malformed> {
+/// A message that may be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walked {
+    /// Where it ends in the bytes. What may come after is left alone, as Kafka leaves it.
+    pub end: usize,
+    /// No less than what the decoder will take for it, in bytes.
+    pub memory: usize,
+}
+
+/// Holds what a message's body claims against the bytes that are there.
+pub fn check<M: Shaped>(body: &Bytes, version: i16) -> Result<Walked, Malformed> {
     if !(M::VERSIONS.min..=M::VERSIONS.max).contains(&version) {
         return Err(Malformed::Field(format!("version {version} is not read")));
     }
@@ -37,7 +45,7 @@ pub fn check<M: Shaped>(body: &Bytes, version: i16) -> Result<usize, Malformed> 
     let flexible = version >= M::SHAPE.flexible;
     let mut walk = Walk { cursor, version, flexible, memory: 0, allowed: allowance(body.len()) };
     walk.row(M::SHAPE.fields)?;
-    Ok(walk.cursor.at)
+    Ok(Walked { end: walk.cursor.at, memory: walk.memory })
 }
 
 struct Walk<'a> {
