@@ -66,6 +66,7 @@ impl Log {
     }
 
     /// The lines that hold this text.
+    #[allow(dead_code, reason = "not in every test program")]
     pub fn lines_with(&self, text: &str) -> Vec<String> {
         self.inner().lines.iter().filter(|line| line.contains(text)).cloned().collect()
     }
