@@ -167,11 +167,9 @@ impl<P> Changing<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::TopicName;
-    use kafka_protocol::protocol::StrBytes;
 
     fn partition(index: i32) -> Partition {
-        (TopicName(StrBytes::from_static_str("t")), index)
+        Partition::new("t", index)
     }
 
     fn link(id: u64) -> LinkId {
