@@ -88,7 +88,18 @@ impl Cursor<'_> {
     }
 
     /// At most 32 bits in at most five bytes.
+    #[inline]
     pub(super) fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
+        match self.frame.get(self.at).copied() {
+            Some(byte @ ..0x80) => {
+                self.at += 1;
+                Ok(u32::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0_u32;
         for shift in [0, 7, 14, 21] {
             let [byte] = self.take()?;

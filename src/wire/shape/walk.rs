@@ -59,11 +59,17 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn row(&mut self, fields: &'static [Field]) -> Result<(), Malformed> {
-        for field in fields {
-            if field.tag.is_none() && field.is_in(self.version) {
+        // Fields of a fixed size are passed together: most are.
+        let (version, mut fixed) = (self.version, 0);
+        for field in fields.iter().filter(|field| field.tag.is_none() && field.is_in(version)) {
+            if let Kind::Fixed(size) = field.kind {
+                fixed += size;
+            } else {
+                self.cursor.skip(std::mem::take(&mut fixed))?;
                 self.value(field)?;
             }
         }
+        self.cursor.skip(fixed)?;
         if self.flexible { self.tagged(fields) } else { Ok(()) }
     }
 
