@@ -26,8 +26,8 @@ const UPSTREAM_FRAME: usize = 256 << 20;
 const START_WITHOUT_AFTER: Duration = Duration::from_secs(10);
 /// At shutdown, how long sessions get to finish what is in flight.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Between two looks at deadlines and idle links.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at late brokers, deadlines and idle links.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Between two trims of the buffer pool.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 
@@ -99,7 +99,7 @@ impl Running {
         for (listener, advertised) in bound {
             running.listen(listener, advertised, &clusters, &current)?;
         }
-        running.tasks.spawn(sweep(running.contexts.clone()));
+        running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
     }
 
@@ -226,13 +226,21 @@ async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemet
     }
 }
 
-async fn sweep(contexts: Vec<Arc<Context>>) {
+async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
     let (mut sweep, mut trim) = (interval(SWEEP_EVERY), interval(TRIM_EVERY));
+    let (mut late, mut seen) = (false, 0);
     loop {
         tokio::select! {
-            _ = sweep.tick() => contexts.iter().for_each(|context| context.sweep()),
-            _ = trim.tick() => contexts.iter().for_each(|context| context.shared.pool.trim()),
+            _ = trim.tick() => {
+                contexts.iter().for_each(|context| context.shared.pool.trim());
+                continue;
+            }
+            // Who is late may have been replaced.
+            true = current.later_than(seen), if late => {}
+            _ = sweep.tick() => {}
         }
+        seen = current.generation();
+        late = contexts.iter().fold(false, |late, context| context.sweep() || late);
     }
 }
 

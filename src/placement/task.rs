@@ -40,14 +40,16 @@ impl Current {
             if placed.is_none_or(|placed| Arc::ptr_eq(&placed, &newest)) {
                 return;
             }
-            self.later_than(generation).await;
+            if !self.later_than(generation).await {
+                return;
+            }
         }
     }
 
-    /// Waits until a placement later than `generation` is in force.
-    pub async fn later_than(&self, generation: u64) {
-        // An error means that nothing will ever be published again: the process is ending.
-        let _ = self.changed.clone().wait_for(|now| *now > generation).await;
+    /// Waits until a placement later than `generation` is in force. False where none will ever be, for the process is
+    /// ending.
+    pub async fn later_than(&self, generation: u64) -> bool {
+        self.changed.clone().wait_for(|now| *now > generation).await.is_ok()
     }
 }
 
@@ -67,6 +69,8 @@ pub fn start(config: Arc<Config>, clusters: &[Arc<Cluster>]) -> Current {
 
 /// Passes one cluster's news on; news that comes while the last was not taken yet is passed on in its newest form.
 async fn listen(slot: Slot, mut news: watch::Receiver<News>, tell: mpsc::Sender<(Slot, News)>) {
+    // What was told before anybody listened is news too.
+    news.mark_changed();
     while news.changed().await.is_ok() {
         let newest = news.borrow_and_update().clone();
         if tell.send((slot, newest)).await.is_err() {

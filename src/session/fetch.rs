@@ -1,6 +1,6 @@
 //! The driver of Fetch: sends what `api::fetch` planned, keeps the table of fetch sessions, answers.
 
-use super::generic::PATIENCE;
+use super::generic::patience;
 use super::needs;
 use super::state::Session;
 use super::ticket::Ticket;
@@ -279,7 +279,7 @@ impl Asked {
                 written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
             }),
             expect: Expect::Answer(on_answer),
-            patience: PATIENCE + held,
+            patience: patience(held),
         }
     }
 }

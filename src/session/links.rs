@@ -64,10 +64,11 @@ impl Links {
         Ok(link)
     }
 
-    /// Gives up what waits too long; closes what has been idle.
-    pub fn sweep(&self, now: Instant, idle: Duration) {
+    /// Gives up what waits too long, and what `see` does; closes what has been idle.
+    pub fn sweep(&self, now: Instant, idle: Duration, mut see: impl FnMut(&Link)) {
         for link in self.all() {
             link.enforce_deadline(now);
+            see(&link);
             if let Some(since) = now.checked_sub(idle) {
                 link.end_if_idle(since);
             }

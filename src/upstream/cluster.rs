@@ -2,7 +2,7 @@
 //! and who coordinates which group.
 
 use super::connect::{self, Shared};
-use super::link::{Answer, Expect, Link, Outgoing, Refused};
+use super::link::{Answer, Expect, Link, Outgoing, Patience, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
@@ -16,7 +16,7 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -108,14 +108,29 @@ impl Cluster {
 
     /// Asks for fresh metadata without waiting for it.
     pub fn refresh(&self, topics: Vec<StrBytes>) {
-        let _ = self.asks.send(Ask { topics, create: false, done: None });
+        let _ = self.asks.send(Ask { topics, create: false, age: Duration::ZERO, done: None });
+    }
+
+    /// Asks for fresh metadata of everything without waiting for it, where it is older than `age`.
+    pub fn reread(&self, age: Duration) {
+        let _ = self.asks.send(Ask { topics: Vec::new(), create: false, age, done: None });
     }
 
     /// Fresh metadata of some topics; made by the cluster, if it does so for clients, where `create` is set. Waits
     /// until it was read or could not be.
     pub async fn refreshed(&self, topics: Vec<StrBytes>, create: bool) {
         let (done, waiting) = oneshot::channel();
-        if self.asks.send(Ask { topics, create, done: Some(done) }).is_ok() {
+        self.asked(Ask { topics, create, age: Duration::ZERO, done: Some(done) }, waiting).await;
+    }
+
+    /// Metadata of everything that is no older than `age`, or could not be had for no longer. Waits as `refreshed` does.
+    pub async fn no_older_than(&self, age: Duration) {
+        let (done, waiting) = oneshot::channel();
+        self.asked(Ask { topics: Vec::new(), create: false, age, done: Some(done) }, waiting).await;
+    }
+
+    async fn asked(&self, ask: Ask, waiting: oneshot::Receiver<()>) {
+        if self.asks.send(ask).is_ok() {
             let _ = waiting.await;
         }
     }
@@ -214,6 +229,10 @@ impl Cluster {
         }
         let mut all: Vec<_> = brokers.iter().map(known).collect();
         fastrand::shuffle(&mut all);
+        // One that lets us wait already would only do so again.
+        let (links, now) = (self.links.lock(), Instant::now());
+        let is_late = |link: &Arc<Link>| link.owed(now).is_some_and(|owed| owed.late);
+        all.sort_by_key(|(_, address)| links.get(address).is_some_and(is_late));
         all.extend(self.bootstrap.iter().map(|address| (BrokerId(-1), address.clone())));
         all
     }
@@ -240,7 +259,7 @@ impl Cluster {
                 frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
             }),
             expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
-            patience: CALL_WITHIN,
+            patience: Patience { late: SLOW_AFTER, over: CALL_WITHIN },
         });
         sent.unwrap_or_else(Refused::tell);
         let answer: Answer = match timeout(CALL_WITHIN, answered).await {

@@ -1,0 +1,111 @@
+//! Clients before a broker that is frozen: sessions on loopback sockets, in one process.
+
+use super::counting_tests::{World, fetch, produce, serves};
+use crate::upstream::testing::{Asked, Reply};
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use kafka_protocol::messages::{FetchRequest, ProduceRequest, ProduceResponse};
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// Broker 2 takes everything and says nothing.
+fn frozen(id: i32, asked: Asked) -> Reply {
+    if id == 2 { Reply::Silence } else { serves(0)(id, asked) }
+}
+
+/// As the running proxy does.
+async fn sweeps(world: &World) {
+    loop {
+        world.context.sweep();
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn codes(answer: &ProduceResponse) -> Vec<i16> {
+    let told = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+    told.map(|told: &PartitionProduceResponse| told.error_code).collect()
+}
+
+const WHOLE: [(&str, &str); 2] = [("cluster", "a"), ("result", "ok")];
+
+#[tokio::test]
+async fn what_a_frozen_broker_led_goes_to_its_new_leader_within_two_seconds() {
+    let world = World::start(frozen).await;
+    let (mut producer, mut consumer) = (world.client().await, world.client().await);
+    let mut poll = fetch((0, 0), &["l-1"]).with_max_wait_ms(60_000);
+    poll.topics[0].partitions[0].partition = 1;
+    let began = Instant::now();
+    producer.send(9, &produce(-1, &[("l-1", &[1])])).await;
+    consumer.send(12, &poll).await;
+    // When its cluster counts it out
+    let topics: [(&str, &[i32]); 2] = [("l-1", &[1, 1]), ("l-2", &[1])];
+    world.a.as_ref().unwrap().now(&topics, Some(2));
+    let answers = async {
+        let answers = (producer.receive::<ProduceRequest>(9).await, consumer.receive::<FetchRequest>(12).await);
+        // Then clients ask again, and the new leader answers
+        let again = producer.call(9, &produce(-1, &[("l-1", &[1])])).await;
+        (answers, codes(&again))
+    };
+    let ((produced, fetched), again) = tokio::select! {
+        answers = timeout(Duration::from_secs(10), answers) => answers.expect("answers"),
+        () = sweeps(&world) => unreachable!(),
+    };
+    assert_eq!((codes(&produced), again), (vec![7], vec![0]), "it may have been written");
+    assert_eq!(fetched.responses[0].partitions[0].error_code, 6);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(world.shown("links_closed_total", &[("reason", "gone")]), 2.0);
+}
+
+#[tokio::test]
+async fn a_late_broker_has_metadata_read_again_and_keeps_its_links_while_nobody_else_leads() {
+    let world = World::start(frozen).await;
+    let mut producer = world.client().await;
+    let before = world.shown("metadata_refreshes_total", &WHOLE);
+    producer.send(9, &produce(-1, &[("l-1", &[1])])).await;
+    let _ = timeout(Duration::from_secs(3), sweeps(&world)).await;
+    let reread = world.shown("metadata_refreshes_total", &WHOLE) - before;
+    assert!((1.0..4.0).contains(&reread), "{reread}: at once, and then no more than once a second");
+    assert_eq!(world.shown("links_closed_total", &[]), 0.0);
+    // When another broker leads it, and the frozen one still counts as alive
+    let topics: [(&str, &[i32]); 2] = [("l-1", &[1, 1]), ("l-2", &[2])];
+    world.a.as_ref().unwrap().now(&topics, None);
+    let answer = tokio::select! {
+        answer = producer.receive::<ProduceRequest>(9) => answer,
+        () = sweeps(&world) => unreachable!(),
+    };
+    assert_eq!(codes(&answer), [7]);
+    assert_eq!(world.shown("links_closed_total", &[("reason", "moved")]), 1.0);
+}
+
+/// [L6]
+#[tokio::test]
+async fn l6_an_idempotent_batch_at_a_frozen_broker_closes_the_session() {
+    let world = World::start(frozen).await;
+    let mut producer = world.client().await;
+    let mut request = produce(-1, &[("l-1", &[1])]);
+    // The header of a batch of producer 0: its length (less what stands before it) and its format.
+    let mut batch = vec![0; 61];
+    (batch[11], batch[16]) = (49, 2);
+    request.topic_data[0].partition_data[0].records = Some(batch.into());
+    producer.send(9, &request).await;
+    world.a.as_ref().unwrap().now(&[("l-1", &[1, 1]), ("l-2", &[1])], Some(2));
+    tokio::select! {
+        () = producer.is_closed() => {}
+        () = sweeps(&world) => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_has_is_looked_for_once_a_second() {
+    let world = World::start(serves(0)).await;
+    let mut consumer = world.client().await;
+    let mut strange = fetch((0, 0), &[""]);
+    strange.topics[0].topic_id = uuid::Uuid::from_u128(7);
+    let before = world.shown("metadata_refreshes_total", &WHOLE);
+    let began = Instant::now();
+    for _ in 0..20 {
+        let answer = consumer.call(13, &strange).await;
+        assert_eq!(answer.responses[0].partitions[0].error_code, 100);
+    }
+    let reread = world.shown("metadata_refreshes_total", &WHOLE) - before;
+    assert!(reread <= 1.0 + began.elapsed().as_secs_f64(), "{reread} in {:?}", began.elapsed());
+}
