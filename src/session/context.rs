@@ -30,7 +30,8 @@ pub struct Limits {
     pub requests: usize,
     /// Requests that are not answered yet; only stops floods of tiny ones.
     pub in_flight: usize,
-    /// Bytes of answers that the client has not taken, beyond which its brokers are read no further.
+    /// Bytes of answers that the client has not taken, beyond which its brokers are read no further; and of those that
+    /// wait for an older one or may come to, beyond which the session is read no further.
     pub responses: usize,
     /// A link of a session that has carried nothing for this long is closed.
     pub idle_link: Duration,

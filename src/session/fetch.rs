@@ -34,6 +34,7 @@ pub struct FetchSession {
 /// Serves one Fetch.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: FetchRequest = ticket.read(frame)?;
+    ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())
 }

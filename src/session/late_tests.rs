@@ -1,9 +1,13 @@
 //! Clients before a broker that is frozen: sessions on loopback sockets, in one process.
 
-use super::counting_tests::{World, fetch, produce, serves};
+use super::counting_tests::{World, fetch, produce, serves, text};
 use crate::upstream::testing::{Asked, Reply};
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use kafka_protocol::messages::{FetchRequest, ProduceRequest, ProduceResponse};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, TopicName};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
@@ -90,6 +94,43 @@ async fn l6_an_idempotent_batch_at_a_frozen_broker_closes_the_session() {
     world.a.as_ref().unwrap().now(&[("l-1", &[1, 1]), ("l-2", &[1])], Some(2));
     tokio::select! {
         () = producer.is_closed() => {}
+        () = sweeps(&world) => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn answers_that_wait_for_a_late_one_hold_their_client_back() {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&fetches);
+    let world = World::start(move |id, asked| {
+        if asked.api != ApiKey::Fetch {
+            return frozen(id, asked);
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        let told = PartitionData::default().with_records(Some(Bytes::from(vec![0; 500_000])));
+        let topic = FetchableTopicResponse::default().with_topic(TopicName(text("l-1"))).with_partitions(vec![told]);
+        asked.answer(&FetchResponse::default().with_responses(vec![topic]))
+    });
+    let world = world.await;
+    let mut client = world.client().await;
+    // Given a request that is not answered, and behind it Fetches that bring half a megabyte each, of 8 that may wait
+    client.send(9, &produce(-1, &[("l-1", &[1])])).await;
+    for _ in 0..100 {
+        client.send(12, &fetch((0, 0), &["l-1"]).with_max_bytes(500_000)).await;
+    }
+    sleep(Duration::from_millis(500)).await;
+    let served = fetches.load(Ordering::Relaxed);
+    assert!((10..20).contains(&served), "{served}");
+    // When that one is answered, then so are all
+    world.a.as_ref().unwrap().now(&[("l-1", &[1, 1]), ("l-2", &[1])], Some(2));
+    let answers = async {
+        assert_eq!(codes(&client.receive::<ProduceRequest>(9).await), [7]);
+        for _ in 0..100 {
+            client.receive::<FetchRequest>(12).await;
+        }
+    };
+    tokio::select! {
+        () = answers => {}
         () = sweeps(&world) => unreachable!(),
     }
 }
