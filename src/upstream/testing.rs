@@ -67,6 +67,15 @@ impl FakeCluster {
         for _ in 0..brokers {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
         }
+        Self::on(listeners, topics, script)
+    }
+
+    /// The same, with a broker for each of these, which may have kept clients waiting so far.
+    pub(crate) fn on(
+        listeners: Vec<TcpListener>,
+        topics: &[(&str, &[i32])],
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let addresses: Vec<_> = listeners.iter().map(|listener| HostPort::new("127.0.0.1", port(listener))).collect();
         let metadata = Arc::new(Mutex::new(metadata(&addresses, topics)));
