@@ -30,6 +30,9 @@ pub struct Ledger {
     /// How long the broker may wait for them.
     pub timeout_ms: i32,
     topics: Vec<(TopicName, Uuid)>,
+    /// The same topics' ids as text, where the client gave ids: what their order is kept by. The name will not do, for it
+    /// may be known of one batch and not yet of an earlier one.
+    ids: Vec<TopicName>,
     slots: Vec<Entry>,
     throttle_ms: i32,
     endpoints: Vec<NodeEndpoint>,
@@ -91,7 +94,10 @@ impl Ledger {
     #[must_use]
     pub fn open(request: impl Into<Produce>) -> (Self, Vec<Cell>) {
         let request = request.into();
+        let by_id = request.topics.iter().all(|(name, _)| name.is_empty());
+        let id = |(_, id): &(StrBytes, Uuid)| TopicName(StrBytes::from_string(id.to_string()));
         let mut ledger = Self {
+            ids: request.topics.iter().filter(|_| by_id).map(id).collect(),
             transactional_id: request.transactional_id.map(TransactionalId),
             acks: request.acks,
             timeout_ms: request.timeout_ms,
@@ -148,9 +154,18 @@ impl Ledger {
         }
     }
 
-    /// The topic and partition of a cell, for who keeps order per partition.
+    /// The partition of a cell, for who keeps order per partition: the same for all requests of a client, whatever is
+    /// known of its topic.
     #[must_use]
     pub fn partition_of(&self, cell: &Cell) -> Option<Partition> {
+        let entry = self.slots.get(cell.entry)?;
+        let by_name = || self.topics.get(entry.topic).map(|(name, _)| name);
+        Some((self.ids.get(entry.topic).or_else(by_name)?.clone(), entry.index))
+    }
+
+    /// The partition of a cell with its topic's name, which is empty as long as only an id is known.
+    #[must_use]
+    pub fn named(&self, cell: &Cell) -> Option<Partition> {
         let entry = self.slots.get(cell.entry)?;
         Some((self.topics.get(entry.topic)?.0.clone(), entry.index))
     }
@@ -234,7 +249,7 @@ impl Ledger {
     }
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
-        if let Some((topic, _)) = self.partition_of(cell).filter(|_| codes::asks_for_refresh(code)) {
+        if let Some((topic, _)) = self.named(cell).filter(|_| codes::asks_for_refresh(code)) {
             effects.push(Effect::Refresh(cluster, topic.0));
         }
     }
@@ -400,6 +415,27 @@ mod tests {
             topic.partition_responses.iter().map(one).collect::<Vec<_>>()
         };
         response.responses.iter().flat_map(flat).collect()
+    }
+
+    #[test]
+    fn a_partition_of_a_topic_by_id_is_the_same_before_and_after_the_topic_is_known() {
+        let by_id = |name: &str| {
+            let mut request = request(&[("", &[0])]);
+            request.topic_data[0].topic_id = topic(name, &[]).id;
+            Ledger::open(request)
+        };
+        let key = |name: &str, world: &World| {
+            let (mut ledger, cells) = by_id(name);
+            ledger.route(cells.clone(), &world.seen(13));
+            (ledger.partition_of(&cells[0]).unwrap(), ledger.named(&cells[0]).unwrap().0.to_string())
+        };
+        let (early, later) = (World::default(), World::with(&[topic("x", &[1]), topic("y", &[1])], &[]));
+        let (x, y) = (key("x", &early), key("y", &early));
+        assert_ne!(x.0, y.0, "they hold nothing of each other back");
+        assert_eq!((x.0, x.1), (key("x", &later).0, String::new()), "nor does a later batch overtake");
+        assert_eq!(key("x", &later).1, "x");
+        let (ledger, cells) = Ledger::open(request(&[("x", &[3])]));
+        assert_eq!(ledger.partition_of(&cells[0]), ledger.named(&cells[0]));
     }
 
     #[test]

@@ -164,7 +164,7 @@ fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>,
 
 /// Has the topics read again whose partitions nobody led when they were last read.
 fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement: &Placement) {
-    for (topic, _) in held.iter().filter_map(|cell| ledger.partition_of(cell)) {
+    for (topic, _) in held.iter().filter_map(|cell| ledger.named(cell)) {
         if let Some(place) = placement.topic(&topic)
             && let Some(cluster) = session.context.cluster(place.cluster)
         {
@@ -194,7 +194,7 @@ fn give_up(
     placement: &Placement,
     order: &mut Changing<'_, Held>,
 ) {
-    let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
+    let Some((topic, partition)) = cells.first().and_then(|cell| ledger.named(cell)) else { return };
     let session = &request.session;
     tracing::debug!(
         session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0, partition,
