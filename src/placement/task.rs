@@ -113,3 +113,45 @@ fn log(remark: &Remark) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::build::tests::{config, slot};
+    use crate::telemetry::Telemetry;
+    use crate::upstream::connect::Shared;
+    use crate::upstream::testing::{FakeCluster, Reply};
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    /// A cluster that has told its metadata already.
+    async fn told() -> (Arc<Cluster>, FakeCluster) {
+        let there = FakeCluster::start(1, &[("x", &[1])], |_, _| Reply::Silence).await;
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        let (cluster, asked) = Cluster::new(slot(0), "a".into(), there.bootstrap(), Shared::new(0, 1 << 20), meter);
+        let refreshing = tokio::spawn(crate::upstream::refresh::run(Arc::clone(&cluster), asked));
+        cluster.news().wait_for(|news| news.read).await.unwrap();
+        refreshing.abort();
+        (cluster, there)
+    }
+
+    #[tokio::test]
+    async fn what_was_told_before_anybody_listened_is_placed() {
+        let (cluster, _there) = told().await;
+        let current = start(config(), &[Arc::clone(&cluster)]);
+        timeout(Duration::from_secs(10), current.caught_up(&cluster)).await.expect("a placement");
+        assert!(current.load().topic("x").is_some());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_placement_that_will_never_come() {
+        let (cluster, _there) = told().await;
+        // Given a publisher that has ended: it has no clusters to hear of
+        let current = start(config(), &[]);
+        let waited = timeout(Duration::from_secs(10), async {
+            current.caught_up(&cluster).await;
+            current.later_than(0).await
+        });
+        assert_eq!(waited.await, Ok(false));
+    }
+}

@@ -198,7 +198,7 @@ fn outgoing<A: Api>(
     Outgoing {
         api: A::KEY,
         write: Box::new(move |versions, correlation| {
-            let lacks = || Fault::upstream(to, false, format_args!("it lacks {:?}", A::KEY));
+            let lacks = || Fault::lacking(to, A::KEY);
             let spoken = versions.nearest(A::KEY, version).ok_or_else(lacks)?;
             if spoken != version {
                 A::lower(&mut request, spoken);

@@ -44,6 +44,14 @@ impl Links {
         }
     }
 
+    /// Sends what is not worth opening a link for: where there is none, it is dropped, and nobody is told.
+    pub fn send_if_open(&self, to: Target, outgoing: Outgoing) {
+        let link = self.open.lock().as_ref().and_then(|open| open.get(&to).cloned());
+        if let Some(link) = link {
+            let _not_sent = link.send(outgoing);
+        }
+    }
+
     /// The session's link to a broker, opened when there is none.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub mod turns;
 #[cfg(test)]
 mod counting_tests;
 #[cfg(test)]
-mod late_tests;
+mod session_tests;
 
 pub use context::{Context, Limits};
 pub use state::Session;

@@ -1,4 +1,4 @@
-//! Clients before a broker that is frozen: sessions on loopback sockets, in one process.
+//! Sessions on loopback sockets, in one process, before brokers that are frozen or odd and for clients that ask too much.
 
 use super::counting_tests::{World, fetch, produce, serves, text};
 use crate::upstream::testing::{Asked, Reply};
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, TopicName};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -149,4 +150,40 @@ async fn an_id_that_nobody_has_is_looked_for_once_a_second() {
     }
     let reread = world.shown("metadata_refreshes_total", &WHOLE) - before;
     assert!(reread <= 1.0 + began.elapsed().as_secs_f64(), "{reread} in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_fetch_session_that_its_client_leaves_is_ended_where_it_lives() {
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&ended);
+    let world = World::start(move |id, asked| {
+        if asked.api == ApiKey::Fetch {
+            let request: FetchRequest = asked.request();
+            let ends = (request.session_epoch, request.topics.len()) == (-1, 0);
+            noted.lock().extend(ends.then_some((id, request.session_id)));
+        }
+        serves(0)(id, asked)
+    });
+    let world = world.await;
+    let mut client = world.client().await;
+    let of_second = |session| {
+        let mut request = fetch(session, &["l-1"]);
+        request.topics[0].partitions[0].partition = 1;
+        request
+    };
+    // Brokers answer in order: behind this, they have seen all that came before
+    let to_both = produce(-1, &[("l-1", &[0, 1])]);
+    // Given a session on broker 1, when its client goes to broker 2 with its number
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 99);
+    assert_eq!(client.call(12, &of_second((99, 0))).await.session_id, 99);
+    client.call(9, &to_both).await;
+    assert_eq!(*ended.lock(), [(1, 99)]);
+    // When broker 1 gives a number that the client has from broker 2
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 0);
+    client.call(9, &to_both).await;
+    assert_eq!(*ended.lock(), [(1, 99), (1, 99)]);
+    // When a session gets a partition of another broker
+    assert_eq!(client.call(12, &fetch((99, 1), &["l-1"])).await.error_code, 70);
+    client.call(9, &to_both).await;
+    assert_eq!(*ended.lock(), [(1, 99), (1, 99), (2, 99)]);
 }
