@@ -7,8 +7,9 @@ use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::{Blame, Fault};
-use crate::placement::{Leader, Placement};
-use crate::types::{Slot, Target};
+use crate::placement::{Leader, Placement, TopicPlace};
+use crate::types::{Slot, Target, fast_hash};
+use crate::upstream::Topic;
 use crate::wire::batch;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
@@ -29,13 +30,19 @@ pub struct Ledger {
     pub acks: i16,
     /// How long the broker may wait for them.
     pub timeout_ms: i32,
-    topics: Vec<(TopicName, Uuid)>,
-    /// The same topics' ids as text, where the client gave ids: what their order is kept by. The name will not do, for it
-    /// may be known of one batch and not yet of an earlier one.
-    ids: Vec<TopicName>,
+    topics: Vec<OfTopic>,
     slots: Vec<Entry>,
     throttle_ms: i32,
     endpoints: Vec<NodeEndpoint>,
+}
+
+/// One topic of the request.
+#[derive(Debug)]
+struct OfTopic {
+    /// Empty where the client gave an id that nobody knows yet.
+    name: TopicName,
+    id: Uuid,
+    key: TopicKey,
 }
 
 /// One partition of the request.
@@ -45,7 +52,8 @@ struct Entry {
     index: i32,
     /// Cells that are not answered yet.
     open: usize,
-    answer: Option<PartitionProduceResponse>,
+    /// Large, and made for few requests: most answers are forwarded as they are.
+    answer: Option<Box<PartitionProduceResponse>>,
 }
 
 /// A piece of one partition's records.
@@ -55,8 +63,36 @@ pub struct Cell {
     records: Option<Bytes>,
 }
 
-/// A partition: its topic and index.
-pub type Partition = (TopicName, i32);
+/// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
+/// or the other, by the version that it speaks. Two topics of one key wait for each other; nothing else comes of it.
+pub type TopicKey = u64;
+
+/// A partition, for who keeps order per partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Partition {
+    /// Its topic.
+    pub topic: TopicKey,
+    /// Its number.
+    pub index: i32,
+}
+
+/// What a topic may be called in it: by its name, or by its id.
+#[must_use]
+pub fn keys_of(topic: &Topic) -> [TopicKey; 2] {
+    [key_of(topic.name.as_str(), topic.id), key_of("", topic.id)]
+}
+
+fn key_of(name: &str, id: Uuid) -> TopicKey {
+    if name.is_empty() { fast_hash(&id) } else { fast_hash(name) }
+}
+
+#[cfg(test)]
+impl Partition {
+    /// A partition of a topic of this name.
+    pub fn new(topic: &str, index: i32) -> Self {
+        Self { topic: fast_hash(topic), index }
+    }
+}
 
 /// Cells for one broker.
 #[derive(Debug)]
@@ -94,14 +130,11 @@ impl Ledger {
     #[must_use]
     pub fn open(request: impl Into<Produce>) -> (Self, Vec<Cell>) {
         let request = request.into();
-        let by_id = request.topics.iter().all(|(name, _)| name.is_empty());
-        let id = |(_, id): &(StrBytes, Uuid)| TopicName(StrBytes::from_string(id.to_string()));
         let mut ledger = Self {
-            ids: request.topics.iter().filter(|_| by_id).map(id).collect(),
             transactional_id: request.transactional_id.map(TransactionalId),
             acks: request.acks,
             timeout_ms: request.timeout_ms,
-            topics: request.topics.into_iter().map(|(name, id)| (TopicName(name), id)).collect(),
+            topics: request.topics.into_iter().map(OfTopic::new).collect(),
             slots: Vec::with_capacity(request.partitions.len()),
             throttle_ms: 0,
             endpoints: Vec::new(),
@@ -118,11 +151,17 @@ impl Ledger {
     /// written.
     pub fn route(&mut self, cells: Vec<Cell>, seen: &Seen<'_>) -> Routed {
         let mut routed = Routed::default();
-        for cell in cells {
+        let mut cells = cells.into_iter();
+        while let Some(cell) = cells.next() {
             match self.find(&cell, seen) {
                 Found::At(to) => match routed.parts.iter_mut().find(|part| part.to == to) {
                     Some(part) => part.cells.push(cell),
-                    None => routed.parts.push(Part { to, cells: vec![cell] }),
+                    None => {
+                        // Mostly one broker leads all of them.
+                        let mut part = Part { to, cells: Vec::with_capacity(1 + cells.len()) };
+                        part.cells.push(cell);
+                        routed.parts.push(part);
+                    }
                 },
                 Found::Later(need) => {
                     routed.needs.extend(need);
@@ -145,8 +184,8 @@ impl Ledger {
         else {
             return Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION);
         };
-        let Some(place) = seen.placement.topic_of(&topic.0, topic.1) else { return unknown(topic, seen) };
-        *topic = (TopicName(place.topic.name.clone()), place.topic.id);
+        let Some(place) = seen.placement.topic_of(&topic.name, topic.id) else { return unknown(topic, seen) };
+        topic.fill_in(place);
         match place.leader(entry.index) {
             Leader::At(to, _) => Found::At(to),
             Leader::Nobody => Found::Later(None),
@@ -154,20 +193,17 @@ impl Ledger {
         }
     }
 
-    /// The partition of a cell, for who keeps order per partition: the same for all requests of a client, whatever is
-    /// known of its topic.
+    /// The partition of a cell, for who keeps order per partition.
     #[must_use]
     pub fn partition_of(&self, cell: &Cell) -> Option<Partition> {
         let entry = self.slots.get(cell.entry)?;
-        let by_name = || self.topics.get(entry.topic).map(|(name, _)| name);
-        Some((self.ids.get(entry.topic).or_else(by_name)?.clone(), entry.index))
+        Some(Partition { topic: self.topics.get(entry.topic)?.key, index: entry.index })
     }
 
-    /// The partition of a cell with its topic's name, which is empty as long as only an id is known.
+    /// The topic of a cell; without a name where nobody knows its id.
     #[must_use]
-    pub fn named(&self, cell: &Cell) -> Option<Partition> {
-        let entry = self.slots.get(cell.entry)?;
-        Some((self.topics.get(entry.topic)?.0.clone(), entry.index))
+    pub fn topic_of(&self, cell: &Cell) -> Option<&TopicName> {
+        Some(&self.topics.get(self.slots.get(cell.entry)?.topic)?.name)
     }
 
     /// Whether one part holds all that the client sent, so that its frame can be forwarded as it is.
@@ -192,7 +228,7 @@ impl Ledger {
         let mut topics: Vec<(usize, TopicProduceData)> = Vec::new();
         for cell in &part.cells {
             let Some(entry) = self.slots.get(cell.entry) else { continue };
-            let Some((name, id)) = self.topics.get(entry.topic) else { continue };
+            let Some(OfTopic { name, id, .. }) = self.topics.get(entry.topic) else { continue };
             let data = PartitionProduceData::default().with_index(entry.index).with_records(cell.records.clone());
             match topics.last_mut().filter(|(topic, _)| *topic == entry.topic) {
                 Some((_, topic)) => topic.partition_data.push(data),
@@ -240,7 +276,7 @@ impl Ledger {
 
     fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<&'a PartitionProduceResponse> {
         let entry = self.slots.get(cell.entry)?;
-        let (name, id) = self.topics.get(entry.topic)?;
+        let OfTopic { name, id, .. } = self.topics.get(entry.topic)?;
         let same = |topic: &&TopicProduceResponse| {
             if topic.name.0.is_empty() { topic.topic_id == *id } else { topic.name == *name }
         };
@@ -249,8 +285,8 @@ impl Ledger {
     }
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
-        if let Some((topic, _)) = self.named(cell).filter(|_| codes::asks_for_refresh(code)) {
-            effects.push(Effect::Refresh(cluster, topic.0));
+        if let Some(topic) = self.topic_of(cell).filter(|_| codes::asks_for_refresh(code)) {
+            effects.push(Effect::Refresh(cluster, topic.0.clone()));
         }
     }
 
@@ -261,10 +297,10 @@ impl Ledger {
         let index = entry.index;
         let answer = answer.with_index(index);
         entry.answer = Some(match entry.answer.take() {
-            None => answer,
+            None => Box::new(answer),
             Some(first) if first.error_code != 0 => first,
-            Some(_) if answer.error_code != 0 => answer,
-            Some(first) => first.with_base_offset(NO_OFFSET),
+            Some(_) if answer.error_code != 0 => Box::new(answer),
+            Some(first) => Box::new(first.with_base_offset(NO_OFFSET)),
         });
     }
 
@@ -280,8 +316,8 @@ impl Ledger {
     /// Whether a partition is answered with an error.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        let refused = |answer: &PartitionProduceResponse| answer.error_code != codes::NONE;
-        self.slots.iter().any(|entry| entry.answer.as_ref().is_some_and(refused))
+        let refused = |entry: &Entry| entry.answer.as_ref().is_some_and(|answer| answer.error_code != codes::NONE);
+        self.slots.iter().any(refused)
     }
 
     /// Whether every partition is answered.
@@ -292,12 +328,13 @@ impl Ledger {
 
     /// The answer to the client: every partition once, in the order it asked.
     pub fn response(&mut self) -> ProduceResponse {
-        let topic = |(name, id): (TopicName, Uuid)| TopicProduceResponse::default().with_name(name).with_topic_id(id);
+        let topic = |of: OfTopic| TopicProduceResponse::default().with_name(of.name).with_topic_id(of.id);
         let mut responses: Vec<_> = std::mem::take(&mut self.topics).into_iter().map(topic).collect();
         for entry in std::mem::take(&mut self.slots) {
-            let answer = entry.answer.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT).with_index(entry.index));
+            let unknown = || Box::new(failed(codes::REQUEST_TIMED_OUT).with_index(entry.index));
+            let answer = entry.answer.unwrap_or_else(unknown);
             if let Some(topic) = responses.get_mut(entry.topic) {
-                topic.partition_responses.push(answer);
+                topic.partition_responses.push(*answer);
             }
         }
         let mut endpoints = std::mem::take(&mut self.endpoints);
@@ -310,6 +347,21 @@ impl Ledger {
     }
 }
 
+impl OfTopic {
+    fn new((name, id): (StrBytes, Uuid)) -> Self {
+        let key = key_of(&name, id);
+        Self { name: TopicName(name), id, key }
+    }
+
+    /// Fills in what the client left out, so that any version can be written.
+    fn fill_in(&mut self, place: &TopicPlace) {
+        if self.name.is_empty() {
+            self.name = TopicName(place.topic.name.clone());
+        }
+        self.id = place.topic.id;
+    }
+}
+
 enum Found {
     At(Target),
     Later(Option<Need>),
@@ -318,7 +370,7 @@ enum Found {
 }
 
 /// A topic that nobody knows is asked for once.
-fn unknown((name, _): &(TopicName, Uuid), seen: &Seen<'_>) -> Found {
+fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
     let by_id = name.0.is_empty();
     let need = if by_id {
         Need::AllTopics
@@ -419,23 +471,21 @@ mod tests {
 
     #[test]
     fn a_partition_of_a_topic_by_id_is_the_same_before_and_after_the_topic_is_known() {
-        let by_id = |name: &str| {
+        let key = |name: &str, world: &World| {
             let mut request = request(&[("", &[0])]);
             request.topic_data[0].topic_id = topic(name, &[]).id;
-            Ledger::open(request)
-        };
-        let key = |name: &str, world: &World| {
-            let (mut ledger, cells) = by_id(name);
+            let (mut ledger, cells) = Ledger::open(request);
             ledger.route(cells.clone(), &world.seen(13));
-            (ledger.partition_of(&cells[0]).unwrap(), ledger.named(&cells[0]).unwrap().0.to_string())
+            (ledger.partition_of(&cells[0]).unwrap(), ledger.topic_of(&cells[0]).unwrap().to_string())
         };
         let (early, later) = (World::default(), World::with(&[topic("x", &[1]), topic("y", &[1])], &[]));
         let (x, y) = (key("x", &early), key("y", &early));
         assert_ne!(x.0, y.0, "they hold nothing of each other back");
         assert_eq!((x.0, x.1), (key("x", &later).0, String::new()), "nor does a later batch overtake");
         assert_eq!(key("x", &later).1, "x");
-        let (ledger, cells) = Ledger::open(request(&[("x", &[3])]));
-        assert_eq!(ledger.partition_of(&cells[0]), ledger.named(&cells[0]));
+        let (ledger, cells) = Ledger::open(request(&[("x", &[0])]));
+        let named = ledger.partition_of(&cells[0]).unwrap();
+        assert_eq!(keys_of(&topic("x", &[])), [named.topic, x.0.topic]);
     }
 
     #[test]

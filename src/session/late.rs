@@ -3,19 +3,21 @@
 //! given up, and clients ask again there. The deciding is pure.
 
 use super::orders::{Orders, Partition};
-use crate::placement::{Leader, Placement};
-use crate::types::{Slot, Target};
+use crate::api::produce::{TopicKey, keys_of};
+use crate::placement::{Leader, Placement, TopicPlace};
+use crate::types::{FastMap, Slot, Target};
 use crate::upstream::Link;
 use crate::upstream::link::{LATE, Owed};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
-use uuid::Uuid;
 
 /// One look at all links.
 pub struct Watch {
     placement: Arc<Placement>,
     late: BTreeSet<Slot>,
+    /// Topics as orders call them, once somebody is late.
+    topics: Option<FastMap<TopicKey, Arc<TopicPlace>>>,
     /// Whether a broker leads anything: it takes a walk over all partitions of its cluster to know.
     leads: HashMap<Target, bool>,
 }
@@ -32,7 +34,7 @@ impl Watch {
     /// Under this placement.
     #[must_use]
     pub fn new(placement: Arc<Placement>) -> Self {
-        Self { placement, late: BTreeSet::new(), leads: HashMap::new() }
+        Self { placement, late: BTreeSet::new(), topics: None, leads: HashMap::new() }
     }
 
     /// Looks at one link of a session, whose Produce requests are in this order. Gives it up where others do its
@@ -78,20 +80,21 @@ impl Watch {
         if !owed.late {
             return None;
         }
-        if on_their_way().iter().any(|partition| is_elsewhere(partition, broker, &self.placement)) {
+        if on_their_way().iter().any(|partition| self.is_elsewhere(*partition, broker)) {
             return Some(Hopeless::Moved);
         }
         let Self { placement, leads, .. } = self;
         let leads = *leads.entry(broker).or_insert_with(|| leads_anything(broker, placement));
         (!leads).then_some(Hopeless::LeadsNothing)
     }
-}
 
-/// Whether another broker leads a partition now. One that nobody leads may come back to its old leader.
-fn is_elsewhere((topic, index): &Partition, broker: Target, placement: &Placement) -> bool {
-    let by_id = || Uuid::parse_str(topic).ok().and_then(|id| placement.topic_by_id(id));
-    let leader = placement.topic(topic).or_else(by_id).map(|place| place.leader(*index));
-    matches!(leader, Some(Leader::At(leader, _)) if leader != broker)
+    /// Whether another broker leads a partition now. One that nobody leads may come back to its old leader.
+    fn is_elsewhere(&mut self, partition: Partition, broker: Target) -> bool {
+        let called = |place: &Arc<TopicPlace>| keys_of(&place.topic).map(|key| (key, Arc::clone(place)));
+        let topics = self.topics.get_or_insert_with(|| self.placement.topics().flat_map(called).collect());
+        let leader = topics.get(&partition.topic).map(|place| place.leader(partition.index));
+        matches!(leader, Some(Leader::At(leader, _)) if leader != broker)
+    }
 }
 
 /// Kafka's internal topics count: who leads a partition of the offsets coordinates groups. A cluster of which we know
@@ -107,14 +110,12 @@ mod tests {
     use super::*;
     use crate::api::testing::at;
     use crate::placement::build::tests::{placement, topic};
-    use kafka_protocol::messages::TopicName;
-    use kafka_protocol::protocol::StrBytes;
     use std::time::Duration;
 
     /// What is decided of a broker of cluster `a`, where 1 and 2 lead partitions of `x`, that was sent `x`'s partition 0.
     fn decided(broker: i32, waited: Duration, late: bool) -> Option<Hopeless> {
         let mut watch = Watch::new(Arc::new(placement(&[topic("x", &[1, 2, -1])], &[topic("b-1", &[3])]).0));
-        let sent = || vec![(TopicName(StrBytes::from_static_str("x")), 0)];
+        let sent = || vec![Partition::new("x", 0)];
         watch.hopeless(at(0, broker), Owed { waited, late }, sent)
     }
 
@@ -139,14 +140,12 @@ mod tests {
 
     #[test]
     fn a_partition_is_found_by_name_or_id_and_one_without_a_leader_is_nowhere() {
-        let placement = placement(&[topic("x", &[1, -1])], &[]).0;
-        let id = placement.topic("x").unwrap().topic.id.to_string();
-        let elsewhere = |topic: &str, index, broker| {
-            is_elsewhere(&(TopicName(StrBytes::from_string(topic.to_owned())), index), at(0, broker), &placement)
-        };
-        for topic in ["x", &id] {
-            assert!(elsewhere(topic, 0, 2) && !elsewhere(topic, 0, 1) && !elsewhere(topic, 1, 2), "{topic}");
+        let x = topic("x", &[1, -1]);
+        let mut watch = Watch::new(Arc::new(placement(&[Arc::clone(&x)], &[]).0));
+        for topic in keys_of(&x) {
+            let mut elsewhere = |index, broker| watch.is_elsewhere(Partition { topic, index }, at(0, broker));
+            assert!(elsewhere(0, 2) && !elsewhere(0, 1) && !elsewhere(1, 2));
         }
-        assert!(!elsewhere("nope", 0, 2));
+        assert!(!watch.is_elsewhere(Partition::new("nope", 0), at(0, 2)));
     }
 }

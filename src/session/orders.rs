@@ -78,7 +78,7 @@ impl<P> Orders<P> {
     /// The partitions whose batches are on their way over a link.
     pub fn on_their_way(&self, by: LinkId) -> Vec<Partition> {
         let inner = self.inner.lock();
-        inner.flights.iter().filter(|(_, flight)| flight.by == by).map(|(partition, _)| partition.clone()).collect()
+        inner.flights.iter().filter(|(_, flight)| flight.by == by).map(|(partition, _)| *partition).collect()
     }
 
     /// What is held needs something that nobody has been asked for yet.
@@ -173,11 +173,9 @@ impl<P> Changing<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::TopicName;
-    use kafka_protocol::protocol::StrBytes;
 
     fn partition(index: i32) -> Partition {
-        (TopicName(StrBytes::from_static_str("t")), index)
+        Partition::new("t", index)
     }
 
     fn link(id: u64) -> LinkId {

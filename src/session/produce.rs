@@ -142,7 +142,9 @@ fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>,
         };
         let may_go =
             |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, link.id()));
-        let (cells, blocked): (Vec<_>, Vec<_>) = cells.into_iter().partition(may_go);
+        // Seldom does one of them have to wait.
+        let (cells, blocked) =
+            if cells.iter().all(may_go) { (cells, Vec::new()) } else { cells.into_iter().partition(may_go) };
         waiting.extend(blocked);
         if !cells.is_empty() {
             let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement, link.id());
@@ -164,8 +166,8 @@ fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>,
 
 /// Has the topics read again whose partitions nobody led when they were last read.
 fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement: &Placement) {
-    for (topic, _) in held.iter().filter_map(|cell| ledger.named(cell)) {
-        if let Some(place) = placement.topic(&topic)
+    for topic in held.iter().filter_map(|cell| ledger.topic_of(cell)) {
+        if let Some(place) = placement.topic(topic)
             && let Some(cluster) = session.context.cluster(place.cluster)
         {
             cluster.refresh(vec![place.topic.name.clone()]);
@@ -194,10 +196,10 @@ fn give_up(
     placement: &Placement,
     order: &mut Changing<'_, Held>,
 ) {
-    let Some((topic, partition)) = cells.first().and_then(|cell| ledger.named(cell)) else { return };
+    let Some(topic) = cells.first().and_then(|cell| ledger.topic_of(cell)) else { return };
     let session = &request.session;
     tracing::debug!(
-        session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0, partition,
+        session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0,
         "a Produce waited too long for a leader"
     );
     request.blame(ticket, Blame::Cluster(placement.home_of_topic(&topic.0)));
@@ -302,7 +304,7 @@ fn outgoing(
         Expect::Nothing { bytes: frame.len(), on_fault: Box::new(on_fault) }
     } else {
         for partition in &partitions {
-            order.goes(partition.clone(), by);
+            order.goes(*partition, by);
         }
         let request = Arc::clone(request);
         let asked = whole.then_some(request.version);
