@@ -250,7 +250,10 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
             _ = sweep.tick() => {}
         }
         seen = current.generation();
-        late = contexts.iter().fold(false, |late, context| context.sweep() || late);
+        late = false;
+        for context in &contexts {
+            late |= context.sweep();
+        }
     }
 }
 
