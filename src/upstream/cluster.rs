@@ -287,3 +287,29 @@ impl Cluster {
         link
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::refresh;
+    use super::super::testing::{FakeCluster, Reply};
+    use super::*;
+    use crate::telemetry::Telemetry;
+    use kafka_protocol::messages::HeartbeatRequest;
+
+    #[tokio::test]
+    async fn a_broker_that_lets_us_wait_is_asked_last() {
+        let there = FakeCluster::start(2, &[], |_, _| Reply::Silence).await;
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        let shared = Shared::new(0, 1 << 20);
+        let (cluster, asked) = Cluster::new(Slot::new(0).unwrap(), "a".into(), there.bootstrap(), shared, meter);
+        tokio::spawn(refresh::run(Arc::clone(&cluster), asked));
+        cluster.news().wait_for(|news| news.read).await.unwrap();
+        let first = || cluster.candidates(None)[0].0;
+        assert!((0..100).any(|_| first() == BrokerId(2)), "anybody may be the first");
+        // When broker 2 owes an answer for longer than it should
+        let waits = Arc::clone(&cluster);
+        tokio::spawn(async move { waits.call(Some(BrokerId(2)), &HeartbeatRequest::default(), 4).await });
+        sleep(SLOW_AFTER + SLOW_AFTER / 4).await;
+        assert!((0..100).all(|_| first() == BrokerId(1)));
+    }
+}
