@@ -33,17 +33,18 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Topics `l-*` and groups `l-*` are the pipeline `left` on cluster `a`; those of `b` are `right` and `far`.
-struct World {
-    telemetry: Arc<Telemetry>,
+pub(super) struct World {
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) context: Arc<Context>,
     address: HostPort,
-    a: Option<FakeCluster>,
+    pub(super) a: Option<FakeCluster>,
     b: Option<FakeCluster>,
     clusters: Vec<Arc<Cluster>>,
     _tasks: JoinSet<()>,
 }
 
 impl World {
-    async fn start(script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static) -> Self {
+    pub(super) async fn start(script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static) -> Self {
         let topics: [&[_]; 2] = [&[("l-1", &[1, 2][..]), ("l-2", &[1])], &[("r-1", &[1][..]), ("f-1", &[1])]];
         let a = FakeCluster::start(2, topics[0], script.clone()).await;
         let b = FakeCluster::start(1, topics[1], script).await;
@@ -82,11 +83,11 @@ pipelines:
         let address = HostPort::new("127.0.0.1", listening.local_addr().unwrap().port());
         let limits = Limits { park: Duration::from_millis(300), ..Limits::default() };
         let context = Context::new(current, clusters.clone(), Arc::clone(&telemetry), address.clone(), shared, limits);
-        tasks.spawn(listener::accept_all(listening, context));
-        Self { telemetry, address, a: Some(a), b: Some(b), clusters, _tasks: tasks }
+        tasks.spawn(listener::accept_all(listening, Arc::clone(&context)));
+        Self { telemetry, context, address, a: Some(a), b: Some(b), clusters, _tasks: tasks }
     }
 
-    async fn client(&self) -> Client {
+    pub(super) async fn client(&self) -> Client {
         let socket = TcpStream::connect((&*self.address.host, self.address.port)).await.unwrap();
         let mut client = Client { socket, reader: Reader::new(Pool::new(0), 1 << 20), sent: 0, received: 0 };
         let hello = ApiVersionsRequest::default()
@@ -97,7 +98,7 @@ pipelines:
     }
 
     /// The value of a sample; 0 where there is none.
-    fn shown(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
+    pub(super) fn shown(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
         self.telemetry.shown(&format!("fishplate_{family}"), labels).unwrap_or(0.0)
     }
 
@@ -113,7 +114,7 @@ pipelines:
         self.shown("error_codes_total", &[("code", code)])
     }
 
-    async fn until(&self, family: &str, labels: &[(&str, &str)], value: f64) {
+    pub(super) async fn until(&self, family: &str, labels: &[(&str, &str)], value: f64) {
         let reached = async {
             while self.shown(family, labels) != value {
                 sleep(Duration::from_millis(5)).await;
@@ -124,7 +125,7 @@ pipelines:
     }
 }
 
-struct Client {
+pub(super) struct Client {
     socket: TcpStream,
     reader: Reader,
     /// Bytes of whole frames.
@@ -133,14 +134,14 @@ struct Client {
 }
 
 impl Client {
-    async fn send<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) {
+    pub(super) async fn send<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) {
         let (api, us) = (ApiKey::try_from(R::KEY).unwrap(), Bytes::from_static(b"test"));
         let frame = encode_request(api, version, 7, Some(&us), request, &[]).unwrap().concat();
         self.sent += frame.len();
         self.socket.write_all(&frame).await.unwrap();
     }
 
-    async fn receive<R: Request<Response: Shaped>>(&mut self, version: i16) -> R::Response {
+    pub(super) async fn receive<R: Request<Response: Shaped>>(&mut self, version: i16) -> R::Response {
         let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
         let frame = frame.unwrap().expect("an answer");
         self.received += 4 + frame.len();
@@ -148,22 +149,22 @@ impl Client {
         decode(frame.slice(body_at..), version).unwrap()
     }
 
-    async fn call<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(super) async fn call<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request).await;
         self.receive::<R>(version).await
     }
 
-    async fn is_closed(&mut self) {
+    pub(super) async fn is_closed(&mut self) {
         let end = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an end in time");
         assert!(matches!(end, Ok(None) | Err(_)), "{end:?}");
     }
 }
 
-fn text(text: &str) -> StrBytes {
+pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-fn produce(acks: i16, topics: &[(&str, &[i32])]) -> ProduceRequest {
+pub(super) fn produce(acks: i16, topics: &[(&str, &[i32])]) -> ProduceRequest {
     let data =
         |index: &i32| PartitionProduceData::default().with_index(*index).with_records(Some(Bytes::from(vec![0; 1000])));
     let topic = |(name, partitions): &(&str, &[i32])| {
@@ -174,7 +175,7 @@ fn produce(acks: i16, topics: &[(&str, &[i32])]) -> ProduceRequest {
     ProduceRequest::default().with_acks(acks).with_timeout_ms(1000).with_topic_data(topics.iter().map(topic).collect())
 }
 
-fn written(asked: &Asked, code: i16) -> Reply {
+pub(super) fn written(asked: &Asked, code: i16) -> Reply {
     let request: ProduceRequest = asked.request();
     let topic = |topic: TopicProduceData| {
         let told = topic
@@ -186,7 +187,7 @@ fn written(asked: &Asked, code: i16) -> Reply {
     asked.answer(&ProduceResponse::default().with_responses(request.topic_data.into_iter().map(topic).collect()))
 }
 
-fn fetch(session: (i32, i32), topics: &[&str]) -> FetchRequest {
+pub(super) fn fetch(session: (i32, i32), topics: &[&str]) -> FetchRequest {
     let topic = |name: &&str| {
         FetchTopic::default().with_topic(TopicName(text(name))).with_partitions(vec![FetchPartition::default()])
     };
@@ -203,7 +204,7 @@ fn metadata(topics: &[&str]) -> MetadataRequest {
 }
 
 /// Answers a Produce or a Fetch, the latter in a session of this number, with a code for each partition.
-fn serves(code: i16) -> impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static {
+pub(super) fn serves(code: i16) -> impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static {
     move |_, asked| match asked.api {
         ApiKey::Produce => written(&asked, code),
         ApiKey::Fetch => {

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod context;
 pub mod fetch;
 pub mod generic;
+pub mod late;
 pub mod links;
 pub mod listener;
 pub mod needs;
@@ -19,6 +20,8 @@ pub mod turns;
 
 #[cfg(test)]
 mod counting_tests;
+#[cfg(test)]
+mod session_tests;
 
 pub use context::{Context, Limits};
 pub use state::Session;

@@ -12,7 +12,7 @@ use crate::error::{Blame, Fault};
 use crate::placement::Placement;
 use crate::telemetry::Meter;
 use crate::types::{Name, Target};
-use crate::upstream::link::Write;
+use crate::upstream::link::{LATE, Patience, Write};
 use crate::upstream::{Answer, Expect, LinkId, Outgoing, Refused};
 use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
 use crate::wire::glance::{Produce, is_plain_produce};
@@ -243,7 +243,7 @@ async fn tend(session: Arc<Session>) {
         let look_again = soonest.min(Instant::now() + BETWEEN_LOOKS);
         tokio::select! {
             () = session.orders.moved() => {}
-            () = session.context.current.later_than(generation) => {}
+            true = session.context.current.later_than(generation) => {}
             () = tokio::time::sleep_until(look_again.into()) => {}
         }
     }
@@ -291,7 +291,8 @@ fn outgoing(
     let fragile = must_not_be_overtaken(request.acks, &part.cells);
     part.release_records();
     let partitions: Vec<Partition> = part.cells.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
-    let patience = PATIENCE + Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
+    let held = Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
+    let patience = Patience { late: LATE, over: PATIENCE + held };
     let to = part.to;
     let expect = if request.acks == 0 {
         let request = Arc::clone(request);

@@ -14,6 +14,7 @@ use kafka_protocol::messages::metadata_response::{
 };
 use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,6 +53,7 @@ type Script = dyn Fn(i32, Asked) -> Reply + Send + Sync;
 /// Runs as long as it is not dropped.
 pub(crate) struct FakeCluster {
     addresses: Vec<HostPort>,
+    metadata: Arc<Mutex<MetadataResponse>>,
     _running: JoinSet<()>,
 }
 
@@ -66,15 +68,31 @@ impl FakeCluster {
         for _ in 0..brokers {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
         }
+        Self::on(listeners, topics, script)
+    }
+
+    /// The same, with a broker for each of these, which may have kept clients waiting so far.
+    pub(crate) fn on(
+        listeners: Vec<TcpListener>,
+        topics: &[(&str, &[i32])],
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let addresses: Vec<_> = listeners.iter().map(|listener| HostPort::new("127.0.0.1", port(listener))).collect();
-        let metadata = Arc::new(metadata(&addresses, topics));
+        let metadata = Arc::new(Mutex::new(metadata(&addresses, topics)));
         let script: Arc<Script> = Arc::new(script);
         let mut running = JoinSet::new();
         for (listener, id) in listeners.into_iter().zip(1..) {
             running.spawn(accept(listener, id, Arc::clone(&metadata), Arc::clone(&script)));
         }
-        Self { addresses, _running: running }
+        Self { addresses, metadata, _running: running }
+    }
+
+    /// Its metadata from now on: these topics, and without a broker that it counts out.
+    pub(crate) fn now(&self, topics: &[(&str, &[i32])], without: Option<i32>) {
+        let mut metadata = metadata(&self.addresses, topics);
+        metadata.brokers.retain(|broker| Some(broker.node_id.0) != without);
+        *self.metadata.lock() = metadata;
     }
 
     pub(crate) fn bootstrap(&self) -> Vec<HostPort> {
@@ -103,7 +121,7 @@ fn metadata(brokers: &[HostPort], topics: &[(&str, &[i32])]) -> MetadataResponse
         .with_topics(topics.iter().map(topic).collect())
 }
 
-async fn accept(listener: TcpListener, id: i32, metadata: Arc<MetadataResponse>, script: Arc<Script>) {
+async fn accept(listener: TcpListener, id: i32, metadata: Arc<Mutex<MetadataResponse>>, script: Arc<Script>) {
     // Its connections end with it.
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
@@ -111,14 +129,14 @@ async fn accept(listener: TcpListener, id: i32, metadata: Arc<MetadataResponse>,
     }
 }
 
-async fn serve(mut socket: TcpStream, id: i32, metadata: Arc<MetadataResponse>, script: Arc<Script>) {
+async fn serve(mut socket: TcpStream, id: i32, metadata: Arc<Mutex<MetadataResponse>>, script: Arc<Script>) {
     let mut reader = Reader::new(Pool::new(0), 1 << 20);
     while let Ok(Some(frame)) = reader.next(&socket).await {
         let head = RequestHead::read(&frame).unwrap();
         let asked = Asked { api: ApiKey::try_from(head.api_key).unwrap(), head, frame };
         let reply = match asked.api {
             ApiKey::ApiVersions => asked.answer(&versions()),
-            ApiKey::Metadata => asked.answer(&*metadata),
+            ApiKey::Metadata => asked.answer(&*metadata.lock()),
             _ => script(id, asked),
         };
         match reply {

@@ -156,6 +156,16 @@ mod tests {
     use kafka_protocol::protocol::{StrBytes, encode_request_header_into_buffer};
     use proptest::prelude::*;
 
+    #[test]
+    fn a_tagged_field_that_could_not_be_written_again_is_refused() {
+        let with_tag = |tag: &[u8]| {
+            let head = [&[0, 3, 0, 9, 0, 0, 0, 7, 0xff, 0xff, 1][..], tag, &[1, 5]].concat();
+            RequestHead::read(&head.into())
+        };
+        assert!(with_tag(&[0xff, 0xff, 0xff, 0xff, 0x07]).is_ok(), "2^31 - 1");
+        assert!(matches!(with_tag(&[0x80, 0x80, 0x80, 0x80, 0x08]), Err(Malformed::Number(_))), "2^31");
+    }
+
     proptest! {
         #[test]
         fn agrees_with_kafka_protocol_on_every_api(
