@@ -4,12 +4,12 @@
 //! once and in the client's order. The driver in `session` does the sending and the waiting.
 
 use super::scrub::scrubbed_message;
+use super::stamp::Stamp;
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement};
 use crate::types::{Slot, Target};
-use crate::wire::batch;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -50,6 +50,8 @@ struct Entry {
 pub struct Cell {
     entry: usize,
     records: Option<Bytes>,
+    /// Where an idempotent producer made it; it stays when the records are let go.
+    pub stamp: Option<Stamp>,
 }
 
 /// A partition: its topic and index.
@@ -64,6 +66,13 @@ pub struct Part {
     pub cells: Vec<Cell>,
 }
 
+impl Cell {
+    fn of(entry: usize, records: Option<Bytes>) -> Self {
+        let stamp = records.as_ref().and_then(|records| Stamp::read(records));
+        Self { entry, records, stamp }
+    }
+}
+
 /// What became of cells that were routed. Those that cannot be served are answered in the ledger already.
 #[derive(Debug, Default)]
 pub struct Routed {
@@ -73,6 +82,8 @@ pub struct Routed {
     pub held: Vec<Cell>,
     /// To be met first; their cells are among the held ones.
     pub needs: Vec<Need>,
+    /// Answered already: there is no such topic or partition.
+    pub refused: Vec<Cell>,
     /// Who is to blame for cells that were refused since a need could not be met.
     pub failed: Vec<Blame>,
     /// Cells were refused since nobody could be asked about their topics: later ones may fare better.
@@ -80,6 +91,14 @@ pub struct Routed {
 }
 
 impl Part {
+    /// Adds a cell to those for this broker.
+    pub fn put(parts: &mut Vec<Self>, to: Target, cell: Cell) {
+        match parts.iter_mut().find(|part| part.to == to) {
+            Some(part) => part.cells.push(cell),
+            None => parts.push(Self { to, cells: vec![cell] }),
+        }
+    }
+
     /// Lets go of the records, once they are on their way: the frame's memory is used again as soon as it is written.
     pub fn release_records(&mut self) {
         self.cells.iter_mut().for_each(|cell| cell.records = None);
@@ -102,7 +121,7 @@ impl Ledger {
         };
         let mut cells = Vec::with_capacity(request.partitions.len());
         for ProducePartition { topic, index, records } in request.partitions {
-            cells.push(Cell { entry: ledger.slots.len(), records });
+            cells.push(Cell::of(ledger.slots.len(), records));
             ledger.slots.push(Entry { topic, index, open: 1, answer: None });
         }
         (ledger, cells)
@@ -114,15 +133,15 @@ impl Ledger {
         let mut routed = Routed::default();
         for cell in cells {
             match self.find(&cell, seen) {
-                Found::At(to) => match routed.parts.iter_mut().find(|part| part.to == to) {
-                    Some(part) => part.cells.push(cell),
-                    None => routed.parts.push(Part { to, cells: vec![cell] }),
-                },
+                Found::At(to) => Part::put(&mut routed.parts, to, cell),
                 Found::Later(need) => {
                     routed.needs.extend(need);
                     routed.held.push(cell);
                 }
-                Found::Never(code) => self.settle(&cell, failed(code)),
+                Found::Never(code) => {
+                    self.settle(&cell, failed(code));
+                    routed.refused.push(cell);
+                }
                 Found::Failed(blame) => {
                     routed.failed.push(blame);
                     routed.in_doubt = true;
@@ -164,11 +183,18 @@ impl Ledger {
     /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
     #[must_use]
     pub fn is_idempotent(cells: &[Cell]) -> bool {
-        let idempotent = |records: &Bytes| {
-            let header = batch::Header::read(records);
-            header.is_ok_and(|header| header.is_some_and(|header| header.producer_id >= 0))
-        };
-        cells.iter().any(|cell| cell.records.as_ref().is_some_and(idempotent))
+        cells.iter().any(|cell| cell.stamp.is_some())
+    }
+
+    /// The batches of idempotent producers that a broker refuses in its answer to a part, or says nothing of. All
+    /// refusals count, also those that are meant for good: that some client sends such a batch again is not ours to
+    /// rule out, and who does not has begun anew before it goes on.
+    #[must_use]
+    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<(Partition, Stamp)> {
+        let written = |told: &PartitionProduceResponse| codes::is_written(told.error_code);
+        let refused = |cell: &&Cell| !self.told(cell, answer).is_some_and(written);
+        let stamped = |cell: &Cell| Some((self.partition_of(cell)?, cell.stamp?));
+        part.cells.iter().filter(|cell| cell.stamp.is_some()).filter(refused).filter_map(stamped).collect()
     }
 
     /// The request for one part.
@@ -258,7 +284,7 @@ impl Ledger {
         if let Some(entry) = self.slots.get_mut(cell.entry) {
             entry.open += 1;
         }
-        let with = |records| Cell { entry: cell.entry, records: Some(records) };
+        let with = |records| Cell::of(cell.entry, Some(records));
         (with(kept), with(moved))
     }
 

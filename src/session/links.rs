@@ -64,6 +64,12 @@ impl Links {
         Ok(link)
     }
 
+    /// Whether there is a link to this broker already.
+    #[must_use]
+    pub fn has(&self, to: Target) -> bool {
+        self.open.lock().as_ref().and_then(|open| open.get(&to)).is_some_and(|link| !link.is_dead())
+    }
+
     /// Gives up what waits too long; closes what has been idle.
     pub fn sweep(&self, now: Instant, idle: Duration) {
         for link in self.all() {
