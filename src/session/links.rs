@@ -90,6 +90,12 @@ impl Links {
         }
     }
 
+    /// Bytes that wait for brokers to take them.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.all().iter().map(|link| link.backlog()).sum()
+    }
+
     fn all(&self) -> Vec<Arc<Link>> {
         self.open.lock().iter().flat_map(HashMap::values).cloned().collect()
     }

@@ -82,14 +82,17 @@ impl<P> Orders<P> {
     pub async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
-            {
-                let order = self.change();
-                if order.is_quiet() || order.is_over() {
-                    return;
-                }
+            if self.is_settled() {
+                return;
             }
             settled.await;
         }
+    }
+
+    /// Whether nothing is on its way or held any more, or the order is over.
+    pub fn is_settled(&self) -> bool {
+        let order = self.change();
+        order.is_quiet() || order.is_over()
     }
 
     /// What is held needs something that nobody has been asked for yet.
