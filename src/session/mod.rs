@@ -22,6 +22,10 @@ pub mod underway;
 
 #[cfg(test)]
 mod counting_tests;
+#[cfg(test)]
+mod order_tests;
+#[cfg(test)]
+mod testing;
 
 pub use context::{Context, Limits};
 pub use state::Session;

@@ -94,7 +94,7 @@ fn answered(
         {
             return;
         }
-        let told = understood(part.to, whole.then_some(request.version), answer);
+        let told = understood(part.to, whole.then_some(request.version), partitions.len(), answer);
         if told.is_err() && request.must_not_be_overtaken(&part.cells) {
             orders.end();
             request.session.close("upstream");

@@ -10,7 +10,7 @@ use crate::telemetry::Meter;
 use crate::types::Target;
 use crate::upstream::Answer;
 use crate::wire::codec::forward_response;
-use crate::wire::glance::is_plain_produce;
+use crate::wire::glance::plain_produce;
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
 use parking_lot::Mutex;
@@ -58,11 +58,17 @@ pub enum Told {
     Decoded(ProduceResponse),
 }
 
-/// An answer can go on as it is where it answers all that the client asked, in the client's version.
-pub fn understood(from: Target, asked: Option<i16>, answer: Result<Answer, Fault>) -> Result<Told, Fault> {
+/// What a broker answered to so many partitions. It can go on as it is where it tells of all that the client asked, in
+/// the client's version (`asked`).
+pub fn understood(
+    from: Target,
+    asked: Option<i16>,
+    partitions: usize,
+    answer: Result<Answer, Fault>,
+) -> Result<Told, Fault> {
     let answer = answer?;
     let same = asked == Some(answer.version) && answer.has_plain_head();
-    if same && is_plain_produce(&answer.frame, answer.body_at, answer.version) {
+    if same && plain_produce(&answer.frame, answer.body_at, answer.version) == Some(partitions) {
         return Ok(Told::Plainly(answer.frame));
     }
     answer.decode().map(Told::Decoded).map_err(|e| Fault::upstream(from, true, e))
