@@ -8,8 +8,8 @@ use super::stamp::Stamp;
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::{Blame, Fault};
-use crate::placement::{Leader, Placement};
-use crate::types::{Slot, Target};
+use crate::placement::{Leader, Placement, TopicPlace};
+use crate::types::{Slot, Target, fast_hash};
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -29,10 +29,19 @@ pub struct Ledger {
     pub acks: i16,
     /// How long the broker may wait for them.
     pub timeout_ms: i32,
-    topics: Vec<(TopicName, Uuid)>,
+    topics: Vec<OfTopic>,
     slots: Vec<Entry>,
     throttle_ms: i32,
     endpoints: Vec<NodeEndpoint>,
+}
+
+/// One topic of the request.
+#[derive(Debug)]
+struct OfTopic {
+    /// Empty where the client gave an id that nobody knows yet.
+    name: TopicName,
+    id: Uuid,
+    key: TopicKey,
 }
 
 /// One partition of the request.
@@ -42,7 +51,8 @@ struct Entry {
     index: i32,
     /// Cells that are not answered yet.
     open: usize,
-    answer: Option<PartitionProduceResponse>,
+    /// Large, and made for few requests: most answers are forwarded as they are.
+    answer: Option<Box<PartitionProduceResponse>>,
 }
 
 /// A piece of one partition's records.
@@ -54,8 +64,24 @@ pub struct Cell {
     pub stamp: Option<Stamp>,
 }
 
-/// A partition: its topic and index.
-pub type Partition = (TopicName, i32);
+/// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
+/// or the other, by the version that it speaks. Two topics of one key wait for each other; nothing else comes of it.
+type TopicKey = u64;
+
+/// A partition, for who keeps order per partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Partition {
+    topic: TopicKey,
+    index: i32,
+}
+
+#[cfg(test)]
+impl Partition {
+    /// A partition of a topic of this name.
+    pub fn new(topic: &str, index: i32) -> Self {
+        Self { topic: fast_hash(topic), index }
+    }
+}
 
 /// Cells for one broker.
 #[derive(Debug)]
@@ -91,12 +117,14 @@ pub struct Routed {
 }
 
 impl Part {
-    /// Adds a cell to those for this broker.
-    pub fn put(parts: &mut Vec<Self>, to: Target, cell: Cell) {
-        match parts.iter_mut().find(|part| part.to == to) {
-            Some(part) => part.cells.push(cell),
-            None => parts.push(Self { to, cells: vec![cell] }),
+    /// Adds a cell to those for this broker. So many may follow: mostly one broker leads all of them.
+    pub fn put(parts: &mut Vec<Self>, to: Target, cell: Cell, following: usize) {
+        if let Some(part) = parts.iter_mut().find(|part| part.to == to) {
+            return part.cells.push(cell);
         }
+        let mut cells = Vec::with_capacity(1 + following);
+        cells.push(cell);
+        parts.push(Self { to, cells });
     }
 
     /// Lets go of the records, once they are on their way: the frame's memory is used again as soon as it is written.
@@ -114,7 +142,7 @@ impl Ledger {
             transactional_id: request.transactional_id.map(TransactionalId),
             acks: request.acks,
             timeout_ms: request.timeout_ms,
-            topics: request.topics.into_iter().map(|(name, id)| (TopicName(name), id)).collect(),
+            topics: request.topics.into_iter().map(OfTopic::new).collect(),
             slots: Vec::with_capacity(request.partitions.len()),
             throttle_ms: 0,
             endpoints: Vec::new(),
@@ -131,9 +159,10 @@ impl Ledger {
     /// written.
     pub fn route(&mut self, cells: Vec<Cell>, seen: &Seen<'_>) -> Routed {
         let mut routed = Routed::default();
-        for cell in cells {
+        let mut cells = cells.into_iter();
+        while let Some(cell) = cells.next() {
             match self.find(&cell, seen) {
-                Found::At(to) => Part::put(&mut routed.parts, to, cell),
+                Found::At(to) => Part::put(&mut routed.parts, to, cell, cells.len()),
                 Found::Later(need) => {
                     routed.needs.extend(need);
                     routed.held.push(cell);
@@ -158,8 +187,8 @@ impl Ledger {
         else {
             return Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION);
         };
-        let Some(place) = seen.placement.topic_of(&topic.0, topic.1) else { return unknown(topic, seen) };
-        *topic = (TopicName(place.topic.name.clone()), place.topic.id);
+        let Some(place) = seen.placement.topic_of(&topic.name, topic.id) else { return unknown(topic, seen) };
+        topic.fill_in(place);
         match place.leader(entry.index) {
             Leader::At(to, _) => Found::At(to),
             Leader::Nobody => Found::Later(None),
@@ -167,11 +196,17 @@ impl Ledger {
         }
     }
 
-    /// The topic and partition of a cell, for who keeps order per partition.
+    /// The partition of a cell, for who keeps order per partition.
     #[must_use]
     pub fn partition_of(&self, cell: &Cell) -> Option<Partition> {
         let entry = self.slots.get(cell.entry)?;
-        Some((self.topics.get(entry.topic)?.0.clone(), entry.index))
+        Some(Partition { topic: self.topics.get(entry.topic)?.key, index: entry.index })
+    }
+
+    /// The topic of a cell; without a name where nobody knows its id.
+    #[must_use]
+    pub fn topic_of(&self, cell: &Cell) -> Option<&TopicName> {
+        Some(&self.topics.get(self.slots.get(cell.entry)?.topic)?.name)
     }
 
     /// Whether one part holds all that the client sent, so that its frame can be forwarded as it is.
@@ -203,7 +238,7 @@ impl Ledger {
         let mut topics: Vec<(usize, TopicProduceData)> = Vec::new();
         for cell in &part.cells {
             let Some(entry) = self.slots.get(cell.entry) else { continue };
-            let Some((name, id)) = self.topics.get(entry.topic) else { continue };
+            let Some(OfTopic { name, id, .. }) = self.topics.get(entry.topic) else { continue };
             let data = PartitionProduceData::default().with_index(entry.index).with_records(cell.records.clone());
             match topics.last_mut().filter(|(topic, _)| *topic == entry.topic) {
                 Some((_, topic)) => topic.partition_data.push(data),
@@ -251,7 +286,7 @@ impl Ledger {
 
     fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<&'a PartitionProduceResponse> {
         let entry = self.slots.get(cell.entry)?;
-        let (name, id) = self.topics.get(entry.topic)?;
+        let OfTopic { name, id, .. } = self.topics.get(entry.topic)?;
         let same = |topic: &&TopicProduceResponse| {
             if topic.name.0.is_empty() { topic.topic_id == *id } else { topic.name == *name }
         };
@@ -260,8 +295,8 @@ impl Ledger {
     }
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
-        if let Some((topic, _)) = self.partition_of(cell).filter(|_| codes::asks_for_refresh(code)) {
-            effects.push(Effect::Refresh(cluster, topic.0));
+        if let Some(topic) = self.topic_of(cell).filter(|_| codes::asks_for_refresh(code)) {
+            effects.push(Effect::Refresh(cluster, topic.0.clone()));
         }
     }
 
@@ -272,10 +307,10 @@ impl Ledger {
         let index = entry.index;
         let answer = answer.with_index(index);
         entry.answer = Some(match entry.answer.take() {
-            None => answer,
+            None => Box::new(answer),
             Some(first) if first.error_code != 0 => first,
-            Some(_) if answer.error_code != 0 => answer,
-            Some(first) => first.with_base_offset(NO_OFFSET),
+            Some(_) if answer.error_code != 0 => Box::new(answer),
+            Some(first) => Box::new(first.with_base_offset(NO_OFFSET)),
         });
     }
 
@@ -291,8 +326,8 @@ impl Ledger {
     /// Whether a partition is answered with an error.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        let refused = |answer: &PartitionProduceResponse| answer.error_code != codes::NONE;
-        self.slots.iter().any(|entry| entry.answer.as_ref().is_some_and(refused))
+        let refused = |entry: &Entry| entry.answer.as_ref().is_some_and(|answer| answer.error_code != codes::NONE);
+        self.slots.iter().any(refused)
     }
 
     /// Whether every partition is answered.
@@ -303,12 +338,13 @@ impl Ledger {
 
     /// The answer to the client: every partition once, in the order it asked.
     pub fn response(&mut self) -> ProduceResponse {
-        let topic = |(name, id): (TopicName, Uuid)| TopicProduceResponse::default().with_name(name).with_topic_id(id);
+        let topic = |of: OfTopic| TopicProduceResponse::default().with_name(of.name).with_topic_id(of.id);
         let mut responses: Vec<_> = std::mem::take(&mut self.topics).into_iter().map(topic).collect();
         for entry in std::mem::take(&mut self.slots) {
-            let answer = entry.answer.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT).with_index(entry.index));
+            let unknown = || Box::new(failed(codes::REQUEST_TIMED_OUT).with_index(entry.index));
+            let answer = entry.answer.unwrap_or_else(unknown);
             if let Some(topic) = responses.get_mut(entry.topic) {
-                topic.partition_responses.push(answer);
+                topic.partition_responses.push(*answer);
             }
         }
         let mut endpoints = std::mem::take(&mut self.endpoints);
@@ -321,6 +357,21 @@ impl Ledger {
     }
 }
 
+impl OfTopic {
+    fn new((name, id): (StrBytes, Uuid)) -> Self {
+        let key = if name.is_empty() { fast_hash(&id) } else { fast_hash(name.as_str()) };
+        Self { name: TopicName(name), id, key }
+    }
+
+    /// Fills in what the client left out, so that any version can be written.
+    fn fill_in(&mut self, place: &TopicPlace) {
+        if self.name.is_empty() {
+            self.name = TopicName(place.topic.name.clone());
+        }
+        self.id = place.topic.id;
+    }
+}
+
 enum Found {
     At(Target),
     Later(Option<Need>),
@@ -329,7 +380,7 @@ enum Found {
 }
 
 /// A topic that nobody knows is asked for once.
-fn unknown((name, _): &(TopicName, Uuid), seen: &Seen<'_>) -> Found {
+fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
     let by_id = name.0.is_empty();
     let need = if by_id {
         Need::AllTopics

@@ -172,7 +172,7 @@ impl<P> Changing<'_, P> {
     /// A batch of this partition is on its way.
     pub fn goes(&mut self, partition: &Partition, stamp: Option<Stamp>, by: LinkId) {
         self.0.refusals.went(partition, stamp);
-        self.0.flights.entry(partition.clone()).or_insert(Flight { by, parts: 0 }).parts += 1;
+        self.0.flights.entry(*partition).or_insert(Flight { by, parts: 0 }).parts += 1;
     }
 
     /// A part has come to its end, or back.
@@ -223,12 +223,10 @@ impl<P> Changing<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::TopicName;
-    use kafka_protocol::protocol::StrBytes;
     use std::sync::Arc;
 
     fn partition(index: i32) -> Partition {
-        (TopicName(StrBytes::from_static_str("t")), index)
+        Partition::new("t", index)
     }
 
     fn link(id: u64) -> LinkId {

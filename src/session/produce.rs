@@ -158,7 +158,7 @@ impl Turn<'_, '_> {
         for Part { to, cells } in parts {
             for cell in cells {
                 match self.way(&cell, to) {
-                    Some(to) => Part::put(&mut kept, to, cell),
+                    Some(to) => Part::put(&mut kept, to, cell, 0),
                     None => {
                         self.request.blame(self.state.ticket.as_mut(), Blame::Cluster(to.cluster));
                         self.break_off("overtaking");
@@ -190,7 +190,10 @@ impl Turn<'_, '_> {
         let ledger = &self.state.ledger;
         let may_go =
             |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| self.order.may_go(&partition, link.id()));
-        let (cells, blocked): (Vec<_>, Vec<_>) = part.cells.into_iter().partition(may_go);
+        let cells = part.cells;
+        // Seldom does one of them have to wait.
+        let (cells, blocked) =
+            if cells.iter().all(may_go) { (cells, Vec::new()) } else { cells.into_iter().partition(may_go) };
         if !cells.is_empty() {
             let part = Part { to: part.to, cells };
             let outgoing = sending::outgoing(self.request, ledger, self.order, part, self.frame, self.placement, &link);
@@ -217,10 +220,10 @@ impl Turn<'_, '_> {
     /// Nobody led these partitions for too long, or an earlier batch of them is still in doubt.
     fn give_up(&mut self, cells: &[Cell]) {
         let State { ledger, ticket, .. } = &mut *self.state;
-        let Some((topic, partition)) = cells.first().and_then(|cell| ledger.partition_of(cell)) else { return };
+        let Some(topic) = cells.first().and_then(|cell| ledger.topic_of(cell)) else { return };
         let (request, session) = (self.request, &self.request.session);
         tracing::debug!(
-            session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0, partition,
+            session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0,
             "a Produce waited too long for a leader"
         );
         request.blame(ticket.as_mut(), Blame::Cluster(self.placement.home_of_topic(&topic.0)));
@@ -233,8 +236,8 @@ impl Turn<'_, '_> {
 
 /// Has the topics read again whose partitions nobody led when they were last read.
 fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement: &Placement) {
-    for (topic, _) in held.iter().filter_map(|cell| ledger.partition_of(cell)) {
-        if let Some(place) = placement.topic(&topic)
+    for topic in held.iter().filter_map(|cell| ledger.topic_of(cell)) {
+        if let Some(place) = placement.topic(topic)
             && let Some(cluster) = session.context.cluster(place.cluster)
         {
             cluster.refresh(vec![place.topic.name.clone()]);
@@ -265,7 +268,7 @@ pub fn take_back(request: &Arc<Underway>, partitions: &[Partition], held: Held) 
     }
     ask_for_leaders(session, &request.state.lock().ledger, &held.cells, &placement);
     order.landed(partitions.iter());
-    let tend = order.hold(request.number, partitions.iter().cloned(), held);
+    let tend = order.hold(request.number, partitions.iter().copied(), held);
     drop(order);
     Later { tend, ring: true, ..Later::default() }.see_to(session);
     true

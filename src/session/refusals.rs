@@ -74,11 +74,9 @@ impl Refusals {
 mod tests {
     use super::*;
     use crate::types::{BrokerId, Slot};
-    use kafka_protocol::messages::TopicName;
-    use kafka_protocol::protocol::StrBytes;
 
     fn partition(index: i32) -> Partition {
-        (TopicName(StrBytes::from_static_str("t")), index)
+        Partition::new("t", index)
     }
 
     fn stamp(epoch: i16, sequence: i32) -> Option<Stamp> {

@@ -55,7 +55,7 @@ pub fn encode_request<M: Encodable>(
         .with_request_api_version(version)
         .with_correlation_id(correlation)
         .with_client_id(client_id);
-    let mut pieces = Pieces::new(sources);
+    let mut pieces = Pieces::new(api, sources);
     let unwritable = |e: anyhow::Error| Unwritable { version, why: e.to_string() };
     head.encode(&mut pieces, api.request_header_version(version)).map_err(unwritable)?;
     request.encode(&mut pieces, version).map_err(unwritable)?;
@@ -71,7 +71,7 @@ pub fn encode_response<M: Encodable>(
     sources: &[Bytes],
 ) -> Result<Frame, Unwritable> {
     let head = ResponseHeader::default().with_correlation_id(correlation);
-    let mut pieces = Pieces::new(sources);
+    let mut pieces = Pieces::new(api, sources);
     let unwritable = |e: anyhow::Error| Unwritable { version, why: e.to_string() };
     head.encode(&mut pieces, api.response_header_version(version)).map_err(unwritable)?;
     response.encode(&mut pieces, version).map_err(unwritable)?;

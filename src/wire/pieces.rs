@@ -5,6 +5,7 @@
 
 use bytes::buf::UninitSlice;
 use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::buf::ByteBufMut;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Slices below this are copied: a piece of its own costs more.
 const SHARE_FROM: usize = 512;
 
-/// Bytes of shareable size that were copied all the same because they belong to no known frame. Stays 0: every
-/// record byte is forwarded in the buffer it was read into.
+/// Bytes of shareable size in messages that bear records, copied all the same because they belong to no known frame.
+/// Stays 0: every record byte is forwarded in the buffer it was read into. Other messages may hold long texts of our own.
 static COPIED: AtomicU64 = AtomicU64::new(0);
 
 /// What `COPIED` counts: record bytes moved in user space since the start.
@@ -33,13 +34,20 @@ pub(super) struct Pieces<'a> {
     rest: Vec<Bytes>,
     tail: BytesMut,
     sources: &'a [Bytes],
+    bears_records: bool,
 }
 
 impl<'a> Pieces<'a> {
-    pub(super) fn new(sources: &'a [Bytes]) -> Self {
+    pub(super) fn new(api: ApiKey, sources: &'a [Bytes]) -> Self {
         let mut tail = BytesMut::with_capacity(256);
         tail.put_bytes(0, LENGTH);
-        Self { first: BytesMut::new(), rest: Vec::new(), tail, sources }
+        Self {
+            first: BytesMut::new(),
+            rest: Vec::new(),
+            tail,
+            sources,
+            bears_records: matches!(api, ApiKey::Produce | ApiKey::Fetch),
+        }
     }
 
     /// The whole frame, its length field filled in.
@@ -95,7 +103,9 @@ unsafe impl BufMut for Pieces<'_> {
             self.close_tail();
             self.rest.push(piece);
         } else {
-            COPIED.fetch_add(slice.len() as u64, Ordering::Relaxed);
+            if self.bears_records {
+                COPIED.fetch_add(slice.len() as u64, Ordering::Relaxed);
+            }
             self.tail.put_slice(slice);
         }
     }
