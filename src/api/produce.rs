@@ -221,15 +221,13 @@ impl Ledger {
         cells.iter().any(|cell| cell.stamp.is_some())
     }
 
-    /// The batches of idempotent producers that a broker refuses in its answer to a part, or says nothing of. All
-    /// refusals count, also those that are meant for good: that some client sends such a batch again is not ours to
-    /// rule out, and who does not has begun anew before it goes on.
+    /// The partitions of a part of which a broker refuses an idempotent producer's batch, or says nothing. All refusals
+    /// count, also those that are meant for good: that some client sends such a batch again is not ours to rule out.
     #[must_use]
-    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<(Partition, Stamp)> {
+    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<Partition> {
         let written = |told: &PartitionProduceResponse| codes::is_written(told.error_code);
-        let refused = |cell: &&Cell| !self.told(cell, answer).is_some_and(written);
-        let stamped = |cell: &Cell| Some((self.partition_of(cell)?, cell.stamp?));
-        part.cells.iter().filter(|cell| cell.stamp.is_some()).filter(refused).filter_map(stamped).collect()
+        let refused = |cell: &&Cell| cell.stamp.is_some() && !self.told(cell, answer).is_some_and(written);
+        part.cells.iter().filter(refused).filter_map(|cell| self.partition_of(cell)).collect()
     }
 
     /// The request for one part.

@@ -9,6 +9,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -169,6 +170,28 @@ async fn l6_a_partition_that_an_answer_leaves_out_counts_as_refused() {
     world.led_by(2).await;
     assert_eq!(call(&mut client, &idempotent(1)).await, 7);
     assert_eq!(sent.all(), [(1, 0), (1, 1)]);
+}
+
+#[tokio::test]
+async fn l6_a_refusal_is_over_when_its_broker_writes_what_follows() {
+    let (sent, leads) = (Sent::default(), Arc::new(AtomicI32::new(2)));
+    let leader = Arc::clone(&leads);
+    let code_of = move |broker| if broker == leader.load(Ordering::Relaxed) { 0 } else { NOT_LEADER };
+    let world = World::within(LONG, sent.answering(code_of)).await;
+    let mut client = world.client().await;
+    // Given a batch that was refused, and that the client has sent over another connection since
+    assert_eq!(call(&mut client, &idempotent(0)).await, NOT_LEADER);
+    world.led_by(2).await;
+    assert_eq!(call(&mut world.client().await, &idempotent(0)).await, 0);
+    // When its first broker leads again, and writes the next one
+    leads.store(1, Ordering::Relaxed);
+    world.led_by(1).await;
+    assert_eq!(call(&mut client, &idempotent(1)).await, 0);
+    // Then later ones go where they are led, without a way round
+    leads.store(2, Ordering::Relaxed);
+    world.led_by(2).await;
+    assert_eq!(call(&mut client, &idempotent(2)).await, 0);
+    assert_eq!(sent.all(), [(1, 0), (2, 0), (1, 1), (2, 2)]);
 }
 
 #[tokio::test]

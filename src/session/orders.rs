@@ -67,9 +67,10 @@ impl<P> Orders<P> {
         Changing(self.inner.lock())
     }
 
-    /// A part was answered: its partitions may go elsewhere from now on.
-    pub fn landed<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) {
+    /// A part was answered: its partitions may go elsewhere from now on, when `note` has noted what was said of them.
+    pub fn landed<'p>(&self, partitions: impl Iterator<Item = &'p Partition>, note: impl FnOnce(&mut Changing<'_, P>)) {
         let mut order = self.change();
+        note(&mut order);
         order.landed(partitions);
         if !order.0.held.is_empty() {
             self.moved.notify_one();
@@ -163,10 +164,14 @@ impl<P> Changing<'_, P> {
         self.0.refusals.way(partition, stamp)
     }
 
-    /// A batch was refused: by a broker, or by ourselves. Noted before the client hears of it, so that what it then
-    /// sends finds it.
+    /// A batch was refused: by a broker, or by ourselves.
     pub fn refused(&mut self, partition: Partition, stamp: Stamp, by: Option<Target>) {
         self.0.refusals.note(partition, stamp, by);
+    }
+
+    /// A broker has written a batch.
+    pub fn written(&mut self, partition: &Partition, stamp: Stamp) {
+        self.0.refusals.written(partition, stamp);
     }
 
     /// A batch of this partition is on its way.
@@ -244,9 +249,9 @@ mod tests {
         assert!(!order.may_go(&partition(0), link(2)));
         assert!(order.may_go(&partition(1), link(2)), "another partition has an order of its own");
         drop(order);
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         assert!(!orders.change().may_go(&partition(0), link(2)), "one is still on its way");
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         assert!(orders.change().may_go(&partition(0), link(2)));
         assert!(orders.change().is_quiet());
     }
@@ -288,7 +293,7 @@ mod tests {
             async move { orders.settled().await }
         });
         tokio::task::yield_now().await;
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished(), "one is held");
         assert_eq!(orders.change().take_held().len(), 1);
@@ -303,7 +308,7 @@ mod tests {
         orders.change().goes(&partition(0), None, link(1));
         assert!(orders.change().hold(1, [partition(1)], "held"));
         orders.change().break_off();
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         assert!(orders.change().is_over());
         assert!(!orders.change().may_go(&partition(0), link(1)), "not even over the same link");
         assert!(!orders.change().hold(2, [partition(2)], "late"));

@@ -7,6 +7,9 @@
 //! batch itself again, or one before it, or has begun anew with a newer epoch. That broker says what it would say
 //! without us between: that it does not lead the partition either, or that the sequence has a gap.
 //!
+//! Where that broker has written a later one all the same, the refusal is over: the client has sent the batch over another
+//! connection meanwhile, or has given it up.
+//!
 //! Pure. One refusal a partition, the earliest: it stands for all that follow. They live as long as their session.
 
 use crate::api::produce::Partition;
@@ -61,6 +64,13 @@ impl Refusals {
         }
     }
 
+    /// A broker has written a batch. What was refused before it is not waited for any more.
+    pub fn written(&mut self, partition: &Partition, stamp: Stamp) {
+        if self.0.get(partition).is_some_and(|known| stamp.overtakes(&known.stamp)) {
+            self.0.remove(partition);
+        }
+    }
+
     /// A batch is on its way. One that overtakes nothing ends the refusal: what follows it goes the same way, behind it.
     pub fn went(&mut self, partition: &Partition, stamp: Option<Stamp>) {
         let Some(stamp) = stamp.filter(|_| !self.is_empty()) else { return };
@@ -102,6 +112,15 @@ mod tests {
         assert_eq!(refusals.way(&partition(0), stamp(2, 0)), Way::Free, "a newer epoch");
         assert_eq!(refusals.way(&partition(0), None), Way::Free, "a producer that is not idempotent");
         assert_eq!(refused(10, None).way(&partition(0), stamp(1, 15)), Way::Barred, "we refused it");
+    }
+
+    #[test]
+    fn a_refusal_is_over_when_its_broker_has_written_a_later_batch() {
+        let mut refusals = refused(10, Some(broker(1)));
+        refusals.written(&partition(0), stamp(1, 5).unwrap());
+        assert!(!refusals.is_empty(), "what comes before it has come again, and it has not");
+        refusals.written(&partition(0), stamp(1, 15).unwrap());
+        assert!(refusals.is_empty());
     }
 
     #[test]

@@ -100,13 +100,23 @@ fn answered(
             request.session.close("upstream");
         }
         let refused = request.refused(&part, &told);
-        if !refused.is_empty() {
-            let mut order = orders.change();
-            refused.into_iter().for_each(|(partition, stamp)| order.refused(partition, stamp, Some(part.to)));
-        }
-        orders.landed(partitions.iter());
+        orders.landed(partitions.iter(), |order| note(order, &part, &partitions, &refused));
         request.answered(&part, told);
     })
+}
+
+/// Notes what a broker refused and what it wrote. The client hears of it later, so what it then sends finds it noted.
+fn note(order: &mut Changing<'_, Held>, part: &Part, partitions: &[Partition], refused: &[Partition]) {
+    if refused.is_empty() && order.is_unrefused() {
+        return;
+    }
+    for (partition, cell) in partitions.iter().zip(&part.cells) {
+        let Some(stamp) = cell.stamp else { continue };
+        match refused.contains(partition) {
+            true => order.refused(*partition, stamp, Some(part.to)),
+            false => order.written(partition, stamp),
+        }
+    }
 }
 
 /// Where a broker gets all of it and speaks the client's version, the client's frame goes up as it is.

@@ -3,7 +3,6 @@
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::produce::{Cell, Ledger, Part, Partition};
-use crate::api::stamp::Stamp;
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
 use crate::telemetry::Meter;
@@ -98,10 +97,11 @@ impl Underway {
         Instant::now() < self.until
     }
 
-    /// What may not be overtaken from now on, for what a broker said [L6].
-    pub fn refused(&self, part: &Part, told: &Result<Told, Fault>) -> Vec<(Partition, Stamp)> {
+    /// The partitions whose batches may not be overtaken from now on, for what a broker said of them [L6].
+    pub fn refused(&self, part: &Part, told: &Result<Told, Fault>) -> Vec<Partition> {
         match told {
             Ok(Told::Decoded(answer)) => self.state.lock().ledger.refused(part, answer),
+            // Where nothing was said of an idempotent one, the order is over.
             Ok(Told::Plainly(_)) | Err(_) => Vec::new(),
         }
     }
