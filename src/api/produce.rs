@@ -65,7 +65,8 @@ pub struct Cell {
 }
 
 /// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
-/// or the other, by the version that it speaks. Two topics of one key wait for each other; nothing else comes of it.
+/// or the other, by the version that it speaks. Two topics of one key wait for each other, and a refusal of one (L6) counts
+/// for both; of 64 bits, that is not worth a name's memory.
 type TopicKey = u64;
 
 /// A partition, for who keeps order per partition.

@@ -35,6 +35,8 @@ struct Inner<P> {
     waiting: FastMap<Partition, usize>,
     /// A task is seeing to what is held.
     tended: bool,
+    /// Somebody waits until all is settled.
+    awaited: bool,
     ended: bool,
 }
 
@@ -52,6 +54,7 @@ impl<P> Default for Orders<P> {
             held: VecDeque::new(),
             waiting: FastMap::default(),
             tended: false,
+            awaited: false,
             ended: false,
         };
         Self { inner: Mutex::new(inner), moved: Notify::new(), settled: Notify::new() }
@@ -74,7 +77,7 @@ impl<P> Orders<P> {
         order.landed(partitions);
         if !order.0.held.is_empty() {
             self.moved.notify_one();
-        } else if order.is_quiet() {
+        } else if order.0.awaited {
             self.settled.notify_waiters();
         }
     }
@@ -83,6 +86,7 @@ impl<P> Orders<P> {
     pub async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
+            self.inner.lock().awaited = true;
             if self.is_settled() {
                 return;
             }
