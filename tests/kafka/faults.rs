@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
         let config = world.config_over_links().on_port(port).advertised(&format!("127.0.0.1:{}", door.port()));
         let proxy = world.start_proxy(&config);
         // Where brokers are too busy to hear of a new topic within seconds.
-        proxy.log().allow("do not know a shadow topic yet");
+        proxy.log().allow("have not heard of a new shadow topic yet");
         let bootstrap = Bootstrap { name: "fishplate".into(), servers: format!("127.0.0.1:{}", door.port()) };
         let load = Load::start(&bootstrap, &names(&topics));
         Self { world, door: Some(door), proxy: Some(proxy), topics, load }
