@@ -8,12 +8,14 @@ use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName};
 use parking_lot::Mutex;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 const NOT_LEADER: i16 = 6;
+const OUT_OF_ORDER: i16 = 45;
 const PRODUCER: i64 = 7;
 /// Long enough for all that a test does while something waits.
 const LONG: Limits = Limits { park: Duration::from_secs(10), linger: Duration::from_secs(10), ..SHORT };
@@ -48,11 +50,7 @@ impl Sent {
     fn note(&self, broker: i32, asked: &Asked) -> i16 {
         assert_eq!(asked.api, ApiKey::Produce);
         let request: ProduceRequest = asked.request();
-        let data = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
-        let sequence = |data: &PartitionProduceData| {
-            i32::from_be_bytes(*data.records.as_ref().unwrap()[53..].first_chunk::<4>().unwrap())
-        };
-        self.0.lock().extend(data.map(|data| (broker, sequence(data))));
+        self.0.lock().extend(sequences(&request).map(|sequence| (broker, sequence)));
         request.acks
     }
 
@@ -67,6 +65,12 @@ impl Sent {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// The sequences of the batches in it.
+fn sequences(request: &ProduceRequest) -> impl Iterator<Item = i32> {
+    let data = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    data.map(|data| i32::from_be_bytes(*data.records.as_ref().unwrap()[53..].first_chunk::<4>().unwrap()))
 }
 
 /// A Produce of one batch for a topic's partition 0. Producers with negative ids are not idempotent.
@@ -267,6 +271,92 @@ async fn l6_a_batch_that_cannot_be_sent_for_too_long_ends_the_session() {
     assert_eq!(call(&mut client, &batch(-1, "l-2", -1, 0)).await, NOT_LEADER);
     client.send(9, &idempotent(0)).await;
     client.is_closed().await;
+}
+
+/// A partition that moves from broker to broker, none of which knows any producer at first.
+struct Moving {
+    leader: i32,
+    /// The sequence that the leader takes next; any, where it has taken none.
+    next: Option<i32>,
+    log: Vec<i32>,
+}
+
+impl Moving {
+    fn take(&mut self, broker: i32, sequence: i32) -> i16 {
+        if broker != self.leader {
+            return NOT_LEADER;
+        }
+        match self.next {
+            Some(next) if sequence < next => 0,
+            Some(next) if sequence > next => OUT_OF_ORDER,
+            _ => {
+                self.log.push(sequence);
+                self.next = Some(sequence + 1);
+                0
+            }
+        }
+    }
+}
+
+/// A client that keeps five batches in flight and sends what was refused again, the lowest first.
+async fn send_all(world: &World, count: i32) {
+    let (mut to_send, mut in_flight) = ((0..count).collect::<BTreeSet<_>>(), VecDeque::new());
+    let mut client = world.client().await;
+    while !(to_send.is_empty() && in_flight.is_empty()) {
+        while in_flight.len() < 5
+            && let Some(sequence) = to_send.pop_first()
+        {
+            client.send(9, &idempotent(sequence)).await;
+            in_flight.push_back(sequence);
+        }
+        match client.hear::<ProduceRequest>(9).await {
+            Some(told) => {
+                let sequence = in_flight.pop_front().unwrap();
+                if told.responses[0].partition_responses[0].error_code != 0 {
+                    to_send.insert(sequence);
+                }
+            }
+            None => {
+                to_send.extend(in_flight.drain(..));
+                client = world.client().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn l6_whatever_moves_meanwhile_nothing_is_overtaken() {
+    const BROKERS: i32 = 12;
+    let partition = Arc::new(Mutex::new(Moving { leader: 1, next: None, log: Vec::new() }));
+    let brokers = Arc::clone(&partition);
+    let script = move |broker, asked: Asked| {
+        let sequence = sequences(&asked.request()).next().unwrap();
+        written(&asked, brokers.lock().take(broker, sequence))
+    };
+    let world = World::of(BROKERS.unsigned_abs() as usize, LONG, script).await;
+    // Given a partition that moves from broker to broker while a client sends
+    let moves = async {
+        for leader in 2..=BROKERS {
+            sleep(Duration::from_millis(fastrand::u64(5..40))).await;
+            let before = fastrand::bool();
+            if before {
+                world.led_by(leader).await;
+            }
+            (partition.lock().leader, partition.lock().next) = (leader, None);
+            if !before {
+                sleep(Duration::from_millis(fastrand::u64(0..20))).await;
+                world.led_by(leader).await;
+            }
+        }
+    };
+    tokio::join!(moves, send_all(&world, 2_000));
+    // Then each batch was written behind all that came before it
+    let mut next = 0;
+    for sequence in &partition.lock().log {
+        assert!(*sequence <= next, "{sequence} overtook {next}");
+        next = next.max(*sequence + 1);
+    }
+    assert_eq!(next, 2_000);
 }
 
 #[tokio::test]

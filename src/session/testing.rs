@@ -48,8 +48,17 @@ impl World {
         limits: Limits,
         script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
     ) -> Self {
+        Self::of(2, limits, script).await
+    }
+
+    /// The same, with so many brokers in `a`.
+    pub(super) async fn of(
+        brokers: usize,
+        limits: Limits,
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
+    ) -> Self {
         let topics: [&[_]; 2] = [&[("l-1", &[1, 2][..]), ("l-2", &[1])], &[("r-1", &[1][..]), ("f-1", &[1])]];
-        let a = FakeCluster::start(2, topics[0], script.clone()).await;
+        let a = FakeCluster::start(brokers, topics[0], script.clone()).await;
         let b = FakeCluster::start(1, topics[1], script).await;
         let config = format!(
             "virtual_cluster: v
@@ -169,6 +178,14 @@ impl Client {
     pub(super) async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request).await;
         self.receive::<R>(version).await
+    }
+
+    /// The next answer; `None` where the connection has ended.
+    pub(super) async fn hear<R: Request>(&mut self, version: i16) -> Option<R::Response> {
+        let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
+        let frame = frame.ok().flatten()?;
+        let (_, body_at) = read_response(&frame, ApiKey::try_from(R::KEY).unwrap(), version).unwrap();
+        Some(decode(frame.slice(body_at..), version).unwrap())
     }
 
     pub(super) async fn is_closed(&mut self) {
