@@ -14,6 +14,7 @@ use crate::error::Blame;
 use crate::wire::codec::{Malformed, frame_response};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::RequestHead;
+use crate::wire::outlet::Together;
 use crate::wire::versions;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, MetadataRequest};
@@ -82,13 +83,14 @@ impl Drop for Ending {
 async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
     let context = &session.context;
     let mut reader = Reader::new(Arc::clone(&context.shared.pool), context.limits.frame);
-    while let Some(frame) = reader.next(socket).await? {
+    let mut together = Together::default();
+    while let Some(frame) = together.wait(reader.next(socket)).await? {
         // The socket still gives what had come before we closed it; serving that would overtake what was refused.
         if session.is_closed() {
             return Ok(());
         }
-        dispatch(session, frame)?;
-        session.room().await;
+        together.gather(|| dispatch(session, frame))?;
+        together.wait(session.room()).await;
     }
     Ok(())
 }

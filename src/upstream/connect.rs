@@ -8,7 +8,7 @@ use crate::types::{HostPort, Target};
 use crate::wire::codec::{Malformed, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::read_response;
-use crate::wire::outlet::{Outlet, tune};
+use crate::wire::outlet::{Outlet, Together, tune};
 use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
@@ -196,10 +196,11 @@ async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Option<&Flow>) -> Result<(), Broken> {
-    while let Some(frame) = reader.next(socket).await? {
-        link.answered(frame)?;
+    let mut together = Together::default();
+    while let Some(frame) = together.wait(reader.next(socket)).await? {
+        together.gather(|| link.answered(frame))?;
         if let Some(flow) = flow {
-            flow.outlet.room(flow.limit).await;
+            together.wait(flow.outlet.room(flow.limit)).await;
         }
     }
     Ok(())

@@ -1,14 +1,18 @@
 //! The sending half of one socket, shared by whoever has frames for it. A frame is written at once, on the task that
 //! has it, while the socket takes it; only what it does not take waits in a queue that a task of its own empties.
-//! So the usual frame costs one system call and wakes nobody, and an idle connection holds no writing task.
+//! So the usual frame costs one system call and wakes nobody, and an idle connection holds no writing task. Small frames
+//! that one task makes without waiting in between leave together: see [`Together`].
 
 use super::codec::Frame;
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -19,6 +23,9 @@ const PIECES_A_WRITE: usize = 64;
 
 /// A peer that has gone without a word is noticed after this long, and a few more probes.
 const SILENT_FOR: Duration = Duration::from_secs(120);
+
+/// As much as this is written at once, whoever else gathers more.
+const AT_ONCE: usize = 64 << 10;
 
 /// Small frames leave at once, and a peer that vanished does not stay for ever (Kafka sets both on its sockets).
 pub fn tune(socket: &TcpStream) -> io::Result<()> {
@@ -42,6 +49,8 @@ struct Queue {
     end: End,
     /// A task is emptying the queue.
     emptying: bool,
+    /// A task that gathers frames will see to the queue before it waits for anything.
+    put_off: bool,
 }
 
 /// What becomes of the socket.
@@ -70,10 +79,34 @@ impl Outlet {
         }
         queue.bytes += frame.iter().map(Bytes::len).sum::<usize>();
         queue.pieces.extend(frame);
-        if !queue.emptying {
+        if !queue.emptying && !self.put_off(&mut queue) {
             self.empty(&mut queue);
         }
         true
+    }
+
+    /// Leaves the queue to the task that runs now, where it gathers frames.
+    fn put_off(self: &Arc<Self>, queue: &mut Queue) -> bool {
+        if queue.bytes >= AT_ONCE {
+            return false;
+        }
+        GATHERED.with_borrow_mut(|gathered| {
+            let Some(gathered) = gathered else { return false };
+            if !std::mem::replace(&mut queue.put_off, true) {
+                gathered.push(Arc::clone(self));
+            }
+            true
+        })
+    }
+
+    /// Writes what was put off.
+    fn write_put_off(self: &Arc<Self>) {
+        let mut queue = self.queue.lock();
+        queue.put_off = false;
+        if !queue.emptying && queue.end != End::Closed {
+            self.empty(&mut queue);
+        }
+        self.drained.notify_waiters();
     }
 
     /// Bytes that wait for the socket.
@@ -178,6 +211,59 @@ impl Outlet {
     }
 }
 
+thread_local! {
+    /// The outlets that the task running now has put off, if it gathers.
+    static GATHERED: RefCell<Option<Vec<Arc<Outlet>>>> = const { RefCell::new(None) };
+}
+
+/// The outlets whose small frames one task has put off, so that frames made one after the other leave in one system
+/// call. Nothing is ever put off while the task waits.
+#[derive(Debug, Default)]
+pub struct Together(Vec<Arc<Outlet>>);
+
+impl Together {
+    /// Does work that sends frames. Small ones stay until the task waits or this is dropped.
+    pub fn gather<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        GATHERED.set(Some(std::mem::take(&mut self.0)));
+        let gathering = Gathering(self);
+        let result = work();
+        drop(gathering);
+        result
+    }
+
+    /// Waits for `until`; before it really does, everything put off is written.
+    pub async fn wait<F: Future>(&mut self, until: F) -> F::Output {
+        let mut until = pin!(until);
+        poll_fn(|cx| {
+            let polled = until.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.write();
+            }
+            polled
+        })
+        .await
+    }
+
+    fn write(&mut self) {
+        self.0.drain(..).for_each(|outlet| outlet.write_put_off());
+    }
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        self.write();
+    }
+}
+
+/// Takes what was gathered back, however the work ended.
+struct Gathering<'t>(&'t mut Together);
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        self.0.0 = GATHERED.take().unwrap_or_default();
+    }
+}
+
 impl Queue {
     fn consume(&mut self, mut written: usize) {
         self.bytes = self.bytes.saturating_sub(written);
@@ -219,6 +305,52 @@ mod tests {
         far.read_to_end(&mut all).await.unwrap();
         assert!(all == pieces.concat());
         outlet.room(0).await;
+    }
+
+    /// What the peer has got by now.
+    fn got(far: &TcpStream) -> usize {
+        let mut bytes = [0; 100];
+        far.try_read(&mut bytes).unwrap_or(0)
+    }
+
+    #[tokio::test]
+    async fn small_frames_leave_together_before_their_task_waits() {
+        let ((one, far_one), (two, far_two)) = (pair().await, pair().await);
+        let (mut together, frame) = (Together::default(), || vec![Bytes::from_static(b"frame")]);
+        together.gather(|| [&one, &two, &one].iter().all(|outlet| outlet.send(frame())));
+        assert_eq!((one.backlog(), two.backlog()), (10, 5), "both are put off");
+        tokio::task::yield_now().await;
+        assert_eq!(got(&far_one), 0);
+        together.wait(tokio::task::yield_now()).await;
+        for (far, length) in [(&far_one, 10), (&far_two, 5)] {
+            far.readable().await.unwrap();
+            assert_eq!(got(far), length);
+        }
+        // Another task's frame takes along what was put off, and what is large is not put off.
+        together.gather(|| one.send(frame()));
+        one.send(frame());
+        assert_eq!(one.backlog(), 0);
+        together.gather(|| two.send(vec![Bytes::from(vec![0; AT_ONCE])]));
+        assert!(two.backlog() < AT_ONCE);
+        far_two.readable().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_put_off_leaves_when_its_task_ends() {
+        let (outlet, far) = pair().await;
+        let mut together = Together::default();
+        let mistake = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            together.gather(|| {
+                outlet.send(vec![Bytes::from_static(b"frame")]);
+                panic!("a mistake of ours")
+            })
+        }));
+        assert!(mistake.is_err() && outlet.backlog() == 5);
+        outlet.finish();
+        drop(together);
+        far.readable().await.unwrap();
+        assert_eq!((got(&far), outlet.backlog()), (5, 0));
+        assert!(!outlet.send(Vec::new()), "it has finished");
     }
 
     #[tokio::test]

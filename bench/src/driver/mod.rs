@@ -35,7 +35,7 @@ pub(crate) struct Args {
     /// Measured seconds of each load; 1.5, or 0.5 with --quick.
     #[arg(long)]
     seconds: Option<f64>,
-    /// Only loads whose name has this in it.
+    /// Only loads whose name has this in it; then nothing is measured at rest.
     #[arg(long)]
     only: Option<String>,
     /// Topics of three partitions that each cluster has beside those of the loads.
@@ -54,6 +54,12 @@ pub(crate) struct Args {
     /// Where results and the proxy's log go.
     #[arg(long, default_value = "bench/results")]
     out: PathBuf,
+}
+
+impl Args {
+    fn wants(&self, load: &Load) -> bool {
+        self.only.as_ref().is_none_or(|only| load.name.contains(only.as_str()))
+    }
 }
 
 const WAYS: [Way; 3] = [Way::Direct, Way::Copy, Way::Fishplate];
@@ -199,7 +205,6 @@ fn loads(args: &Args, about: &About, program: Option<&Path>) -> Result<(Vec<Row>
     let clusters = Clusters::start([&["one-:1:8", "many-a-:50:3", &extra[0]], &["many-b-:50:3", &extra[1]]])?;
     let running = fishplate(args, program, clusters.direct(), "*-b-*")?;
     let course = about.course(&clusters, running.as_ref().map(|(_, fishplate)| fishplate));
-    let wanted = |load: &Load| args.only.as_ref().is_none_or(|only| load.name.contains(only.as_str()));
     let (sizes, counts): (&[usize], &[_]) =
         if args.quick { (&[16, 256], &[HUNDRED]) } else { (&[16, 256, 1024], &[ONE, HUNDRED]) };
     let mut all = Vec::new();
@@ -208,7 +213,7 @@ fn loads(args: &Args, about: &About, program: Option<&Path>) -> Result<(Vec<Row>
             all.extend(counts.iter().map(|topics| load(kind, *records, topics, None)));
         }
     }
-    all.retain(wanted);
+    all.retain(|load| args.wants(load));
     let flow = course.run(all, &WAYS);
     let fifth = |row: &Row| -> Option<Load> {
         let rate = (row.requests(Way::Copy).median()? * FIFTH).round();
@@ -216,13 +221,19 @@ fn loads(args: &Args, about: &About, program: Option<&Path>) -> Result<(Vec<Row>
     };
     let mut timed: Vec<Load> = flow.iter().filter(|row| row.load.topics == HUNDRED).filter_map(fifth).collect();
     timed.extend([Kind::Produce, Kind::Fetch].map(|kind| load(kind, 16, HUNDRED, Some(1000.0))));
-    timed.retain(wanted);
+    timed.retain(|load| args.wants(load));
     let latency = course.run(timed, &WAYS);
     Ok((flow, latency))
 }
 
 /// One real broker in the place of cluster `a`.
 fn real(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> {
+    let loads = [(Kind::Produce, WRITTEN), (Kind::Fetch, READ)];
+    let loads = loads.into_iter().flat_map(|(kind, topics)| [16, 256].map(|records| load(kind, records, topics, None)));
+    let loads: Vec<_> = loads.filter(|load| args.wants(load)).collect();
+    if loads.is_empty() {
+        return Ok(Vec::new());
+    }
     let kafka = match (&args.kafka, kafka::jars()) {
         (Some(address), _) => Kafka::there(address),
         (None, Some(jars)) if !args.quick => Kafka::start(&jars, &args.out)?,
@@ -237,9 +248,6 @@ fn real(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> 
     course.direct = vec![kafka.direct.clone()];
     course.copied = kafka.copied.clone().into_iter().collect();
     course.watched = kafka.watched();
-    let loads = [(Kind::Produce, WRITTEN), (Kind::Fetch, READ)];
-    let loads = loads.into_iter().flat_map(|(kind, topics)| [16, 256].map(|records| load(kind, records, topics, None)));
-    let loads: Vec<_> = loads.collect();
     // Something to read, and a broker that has compiled its hot code.
     let warm = std::iter::once(load(Kind::Produce, 16, READ, None)).chain(loads.clone());
     Course { rounds: 1, ..course.clone() }.run(warm.collect(), &[Way::Direct]);
@@ -248,6 +256,9 @@ fn real(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> 
 
 /// Metadata of a thousand topics with one to ten partitions each.
 fn metadata(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> {
+    if args.only.as_ref().is_some_and(|only| !"Metadata".contains(only.as_str())) {
+        return Ok(Vec::new());
+    }
     let clusters = Clusters::start([&["meta-:1000:1-10"], &["other-:1:1"]])?;
     let running = fishplate(args, program, clusters.direct(), "other-*")?;
     let course = about.course(&clusters, running.as_ref().map(|(_, fishplate)| fishplate));
@@ -267,6 +278,9 @@ fn metadata(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Ro
 }
 
 fn at_rest(args: &Args, about: &About, program: Option<&Path>) -> Result<BTreeMap<Way, Rest>> {
+    if args.only.is_some() {
+        return Ok(BTreeMap::new());
+    }
     let clusters = Clusters::start([&["one-:1:8"], &["other-:1:1"]])?;
     let running = fishplate(args, program, clusters.direct(), "other-*")?;
     let times = if about.quick { 3 } else { 10 };
