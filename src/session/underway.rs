@@ -97,7 +97,7 @@ impl Underway {
         Instant::now() < self.until
     }
 
-    /// The partitions whose batches may not be overtaken from now on, for what a broker said of them [L6].
+    /// The partitions whose batches may not be overtaken from now on, for what a broker said of them (L6).
     pub fn refused(&self, part: &Part, told: &Result<Told, Fault>) -> Vec<Partition> {
         match told {
             Ok(Told::Decoded(answer)) => self.state.lock().ledger.refused(part, answer),
