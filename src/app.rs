@@ -16,18 +16,21 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, timeout_at};
+use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
 /// Unused read buffers that are kept, bytes.
 const KEEP_BUFFERS: usize = 64 << 20;
 /// The largest answer that is taken from a broker: Fetch answers may exceed what was asked by one batch.
 const UPSTREAM_FRAME: usize = 256 << 20;
-/// A cluster that does not answer keeps the others waiting this long at the start, and no longer.
-const START_WITHOUT_AFTER: Duration = Duration::from_secs(10);
+/// At the start, how long to wait for a first cluster: before that there is nothing to serve.
+const FIRST_WITHIN: Duration = Duration::from_secs(10);
+/// And for the others after it, so that the first clients see the topics of all that are well. One that refuses is not
+/// waited for.
+const OTHERS_WITHIN: Duration = Duration::from_secs(1);
 /// At shutdown, how long sessions get to finish what is in flight.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Between two looks at deadlines and idle links.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at late brokers, deadlines and idle links.
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// Between two trims of the buffer pool.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 
@@ -67,7 +70,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a proxy and waits until each cluster has answered once or is given up on for now. Needs a tokio runtime.
+    /// Starts a proxy and waits until a cluster has answered, and the others have or are given up on for now. Needs a
+    /// tokio runtime.
     ///
     /// # Errors
     /// Where an address cannot be bound.
@@ -99,7 +103,7 @@ impl Running {
         for (listener, advertised) in bound {
             running.listen(listener, advertised, &clusters, &current)?;
         }
-        running.tasks.spawn(sweep(running.contexts.clone()));
+        running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
     }
 
@@ -185,7 +189,8 @@ fn start_clusters(
     (clusters, current)
 }
 
-/// Waits until every cluster's metadata was read once, or ten seconds are over. Whoever answers later is told then.
+/// Waits until the first cluster's metadata was read, and then a moment for the others'. Whoever answers later is told
+/// then.
 async fn wait_for_clusters(
     clusters: &[Arc<Cluster>],
     current: &Current,
@@ -193,14 +198,19 @@ async fn wait_for_clusters(
     telemetry: &Arc<Telemetry>,
     tasks: &mut JoinSet<()>,
 ) {
-    let deadline = Instant::now() + START_WITHOUT_AFTER;
+    let mut reads = JoinSet::new();
     for cluster in clusters {
         tasks.spawn(watch_cluster(Arc::clone(cluster), Arc::clone(readiness), Arc::clone(telemetry)));
+        let mut news = cluster.news();
+        reads.spawn(async move { news.wait_for(|news| news.read).await.is_ok() });
     }
+    let _ = timeout(FIRST_WITHIN, reads.join_next()).await;
+    let deadline = Instant::now() + OTHERS_WITHIN;
     for cluster in clusters {
         let mut news = cluster.news();
-        let read = timeout_at(deadline, news.wait_for(|news| news.read)).await;
-        if read.is_ok_and(|read| read.is_ok()) {
+        let _ = timeout_at(deadline, news.wait_for(|news| news.read || news.down.is_some())).await;
+        let read = news.borrow().read;
+        if read {
             current.caught_up(cluster).await;
         } else {
             tracing::warn!(cluster = %cluster.name(), "starting without this cluster, which has not answered yet; its topics are served as soon as it does");
@@ -226,12 +236,23 @@ async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemet
     }
 }
 
-async fn sweep(contexts: Vec<Arc<Context>>) {
+async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
     let (mut sweep, mut trim) = (interval(SWEEP_EVERY), interval(TRIM_EVERY));
+    let (mut late, mut seen) = (false, 0);
     loop {
         tokio::select! {
-            _ = sweep.tick() => contexts.iter().for_each(|context| context.sweep()),
-            _ = trim.tick() => contexts.iter().for_each(|context| context.shared.pool.trim()),
+            _ = trim.tick() => {
+                contexts.iter().for_each(|context| context.shared.pool.trim());
+                continue;
+            }
+            // Who is late may have been replaced.
+            true = current.later_than(seen), if late => {}
+            _ = sweep.tick() => {}
+        }
+        seen = current.generation();
+        late = false;
+        for context in &contexts {
+            late |= context.sweep();
         }
     }
 }
@@ -286,5 +307,49 @@ async fn told_to_stop() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::testing::{FakeCluster, Reply};
+
+    #[tokio::test]
+    async fn a_cluster_that_does_not_answer_keeps_the_others_waiting_for_a_moment_only() {
+        // Given a cluster that takes connections and says nothing
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let a = FakeCluster::start(1, &[("x", &[1])], |_, _| Reply::Silence).await;
+        let config = format!(
+            "virtual_cluster: v
+default_cluster: a
+listeners: [{{ bind: '127.0.0.1:0' }}]
+clusters:
+  a: {{ slot: 0, bootstrap: ['{}'] }}
+  b: {{ slot: 1, bootstrap: ['{}'] }}
+pipelines:
+  - {{ name: right, topics: ['b-*'], cluster: b }}
+",
+            a.bootstrap()[0],
+            silent.local_addr().unwrap(),
+        );
+        // When Fishplate starts, then it serves the other one's topics soon
+        let start = Running::start(Config::from_text("c.yaml", &config).unwrap());
+        let running = timeout(FIRST_WITHIN / 2, start).await.expect("a start").unwrap();
+        let current = running.contexts[0].current.clone();
+        assert!(current.load().topic("x").is_some());
+        assert!(matches!(running.readiness.ready(), crate::admin::Ready::Waiting { .. }));
+        // And when the silent one comes, its topics are known
+        let b = FakeCluster::on(vec![silent], &[("b-1", &[1])], |_, _| Reply::Silence);
+        let known = async {
+            let mut seen = 0;
+            while current.load().topic("b-1").is_none() && current.later_than(seen).await {
+                seen = current.generation();
+            }
+        };
+        timeout(Duration::from_secs(20), known).await.expect("b's topics");
+        assert_eq!(running.readiness.ready().to_string(), "ready");
+        running.stop().await;
+        drop((a, b));
     }
 }

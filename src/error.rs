@@ -25,6 +25,8 @@ pub struct Fault {
     pub blame: Blame,
     /// Whether any byte of the request may have reached a broker. Where it may have, nobody knows what was done.
     pub sent: bool,
+    /// The broker does not serve what was asked: asking again does not help.
+    pub lacking: bool,
     /// What happened, to what: a clause that stands in logs and error messages. Never contains record contents.
     pub reason: Arc<str>,
 }
@@ -33,25 +35,33 @@ impl Fault {
     /// A broker of `target`'s cluster failed us.
     #[must_use]
     pub fn upstream(target: Target, sent: bool, reason: impl fmt::Display) -> Self {
-        Self { blame: Blame::Cluster(target.cluster), sent, reason: format!("{target}: {reason}").into() }
+        let reason = format!("{target}: {reason}").into();
+        Self { blame: Blame::Cluster(target.cluster), sent, lacking: false, reason }
+    }
+
+    /// A broker does not serve an API, in no version that we could speak.
+    #[must_use]
+    pub fn lacking(target: Target, api: impl fmt::Debug) -> Self {
+        Self { lacking: true, ..Self::upstream(target, false, format_args!("it lacks {api:?}")) }
     }
 
     /// The client left, and with it the links that its requests go over.
     #[must_use]
     pub fn left(sent: bool) -> Self {
-        Self { blame: Blame::Nobody, sent, reason: "the client is gone".into() }
+        Self { blame: Blame::Nobody, sent, lacking: false, reason: "the client is gone".into() }
     }
 
     /// A whole cluster failed us before anything was sent.
     #[must_use]
     pub fn cluster(cluster: Slot, reason: impl fmt::Display) -> Self {
-        Self { blame: Blame::Cluster(cluster), sent: false, reason: format!("cluster {cluster}: {reason}").into() }
+        let reason = format!("cluster {cluster}: {reason}").into();
+        Self { blame: Blame::Cluster(cluster), sent: false, lacking: false, reason }
     }
 
     /// One of our own bounds was reached before anything was sent.
     #[must_use]
     pub fn proxy(reason: impl fmt::Display) -> Self {
-        Self { blame: Blame::Proxy, sent: false, reason: reason.to_string().into() }
+        Self { blame: Blame::Proxy, sent: false, lacking: false, reason: reason.to_string().into() }
     }
 }
 

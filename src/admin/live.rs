@@ -146,7 +146,10 @@ impl Finding {
             ),
             Self::TopicTwice { topic, home, also_on } => (
                 format!("topic {topic} exists on {home} and on {also_on}; clients see only the one on {home}"),
-                format!("delete or rename the one on {also_on} if nobody needs it"),
+                format!(
+                    "leave the one on {also_on} alone if it is empty: it may be a shadow topic, and deleting it deletes the \
+                     commits of groups that live there; if it has records, move them elsewhere"
+                ),
             ),
             Self::TopicAway { topic, home, on, pipeline } => (
                 format!(
@@ -404,6 +407,13 @@ pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], cluster: b }]
                 "group gb-2 exists on a only, and the pipeline p says b; its commits would not be found",
             ]
         );
+    }
+
+    #[test]
+    fn nobody_is_told_to_delete_what_may_be_a_shadow_topic() {
+        let twice = Finding::TopicTwice { topic: "x".into(), home: "a".into(), also_on: "b".into() };
+        let advice = twice.words().1;
+        assert!(advice.starts_with("leave the one on b alone if it is empty: it may be a shadow topic"), "{advice}");
     }
 
     #[test]

@@ -5,6 +5,11 @@
 //! metadata again and retry. Both only read, so it does not matter whether the request had been sent. A partition that
 //! is not there is 3, once its cluster has said so; while the cluster cannot be asked it is 6, since librdkafka gives
 //! up on 3.
+//!
+//! A cluster that lacks OffsetForLeaderEpoch (WarpStream may) gets no question, and the client is told that its position
+//! stands: what clients do themselves where a broker lacks the API (AK OffsetFetcher skips the validation). Any error
+//! would make Java and librdkafka ask again for ever and fetch nothing meanwhile, also 35; an epoch of -1 means to them
+//! that the log was cut off, and they reset their position.
 
 use super::needs::{Needs, sought};
 use super::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, ask, refused, slot};
@@ -14,6 +19,7 @@ use crate::placement::Leader;
 use crate::types::{Name, Slot, Target};
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
+use kafka_protocol::messages::offset_for_leader_epoch_response::EpochEndOffset;
 use kafka_protocol::messages::{
     ApiKey, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
     TopicName,
@@ -29,6 +35,8 @@ pub struct Asked {
     places: Places,
     /// Partitions whose question only versions from this one on have.
     newer: Vec<(TopicName, i32, i16)>,
+    /// Partitions whose leader's epoch was asked about, and that epoch.
+    epochs: Vec<(TopicName, i32, i32)>,
 }
 
 /// A request of this family.
@@ -39,11 +47,19 @@ trait LeaderRequest: Partitioned + Clone {
     fn lowest_version(_: &PartitionOf<Self>) -> i16 {
         0
     }
+    /// The epoch that is asked about.
+    fn epoch(_: &PartitionOf<Self>) -> Option<i32> {
+        None
+    }
 }
 
 /// What leaders say to it.
 trait LeaderAnswer: Partitioned + Default {
     fn throttle_ms(&mut self) -> &mut i32;
+    /// What is told of a partition and an epoch that nobody can be asked about.
+    fn unchecked(_index: i32, _epoch: i32) -> Option<PartitionOf<Self>> {
+        None
+    }
 }
 
 fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
@@ -105,7 +121,7 @@ where
     A: Api<Origin = Asked>,
     A::Request: LeaderRequest,
 {
-    let origin = Asked { cluster: to.cluster, places: Places::default(), newer: Vec::new() };
+    let origin = Asked { cluster: to.cluster, places: Places::default(), newer: Vec::new(), epochs: Vec::new() };
     Part { to, request: request.bare(), origin }
 }
 
@@ -119,6 +135,7 @@ where
     if lowest > 0 {
         part.origin.newer.push((topic.clone(), partition.index(), lowest));
     }
+    part.origin.epochs.extend(A::Request::epoch(partition).map(|epoch| (topic.clone(), partition.index(), epoch)));
     ask(&mut part.request, topic, partition.clone());
 }
 
@@ -137,6 +154,14 @@ where
                     stale.insert(topic.0.clone());
                 }
             });
+        }
+        Err(fault) if fault.lacking => {
+            for (topic, index, epoch) in &origin.epochs {
+                let slot = origin.places.get(topic, *index).and_then(|place| slot(so_far, place));
+                if let (Some(slot), Some(told)) = (slot, R::unchecked(*index, *epoch)) {
+                    *slot = told;
+                }
+            }
         }
         // The seed's code stands.
         Err(_) => stale.extend(origin.places.topics().cloned()),
@@ -195,12 +220,25 @@ macro_rules! by_leader {
             $($more)*
         }
 
-        impl LeaderAnswer for $response {
-            fn throttle_ms(&mut self) -> &mut i32 {
-                &mut self.throttle_time_ms
-            }
-        }
     };
+}
+
+impl LeaderAnswer for ListOffsetsResponse {
+    fn throttle_ms(&mut self) -> &mut i32 {
+        &mut self.throttle_time_ms
+    }
+}
+
+impl LeaderAnswer for OffsetForLeaderEpochResponse {
+    fn throttle_ms(&mut self) -> &mut i32 {
+        &mut self.throttle_time_ms
+    }
+
+    /// The epoch goes on for ever: no position in it was cut off.
+    fn unchecked(index: i32, epoch: i32) -> Option<EpochEndOffset> {
+        let told = EpochEndOffset::default().with_partition(index);
+        Some(told.with_leader_epoch(epoch).with_end_offset(i64::MAX))
+    }
 }
 
 by_leader! {
@@ -246,8 +284,8 @@ impl LeaderRequest for OffsetForLeaderEpochRequest {
         Self::default().with_replica_id(self.replica_id)
     }
 
-    fn lowest_version(_: &OffsetForLeaderPartition) -> i16 {
-        0
+    fn epoch(partition: &OffsetForLeaderPartition) -> Option<i32> {
+        Some(partition.leader_epoch)
     }
 }
 
@@ -317,6 +355,23 @@ mod tests {
         let (answer, effects) = round::<ListOffsets>(&request, &world().seen(7), broker);
         assert_eq!(codes_of(&answer), [("x", 0, 74), ("b-1", 0, 6)]);
         assert_eq!(effects, [Effect::Refresh(slot(0), text("x")), Effect::Refresh(slot(1), text("b-1"))]);
+    }
+
+    #[test]
+    fn a_position_stands_where_the_cluster_cannot_check_it() {
+        let mut request = epochs(&[("x", &[0, 2]), ("b-1", &[0])]);
+        request.topics[0].partitions[0].leader_epoch = 5;
+        let broker = |to: Target, request| match to.cluster.number() {
+            0 => Err(Fault::lacking(to, ApiKey::OffsetForLeaderEpoch)),
+            _ => Ok(refused(&request, 0)),
+        };
+        let (answer, effects) = round::<OffsetForLeaderEpoch>(&request, &world().seen(4), broker);
+        let told = |at: usize| {
+            let of = |told: &EpochEndOffset| (told.partition, told.error_code, told.leader_epoch, told.end_offset);
+            answer.topics[at].partitions.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!((told(0), told(1)), (vec![(0, 0, 5, i64::MAX), (2, 6, -1, -1)], vec![(0, 0, -1, -1)]));
+        assert_eq!(effects, []);
     }
 
     #[test]

@@ -40,6 +40,24 @@ pub enum Plan {
     Wait(Box<FetchRequest>, Vec<Need>),
 }
 
+impl Plan {
+    /// Whether the request goes on without the fetch session on this broker that it names, so that nobody ends that.
+    #[must_use]
+    pub fn leaves_session(&self, at: Target) -> bool {
+        match self {
+            Self::Through { to, .. } => *to != at,
+            Self::Split(..) | Self::Answer(_) => true,
+            Self::Wait(..) => false,
+        }
+    }
+}
+
+/// What ends a fetch session (KIP-227): a full fetch of nothing, with the last epoch.
+#[must_use]
+pub fn farewell(session: i32) -> FetchRequest {
+    FetchRequest::default().with_session_id(session).with_session_epoch(FINAL_EPOCH)
+}
+
 /// A part of a split Fetch.
 #[derive(Debug)]
 pub struct Part {
@@ -470,7 +488,9 @@ mod tests {
     fn epoch_0_is_a_full_fetch_whatever_the_id_and_ends_no_session_of_another_broker() {
         let world = world();
         let reset = request(&[("x", &[0])]).with_session_id(7).with_session_epoch(0);
-        let Plan::Through { request, edited, .. } = plan(reset, |_| Some(at(1, 1)), &world.seen(12)) else { panic!() };
+        let plan = plan(reset, |_| Some(at(1, 1)), &world.seen(12));
+        assert!(plan.leaves_session(at(1, 1)), "so that it is ended apart");
+        let Plan::Through { request, edited, .. } = plan else { panic!() };
         assert_eq!((request.session_id, edited), (NO_SESSION, true));
     }
 

@@ -101,6 +101,12 @@ impl Places {
         }
     }
 
+    /// The place of a partition.
+    #[must_use]
+    pub fn get(&self, topic: &TopicName, partition: i32) -> Option<Place> {
+        self.0.get(&(topic.0.clone(), partition)).copied()
+    }
+
     /// The topics, each as often as it has partitions here.
     pub fn topics(&self) -> impl Iterator<Item = &StrBytes> {
         self.0.keys().map(|(topic, _)| topic)

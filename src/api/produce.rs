@@ -10,6 +10,7 @@ use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::types::{Slot, Target, fast_hash};
+use crate::upstream::Topic;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -67,13 +68,25 @@ pub struct Cell {
 /// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
 /// or the other, by the version that it speaks. Two topics of one key wait for each other, and a refusal of one (L6) counts
 /// for both; of 64 bits, that is not worth a name's memory.
-type TopicKey = u64;
+pub type TopicKey = u64;
 
 /// A partition, for who keeps order per partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Partition {
-    topic: TopicKey,
-    index: i32,
+    /// Its topic.
+    pub topic: TopicKey,
+    /// Its number.
+    pub index: i32,
+}
+
+/// What a topic may be called in it: by its name, or by its id.
+#[must_use]
+pub fn keys_of(topic: &Topic) -> [TopicKey; 2] {
+    [key_of(topic.name.as_str(), topic.id), key_of("", topic.id)]
+}
+
+fn key_of(name: &str, id: Uuid) -> TopicKey {
+    if name.is_empty() { fast_hash(&id) } else { fast_hash(name) }
 }
 
 #[cfg(test)]
@@ -358,7 +371,7 @@ impl Ledger {
 
 impl OfTopic {
     fn new((name, id): (StrBytes, Uuid)) -> Self {
-        let key = if name.is_empty() { fast_hash(&id) } else { fast_hash(name.as_str()) };
+        let key = key_of(&name, id);
         Self { name: TopicName(name), id, key }
     }
 
@@ -476,6 +489,25 @@ mod tests {
             topic.partition_responses.iter().map(one).collect::<Vec<_>>()
         };
         response.responses.iter().flat_map(flat).collect()
+    }
+
+    #[test]
+    fn a_partition_of_a_topic_by_id_is_the_same_before_and_after_the_topic_is_known() {
+        let key = |name: &str, world: &World| {
+            let mut request = request(&[("", &[0])]);
+            request.topic_data[0].topic_id = topic(name, &[]).id;
+            let (mut ledger, cells) = Ledger::open(request);
+            ledger.route(cells.clone(), &world.seen(13));
+            (ledger.partition_of(&cells[0]).unwrap(), ledger.topic_of(&cells[0]).unwrap().to_string())
+        };
+        let (early, later) = (World::default(), World::with(&[topic("x", &[1]), topic("y", &[1])], &[]));
+        let (x, y) = (key("x", &early), key("y", &early));
+        assert_ne!(x.0, y.0, "they hold nothing of each other back");
+        assert_eq!((x.0, x.1), (key("x", &later).0, String::new()), "nor does a later batch overtake");
+        assert_eq!(key("x", &later).1, "x");
+        let (ledger, cells) = Ledger::open(request(&[("x", &[0])]));
+        let named = ledger.partition_of(&cells[0]).unwrap();
+        assert_eq!(keys_of(&topic("x", &[])), [named.topic, x.0.topic]);
     }
 
     #[test]

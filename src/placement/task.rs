@@ -40,14 +40,16 @@ impl Current {
             if placed.is_none_or(|placed| Arc::ptr_eq(&placed, &newest)) {
                 return;
             }
-            self.later_than(generation).await;
+            if !self.later_than(generation).await {
+                return;
+            }
         }
     }
 
-    /// Waits until a placement later than `generation` is in force.
-    pub async fn later_than(&self, generation: u64) {
-        // An error means that nothing will ever be published again: the process is ending.
-        let _ = self.changed.clone().wait_for(|now| *now > generation).await;
+    /// Waits until a placement later than `generation` is in force. False where none will ever be, for the process is
+    /// ending.
+    pub async fn later_than(&self, generation: u64) -> bool {
+        self.changed.clone().wait_for(|now| *now > generation).await.is_ok()
     }
 }
 
@@ -67,6 +69,8 @@ pub fn start(config: Arc<Config>, clusters: &[Arc<Cluster>]) -> Current {
 
 /// Passes one cluster's news on; news that comes while the last was not taken yet is passed on in its newest form.
 async fn listen(slot: Slot, mut news: watch::Receiver<News>, tell: mpsc::Sender<(Slot, News)>) {
+    // What was told before anybody listened is news too.
+    news.mark_changed();
     while news.changed().await.is_ok() {
         let newest = news.borrow_and_update().clone();
         if tell.send((slot, newest)).await.is_err() {
@@ -107,5 +111,47 @@ fn log(remark: &Remark) {
         Remark::NodesCollide(one, two) => {
             tracing::info!(%one, %two, "two brokers are shown under one node id; harmless, requests go by content");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::build::tests::{config, slot};
+    use crate::telemetry::Telemetry;
+    use crate::upstream::connect::Shared;
+    use crate::upstream::testing::{FakeCluster, Reply};
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    /// A cluster that has told its metadata already.
+    async fn told() -> (Arc<Cluster>, FakeCluster) {
+        let there = FakeCluster::start(1, &[("x", &[1])], |_, _| Reply::Silence).await;
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        let (cluster, asked) = Cluster::new(slot(0), "a".into(), there.bootstrap(), Shared::new(0, 1 << 20), meter);
+        let refreshing = tokio::spawn(crate::upstream::refresh::run(Arc::clone(&cluster), asked));
+        cluster.news().wait_for(|news| news.read).await.unwrap();
+        refreshing.abort();
+        (cluster, there)
+    }
+
+    #[tokio::test]
+    async fn what_was_told_before_anybody_listened_is_placed() {
+        let (cluster, _there) = told().await;
+        let current = start(config(), &[Arc::clone(&cluster)]);
+        timeout(Duration::from_secs(10), current.caught_up(&cluster)).await.expect("a placement");
+        assert!(current.load().topic("x").is_some());
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_placement_that_will_never_come() {
+        let (cluster, _there) = told().await;
+        // Given a publisher that has ended: it has no clusters to hear of
+        let current = start(config(), &[]);
+        let waited = timeout(Duration::from_secs(10), async {
+            current.caught_up(&cluster).await;
+            current.later_than(0).await
+        });
+        assert_eq!(waited.await, Ok(false));
     }
 }

@@ -1,5 +1,6 @@
 //! What all sessions of one listener share.
 
+use super::late::Watch;
 use super::state::Session;
 use crate::error::Fault;
 use crate::placement::task::Current;
@@ -17,6 +18,9 @@ use tokio::time::timeout;
 /// How long a request waits for metadata.
 const READ_WITHIN: Duration = Duration::from_secs(3);
 
+/// Metadata that is younger is not read again for the sake of one late broker; brokers come in swarms.
+const REREAD_AFTER: Duration = Duration::from_millis(900);
+
 /// What a session may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -26,7 +30,8 @@ pub struct Limits {
     pub requests: usize,
     /// Requests that are not answered yet; only stops floods of tiny ones.
     pub in_flight: usize,
-    /// Bytes of answers that the client has not taken, beyond which its brokers are read no further.
+    /// Bytes of answers that the client has not taken, beyond which its brokers are read no further; and of those that
+    /// wait for an older one or may come to, beyond which the session is read no further.
     pub responses: usize,
     /// A link of a session that has carried nothing for this long is closed.
     pub idle_link: Duration,
@@ -113,9 +118,25 @@ impl Context {
     /// # Errors
     /// Where the cluster does not answer: the placement keeps what was last heard.
     pub async fn refreshed(&self, slot: Slot, names: Vec<StrBytes>, create: bool) -> Result<(), Fault> {
+        self.read(slot, |cluster| cluster.refreshed(names, create)).await
+    }
+
+    /// The same for everything, where what we have is older than `age`.
+    ///
+    /// # Errors
+    /// As `refreshed`.
+    pub async fn no_older_than(&self, slot: Slot, age: Duration) -> Result<(), Fault> {
+        self.read(slot, |cluster| cluster.no_older_than(age)).await
+    }
+
+    async fn read<'c, F: Future<Output = ()>>(
+        &'c self,
+        slot: Slot,
+        ask: impl FnOnce(&'c Cluster) -> F,
+    ) -> Result<(), Fault> {
         let cluster = self.cluster(slot).ok_or_else(|| Fault::cluster(slot, "it is not in the config"))?;
         let read = async {
-            cluster.refreshed(names, create).await;
+            ask(cluster).await;
             self.current.caught_up(cluster).await;
         };
         if timeout(READ_WITHIN, read).await.is_err() {
@@ -125,13 +146,19 @@ impl Context {
         down.map_or(Ok(()), |reason| Err(Fault::cluster(slot, reason)))
     }
 
-    /// Gives up links that wait too long for an answer, and closes those that have been idle. Called once a second.
-    pub fn sweep(&self) {
+    /// Sees to brokers that let clients wait, and closes links that have been idle. True where one is late: then called
+    /// again as soon as a placement is published, and else every half second.
+    pub fn sweep(&self) -> bool {
         let now = Instant::now();
+        let mut watch = Watch::new(self.current.load());
         // Collected first: ending a link may end its session, which takes it out of the map.
         let sessions: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
         for session in sessions {
-            session.links.sweep(now, self.limits.idle_link);
+            session.links.sweep(now, self.limits.idle_link, |link| watch.see(link, now, &session.orders));
         }
+        for cluster in watch.late().filter_map(|slot| self.cluster(slot)) {
+            cluster.reread(REREAD_AFTER);
+        }
+        watch.is_late()
     }
 }

@@ -12,7 +12,7 @@ use kafka_protocol::messages::{
 };
 use tokio::io::AsyncWriteExt;
 
-fn fetch(session: (i32, i32), topics: &[&str]) -> FetchRequest {
+pub(super) fn fetch(session: (i32, i32), topics: &[&str]) -> FetchRequest {
     let topic = |name: &&str| {
         FetchTopic::default().with_topic(TopicName(text(name))).with_partitions(vec![FetchPartition::default()])
     };
@@ -29,7 +29,7 @@ fn metadata(topics: &[&str]) -> MetadataRequest {
 }
 
 /// Answers a Produce or a Fetch, the latter in a session of this number, with a code for each partition.
-fn serves(code: i16) -> impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static {
+pub(super) fn serves(code: i16) -> impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static {
     move |_, asked| match asked.api {
         ApiKey::Produce => written(&asked, code),
         ApiKey::Fetch => {

@@ -1,6 +1,6 @@
 //! The driver of Fetch: sends what `api::fetch` planned, keeps the table of fetch sessions, answers.
 
-use super::generic::PATIENCE;
+use super::generic::patience;
 use super::needs;
 use super::state::Session;
 use super::ticket::Ticket;
@@ -34,6 +34,7 @@ pub struct FetchSession {
 /// Serves one Fetch.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: FetchRequest = ticket.read(frame)?;
+    ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())
 }
@@ -42,7 +43,12 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
     let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
     let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);
-    let plan = session.see(ticket.head().version, &placement, &refused, |seen| fetch::plan(request, session_at, seen));
+    let (version, id) = (ticket.head().version, request.session_id);
+    let plan = session.see(version, &placement, &refused, |seen| fetch::plan(request, session_at, seen));
+    if let Some(at) = session_at(id).filter(|at| plan.leaves_session(*at)) {
+        session.fetch_sessions.lock().remove(&id);
+        session.end_fetch_session(id, at, version);
+    }
     match plan {
         Plan::Answer(answer) => {
             ticket.blame_refusals(&refused);
@@ -126,6 +132,9 @@ impl Through {
 
     fn told(self, answer: &Answer, told: FetchResponse) {
         let kept = self.keep_session(told.session_id);
+        if !kept {
+            self.end_session(told.session_id);
+        }
         let Self { session, to, mut ticket, .. } = self;
         let placement = session.context.current.load();
         let version = ticket.head().version;
@@ -147,6 +156,11 @@ impl Through {
     fn keep_session(&self, told: i32) -> bool {
         let now = FetchSession { at: self.to, pipeline: self.pipeline.clone() };
         self.session.keep_fetch_session(self.request.session_id, told, &now)
+    }
+
+    /// The client is not told of this session of the broker's.
+    fn end_session(&self, told: i32) {
+        self.session.end_fetch_session(told, self.to, self.ticket.head().version);
     }
 
     fn failed(self, fault: &Fault) {
@@ -192,6 +206,13 @@ impl Session {
         }
         known.pipeline.clone_from(&now.pipeline);
         true
+    }
+
+    /// The client will not use this session of a broker: its place there, of few, is free at once. Where that fails, the
+    /// broker ends it when it needs the place.
+    fn end_fetch_session(&self, id: i32, at: Target, version: i16) {
+        let asked = Asked { version, client_id: None, request: Arc::new(fetch::farewell(id)) };
+        self.links.send_if_open(at, asked.outgoing(at, None, Box::new(drop)));
     }
 }
 
@@ -279,7 +300,7 @@ impl Asked {
                 written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
             }),
             expect: Expect::Answer(on_answer),
-            patience: PATIENCE + held,
+            patience: patience(held),
         }
     }
 }

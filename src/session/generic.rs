@@ -7,6 +7,7 @@ use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Target};
+use crate::upstream::link::{LATE, Patience};
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
 use crate::wire::codec::{Malformed, encode_request};
 use bytes::Bytes;
@@ -16,6 +17,12 @@ use std::time::Duration;
 
 /// How long a broker may take to answer, beyond what the request itself lets it wait.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For a request that its broker may hold for some time.
+#[must_use]
+pub fn patience(held: Duration) -> Patience {
+    Patience { late: LATE + held, over: PATIENCE + held }
+}
 
 /// Serves one request. What it asks is a slice of `frame`.
 pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
@@ -191,7 +198,7 @@ fn outgoing<A: Api>(
     Outgoing {
         api: A::KEY,
         write: Box::new(move |versions, correlation| {
-            let lacks = || Fault::upstream(to, false, format_args!("it lacks {:?}", A::KEY));
+            let lacks = || Fault::lacking(to, A::KEY);
             let spoken = versions.nearest(A::KEY, version).ok_or_else(lacks)?;
             if spoken != version {
                 A::lower(&mut request, spoken);
@@ -201,6 +208,6 @@ fn outgoing<A: Api>(
             written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
         }),
         expect: Expect::Answer(on_answer),
-        patience: PATIENCE + held,
+        patience: patience(held),
     }
 }

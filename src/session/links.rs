@@ -44,6 +44,14 @@ impl Links {
         }
     }
 
+    /// Sends what is not worth opening a link for: where there is none, it is dropped, and nobody is told.
+    pub fn send_if_open(&self, to: Target, outgoing: Outgoing) {
+        let link = self.open.lock().as_ref().and_then(|open| open.get(&to).cloned());
+        if let Some(link) = link {
+            let _not_sent = link.send(outgoing);
+        }
+    }
+
     /// The session's link to a broker, opened when there is none.
     ///
     /// # Errors
@@ -70,10 +78,11 @@ impl Links {
         self.open.lock().as_ref().and_then(|open| open.get(&to)).is_some_and(|link| !link.is_dead())
     }
 
-    /// Gives up what waits too long; closes what has been idle.
-    pub fn sweep(&self, now: Instant, idle: Duration) {
+    /// Gives up what waits too long, and what `see` does; closes what has been idle.
+    pub fn sweep(&self, now: Instant, idle: Duration, mut see: impl FnMut(&Link)) {
         for link in self.all() {
             link.enforce_deadline(now);
+            see(&link);
             if let Some(since) = now.checked_sub(idle) {
                 link.end_if_idle(since);
             }

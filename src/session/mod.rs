@@ -5,6 +5,7 @@ pub mod clients;
 pub mod context;
 pub mod fetch;
 pub mod generic;
+pub mod late;
 pub mod links;
 pub mod listener;
 pub mod needs;
@@ -24,6 +25,8 @@ pub mod underway;
 mod counting_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod testing;
 

@@ -7,6 +7,10 @@ use crate::error::Fault;
 use crate::types::{BrokerId, Slot};
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
+
+/// A client may go on asking for an id that nobody has: clusters are not asked for everything more often than this.
+const ALL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Tries each need once. Gives them back with how it went, for the next plan.
 pub async fn meet(context: &Context, needs: Vec<Need>) -> Vec<(Need, Refusal)> {
@@ -30,7 +34,7 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
         }
         Need::AllTopics => {
             // One that does not answer has told what it had.
-            join(context.clusters.iter().map(|cluster| context.refreshed(cluster.slot(), Vec::new(), false))).await;
+            join(context.clusters.iter().map(|cluster| context.no_older_than(cluster.slot(), ALL_AGAIN_AFTER))).await;
             Refusal::Done
         }
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {

@@ -205,7 +205,7 @@ async fn l6_the_session_ends_where_who_refused_cannot_be_asked() {
     let mut client = world.client().await;
     // Given a batch that was refused by a broker whose link has ended since
     assert_eq!(call(&mut client, &idempotent(0)).await, NOT_LEADER);
-    world.session().links.sweep(Instant::now() + Duration::from_secs(1), Duration::ZERO);
+    world.session().links.sweep(Instant::now() + Duration::from_secs(1), Duration::ZERO, |_| {});
     world.led_by(2).await;
     // When the next one comes
     client.send(9, &idempotent(1)).await;

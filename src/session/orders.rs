@@ -100,6 +100,12 @@ impl<P> Orders<P> {
         order.is_quiet() || order.is_over()
     }
 
+    /// The partitions whose batches are on their way over a link.
+    pub fn on_their_way(&self, by: LinkId) -> Vec<Partition> {
+        let inner = self.inner.lock();
+        inner.flights.iter().filter(|(_, flight)| flight.by == by).map(|(partition, _)| *partition).collect()
+    }
+
     /// What is held needs something that nobody has been asked for yet.
     pub fn ring(&self) {
         self.moved.notify_one();

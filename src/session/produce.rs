@@ -301,7 +301,7 @@ async fn tend(session: Arc<Session>) {
         let look_again = soonest.min(Instant::now() + BETWEEN_LOOKS);
         tokio::select! {
             () = session.orders.moved() => {}
-            () = session.context.current.later_than(generation) => {}
+            true = session.context.current.later_than(generation) => {}
             () = tokio::time::sleep_until(look_again.into()) => {}
         }
     }

@@ -9,7 +9,7 @@ use crate::api::produce::{Cell, Ledger, Part, Partition, fill_in};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::Target;
-use crate::upstream::link::{OnAnswer, Write};
+use crate::upstream::link::{LATE, OnAnswer, Patience, Write};
 use crate::upstream::{Expect, Link, Outgoing};
 use crate::wire::codec::{decode, encode_request, forward_request};
 use crate::wire::head::RequestHead;
@@ -34,7 +34,8 @@ pub fn outgoing(
 ) -> Outgoing {
     let whole = ledger.is_whole(&part);
     let split = (!whole).then(|| ledger.request(&part));
-    let patience = PATIENCE + Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
+    let held = Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
+    let patience = Patience { late: LATE, over: PATIENCE + held };
     let to = part.to;
     let load = load(request, &part.cells, frame, link);
     part.release_records();

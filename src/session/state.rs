@@ -1,7 +1,7 @@
 //! One client connection: what it is, what it was promised, where its requests went.
 
 use super::clients::{NAMELESS, Software};
-use super::context::Context;
+use super::context::{Context, Limits};
 use super::fetch::FetchSession;
 use super::links::Links;
 use super::orders::Orders;
@@ -13,7 +13,7 @@ use crate::placement::Placement;
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, SessionId, Slot};
 use crate::upstream::connect::Flow;
-use crate::wire::codec::Frame;
+use crate::wire::codec::{Frame, size_of};
 use crate::wire::outlet::Outlet;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -178,10 +178,16 @@ impl Session {
         self.replies.lock().promise(bytes)
     }
 
+    /// The answer may take so many bytes.
+    pub(super) fn expect(&self, number: u64, bytes: usize) {
+        self.replies.lock().expect(number, bytes);
+    }
+
     /// Writes what may leave now. Under the lock, so that two finishers cannot swap their frames.
     pub(super) fn keep(&self, number: u64, frame: Option<Frame>) {
+        let size = frame.as_ref().map_or(0, size_of);
         let mut replies = self.replies.lock();
-        for frame in replies.keep(number, frame) {
+        for frame in replies.keep(number, frame, size) {
             self.outlet.send(frame);
         }
         drop(replies);
@@ -205,11 +211,12 @@ impl Session {
         self.unanswered.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until the session may send more: until enough of what it asked is answered, the client has taken enough
-    /// of the answers, and brokers enough of what they do not answer.
+    /// Waits until the session may send more: until enough of what it asked is answered, no more answers wait for the
+    /// oldest one than we may hold, the client has taken enough of them, and brokers enough of what they do not answer.
+    /// Links are read meanwhile, whatever waits: the oldest answer may be behind others.
     pub(super) async fn room(&self) {
         let limits = &self.context.limits;
-        self.answered(limits.requests, limits.in_flight).await;
+        self.answered(limits).await;
         self.outlet.room(limits.responses).await;
         if self.unanswered.load(Ordering::Relaxed) {
             tokio::select! {
@@ -229,12 +236,13 @@ impl Session {
         }
     }
 
-    async fn answered(&self, bytes: usize, in_flight: usize) {
+    async fn answered(&self, limits: &Limits) {
         loop {
             let answered = self.answered.notified();
             {
                 let replies = self.replies.lock();
-                let room = replies.bytes() < bytes && replies.len() < in_flight;
+                let asked = replies.bytes() < limits.requests && replies.len() < limits.in_flight;
+                let room = asked && replies.waiting() < limits.responses;
                 if room || self.is_closed() {
                     return;
                 }

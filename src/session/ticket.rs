@@ -78,6 +78,12 @@ impl Ticket {
         decode(body, self.head.version).inspect_err(|_| self.malformed())
     }
 
+    /// Its answer may take so many bytes: counted from now on, since many such requests may be on their way before the
+    /// first answer comes.
+    pub fn expects(&self, bytes: usize) {
+        self.session.expect(self.number, bytes);
+    }
+
     /// What of a Produce routing needs.
     pub fn glance(&mut self, frame: &Bytes) -> Result<Produce, Malformed> {
         let read = Produce::read(frame, self.head.body_at, self.head.version);

@@ -2,7 +2,7 @@
 //! and who coordinates which group.
 
 use super::connect::{self, Shared};
-use super::link::{Answer, Expect, Link, Outgoing, Refused};
+use super::link::{Answer, Expect, Link, Outgoing, Patience, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
@@ -16,7 +16,7 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -108,14 +108,29 @@ impl Cluster {
 
     /// Asks for fresh metadata without waiting for it.
     pub fn refresh(&self, topics: Vec<StrBytes>) {
-        let _ = self.asks.send(Ask { topics, create: false, done: None });
+        let _ = self.asks.send(Ask { topics, create: false, age: Duration::ZERO, done: None });
+    }
+
+    /// Asks for fresh metadata of everything without waiting for it, where it is older than `age`.
+    pub fn reread(&self, age: Duration) {
+        let _ = self.asks.send(Ask { topics: Vec::new(), create: false, age, done: None });
     }
 
     /// Fresh metadata of some topics; made by the cluster, if it does so for clients, where `create` is set. Waits
     /// until it was read or could not be.
     pub async fn refreshed(&self, topics: Vec<StrBytes>, create: bool) {
         let (done, waiting) = oneshot::channel();
-        if self.asks.send(Ask { topics, create, done: Some(done) }).is_ok() {
+        self.asked(Ask { topics, create, age: Duration::ZERO, done: Some(done) }, waiting).await;
+    }
+
+    /// Metadata of everything that is no older than `age`, or could not be had for no longer. Waits as `refreshed` does.
+    pub async fn no_older_than(&self, age: Duration) {
+        let (done, waiting) = oneshot::channel();
+        self.asked(Ask { topics: Vec::new(), create: false, age, done: Some(done) }, waiting).await;
+    }
+
+    async fn asked(&self, ask: Ask, waiting: oneshot::Receiver<()>) {
+        if self.asks.send(ask).is_ok() {
             let _ = waiting.await;
         }
     }
@@ -214,6 +229,10 @@ impl Cluster {
         }
         let mut all: Vec<_> = brokers.iter().map(known).collect();
         fastrand::shuffle(&mut all);
+        // One that lets us wait already would only do so again.
+        let (links, now) = (self.links.lock(), Instant::now());
+        let is_late = |link: &Arc<Link>| link.owed(now).is_some_and(|owed| owed.late);
+        all.sort_by_key(|(_, address)| links.get(address).is_some_and(is_late));
         all.extend(self.bootstrap.iter().map(|address| (BrokerId(-1), address.clone())));
         all
     }
@@ -240,7 +259,7 @@ impl Cluster {
                 frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
             }),
             expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
-            patience: CALL_WITHIN,
+            patience: Patience { late: SLOW_AFTER, over: CALL_WITHIN },
         });
         sent.unwrap_or_else(Refused::tell);
         let answer: Answer = match timeout(CALL_WITHIN, answered).await {
@@ -266,5 +285,31 @@ impl Cluster {
         let (shared, meter) = (Arc::clone(&self.shared), Arc::clone(&self.meter));
         tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), shared, meter, None));
         link
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::refresh;
+    use super::super::testing::{FakeCluster, Reply};
+    use super::*;
+    use crate::telemetry::Telemetry;
+    use kafka_protocol::messages::HeartbeatRequest;
+
+    #[tokio::test]
+    async fn a_broker_that_lets_us_wait_is_asked_last() {
+        let there = FakeCluster::start(2, &[], |_, _| Reply::Silence).await;
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        let shared = Shared::new(0, 1 << 20);
+        let (cluster, asked) = Cluster::new(Slot::new(0).unwrap(), "a".into(), there.bootstrap(), shared, meter);
+        tokio::spawn(refresh::run(Arc::clone(&cluster), asked));
+        cluster.news().wait_for(|news| news.read).await.unwrap();
+        let first = || cluster.candidates(None)[0].0;
+        assert!((0..100).any(|_| first() == BrokerId(2)), "anybody may be the first");
+        // When broker 2 owes an answer for longer than it should
+        let waits = Arc::clone(&cluster);
+        tokio::spawn(async move { waits.call(Some(BrokerId(2)), &HeartbeatRequest::default(), 4).await });
+        sleep(SLOW_AFTER + SLOW_AFTER / 4).await;
+        assert!((0..100).all(|_| first() == BrokerId(1)));
     }
 }

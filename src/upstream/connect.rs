@@ -199,8 +199,10 @@ async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Op
     let mut together = Together::default();
     while let Some(frame) = together.wait(reader.next(socket)).await? {
         together.gather(|| link.answered(frame))?;
-        if let Some(flow) = flow {
+        if let Some(flow) = flow.filter(|flow| flow.outlet.backlog() > flow.limit) {
+            link.pause(true);
             together.wait(flow.outlet.room(flow.limit)).await;
+            link.pause(false);
         }
     }
     Ok(())
@@ -208,6 +210,7 @@ async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Op
 
 #[cfg(test)]
 mod tests {
+    use super::super::link::{LATE, Patience};
     use super::super::testing::{FakeCluster, Reply};
     use super::super::{Answer, Expect, Outgoing, Refused};
     use super::*;
@@ -241,7 +244,7 @@ mod tests {
             api: ApiKey::Heartbeat,
             write: Box::new(|_, _| Ok((0, vec![BytesMut::zeroed(4).freeze()]))),
             expect: Expect::Answer(Box::new(on_answer)),
-            patience: Duration::from_secs(60),
+            patience: Patience { late: LATE, over: Duration::from_secs(60) },
         }
     }
 
@@ -307,7 +310,7 @@ mod tests {
                 Ok((4, encode_request(ApiKey::Heartbeat, 4, correlation, None, &request, &[]).unwrap()))
             }),
             expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
-            patience: Duration::from_secs(10),
+            patience: Patience { late: LATE, over: Duration::from_secs(10) },
         };
         link.send(outgoing).unwrap_or_else(Refused::tell);
         told
@@ -342,6 +345,36 @@ mod tests {
         }
         served.await.unwrap();
         assert_eq!((world.gauges(), world.counted("timeout")), ((0.0, 0.0), (1.0, 0.0, 1.0)));
+    }
+
+    #[tokio::test]
+    async fn a_broker_is_not_given_up_while_its_answers_are_not_read() {
+        let world = World::new();
+        let cluster = FakeCluster::start(1, &[], |_, asked| asked.answer(&HeartbeatResponse::default())).await;
+        // Given a client that takes nothing
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, client) = tokio::join!(there, listener.accept());
+        let outlet = Outlet::new(Arc::new(near.unwrap()));
+        while outlet.backlog() == 0 {
+            outlet.send(vec![Bytes::from(vec![0; 1 << 20])]);
+        }
+        let link = Link::opening(Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) });
+        let (first, second) = (heartbeat(&link), heartbeat(&link));
+        let (shared, meter) = (Arc::clone(&world.shared), world.telemetry.cluster(&"a".into()));
+        let flow = Some(Flow { outlet, limit: 0 });
+        let served = tokio::spawn(serve(Arc::clone(&link), cluster.bootstrap()[0].clone(), shared, meter, flow));
+        assert!(first.await.unwrap().is_ok());
+        while link.owed(Instant::now()).is_some() {
+            tokio::task::yield_now().await;
+        }
+        // When the second answer has waited for the client for long
+        link.enforce_deadline(Instant::now() + Duration::from_secs(3_600));
+        // Then it comes when the client goes on
+        drop(client);
+        assert!(second.await.unwrap().is_ok());
+        drop(cluster);
+        served.await.unwrap();
     }
 
     #[tokio::test]

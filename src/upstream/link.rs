@@ -62,8 +62,17 @@ pub struct Outgoing {
     pub write: Write,
     /// Who waits for what comes back.
     pub expect: Expect,
-    /// How long the answer may take before the link is given up.
-    pub patience: Duration,
+    /// How long the answer may take.
+    pub patience: Patience,
+}
+
+/// How long an answer may take, from when the broker owes it: it answers a connection's requests one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Beyond this it is late: perhaps somebody else can answer by now.
+    pub late: Duration,
+    /// Beyond this the link is given up.
+    pub over: Duration,
 }
 
 /// What a request expects of the broker.
@@ -115,6 +124,19 @@ impl Expect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub u64);
 
+/// A broker that is well answers within this time, beyond what the request itself lets it wait. Our slowest (WarpStream)
+/// take 400 ms; a wrong guess costs a look at the cluster's metadata.
+pub const LATE: Duration = Duration::from_millis(1_500);
+
+/// What a link's broker owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// For how long.
+    pub waited: Duration,
+    /// Longer than it should.
+    pub late: bool,
+}
+
 /// A broker that takes nothing of what is queued for this long is given up.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
@@ -137,6 +159,10 @@ struct State {
     /// Takes no more requests; ends when what it has is done.
     finishing: bool,
     used: Instant,
+    /// When the link was made, the last answer came, or reading went on: the oldest request's turn began no earlier.
+    turn: Instant,
+    /// Answers are not read now, since the client does not take them: what is missing is not the broker's fault.
+    paused: bool,
     /// Counts it from when it is ready until it is poisoned.
     gauge: Option<LinkGauge>,
 }
@@ -153,7 +179,7 @@ struct Pending {
     version: i16,
     on_answer: OnAnswer,
     sent: Instant,
-    until: Instant,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for Link {
@@ -166,13 +192,16 @@ impl Link {
     /// A link that is being opened; `connect::serve` brings it to life.
     #[must_use]
     pub fn opening(target: Target) -> Arc<Self> {
+        let now = Instant::now();
         let state = State {
             phase: Phase::Opening(Vec::new()),
             next_correlation: 0,
             pending: VecDeque::new(),
             unanswered: None,
             finishing: false,
-            used: Instant::now(),
+            used: now,
+            turn: now,
+            paused: false,
             gauge: None,
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -236,15 +265,34 @@ impl Link {
     pub fn enforce_deadline(&self, now: Instant) {
         let (late, stuck) = {
             let state = self.state.lock();
-            let late = state.pending.front().filter(|oldest| oldest.until < now).map(|oldest| oldest.api);
-            let queued = matches!(&state.phase, Phase::Ready(_, outlet) if outlet.backlog() > 0);
-            (late, queued && state.pending.is_empty() && now.saturating_duration_since(state.used) > STUCK_AFTER)
+            let over = |oldest: &&Pending| state.owed_for(oldest, now) > oldest.patience.over;
+            let late = state.oldest().filter(over).map(|oldest| oldest.api);
+            (late, state.queued_for(now).is_some_and(|queued| queued > STUCK_AFTER))
         };
         if let Some(api) = late {
             self.poison("timeout", &format_args!("no answer to {api:?} in time"));
         } else if stuck {
             self.poison("stuck", &format_args!("it takes nothing for {STUCK_AFTER:?}"));
         }
+    }
+
+    /// For how long the broker has owed the oldest answer, or has taken nothing of what is queued. `None` where it owes
+    /// nothing, or we do not listen.
+    pub fn owed(&self, now: Instant) -> Option<Owed> {
+        let state = self.state.lock();
+        let owed = |waited, allowed| Owed { waited, late: waited >= allowed };
+        if let Phase::Opening(waiting) = &state.phase {
+            let waited = now.saturating_duration_since(state.turn);
+            return waiting.first().map(|oldest| owed(waited, oldest.patience.late));
+        }
+        let answer = state.oldest().map(|oldest| owed(state.owed_for(oldest, now), oldest.patience.late));
+        answer.or_else(|| state.queued_for(now).map(|queued| owed(queued, LATE)))
+    }
+
+    /// Whether answers are not read for now.
+    pub(super) fn pause(&self, paused: bool) {
+        let mut state = self.state.lock();
+        (state.paused, state.turn) = (paused, Instant::now());
     }
 
     /// Bytes that wait for the broker to take them and that no answer is expected for: the others are bounded by the
@@ -349,7 +397,7 @@ impl Link {
         let (oldest, broken) = {
             let mut state = self.state.lock();
             let now = Instant::now();
-            state.used = now;
+            (state.used, state.turn) = (now, now);
             let oldest = state.pending.pop_front().ok_or_else(|| odd("an answer that nobody asked for"))?;
             match read_response(&frame, oldest.api, oldest.version) {
                 Ok((correlation, body_at)) if correlation == oldest.correlation => {
@@ -371,6 +419,21 @@ impl Link {
 }
 
 impl State {
+    /// The request whose answer comes next, where we listen.
+    fn oldest(&self) -> Option<&Pending> {
+        self.pending.front().filter(|_| !self.paused)
+    }
+
+    fn owed_for(&self, oldest: &Pending, now: Instant) -> Duration {
+        now.saturating_duration_since(oldest.sent.max(self.turn))
+    }
+
+    /// For how long the broker has taken nothing of what is queued, where it owes no answer.
+    fn queued_for(&self, now: Instant) -> Option<Duration> {
+        let queued = matches!(&self.phase, Phase::Ready(_, outlet) if outlet.backlog() > 0);
+        (queued && self.pending.is_empty()).then(|| now.saturating_duration_since(self.used))
+    }
+
     fn send(&mut self, outgoing: Outgoing) -> Result<(), Refused> {
         let fault = match &mut self.phase {
             _ if self.finishing => Fault::left(false),
@@ -386,11 +449,10 @@ impl State {
                     Err(fault) => return Err(Refused(outgoing.expect, fault)),
                 };
                 self.next_correlation = correlation.wrapping_add(1);
-                let (api, sent) = (outgoing.api, Instant::now());
-                let until = sent + outgoing.patience;
+                let (api, patience, sent) = (outgoing.api, outgoing.patience, Instant::now());
                 match outgoing.expect {
                     Expect::Answer(on_answer) => {
-                        self.pending.push_back(Pending { correlation, api, version, on_answer, sent, until });
+                        self.pending.push_back(Pending { correlation, api, version, on_answer, sent, patience });
                         self.gauge.iter().for_each(LinkGauge::sent);
                     }
                     nothing @ Expect::Nothing { .. } => self.unanswered = Some(nothing),
@@ -439,7 +501,7 @@ mod tests {
                     told.fetch_add(1, Ordering::Relaxed);
                 }),
             },
-            patience: Duration::from_secs(1),
+            patience: Patience { late: LATE, over: Duration::from_secs(1) },
         }
     }
 
@@ -460,6 +522,34 @@ mod tests {
         link.room(1_000).await;
         assert!(link.is_dead(), "no hang without a deadline [L5]");
         assert_eq!(told.load(Ordering::Relaxed), 1, "the latest is told, and closes its session");
+    }
+
+    fn answered(told: &Arc<AtomicUsize>) -> Outgoing {
+        let told = Arc::clone(told);
+        let on_answer = move |_| {
+            told.fetch_add(1, Ordering::Relaxed);
+        };
+        Outgoing { expect: Expect::Answer(Box::new(on_answer)), ..unanswered(10, &Arc::default()) }
+    }
+
+    #[tokio::test]
+    async fn what_a_broker_owes_is_counted_from_when_it_may_answer() {
+        let (link, told) = (Link::opening(target()), Arc::default());
+        let owed = |after: Duration| link.owed(Instant::now() + after).map(|owed| owed.late);
+        assert_eq!(owed(LATE), None, "nothing is asked");
+        assert!(link.send(answered(&told)).is_ok());
+        assert_eq!((owed(LATE / 2), owed(LATE)), (Some(false), Some(true)), "a link that opens is late too");
+        let (outlet, _frozen) = outlet().await;
+        link.ready(Arc::default(), outlet, gauge);
+        tokio::time::sleep(LATE / 10).await;
+        link.pause(true);
+        link.enforce_deadline(Instant::now() + LATE * 9);
+        assert_eq!((owed(LATE * 9), link.is_dead()), (None, false), "it is we who do not read");
+        link.pause(false);
+        assert_eq!((owed(LATE * 19 / 20), owed(LATE)), (Some(false), Some(true)), "counted anew");
+        link.enforce_deadline(Instant::now() + LATE * 9);
+        assert!(link.is_dead());
+        assert_eq!(told.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! How soon a broker may be connected to again: at once while it answers, later and later while it does not, with
-//! jitter, so that a restart is no storm.
+//! jitter and one after another, so that a restart is no storm.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 
 const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
+/// Those who wait for the same broker go this far apart (MSK takes 100 new IAM connections a second), and share slots
+/// beyond a second's worth: nobody waits much longer than `LONGEST`.
+const APART: Duration = Duration::from_millis(10);
+const SLOTS: u32 = 100;
 
 /// Back-off per place that is connected to.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub struct Pace<K> {
 struct Failed {
     wait: Duration,
     until: Instant,
+    /// How many were told to wait for this try.
+    waiting: u32,
 }
 
 impl<K: Eq + Hash> Default for Pace<K> {
@@ -28,9 +34,13 @@ impl<K: Eq + Hash> Default for Pace<K> {
 }
 
 impl<K: Eq + Hash> Pace<K> {
-    /// How long to wait before the next try at `now`.
+    /// How long to wait before the next try at `now`. Each call takes a slot.
     pub fn wait(&self, place: &K, now: Instant) -> Duration {
-        self.failed.lock().get(place).map_or(Duration::ZERO, |failed| failed.until.saturating_duration_since(now))
+        let mut all = self.failed.lock();
+        let Some(failed) = all.get_mut(place) else { return Duration::ZERO };
+        let slot = failed.waiting % SLOTS;
+        failed.waiting = failed.waiting.wrapping_add(1);
+        (failed.until + APART * slot).saturating_duration_since(now)
     }
 
     /// It answered: the next connection may come at once.
@@ -43,13 +53,22 @@ impl<K: Eq + Hash> Pace<K> {
         let mut all = self.failed.lock();
         let wait = all.get(&place).map_or(FIRST, |before| (before.wait * 2).min(LONGEST));
         let until = now + wait.mul_f64(0.8 + 0.2 * fastrand::f64());
-        all.insert(place, Failed { wait, until });
+        all.insert(place, Failed { wait, until, waiting: 0 });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_the_same_broker_goes_one_after_another() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        pace.failed(1, now);
+        let waits: Vec<_> = (0..250).map(|_| pace.wait(&1, now)).collect();
+        assert!(waits[..100].windows(2).all(|pair| pair[1] - pair[0] == APART), "{waits:?}");
+        assert_eq!((waits[100], waits[249]), (waits[0], waits[49]), "and nobody for ever");
+    }
 
     #[test]
     fn waits_grow_to_a_second_and_end_with_success() {

@@ -31,6 +31,8 @@ pub struct Ask {
     pub topics: Vec<StrBytes>,
     /// The cluster may make them.
     pub create: bool,
+    /// An answer about everything that is no older will do, as will a vain try. Only for who asks for everything.
+    pub age: Duration,
     /// Told when the answer is in the news, or could not be had.
     pub done: Option<oneshot::Sender<()>>,
 }
@@ -45,13 +47,29 @@ struct Round {
     waiting: Vec<oneshot::Sender<()>>,
 }
 
+impl Ask {
+    fn tell(self) {
+        if let Some(done) = self.done {
+            let _ = done.send(());
+        }
+    }
+}
+
 impl Round {
-    fn add(&mut self, ask: Ask) {
+    /// Adds what is asked; nothing where the last answer about everything, of this age, will do.
+    fn add(&mut self, ask: Ask, last: Option<Duration>) {
+        if ask.topics.is_empty() && last.is_some_and(|last| last < ask.age) {
+            return ask.tell();
+        }
         self.whole |= ask.topics.is_empty();
         let names = if ask.create { &mut self.made } else { &mut self.topics };
         // Copies: the names may be slices of a client's frame.
         names.extend(ask.topics.iter().map(|name| StrBytes::from_string(name.to_string())));
         self.waiting.extend(ask.done);
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.whole && self.topics.is_empty() && self.made.is_empty()
     }
 
     /// The requests for all that was asked, and whether each is for everything. Topics that may be made are asked for
@@ -77,17 +95,22 @@ fn request(topics: Option<&BTreeSet<StrBytes>>, create: bool) -> MetadataRequest
 /// Runs until nobody holds the cluster any more.
 pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>) {
     let mut next_whole = Instant::now();
+    let mut last_whole: Option<Instant> = None;
+    let age = |last: Option<Instant>| last.map(|last| last.elapsed());
     loop {
         let mut round = Round::default();
         tokio::select! {
             () = sleep_until(next_whole) => round.whole = true,
             ask = asked.recv() => match ask {
-                Some(ask) => round.add(ask),
+                Some(ask) => round.add(ask, age(last_whole)),
                 None => return,
             },
         }
         while let Ok(ask) = asked.try_recv() {
-            round.add(ask);
+            round.add(ask, age(last_whole));
+        }
+        if round.is_empty() {
+            continue;
         }
         let mut answered = true;
         for (whole, request) in round.requests() {
@@ -95,6 +118,7 @@ pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>)
         }
         if round.whole || !answered {
             let pause = if answered { WHOLE_EVERY } else { RETRY_EVERY };
+            last_whole = round.whole.then(Instant::now).or(last_whole);
             next_whole = Instant::now() + pause.mul_f64(1.0 - 0.2 * fastrand::f64());
         }
         for done in round.waiting {
@@ -154,17 +178,37 @@ mod tests {
     use super::*;
 
     fn ask(topics: &[&'static str], create: bool) -> Ask {
-        Ask { topics: topics.iter().map(|name| StrBytes::from_static_str(name)).collect(), create, done: None }
+        Ask {
+            topics: topics.iter().map(|name| StrBytes::from_static_str(name)).collect(),
+            create,
+            age: Duration::ZERO,
+            done: None,
+        }
     }
 
     fn asked(asks: Vec<Ask>) -> Vec<(Option<Vec<String>>, bool)> {
         let mut round = Round::default();
-        asks.into_iter().for_each(|ask| round.add(ask));
+        asks.into_iter().for_each(|ask| round.add(ask, None));
         let name = |topic: &MetadataRequestTopic| topic.name.as_ref().map(|name| name.to_string()).unwrap();
         let told = |(_, request): (bool, MetadataRequest)| {
             (request.topics.map(|topics| topics.iter().map(name).collect()), request.allow_auto_topic_creation)
         };
         round.requests().map(told).collect()
+    }
+
+    #[test]
+    fn a_young_answer_about_everything_is_not_asked_for_again() {
+        let second = Duration::from_secs(1);
+        let asked_again = |topics: &[&'static str], last| {
+            let (mut round, (done, mut told)) = (Round::default(), oneshot::channel());
+            round.add(Ask { age: second, done: Some(done), ..ask(topics, false) }, last);
+            assert_eq!(round.is_empty(), told.try_recv().is_ok(), "told at once, or with the answer");
+            !round.is_empty()
+        };
+        assert!(asked_again(&[], None));
+        assert!(asked_again(&[], Some(second)));
+        assert!(!asked_again(&[], Some(second / 2)));
+        assert!(asked_again(&["new"], Some(second / 2)), "one topic is asked for at any time");
     }
 
     #[test]

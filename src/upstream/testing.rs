@@ -70,6 +70,15 @@ impl FakeCluster {
         for _ in 0..brokers {
             listeners.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
         }
+        Self::on(listeners, topics, script)
+    }
+
+    /// The same, with a broker for each of these, which may have kept clients waiting so far.
+    pub(crate) fn on(
+        listeners: Vec<TcpListener>,
+        topics: &[(&str, &[i32])],
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let addresses: Vec<_> = listeners.iter().map(|listener| HostPort::new("127.0.0.1", port(listener))).collect();
         let metadata = Arc::new(Mutex::new(metadata(&addresses, topics)));
@@ -91,6 +100,13 @@ impl FakeCluster {
     /// Nobody can connect to this broker any more, and its connections end.
     pub(crate) fn stop(&self, broker: usize) {
         self.brokers[broker - 1].abort();
+    }
+
+    /// Its metadata from now on: these topics, and without a broker that it counts out.
+    pub(crate) fn now(&self, topics: &[(&str, &[i32])], without: Option<i32>) {
+        let mut metadata = metadata(&self.addresses, topics);
+        metadata.brokers.retain(|broker| Some(broker.node_id.0) != without);
+        *self.metadata.lock() = metadata;
     }
 
     pub(crate) fn bootstrap(&self) -> Vec<HostPort> {

@@ -101,7 +101,9 @@ impl Cursor<'_> {
 
     pub(super) fn skip_tagged_fields(&mut self) -> Result<(), Malformed> {
         for _ in 0..self.unsigned_varint()? {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
+            // kafka-protocol keeps numbers as `i32` and would write such a field as a corrupt frame.
+            i32::try_from(tag).map_err(|_| Malformed::Field(format!("tagged field number {tag}")))?;
             let size = self.unsigned_varint()?;
             self.skip(usize::try_from(size).map_err(|_| Malformed::Short)?)?;
         }
@@ -116,6 +118,16 @@ mod tests {
     use kafka_protocol::messages::RequestHeader;
     use kafka_protocol::protocol::{StrBytes, encode_request_header_into_buffer};
     use proptest::prelude::*;
+
+    #[test]
+    fn a_tagged_field_that_could_not_be_written_again_is_refused() {
+        let with_tag = |tag: &[u8]| {
+            let head = [&[0, 3, 0, 9, 0, 0, 0, 7, 0xff, 0xff, 1][..], tag, &[1, 5]].concat();
+            RequestHead::read(&head.into())
+        };
+        assert!(with_tag(&[0xff, 0xff, 0xff, 0xff, 0x07]).is_ok(), "2^31 - 1");
+        assert!(matches!(with_tag(&[0x80, 0x80, 0x80, 0x80, 0x08]), Err(Malformed::Field(_))), "2^31");
+    }
 
     proptest! {
         #[test]

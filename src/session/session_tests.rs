@@ -1,0 +1,190 @@
+//! Sessions on loopback sockets, in one process, before brokers that are frozen or odd and for clients that ask too much.
+
+use super::counting_tests::{fetch, serves};
+use super::testing::{World, produce, text};
+use crate::upstream::testing::{Asked, Reply};
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, TopicName};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// Broker 2 takes everything and says nothing.
+fn frozen(id: i32, asked: Asked) -> Reply {
+    if id == 2 { Reply::Silence } else { serves(0)(id, asked) }
+}
+
+/// As the running proxy does.
+async fn sweeps(world: &World) {
+    loop {
+        world.context.sweep();
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn codes(answer: &ProduceResponse) -> Vec<i16> {
+    let told = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+    told.map(|told: &PartitionProduceResponse| told.error_code).collect()
+}
+
+const WHOLE: [(&str, &str); 2] = [("cluster", "a"), ("result", "ok")];
+
+#[tokio::test]
+async fn what_a_frozen_broker_led_goes_to_its_new_leader_within_two_seconds() {
+    let world = World::start(frozen).await;
+    let (mut producer, mut consumer) = (world.client().await, world.client().await);
+    let mut poll = fetch((0, 0), &["l-1"]).with_max_wait_ms(60_000);
+    poll.topics[0].partitions[0].partition = 1;
+    let began = Instant::now();
+    producer.send(9, &produce(-1, &[("l-1", &[1])])).await;
+    consumer.send(12, &poll).await;
+    // When its cluster counts it out
+    let topics: [(&str, &[i32]); 2] = [("l-1", &[1, 1]), ("l-2", &[1])];
+    world.a.as_ref().unwrap().now(&topics, Some(2));
+    let answers = async {
+        let answers = (producer.receive::<ProduceRequest>(9).await, consumer.receive::<FetchRequest>(12).await);
+        // Then clients ask again, and the new leader answers
+        let again = producer.call(9, &produce(-1, &[("l-1", &[1])])).await;
+        (answers, codes(&again))
+    };
+    let ((produced, fetched), again) = tokio::select! {
+        answers = timeout(Duration::from_secs(10), answers) => answers.expect("answers"),
+        () = sweeps(&world) => unreachable!(),
+    };
+    assert_eq!((codes(&produced), again), (vec![7], vec![0]), "it may have been written");
+    assert_eq!(fetched.responses[0].partitions[0].error_code, 6);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(world.shown("links_closed_total", &[("reason", "gone")]), 2.0);
+}
+
+#[tokio::test]
+async fn a_late_broker_has_metadata_read_again_and_keeps_its_links_while_nobody_else_leads() {
+    let world = World::start(frozen).await;
+    let mut producer = world.client().await;
+    let before = world.shown("metadata_refreshes_total", &WHOLE);
+    producer.send(9, &produce(-1, &[("l-1", &[1])])).await;
+    let _ = timeout(Duration::from_secs(3), sweeps(&world)).await;
+    let reread = world.shown("metadata_refreshes_total", &WHOLE) - before;
+    assert!((1.0..4.0).contains(&reread), "{reread}: at once, and then no more than once a second");
+    assert_eq!(world.shown("links_closed_total", &[]), 0.0);
+    // When another broker leads it, and the frozen one still counts as alive
+    let topics: [(&str, &[i32]); 2] = [("l-1", &[1, 1]), ("l-2", &[2])];
+    world.a.as_ref().unwrap().now(&topics, None);
+    let answer = tokio::select! {
+        answer = producer.receive::<ProduceRequest>(9) => answer,
+        () = sweeps(&world) => unreachable!(),
+    };
+    assert_eq!(codes(&answer), [7]);
+    assert_eq!(world.shown("links_closed_total", &[("reason", "moved")]), 1.0);
+}
+
+/// [L6]
+#[tokio::test]
+async fn l6_an_idempotent_batch_at_a_frozen_broker_closes_the_session() {
+    let world = World::start(frozen).await;
+    let mut producer = world.client().await;
+    let mut request = produce(-1, &[("l-1", &[1])]);
+    // The header of a batch of producer 0: its length (less what stands before it) and its format.
+    let mut batch = vec![0; 61];
+    (batch[11], batch[16]) = (49, 2);
+    request.topic_data[0].partition_data[0].records = Some(batch.into());
+    producer.send(9, &request).await;
+    world.a.as_ref().unwrap().now(&[("l-1", &[1, 1]), ("l-2", &[1])], Some(2));
+    tokio::select! {
+        () = producer.is_closed() => {}
+        () = sweeps(&world) => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn answers_that_wait_for_a_late_one_hold_their_client_back() {
+    let fetches = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&fetches);
+    let world = World::start(move |id, asked| {
+        if asked.api != ApiKey::Fetch {
+            return frozen(id, asked);
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        let told = PartitionData::default().with_records(Some(Bytes::from(vec![0; 500_000])));
+        let topic = FetchableTopicResponse::default().with_topic(TopicName(text("l-1"))).with_partitions(vec![told]);
+        asked.answer(&FetchResponse::default().with_responses(vec![topic]))
+    });
+    let world = world.await;
+    let mut client = world.client().await;
+    // Given a request that is not answered, and behind it Fetches that bring half a megabyte each, of 8 that may wait
+    client.send(9, &produce(-1, &[("l-1", &[1])])).await;
+    for _ in 0..100 {
+        client.send(12, &fetch((0, 0), &["l-1"]).with_max_bytes(500_000)).await;
+    }
+    sleep(Duration::from_millis(500)).await;
+    let served = fetches.load(Ordering::Relaxed);
+    assert!((10..20).contains(&served), "{served}");
+    // When that one is answered, then so are all
+    world.a.as_ref().unwrap().now(&[("l-1", &[1, 1]), ("l-2", &[1])], Some(2));
+    let answers = async {
+        assert_eq!(codes(&client.receive::<ProduceRequest>(9).await), [7]);
+        for _ in 0..100 {
+            client.receive::<FetchRequest>(12).await;
+        }
+    };
+    tokio::select! {
+        () = answers => {}
+        () = sweeps(&world) => unreachable!(),
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_has_is_looked_for_once_a_second() {
+    let world = World::start(serves(0)).await;
+    let mut consumer = world.client().await;
+    let mut strange = fetch((0, 0), &[""]);
+    strange.topics[0].topic_id = uuid::Uuid::from_u128(7);
+    let before = world.shown("metadata_refreshes_total", &WHOLE);
+    let began = Instant::now();
+    for _ in 0..20 {
+        let answer = consumer.call(13, &strange).await;
+        assert_eq!(answer.responses[0].partitions[0].error_code, 100);
+    }
+    let reread = world.shown("metadata_refreshes_total", &WHOLE) - before;
+    assert!(reread <= 1.0 + began.elapsed().as_secs_f64(), "{reread} in {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_fetch_session_that_its_client_leaves_is_ended_where_it_lives() {
+    let ended = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&ended);
+    let world = World::start(move |id, asked| {
+        if asked.api == ApiKey::Fetch {
+            let request: FetchRequest = asked.request();
+            let ends = (request.session_epoch, request.topics.len()) == (-1, 0);
+            noted.lock().extend(ends.then_some((id, request.session_id)));
+        }
+        serves(0)(id, asked)
+    });
+    let world = world.await;
+    let mut client = world.client().await;
+    let of_second = |session| {
+        let mut request = fetch(session, &["l-1"]);
+        request.topics[0].partitions[0].partition = 1;
+        request
+    };
+    // Brokers answer in order: behind this, they have seen all that came before
+    let to_both = produce(-1, &[("l-1", &[0, 1])]);
+    // Given a session on broker 1, when its client goes to broker 2 with its number
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 99);
+    assert_eq!(client.call(12, &of_second((99, 0))).await.session_id, 99);
+    client.call(9, &to_both).await;
+    assert_eq!(*ended.lock(), [(1, 99)]);
+    // When broker 1 gives a number that the client has from broker 2
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 0);
+    client.call(9, &to_both).await;
+    assert_eq!(*ended.lock(), [(1, 99), (1, 99)]);
+    // When a session gets a partition of another broker
+    assert_eq!(client.call(12, &fetch((99, 1), &["l-1"])).await.error_code, 70);
+    client.call(9, &to_both).await;
+    assert_eq!(*ended.lock(), [(1, 99), (1, 99), (2, 99)]);
+}
