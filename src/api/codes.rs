@@ -16,6 +16,7 @@ pub const TOPIC_ALREADY_EXISTS: i16 = 36;
 pub const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
 pub const NOT_CONTROLLER: i16 = 41;
 pub const INVALID_REQUEST: i16 = 42;
+pub const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
 pub const KAFKA_STORAGE_ERROR: i16 = 56;
 pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 pub const FENCED_LEADER_EPOCH: i16 = 74;
@@ -24,6 +25,12 @@ pub const UNKNOWN_TOPIC_ID: i16 = 100;
 pub const INCONSISTENT_TOPIC_ID: i16 = 103;
 pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
+
+/// The batch is in the log, now or before.
+#[must_use]
+pub fn is_written(code: i16) -> bool {
+    matches!(code, NONE | DUPLICATE_SEQUENCE_NUMBER)
+}
 
 /// The topic is led elsewhere, or not there: its metadata must be read again.
 #[must_use]

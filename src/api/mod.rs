@@ -18,6 +18,7 @@ pub mod partitioned;
 pub mod produce;
 pub mod producer_id;
 pub mod scrub;
+pub mod stamp;
 pub mod topics;
 pub mod untag;
 pub mod versions;

@@ -4,13 +4,13 @@
 //! once and in the client's order. The driver in `session` does the sending and the waiting.
 
 use super::scrub::scrubbed_message;
+use super::stamp::Stamp;
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::types::{Slot, Target, fast_hash};
 use crate::upstream::Topic;
-use crate::wire::batch;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -61,10 +61,13 @@ struct Entry {
 pub struct Cell {
     entry: usize,
     records: Option<Bytes>,
+    /// Where an idempotent producer made it; it stays when the records are let go.
+    pub stamp: Option<Stamp>,
 }
 
 /// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
-/// or the other, by the version that it speaks. Two topics of one key wait for each other; nothing else comes of it.
+/// or the other, by the version that it speaks. Two topics of one key wait for each other, and a refusal of one (L6) counts
+/// for both; of 64 bits, that is not worth a name's memory.
 pub type TopicKey = u64;
 
 /// A partition, for who keeps order per partition.
@@ -103,6 +106,13 @@ pub struct Part {
     pub cells: Vec<Cell>,
 }
 
+impl Cell {
+    fn of(entry: usize, records: Option<Bytes>) -> Self {
+        let stamp = records.as_ref().and_then(|records| Stamp::read(records));
+        Self { entry, records, stamp }
+    }
+}
+
 /// What became of cells that were routed. Those that cannot be served are answered in the ledger already.
 #[derive(Debug, Default)]
 pub struct Routed {
@@ -112,6 +122,8 @@ pub struct Routed {
     pub held: Vec<Cell>,
     /// To be met first; their cells are among the held ones.
     pub needs: Vec<Need>,
+    /// Answered already: there is no such topic or partition.
+    pub refused: Vec<Cell>,
     /// Who is to blame for cells that were refused since a need could not be met.
     pub failed: Vec<Blame>,
     /// Cells were refused since nobody could be asked about their topics: later ones may fare better.
@@ -119,6 +131,16 @@ pub struct Routed {
 }
 
 impl Part {
+    /// Adds a cell to those for this broker. So many may follow: mostly one broker leads all of them.
+    pub fn put(parts: &mut Vec<Self>, to: Target, cell: Cell, following: usize) {
+        if let Some(part) = parts.iter_mut().find(|part| part.to == to) {
+            return part.cells.push(cell);
+        }
+        let mut cells = Vec::with_capacity(1 + following);
+        cells.push(cell);
+        parts.push(Self { to, cells });
+    }
+
     /// Lets go of the records, once they are on their way: the frame's memory is used again as soon as it is written.
     pub fn release_records(&mut self) {
         self.cells.iter_mut().for_each(|cell| cell.records = None);
@@ -141,7 +163,7 @@ impl Ledger {
         };
         let mut cells = Vec::with_capacity(request.partitions.len());
         for ProducePartition { topic, index, records } in request.partitions {
-            cells.push(Cell { entry: ledger.slots.len(), records });
+            cells.push(Cell::of(ledger.slots.len(), records));
             ledger.slots.push(Entry { topic, index, open: 1, answer: None });
         }
         (ledger, cells)
@@ -154,20 +176,15 @@ impl Ledger {
         let mut cells = cells.into_iter();
         while let Some(cell) = cells.next() {
             match self.find(&cell, seen) {
-                Found::At(to) => match routed.parts.iter_mut().find(|part| part.to == to) {
-                    Some(part) => part.cells.push(cell),
-                    None => {
-                        // Mostly one broker leads all of them.
-                        let mut part = Part { to, cells: Vec::with_capacity(1 + cells.len()) };
-                        part.cells.push(cell);
-                        routed.parts.push(part);
-                    }
-                },
+                Found::At(to) => Part::put(&mut routed.parts, to, cell, cells.len()),
                 Found::Later(need) => {
                     routed.needs.extend(need);
                     routed.held.push(cell);
                 }
-                Found::Never(code) => self.settle(&cell, failed(code)),
+                Found::Never(code) => {
+                    self.settle(&cell, failed(code));
+                    routed.refused.push(cell);
+                }
                 Found::Failed(blame) => {
                     routed.failed.push(blame);
                     routed.in_doubt = true;
@@ -215,11 +232,16 @@ impl Ledger {
     /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
     #[must_use]
     pub fn is_idempotent(cells: &[Cell]) -> bool {
-        let idempotent = |records: &Bytes| {
-            let header = batch::Header::read(records);
-            header.is_ok_and(|header| header.is_some_and(|header| header.producer_id >= 0))
-        };
-        cells.iter().any(|cell| cell.records.as_ref().is_some_and(idempotent))
+        cells.iter().any(|cell| cell.stamp.is_some())
+    }
+
+    /// The partitions of a part of which a broker refuses an idempotent producer's batch, or says nothing. All refusals
+    /// count, also those that are meant for good: that some client sends such a batch again is not ours to rule out.
+    #[must_use]
+    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<Partition> {
+        let written = |told: &PartitionProduceResponse| codes::is_written(told.error_code);
+        let refused = |cell: &&Cell| cell.stamp.is_some() && !self.told(cell, answer).is_some_and(written);
+        part.cells.iter().filter(refused).filter_map(|cell| self.partition_of(cell)).collect()
     }
 
     /// The request for one part.
@@ -309,7 +331,7 @@ impl Ledger {
         if let Some(entry) = self.slots.get_mut(cell.entry) {
             entry.open += 1;
         }
-        let with = |records| Cell { entry: cell.entry, records: Some(records) };
+        let with = |records| Cell::of(cell.entry, Some(records));
         (with(kept), with(moved))
     }
 

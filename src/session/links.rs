@@ -72,6 +72,12 @@ impl Links {
         Ok(link)
     }
 
+    /// Whether there is a link to this broker already.
+    #[must_use]
+    pub fn has(&self, to: Target) -> bool {
+        self.open.lock().as_ref().and_then(|open| open.get(&to)).is_some_and(|link| !link.is_dead())
+    }
+
     /// Gives up what waits too long, and what `see` does; closes what has been idle.
     pub fn sweep(&self, now: Instant, idle: Duration, mut see: impl FnMut(&Link)) {
         for link in self.all() {
@@ -91,6 +97,12 @@ impl Links {
         for link in self.all() {
             link.room(limit).await;
         }
+    }
+
+    /// Bytes that wait for brokers to take them.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.all().iter().map(|link| link.backlog()).sum()
     }
 
     fn all(&self) -> Vec<Arc<Link>> {

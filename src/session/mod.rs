@@ -12,16 +12,23 @@ pub mod needs;
 pub mod orders;
 pub mod produce;
 pub mod reader;
+pub mod refusals;
 pub mod replies;
+pub mod sending;
 pub mod shadows;
 pub mod state;
 pub mod ticket;
 pub mod turns;
+pub mod underway;
 
 #[cfg(test)]
 mod counting_tests;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod session_tests;
+#[cfg(test)]
+mod testing;
 
 pub use context::{Context, Limits};
 pub use state::Session;

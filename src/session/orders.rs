@@ -1,9 +1,12 @@
 //! The order of one session's Produce parts (L3): what is on its way over which link, and what is held back until it
 //! may go. A batch never goes over another link while an earlier one of its partition is not answered (to another
 //! broker, or to the same one after its link died: it might be served before what that link still carries), and never
-//! overtakes one that is held. Once the order is over, nothing goes any more. Pure but for its lock.
+//! overtakes one that is held, nor, where its producer is idempotent, one that was refused (`refusals`). Once the order is
+//! over, nothing goes any more. Pure but for its lock.
 
-use crate::types::FastMap;
+use super::refusals::{Refusals, Way};
+use crate::api::stamp::Stamp;
+use crate::types::{FastMap, Target};
 use crate::upstream::LinkId;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -18,16 +21,22 @@ pub struct Orders<P> {
     inner: Mutex<Inner<P>>,
     /// Rings when something that is held might go.
     moved: Notify,
+    /// Rings when nothing is on its way or held any more, for who waits for that.
+    settled: Notify,
 }
 
 #[derive(Debug)]
 struct Inner<P> {
     flights: FastMap<Partition, Flight>,
-    held: VecDeque<P>,
+    refusals: Refusals,
+    /// With the number of the request that each is of: oldest first.
+    held: VecDeque<(u64, P)>,
     /// How many held cells each partition has.
     waiting: FastMap<Partition, usize>,
     /// A task is seeing to what is held.
     tended: bool,
+    /// Somebody waits until all is settled.
+    awaited: bool,
     ended: bool,
 }
 
@@ -41,12 +50,14 @@ impl<P> Default for Orders<P> {
     fn default() -> Self {
         let inner = Inner {
             flights: FastMap::default(),
+            refusals: Refusals::default(),
             held: VecDeque::new(),
             waiting: FastMap::default(),
             tended: false,
+            awaited: false,
             ended: false,
         };
-        Self { inner: Mutex::new(inner), moved: Notify::new() }
+        Self { inner: Mutex::new(inner), moved: Notify::new(), settled: Notify::new() }
     }
 }
 
@@ -59,20 +70,34 @@ impl<P> Orders<P> {
         Changing(self.inner.lock())
     }
 
-    /// A part was answered: its partitions may go elsewhere from now on.
-    pub fn landed<'p>(&self, partitions: impl Iterator<Item = &'p Partition>) {
-        let mut inner = self.inner.lock();
-        for partition in partitions {
-            if let Some(flight) = inner.flights.get_mut(partition) {
-                flight.parts -= 1;
-                if flight.parts == 0 {
-                    inner.flights.remove(partition);
-                }
-            }
-        }
-        if !inner.held.is_empty() {
+    /// A part was answered: its partitions may go elsewhere from now on, when `note` has noted what was said of them.
+    pub fn landed<'p>(&self, partitions: impl Iterator<Item = &'p Partition>, note: impl FnOnce(&mut Changing<'_, P>)) {
+        let mut order = self.change();
+        note(&mut order);
+        order.landed(partitions);
+        if !order.0.held.is_empty() {
             self.moved.notify_one();
+        } else if order.0.awaited {
+            self.settled.notify_waiters();
         }
+    }
+
+    /// Waits until nothing is on its way or held any more, or the order is over.
+    pub async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            self.inner.lock().awaited = true;
+            if self.is_settled() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Whether nothing is on its way or held any more, or the order is over.
+    pub fn is_settled(&self) -> bool {
+        let order = self.change();
+        order.is_quiet() || order.is_over()
     }
 
     /// The partitions whose batches are on their way over a link.
@@ -96,6 +121,7 @@ impl<P> Orders<P> {
         let mut inner = self.inner.lock();
         if inner.held.is_empty() {
             inner.tended = false;
+            self.settled.notify_waiters();
         }
         !inner.tended
     }
@@ -111,6 +137,7 @@ impl<P> Orders<P> {
         };
         drop(held);
         self.moved.notify_one();
+        self.settled.notify_waiters();
     }
 }
 
@@ -135,35 +162,73 @@ impl<P> Changing<'_, P> {
             && self.0.flights.get(partition).is_none_or(|flight| flight.by == by)
     }
 
+    /// Whether nothing was refused that something else could overtake, as nearly always.
+    #[must_use]
+    pub fn is_unrefused(&self) -> bool {
+        self.0.refusals.is_empty()
+    }
+
+    /// Where a batch may go, for what was refused before it.
+    #[must_use]
+    pub fn way(&self, partition: &Partition, stamp: Option<Stamp>) -> Way {
+        self.0.refusals.way(partition, stamp)
+    }
+
+    /// A batch was refused: by a broker, or by ourselves.
+    pub fn refused(&mut self, partition: Partition, stamp: Stamp, by: Option<Target>) {
+        self.0.refusals.note(partition, stamp, by);
+    }
+
+    /// A broker has written a batch.
+    pub fn written(&mut self, partition: &Partition, stamp: Stamp) {
+        self.0.refusals.written(partition, stamp);
+    }
+
     /// A batch of this partition is on its way.
-    pub fn goes(&mut self, partition: Partition, by: LinkId) {
-        self.0.flights.entry(partition).or_insert(Flight { by, parts: 0 }).parts += 1;
+    pub fn goes(&mut self, partition: &Partition, stamp: Option<Stamp>, by: LinkId) {
+        self.0.refusals.went(partition, stamp);
+        self.0.flights.entry(*partition).or_insert(Flight { by, parts: 0 }).parts += 1;
+    }
+
+    /// A part has come to its end, or back.
+    pub fn landed<'p>(&mut self, partitions: impl Iterator<Item = &'p Partition>) {
+        let flights = &mut self.0.flights;
+        for partition in partitions {
+            if let Some(flight) = flights.get_mut(partition) {
+                flight.parts -= 1;
+                if flight.parts == 0 {
+                    flights.remove(partition);
+                }
+            }
+        }
     }
 
     /// What is held, oldest first.
     pub fn held(&self) -> impl Iterator<Item = &P> {
-        self.0.held.iter()
+        self.0.held.iter().map(|(_, held)| held)
     }
 
     /// Takes all that is held, oldest first, to be placed again before the lock is given back.
     pub fn take_held(&mut self) -> Vec<P> {
         self.0.waiting.clear();
-        self.0.held.drain(..).collect()
+        self.0.held.drain(..).map(|(_, held)| held).collect()
     }
 
-    /// Holds a part of a request, with the partitions in it. True where somebody must begin to tend what is held.
-    pub fn hold(&mut self, partitions: impl IntoIterator<Item = Partition>, held: P) -> bool {
+    /// Holds a part of a request, with the partitions in it, behind what is held of older requests: one that comes back
+    /// unsent stands before those that waited for it. True where somebody must begin to tend what is held.
+    pub fn hold(&mut self, number: u64, partitions: impl IntoIterator<Item = Partition>, held: P) -> bool {
         for partition in partitions {
             *self.0.waiting.entry(partition).or_default() += 1;
         }
         if self.0.ended {
             return false;
         }
-        self.0.held.push_back(held);
+        let at = self.0.held.partition_point(|(older, _)| *older <= number);
+        self.0.held.insert(at, (number, held));
         !std::mem::replace(&mut self.0.tended, true)
     }
 
-    /// Whether anything is on its way or held.
+    /// Whether nothing is on its way or held.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.0.flights.is_empty() && self.0.held.is_empty()
@@ -173,6 +238,7 @@ impl<P> Changing<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn partition(index: i32) -> Partition {
         Partition::new("t", index)
@@ -187,15 +253,15 @@ mod tests {
     fn l3_a_batch_waits_while_an_earlier_one_is_at_another_link() {
         let orders: Orders<&str> = Orders::default();
         let mut order = orders.change();
-        order.goes(partition(0), link(1));
-        order.goes(partition(0), link(1));
+        order.goes(&partition(0), None, link(1));
+        order.goes(&partition(0), None, link(1));
         assert!(order.may_go(&partition(0), link(1)), "the same link keeps the order itself");
         assert!(!order.may_go(&partition(0), link(2)));
         assert!(order.may_go(&partition(1), link(2)), "another partition has an order of its own");
         drop(order);
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         assert!(!orders.change().may_go(&partition(0), link(2)), "one is still on its way");
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         assert!(orders.change().may_go(&partition(0), link(2)));
         assert!(orders.change().is_quiet());
     }
@@ -204,26 +270,58 @@ mod tests {
     #[test]
     fn l3_nothing_overtakes_what_is_held() {
         let orders = Orders::default();
-        assert!(orders.change().hold([partition(0)], "first"));
+        assert!(orders.change().hold(1, [partition(0)], "first"));
         assert!(!orders.change().may_go(&partition(0), link(1)));
-        assert!(!orders.change().hold([partition(0)], "second"), "one task tends them all");
+        assert!(!orders.change().hold(2, [partition(0)], "second"), "one task tends them all");
         assert!(!orders.untended());
         assert_eq!(orders.change().take_held(), ["first", "second"]);
         assert!(orders.change().may_go(&partition(0), link(1)));
         assert!(orders.untended());
     }
 
+    /// (L3)
+    #[test]
+    fn l3_what_comes_back_unsent_stands_before_what_waited_for_it() {
+        let orders = Orders::default();
+        let mut order = orders.change();
+        order.goes(&partition(0), None, link(1));
+        assert!(order.hold(2, [partition(0)], "second"));
+        order.landed([partition(0)].iter());
+        assert!(!order.hold(1, [partition(0)], "first, back again"));
+        assert_eq!(order.take_held(), ["first, back again", "second"]);
+    }
+
+    /// [L5]
+    #[tokio::test]
+    async fn l5_who_waits_for_all_to_be_delivered_is_told() {
+        let orders: Arc<Orders<&str>> = Arc::default();
+        orders.settled().await;
+        orders.change().goes(&partition(0), None, link(1));
+        assert!(orders.change().hold(2, [partition(0)], "held"));
+        let waiting = tokio::spawn({
+            let orders = Arc::clone(&orders);
+            async move { orders.settled().await }
+        });
+        tokio::task::yield_now().await;
+        orders.landed([partition(0)].iter(), |_| {});
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "one is held");
+        assert_eq!(orders.change().take_held().len(), 1);
+        assert!(orders.untended());
+        waiting.await.unwrap();
+    }
+
     /// [L6]
     #[test]
     fn l6_nothing_goes_once_a_batch_was_refused() {
         let orders = Orders::default();
-        orders.change().goes(partition(0), link(1));
-        assert!(orders.change().hold([partition(1)], "held"));
+        orders.change().goes(&partition(0), None, link(1));
+        assert!(orders.change().hold(1, [partition(1)], "held"));
         orders.change().break_off();
-        orders.landed([partition(0)].iter());
+        orders.landed([partition(0)].iter(), |_| {});
         assert!(orders.change().is_over());
         assert!(!orders.change().may_go(&partition(0), link(1)), "not even over the same link");
-        assert!(!orders.change().hold([partition(2)], "late"));
+        assert!(!orders.change().hold(2, [partition(2)], "late"));
         orders.end();
         assert!(orders.untended(), "and what was held is gone");
     }

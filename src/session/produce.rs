@@ -1,56 +1,34 @@
-//! The driver of Produce: routes a request's cells, sends the parts, holds what may not go yet, and answers when all
-//! of it is answered. The deciding is `api::produce`'s, the order `orders`'.
+//! The driver of Produce: routes a request's cells, sends the parts, and holds what may not go yet. The deciding is
+//! `api::produce`'s, the order `orders`', the answering `underway`'s.
 
-use super::generic::PATIENCE;
 use super::needs;
 use super::orders::{Changing, Partition};
+use super::refusals::Way;
+use super::sending;
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::produce::{Cell, Ledger, Part, fill_in};
+use super::underway::{State, Underway};
+use crate::api::produce::{Cell, Ledger, Part, Routed};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
-use crate::telemetry::Meter;
 use crate::types::{Name, Target};
-use crate::upstream::link::{LATE, Patience, Write};
-use crate::upstream::{Answer, Expect, LinkId, Outgoing, Refused};
-use crate::wire::codec::{Malformed, decode, encode_request, forward_request, forward_response};
-use crate::wire::glance::{Produce, is_plain_produce};
-use crate::wire::head::RequestHead;
+use crate::upstream::Refused;
+use crate::wire::codec::Malformed;
+use crate::wire::glance::Produce;
 use bytes::Bytes;
-use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One client request on its way.
-struct Underway {
-    session: Arc<Session>,
-    version: i16,
-    acks: i16,
-    client_id: Option<Bytes>,
-    /// Counts what becomes of a request with acks=0, which has no ticket any more when it fails. Taken by the first
-    /// failure.
-    silent: Mutex<Option<Arc<Meter>>>,
-    state: Mutex<State>,
-}
-
-struct State {
-    ledger: Ledger,
-    /// Taken when the answer is made; with acks=0, at once.
-    ticket: Option<Ticket>,
-    refused: Vec<(Need, Refusal)>,
-    effects: Effects,
-}
-
-/// Cells that wait: for a leader, for metadata, or for earlier batches of their partitions to be answered.
+/// Cells that wait: for a leader, for metadata, for earlier batches of their partitions to be answered, or for a link
+/// that opens.
 pub struct Held {
     request: Arc<Underway>,
     /// The client's frame: forwarded as it is where one broker gets all of it.
     frame: Bytes,
     cells: Vec<Cell>,
     needs: Vec<Need>,
-    until: Instant,
 }
 
 /// What is left to do when the order's lock is open again.
@@ -75,17 +53,18 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     }
     let placement = session.context.current.load();
     count_under_homes(&mut ticket, &request, &placement);
-    let (acks, client_id) = (request.acks, ticket.head().client_id.clone());
+    let (acks, number, client_id) = (request.acks, ticket.number(), ticket.head().client_id.clone());
     let until = Instant::now() + session.context.limits.park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
     let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
-    let request =
-        Underway { session: Arc::clone(&session), version, acks, client_id, silent, state: Mutex::new(state) };
-    let held = Held { request: Arc::new(request), frame: frame.clone(), cells, needs: Vec::new(), until };
+    let (session, state) = (Arc::clone(&session), Mutex::new(state));
+    let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, state });
+    let held = Held::new(&request, frame.clone(), cells);
+    let session = &request.session;
     let mut later = Later::default();
     place(&mut session.orders.change(), held, &placement, &mut later);
-    later.see_to(&session);
+    later.see_to(session);
     Ok(())
 }
 
@@ -118,50 +97,141 @@ fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>,
         // Dropped: nobody is answered any more.
         return;
     }
-    let Held { request, frame, cells, until, .. } = held;
-    let session = &request.session;
+    let Held { request, frame, cells, .. } = held;
     let mut state = request.state.lock();
-    let State { ledger, refused, ticket, .. } = &mut *state;
-    let fragile = must_not_be_overtaken(request.acks, &cells);
-    let routed = session.see(request.version, placement, refused, |seen| ledger.route(cells, seen));
-    routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
-    if fragile && routed.in_doubt {
-        order.break_off();
-        session.close("held");
+    let mut turn = Turn { request: &request, frame: &frame, state: &mut state, order, placement, later };
+    let Routed { parts, held: mut waiting, needs, .. } = turn.route(cells);
+    ask_for_leaders(&request.session, &turn.state.ledger, &waiting, placement);
+    for part in turn.keep_behind_refused(parts) {
+        waiting.extend(turn.send(part));
     }
-    if request.acks == 0 && ledger.is_refused() {
-        // As Kafka does: only so the client hears of it.
-        session.close("refused");
+    turn.wait(waiting, needs);
+    drop(state);
+    later.placed.push(request);
+}
+
+/// A request's turn to be placed, and all that takes part in it.
+struct Turn<'t, 'o> {
+    request: &'t Arc<Underway>,
+    frame: &'t Bytes,
+    state: &'t mut State,
+    order: &'t mut Changing<'o, Held>,
+    placement: &'t Arc<Placement>,
+    later: &'t mut Later,
+}
+
+impl Turn<'_, '_> {
+    /// Routes cells. What is refused here must not be overtaken either [L6].
+    fn route(&mut self, cells: Vec<Cell>) -> Routed {
+        let (request, session) = (self.request, &self.request.session);
+        let fragile = request.must_not_be_overtaken(&cells);
+        let State { ledger, refused, ticket, .. } = &mut *self.state;
+        let routed = session.see(request.version, self.placement, refused, |seen| ledger.route(cells, seen));
+        routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
+        for cell in &routed.refused {
+            if let (Some(partition), Some(stamp)) = (ledger.partition_of(cell), cell.stamp) {
+                self.order.refused(partition, stamp, None);
+            }
+        }
+        let acked_never = request.acks == 0 && ledger.is_refused();
+        if fragile && routed.in_doubt {
+            self.break_off("held");
+        } else if acked_never {
+            // As Kafka does: only so the client hears of it.
+            session.close("refused");
+        }
+        routed
     }
-    let mut waiting = routed.held;
-    ask_for_leaders(session, ledger, &waiting, placement);
-    for Part { to, cells } in routed.parts {
-        let Ok(link) = session.links.to(to, placement, &session.context.telemetry) else {
-            waiting.extend(cells);
-            continue;
+
+    /// Nothing goes any more, and the client sends all again, in order, over a new connection.
+    fn break_off(&mut self, reason: &'static str) {
+        self.order.break_off();
+        self.request.session.close(reason);
+    }
+
+    /// What follows a batch that was refused goes to who refused it, or the session ends: see `refusals` [L6].
+    fn keep_behind_refused(&mut self, parts: Vec<Part>) -> Vec<Part> {
+        if self.order.is_unrefused() {
+            return parts;
+        }
+        let mut kept = Vec::with_capacity(parts.len());
+        for Part { to, cells } in parts {
+            for cell in cells {
+                match self.way(&cell, to) {
+                    Some(to) => Part::put(&mut kept, to, cell, 0),
+                    None => {
+                        self.request.blame(self.state.ticket.as_mut(), Blame::Cluster(to.cluster));
+                        self.break_off("overtaking");
+                        return Vec::new();
+                    }
+                }
+            }
+        }
+        kept
+    }
+
+    /// Where a cell that is routed to a broker goes. No link is opened to who refused an earlier one: it may be gone for
+    /// good, and the client would wait for it in vain.
+    fn way(&self, cell: &Cell, to: Target) -> Option<Target> {
+        let Some(partition) = self.state.ledger.partition_of(cell) else { return Some(to) };
+        match self.order.way(&partition, cell.stamp) {
+            Way::Free => Some(to),
+            Way::Only(by) => (by == to || self.request.session.links.has(by)).then_some(by),
+            Way::Barred => None,
+        }
+    }
+
+    /// Sends of a part what may go now; gives the rest back.
+    fn send(&mut self, part: Part) -> Vec<Cell> {
+        let session = &self.request.session;
+        let Ok(link) = session.links.to(part.to, self.placement, &session.context.telemetry) else {
+            return part.cells;
         };
+        let ledger = &self.state.ledger;
         let may_go =
-            |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| order.may_go(&partition, link.id()));
+            |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| self.order.may_go(&partition, link.id()));
+        let cells = part.cells;
         // Seldom does one of them have to wait.
         let (cells, blocked) =
             if cells.iter().all(may_go) { (cells, Vec::new()) } else { cells.into_iter().partition(may_go) };
-        waiting.extend(blocked);
         if !cells.is_empty() {
-            let outgoing = outgoing(&request, ledger, order, Part { to, cells }, &frame, placement, link.id());
-            later.refused.extend(link.send(outgoing).err());
+            let part = Part { to: part.to, cells };
+            let outgoing = sending::outgoing(self.request, ledger, self.order, part, self.frame, self.placement, &link);
+            self.later.refused.extend(link.send(outgoing).err());
+        }
+        blocked
+    }
+
+    /// Holds cells for as long as their request may wait, then gives them up.
+    fn wait(&mut self, cells: Vec<Cell>, needs: Vec<Need>) {
+        if cells.is_empty() || self.order.is_over() {
+            return;
+        }
+        if !self.request.may_wait() {
+            return self.give_up(&cells);
+        }
+        let ledger = &self.state.ledger;
+        let partitions: Vec<_> = cells.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
+        self.later.ring |= !needs.is_empty();
+        let held = Held { needs, ..Held::new(self.request, self.frame.clone(), cells) };
+        self.later.tend |= self.order.hold(self.request.number, partitions, held);
+    }
+
+    /// Nobody led these partitions for too long, or an earlier batch of them is still in doubt.
+    fn give_up(&mut self, cells: &[Cell]) {
+        let State { ledger, ticket, .. } = &mut *self.state;
+        let Some(topic) = cells.first().and_then(|cell| ledger.topic_of(cell)) else { return };
+        let (request, session) = (self.request, &self.request.session);
+        tracing::debug!(
+            session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0,
+            "a Produce waited too long for a leader"
+        );
+        request.blame(ticket.as_mut(), Blame::Cluster(self.placement.home_of_topic(&topic.0)));
+        ledger.give_up(cells);
+        if request.must_not_be_overtaken(cells) {
+            self.break_off("held");
         }
     }
-    if !waiting.is_empty() && Instant::now() < until {
-        let partitions: Vec<_> = waiting.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
-        let request = Arc::clone(&request);
-        later.ring |= !routed.needs.is_empty();
-        let held = Held { request, frame, cells: waiting, needs: routed.needs, until };
-        later.tend |= order.hold(partitions, held);
-    } else if !waiting.is_empty() {
-        give_up(&request, ledger, ticket.as_mut(), &waiting, placement, order);
-    }
-    drop(state);
-    later.placed.push(request);
 }
 
 /// Has the topics read again whose partitions nobody led when they were last read.
@@ -187,33 +257,21 @@ impl Later {
     }
 }
 
-/// Nobody led these partitions for too long, or an earlier batch of them is still in doubt.
-fn give_up(
-    request: &Underway,
-    ledger: &mut Ledger,
-    ticket: Option<&mut Ticket>,
-    cells: &[Cell],
-    placement: &Placement,
-    order: &mut Changing<'_, Held>,
-) {
-    let Some(topic) = cells.first().and_then(|cell| ledger.topic_of(cell)) else { return };
+/// A part that no link has sent is held again, before what came after it: nobody has seen it, so nothing is in doubt.
+/// False where it has waited for too long, or the order is over.
+pub fn take_back(request: &Arc<Underway>, partitions: &[Partition], held: Held) -> bool {
     let session = &request.session;
-    tracing::debug!(
-        session = %session.id, peer = %session.peer, client = %session.client(), topic = %topic.0,
-        "a Produce waited too long for a leader"
-    );
-    request.blame(ticket, Blame::Cluster(placement.home_of_topic(&topic.0)));
-    if must_not_be_overtaken(request.acks, cells) {
-        order.break_off();
-        session.close("held");
+    let placement = session.context.current.load();
+    let mut order = session.orders.change();
+    if order.is_over() || !request.may_wait() {
+        return false;
     }
-    ledger.give_up(cells);
-}
-
-/// A refusal that later batches could overtake would lose data (L6); the closed connection makes the client send all
-/// of them again, in order. Without acks there is no other way to refuse at all.
-fn must_not_be_overtaken(acks: i16, cells: &[Cell]) -> bool {
-    acks == 0 || Ledger::is_idempotent(cells)
+    ask_for_leaders(session, &request.state.lock().ledger, &held.cells, &placement);
+    order.landed(partitions.iter());
+    let tend = order.hold(request.number, partitions.iter().copied(), held);
+    drop(order);
+    Later { tend, ring: true, ..Later::default() }.see_to(session);
+    true
 }
 
 /// How long what is held may wait for what it needs before it is looked at again.
@@ -233,7 +291,7 @@ async fn tend(session: Arc<Session>) {
             for held in order.take_held() {
                 place(&mut order, held, &placement, &mut later);
             }
-            let soonest = order.held().map(|held| held.until).min();
+            let soonest = order.held().map(|held| held.request.until).min();
             drop(order);
             (later.tend, later.ring) = (false, false);
             later.see_to(&session);
@@ -271,152 +329,13 @@ async fn meet(session: &Session, held: Vec<(Arc<Underway>, Vec<Need>)>) {
 }
 
 impl Held {
+    /// Cells that need nothing but their turn.
+    #[must_use]
+    pub fn new(request: &Arc<Underway>, frame: Bytes, cells: Vec<Cell>) -> Self {
+        Self { request: Arc::clone(request), frame, cells, needs: Vec::new() }
+    }
+
     fn needs(&self) -> (Arc<Underway>, Vec<Need>) {
         (Arc::clone(&self.request), self.needs.clone())
-    }
-}
-
-/// One part as the link sends it. From here on its partitions are on their way to that broker.
-fn outgoing(
-    request: &Arc<Underway>,
-    ledger: &Ledger,
-    order: &mut Changing<'_, Held>,
-    mut part: Part,
-    frame: &Bytes,
-    placement: &Arc<Placement>,
-    by: LinkId,
-) -> Outgoing {
-    let whole = ledger.is_whole(&part);
-    let split = (!whole).then(|| ledger.request(&part));
-    let fragile = must_not_be_overtaken(request.acks, &part.cells);
-    part.release_records();
-    let partitions: Vec<Partition> = part.cells.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
-    let held = Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
-    let patience = Patience { late: LATE, over: PATIENCE + held };
-    let to = part.to;
-    let expect = if request.acks == 0 {
-        let request = Arc::clone(request);
-        request.session.sends_unanswered();
-        let on_fault = move |fault: Fault| {
-            request.blame(None, fault.blame);
-            request.session.close("upstream");
-        };
-        Expect::Nothing { bytes: frame.len(), on_fault: Box::new(on_fault) }
-    } else {
-        for partition in &partitions {
-            order.goes(*partition, by);
-        }
-        let request = Arc::clone(request);
-        let asked = whole.then_some(request.version);
-        Expect::Answer(Box::new(move |answer| {
-            let told = understood(to, asked, answer);
-            // Before its partitions may go elsewhere: no later batch may overtake this one [L6].
-            if fragile && told.is_err() {
-                request.session.orders.end();
-                request.session.close("upstream");
-            }
-            request.session.orders.landed(partitions.iter());
-            request.answered(&part, told);
-        }))
-    };
-    let write = write(to, request.version, split, frame.clone(), request.client_id.clone(), Arc::clone(placement));
-    Outgoing { api: ApiKey::Produce, write, expect, patience }
-}
-
-/// Where a broker gets all of it and speaks the client's version, the client's frame goes up as it is.
-fn write(
-    to: Target,
-    version: i16,
-    split: Option<ProduceRequest>,
-    frame: Bytes,
-    client_id: Option<Bytes>,
-    placement: Arc<Placement>,
-) -> Write {
-    Box::new(move |versions, correlation| {
-        let unwritable = |why: &dyn std::fmt::Display| Fault::upstream(to, false, why);
-        let spoken = versions.nearest(ApiKey::Produce, version).ok_or_else(|| unwritable(&"it lacks Produce"))?;
-        let request = match split {
-            None if spoken == version => return Ok((version, forward_request(&frame, correlation))),
-            Some(request) => request,
-            None => {
-                let body_at = RequestHead::read(&frame).map_err(|e| unwritable(&e))?.body_at;
-                let mut request = decode(frame.slice(body_at..), version).map_err(|e| unwritable(&e))?;
-                fill_in(&mut request, &placement);
-                request
-            }
-        };
-        let sources = std::slice::from_ref(&frame);
-        let written = encode_request(ApiKey::Produce, spoken, correlation, client_id.as_ref(), &request, sources);
-        written.map(|frame| (spoken, frame)).map_err(|e| unwritable(&e))
-    })
-}
-
-/// What a broker said of a part.
-enum Told {
-    /// Nothing that must be looked at: the frame goes to the client as it is.
-    Plainly(Bytes),
-    Decoded(ProduceResponse),
-}
-
-/// An answer can go on as it is where it answers all that the client asked, in the client's version.
-fn understood(from: Target, asked: Option<i16>, answer: Result<Answer, Fault>) -> Result<Told, Fault> {
-    let answer = answer?;
-    let same = asked == Some(answer.version) && answer.has_plain_head();
-    if same && is_plain_produce(&answer.frame, answer.body_at, answer.version) {
-        return Ok(Told::Plainly(answer.frame));
-    }
-    answer.decode().map(Told::Decoded).map_err(|e| Fault::upstream(from, true, e))
-}
-
-impl Underway {
-    /// Somebody failed us on this request's behalf.
-    fn blame(&self, ticket: Option<&mut Ticket>, blame: Blame) {
-        let silent = self.silent.lock().take();
-        match (silent, ticket) {
-            (Some(meter), _) => meter.failed(blame),
-            (None, Some(ticket)) if self.acks != 0 => ticket.blame(blame),
-            (None, _) => {}
-        }
-    }
-
-    /// A broker answered a part, or never will.
-    fn answered(&self, part: &Part, told: Result<Told, Fault>) {
-        let mut state = self.state.lock();
-        match told {
-            Ok(Told::Plainly(frame)) => {
-                let Some(ticket) = state.ticket.take() else { return };
-                let correlation = ticket.head().correlation;
-                return ticket.reply(Some(forward_response(&frame, correlation)));
-            }
-            Ok(Told::Decoded(told)) => {
-                let placement = self.session.context.current.load();
-                let State { ledger, refused, effects, .. } = &mut *state;
-                self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
-            }
-            Err(fault) => {
-                let session = &self.session;
-                let (peer, client) = (session.peer, session.client());
-                tracing::debug!(session = %session.id, %peer, %client, %fault, "a Produce got no answer");
-                let State { ledger, ticket, effects, .. } = &mut *state;
-                self.blame(ticket.as_mut(), fault.blame);
-                ledger.fail(part, &fault, effects);
-            }
-        }
-        drop(state);
-        self.answer_if_complete();
-    }
-
-    fn answer_if_complete(&self) {
-        let mut state = self.state.lock();
-        let complete = state.ledger.is_complete() || self.acks == 0;
-        let Some(ticket) = state.ticket.take_if(|_| complete) else { return };
-        let effects = std::mem::take(&mut state.effects);
-        if self.acks == 0 {
-            return ticket.reply(None);
-        }
-        let response = state.ledger.response();
-        drop(state);
-        self.session.apply(effects);
-        ticket.answer(&response, &[]);
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions on loopback sockets, in one process, before brokers that are frozen or odd and for clients that ask too much.
 
-use super::counting_tests::{World, fetch, produce, serves, text};
+use super::counting_tests::{fetch, serves};
+use super::testing::{World, produce, text};
 use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};

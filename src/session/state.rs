@@ -20,8 +20,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
 /// See the module's text.
 pub struct Session {
@@ -131,20 +133,45 @@ impl Session {
         self.answered.notify_waiters();
     }
 
-    /// Takes the session apart when its reader has ended: what the client had sent is still delivered, waits end.
-    pub(super) fn end(&self) {
+    /// Takes the session apart when its reader has ended. The client is told nothing any more, but what it had sent is
+    /// still delivered (L5), also what is held: until then the session keeps its links, and who stops Fishplate sees it.
+    pub(super) fn end(self: &Arc<Self>) {
         self.outlet.close();
-        self.context.sessions.remove(&self.id);
-        self.orders.end();
-        self.links.finish(self.context.limits.linger);
         self.gauge.gone();
         self.answered.notify_waiters();
+        let linger = self.context.limits.linger;
+        if self.is_delivered() {
+            self.leave(linger);
+        } else {
+            tokio::spawn(Arc::clone(self).deliver(Instant::now() + linger));
+        }
     }
 
-    /// Whether nothing that the client asked is unanswered.
+    async fn deliver(self: Arc<Self>, until: Instant) {
+        let delivered = async {
+            self.orders.settled().await;
+            self.links.room(0).await;
+        };
+        let _or_too_late = timeout_at(until.into(), delivered).await;
+        self.leave(until.saturating_duration_since(Instant::now()));
+    }
+
+    fn leave(&self, linger: Duration) {
+        self.orders.end();
+        self.links.finish(linger);
+        self.context.sessions.remove(&self.id);
+    }
+
+    /// Whether nothing that the client asked is unanswered, or on its way where nobody answers.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.replies.lock().is_empty() && self.outlet.backlog() == 0
+        self.replies.lock().is_empty() && self.outlet.backlog() == 0 && self.is_delivered()
+    }
+
+    /// Whether brokers have, or will never get, all Produce requests. Others are let go with the client, who waits for
+    /// their answers.
+    fn is_delivered(&self) -> bool {
+        self.orders.is_settled() && self.links.backlog() == 0
     }
 
     pub(super) fn promise(&self, bytes: usize) -> u64 {

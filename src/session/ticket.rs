@@ -55,6 +55,12 @@ impl Ticket {
         }
     }
 
+    /// The request's number: later ones of its session have higher ones.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The session.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {

@@ -41,8 +41,8 @@ impl SessionGauge {
     }
 
     /// Why it is about to end, in one of a few words. The client did: `client` (it hung up), `io`, `protocol` (it sent
-    /// what cannot be read). We did: `refused` (we would harm it), `upstream`, `held`, `unwritable`, `unanswered` (only
-    /// so does it send its requests again), `shutdown`. The first word stands; without one it is `dropped`.
+    /// what cannot be read). We did: `refused` (we would harm it), `upstream`, `held`, `overtaking`, `unwritable`,
+    /// `unanswered` (only so does it send its requests again), `shutdown`. The first word stands; without one it is `dropped`.
     pub fn closing(&self, reason: &'static str) {
         let _first_stands = self.reason.set(reason);
     }

@@ -240,6 +240,12 @@ impl Link {
         state.send(outgoing)
     }
 
+    /// Whether a new request would be written at once.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Ready(..))
+    }
+
     /// Whether a new request would be refused at once.
     #[must_use]
     pub fn is_dead(&self) -> bool {

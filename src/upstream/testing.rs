@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// A request, as a broker sees it.
 pub(crate) struct Asked {
@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Frame(Frame),
     /// Says nothing, now or later.
     Silence,
+    /// Reads nothing any more.
+    Freeze,
     /// Closes the connection.
     Close,
 }
@@ -54,6 +56,7 @@ type Script = dyn Fn(i32, Asked) -> Reply + Send + Sync;
 pub(crate) struct FakeCluster {
     addresses: Vec<HostPort>,
     metadata: Arc<Mutex<MetadataResponse>>,
+    brokers: Vec<AbortHandle>,
     _running: JoinSet<()>,
 }
 
@@ -81,11 +84,23 @@ impl FakeCluster {
         let addresses: Vec<_> = listeners.iter().map(|listener| HostPort::new("127.0.0.1", port(listener))).collect();
         let metadata = Arc::new(Mutex::new(metadata(&addresses, topics)));
         let script: Arc<Script> = Arc::new(script);
-        let mut running = JoinSet::new();
+        let (mut running, mut brokers) = (JoinSet::new(), Vec::new());
         for (listener, id) in listeners.into_iter().zip(1..) {
-            running.spawn(accept(listener, id, Arc::clone(&metadata), Arc::clone(&script)));
+            brokers.push(running.spawn(accept(listener, id, Arc::clone(&metadata), Arc::clone(&script))));
         }
-        Self { addresses, metadata, _running: running }
+        Self { addresses, metadata, brokers, _running: running }
+    }
+
+    /// From now on a topic's partitions are led by these brokers, -1 for nobody; who asks for metadata hears of it.
+    pub(crate) fn lead(&self, topic: &str, leaders: &[i32]) {
+        let mut metadata = self.metadata.lock();
+        metadata.topics.retain(|known| known.name.as_ref().is_none_or(|name| &*name.0 != topic));
+        metadata.topics.push(described(topic, leaders));
+    }
+
+    /// Nobody can connect to this broker any more, and its connections end.
+    pub(crate) fn stop(&self, broker: usize) {
+        self.brokers[broker - 1].abort();
     }
 
     /// Its metadata from now on: these topics, and without a broker that it counts out.
@@ -107,18 +122,19 @@ fn metadata(brokers: &[HostPort], topics: &[(&str, &[i32])]) -> MetadataResponse
             .with_host(StrBytes::from_string(address.host.to_string()))
             .with_port(address.port.into())
     };
-    let partition = |(leader, index): (&i32, i32)| {
-        MetadataResponsePartition::default().with_partition_index(index).with_leader_id((*leader).into())
-    };
-    let topic = |(name, leaders): &(&str, &[i32])| {
-        MetadataResponseTopic::default()
-            .with_name(Some(TopicName(StrBytes::from_string((*name).to_owned()))))
-            .with_partitions(leaders.iter().zip(0..).map(partition).collect())
-    };
     MetadataResponse::default()
         .with_brokers(brokers.iter().zip(1..).map(broker).collect())
         .with_controller_id(1.into())
-        .with_topics(topics.iter().map(topic).collect())
+        .with_topics(topics.iter().map(|(name, leaders)| described(name, leaders)).collect())
+}
+
+fn described(name: &str, leaders: &[i32]) -> MetadataResponseTopic {
+    let partition = |(leader, index): (&i32, i32)| {
+        MetadataResponsePartition::default().with_partition_index(index).with_leader_id((*leader).into())
+    };
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(StrBytes::from_string(name.to_owned()))))
+        .with_partitions(leaders.iter().zip(0..).map(partition).collect())
 }
 
 async fn accept(listener: TcpListener, id: i32, metadata: Arc<Mutex<MetadataResponse>>, script: Arc<Script>) {
@@ -142,6 +158,7 @@ async fn serve(mut socket: TcpStream, id: i32, metadata: Arc<Mutex<MetadataRespo
         match reply {
             Reply::Frame(frame) => socket.write_all(&frame.concat()).await.unwrap(),
             Reply::Silence => {}
+            Reply::Freeze => std::future::pending().await,
             Reply::Close => return,
         }
     }

@@ -96,11 +96,11 @@ impl From<ProduceRequest> for Produce {
 }
 
 /// Whether an answer to Produce says that all is well, names no broker and holds no field that we do not know: then it
-/// can go to the client as it is.
+/// can go to the client as it is. The number of partitions that it tells of, or `None` where it is not plain.
 #[must_use]
-pub fn is_plain_produce(answer: &Bytes, at: usize, version: i16) -> bool {
+pub fn plain_produce(answer: &Bytes, at: usize, version: i16) -> Option<usize> {
     let fields = Fields { cursor: Cursor { frame: answer, at }, flexible: version >= FLEXIBLE_PRODUCE };
-    plain_produce(fields, version).is_ok_and(|plain| plain.is_some())
+    plain_produce_partitions(fields, version).ok().flatten()
 }
 
 /// The same of an answer to Fetch; the fetch session that it names (0 for none), or `None` where it is not plain.
@@ -110,10 +110,12 @@ pub fn plain_fetch(answer: &Bytes, at: usize, version: i16) -> Option<i32> {
     plain_fetch_session(fields, version).ok().flatten()
 }
 
-fn plain_produce(mut fields: Fields<'_>, version: i16) -> Result<Option<()>, Malformed> {
+fn plain_produce_partitions(mut fields: Fields<'_>, version: i16) -> Result<Option<usize>, Malformed> {
+    let mut partitions = 0;
     for _ in 0..fields.count()? {
         fields.skip_topic(version)?;
         for _ in 0..fields.count()? {
+            partitions += 1;
             fields.cursor.i32()?;
             if fields.cursor.i16()? != 0 {
                 return Ok(None);
@@ -132,7 +134,7 @@ fn plain_produce(mut fields: Fields<'_>, version: i16) -> Result<Option<()>, Mal
         }
     }
     fields.cursor.i32()?; // throttle time
-    Ok((!fields.has_tags()?).then_some(()))
+    Ok((!fields.has_tags()?).then_some(partitions))
 }
 
 fn plain_fetch_session(mut fields: Fields<'_>, version: i16) -> Result<Option<i32>, Malformed> {
@@ -373,9 +375,11 @@ mod tests {
             (version, answer) in (3_i16..=13).prop_flat_map(|version| (Just(version), produce_answer(version)))
         ) {
             let frame = encoded(&answer, version);
-            prop_assert_eq!(is_plain_produce(&frame, 4, version), all_is_well_in_produce(&answer));
+            let partitions = answer.responses.iter().map(|topic| topic.partition_responses.len()).sum();
+            let expected = all_is_well_in_produce(&answer).then_some(partitions);
+            prop_assert_eq!(plain_produce(&frame, 4, version), expected);
             for end in 4..frame.len() {
-                prop_assert!(!is_plain_produce(&frame.slice(..end), 4, version), "cut at {}", end);
+                prop_assert_eq!(plain_produce(&frame.slice(..end), 4, version), None, "cut at {}", end);
             }
         }
 
@@ -395,7 +399,7 @@ mod tests {
         fn anything_at_all_is_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), version in 0_i16..20) {
             let frame = Bytes::from(bytes);
             let _ = Produce::read(&frame, 0, version);
-            let _ = is_plain_produce(&frame, 0, version);
+            let _ = plain_produce(&frame, 0, version);
             let _ = plain_fetch(&frame, 0, version);
         }
     }

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
 use fishplate::wire::batch::Batches;
 use fishplate::wire::frame::Reader;
-use fishplate::wire::glance::{Produce, is_plain_produce, plain_fetch};
+use fishplate::wire::glance::{Produce, plain_fetch, plain_produce};
 use fishplate::wire::head::{RequestHead, read_response};
 use fishplate::wire::pool::Pool;
 use fishplate::wire::versions::serves;
@@ -138,7 +138,7 @@ impl Targets {
         let info = allocation_counter::measure(|| {
             read = match (kind.api, name) {
                 (ApiKey::Produce, "ProduceRequest") => Produce::read(&body, at, version).is_ok(),
-                (ApiKey::Produce, _) => is_plain_produce(&body, at, version),
+                (ApiKey::Produce, _) => plain_produce(&body, at, version).is_some(),
                 _ => plain_fetch(&body, at, version).is_some(),
             };
         });

@@ -4,13 +4,17 @@
 use crate::harness::metrics::Metrics;
 use crate::harness::topics::Topics;
 use crate::harness::wait;
-use crate::raw::{Raw, batch, fetch, produce, topic};
+use crate::raw::{Raw, batch, batch_in_sequence, fetch, produce, topic};
 use crate::world::{World, alone, shared};
+use kafka_protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::{FetchRequest, FetchResponse, JoinGroupRequest, ListOffsetsRequest, MetadataRequest};
+use kafka_protocol::messages::{
+    AlterPartitionReassignmentsRequest, FetchRequest, FetchResponse, JoinGroupRequest, ListOffsetsRequest,
+    MetadataRequest,
+};
 use libtest_mimic::Trial;
 use std::time::Instant;
 
@@ -19,6 +23,7 @@ pub fn trials() -> Vec<Trial> {
         shared("L1: one connection serves topics of both clusters", l1_content_routes),
         shared("L2: a topic passes through untouched", l2_untouched),
         shared("L5: what a gone client had sent is delivered and its links end", l5_the_clients_end),
+        shared("L6: what follows a refused batch does not overtake it", l6_not_overtaken),
         alone("L5: a dead link is an error to every waiter, never a hang", l5_a_dead_link),
     ]
 }
@@ -158,4 +163,50 @@ fn l5_a_dead_link(world: &World) {
         partitions(&client.call(12, &fetch(&["b-l5"], 0)))[0].1.error_code == 0
     });
     proxy.finish();
+}
+
+fn l6_not_overtaken(world: &World) {
+    const NAME: &str = "a-l6";
+    // Given a topic whose leader moves to a broker that does not know the producer, and Fishplate has not heard of it
+    Topics::of(&world.a.bootstrap()).create(NAME, 1, 1);
+    let led_by = || world.a.leader(NAME, 0);
+    let old = wait::find("a leader", wait::seconds(10), led_by);
+    let proxy = world.start_proxy(&world.config());
+    let mut client = Raw::connect(&proxy.bootstrap().servers);
+    wait::until("Fishplate knows the leader", wait::seconds(10), || {
+        describe(&mut client, NAME).partitions.first().is_some_and(|partition| partition.leader_id.0 == old)
+    });
+    let new = 1 + old % 3;
+    move_to(&mut Raw::connect(bare(&world.a.bootstrap().servers)), NAME, new);
+    wait::until("another broker leads", wait::seconds(20), || led_by() == Some(new));
+    // When the old one has refused a batch, and another comes before that is sent again
+    let mut send = |sequence: i32| {
+        let batch = batch_in_sequence(1 << 60, sequence, &format!("value {sequence}"));
+        client.call(9, &produce(&[(NAME, &batch)])).responses[0].partition_responses[0].error_code
+    };
+    let refused = [3, 6];
+    assert!(refused.contains(&send(0)), "the old leader refuses the first batch");
+    let mut eyes = Raw::connect(&proxy.bootstrap().servers);
+    wait::until("Fishplate knows the new leader", wait::seconds(10), || {
+        describe(&mut eyes, NAME).partitions[0].leader_id.0 == new
+    });
+    // Then it is not taken either, by whom it would have overtaken the first
+    assert!(refused.contains(&send(1)), "the second batch does not overtake the first");
+    // And sent again in order, both are written, in order
+    assert_eq!((send(0), send(1)), (0, 0));
+    let answer = eyes.call(12, &fetch(&[NAME], 500));
+    let told = partitions(&answer)[0].1;
+    let records = told.records.as_ref().unwrap();
+    let at = |value: &str| records.windows(value.len()).position(|window| window == value.as_bytes());
+    assert!(told.high_watermark == 2 && at("value 0").is_some() && at("value 0") < at("value 1"));
+    proxy.finish();
+}
+
+/// This broker alone bears the topic's partition from now on.
+fn move_to(controller: &mut Raw, name: &str, broker: i32) {
+    let partition = ReassignablePartition::default().with_replicas(Some(vec![broker.into()]));
+    let moved = ReassignableTopic::default().with_name(topic(name)).with_partitions(vec![partition]);
+    let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(10_000).with_topics(vec![moved]);
+    let answer = controller.call(0, &request);
+    assert_eq!((answer.error_code, answer.responses[0].partitions[0].error_code), (0, 0), "{answer:?}");
 }

@@ -86,15 +86,24 @@ pub fn topic(name: &str) -> TopicName {
 
 /// A batch of records with these values, from a producer that is not idempotent.
 pub fn batch(values: &[&str]) -> Bytes {
-    let record = |(offset, value): (i64, &&str)| Record {
+    batch_of(None, values)
+}
+
+/// A batch of one record from an idempotent producer of this id, in its first epoch.
+pub fn batch_in_sequence(producer: i64, sequence: i32, value: &str) -> Bytes {
+    batch_of(Some((producer, sequence)), &[value])
+}
+
+fn batch_of(producer: Option<(i64, i32)>, values: &[&str]) -> Bytes {
+    let record = |(offset, value): (i32, &&str)| Record {
         transactional: false,
         control: false,
         partition_leader_epoch: -1,
-        producer_id: -1,
-        producer_epoch: -1,
+        producer_id: producer.map_or(-1, |(id, _)| id),
+        producer_epoch: producer.map_or(-1, |_| 0),
         timestamp_type: TimestampType::Creation,
-        offset,
-        sequence: i32::try_from(offset).unwrap(),
+        offset: offset.into(),
+        sequence: producer.map_or(0, |(_, first)| first) + offset,
         timestamp: 1_700_000_000_000,
         delete_horizon: false,
         key: None,

@@ -16,7 +16,7 @@ use crate::placement::build::Heard;
 use crate::placement::build::tests::slot;
 use crate::types::HostPort;
 use crate::upstream::Snapshot;
-use crate::wire::glance::{is_plain_produce, plain_fetch};
+use crate::wire::glance::{plain_fetch, plain_produce};
 use crate::wire::versions::{PRODUCE_FROM, SERVED};
 use answers::How;
 use bytes::{Bytes, BytesMut};
@@ -302,13 +302,13 @@ fn an_answer_with_one_sentinel_is_not_passed_on_as_it_is() {
         kafka_protocol::messages::produce_response::TopicProduceResponse::default()
             .with_partition_responses(vec![Default::default()]),
     ]);
-    assert!(is_plain_produce(&encoded(&clean, 13), 0, 13));
+    assert!(plain_produce(&encoded(&clean, 13), 0, 13).is_some());
     for (at, place) in places.iter().enumerate() {
         let mut answer = clean.clone();
         place(&mut answer, &full);
         let bytes = encoded(&answer, 13);
         assert!(leak(&bytes).is_some(), "place {at} bears no sentinel");
-        assert!(!is_plain_produce(&bytes, 0, 13), "place {at} would reach the client");
+        assert!(plain_produce(&bytes, 0, 13).is_none(), "place {at} would reach the client");
     }
 
     let full: FetchResponse = answers::fetch(&requests::fetch(12, 1), How { version: 18, code: 0 });

@@ -1,0 +1,141 @@
+//! The batches of idempotent producers that were refused and not sent again yet, by partition (L6). A refusal alone loses
+//! nothing: the client sends the batch again. But what it had sent behind it may be on its way still, and a broker that
+//! does not know the producer takes any first sequence: were a later batch routed to a new leader meanwhile, it would be
+//! written before the refused one, whose retry the broker then takes for an old duplicate, or refuses for ever.
+//!
+//! So what follows a refused batch goes to no other broker than the one that refused it, until the client has sent the
+//! batch itself again, or one before it, or has begun anew with a newer epoch. That broker says what it would say
+//! without us between: that it does not lead the partition either, or that the sequence has a gap.
+//!
+//! Where that broker has written a later one all the same, the refusal is over: the client has sent the batch over another
+//! connection meanwhile, or has given it up.
+//!
+//! Pure. One refusal a partition, the earliest: it stands for all that follow. They live as long as their session.
+
+use crate::api::produce::Partition;
+use crate::api::stamp::Stamp;
+use crate::types::{FastMap, Target};
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Refusals(FastMap<Partition, Refusal>);
+
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    stamp: Stamp,
+    /// `None` where we refused it ourselves: no broker was asked.
+    by: Option<Target>,
+}
+
+/// Where a batch may go, for what was refused before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Where it is routed.
+    Free,
+    /// To the broker that refused an earlier one.
+    Only(Target),
+    /// To nobody.
+    Barred,
+}
+
+impl Refusals {
+    /// Whether there are none, as nearly always.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A batch was refused, by a broker or by ourselves.
+    pub fn note(&mut self, partition: Partition, stamp: Stamp, by: Option<Target>) {
+        let known = self.0.get(&partition);
+        if known.is_none_or(|known| !stamp.overtakes(&known.stamp)) {
+            self.0.insert(partition, Refusal { stamp, by });
+        }
+    }
+
+    /// Where a batch may go.
+    #[must_use]
+    pub fn way(&self, partition: &Partition, stamp: Option<Stamp>) -> Way {
+        let refusal = stamp.and_then(|stamp| self.0.get(partition).filter(|known| stamp.overtakes(&known.stamp)));
+        match refusal {
+            None => Way::Free,
+            Some(Refusal { by: Some(target), .. }) => Way::Only(*target),
+            Some(Refusal { by: None, .. }) => Way::Barred,
+        }
+    }
+
+    /// A broker has written a batch. What was refused before it is not waited for any more.
+    pub fn written(&mut self, partition: &Partition, stamp: Stamp) {
+        if self.0.get(partition).is_some_and(|known| stamp.overtakes(&known.stamp)) {
+            self.0.remove(partition);
+        }
+    }
+
+    /// A batch is on its way. One that overtakes nothing ends the refusal: what follows it goes the same way, behind it.
+    pub fn went(&mut self, partition: &Partition, stamp: Option<Stamp>) {
+        let Some(stamp) = stamp.filter(|_| !self.is_empty()) else { return };
+        if self.0.get(partition).is_some_and(|known| !stamp.overtakes(&known.stamp)) {
+            self.0.remove(partition);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{BrokerId, Slot};
+
+    fn partition(index: i32) -> Partition {
+        Partition::new("t", index)
+    }
+
+    fn stamp(epoch: i16, sequence: i32) -> Option<Stamp> {
+        Some(Stamp { producer: 7, epoch, sequence })
+    }
+
+    fn broker(id: i32) -> Target {
+        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(id) }
+    }
+
+    fn refused(sequence: i32, by: Option<Target>) -> Refusals {
+        let mut refusals = Refusals::default();
+        refusals.note(partition(0), stamp(1, sequence).unwrap(), by);
+        refusals
+    }
+
+    #[test]
+    fn l6_what_follows_a_refused_batch_goes_to_who_refused_it() {
+        let refusals = refused(10, Some(broker(1)));
+        assert_eq!(refusals.way(&partition(0), stamp(1, 15)), Way::Only(broker(1)));
+        assert_eq!(refusals.way(&partition(1), stamp(1, 15)), Way::Free, "another partition");
+        assert_eq!(refusals.way(&partition(0), stamp(1, 10)), Way::Free, "the batch itself, again");
+        assert_eq!(refusals.way(&partition(0), stamp(2, 0)), Way::Free, "a newer epoch");
+        assert_eq!(refusals.way(&partition(0), None), Way::Free, "a producer that is not idempotent");
+        assert_eq!(refused(10, None).way(&partition(0), stamp(1, 15)), Way::Barred, "we refused it");
+    }
+
+    #[test]
+    fn a_refusal_is_over_when_its_broker_has_written_a_later_batch() {
+        let mut refusals = refused(10, Some(broker(1)));
+        refusals.written(&partition(0), stamp(1, 5).unwrap());
+        assert!(!refusals.is_empty(), "what comes before it has come again, and it has not");
+        refusals.written(&partition(0), stamp(1, 15).unwrap());
+        assert!(refusals.is_empty());
+    }
+
+    #[test]
+    fn l6_the_earliest_refusal_stands_until_it_is_sent_again() {
+        let mut refusals = refused(10, Some(broker(1)));
+        refusals.note(partition(0), stamp(1, 15).unwrap(), Some(broker(1)));
+        refusals.went(&partition(0), stamp(1, 20));
+        refusals.went(&partition(0), None);
+        assert_eq!(refusals.way(&partition(0), stamp(1, 15)), Way::Only(broker(1)));
+        refusals.went(&partition(0), stamp(1, 10));
+        assert_eq!(refusals.way(&partition(0), stamp(1, 15)), Way::Free);
+        assert!(refusals.is_empty());
+        // A late refusal of what had followed it, then the retry's own.
+        refusals.note(partition(0), stamp(1, 15).unwrap(), Some(broker(1)));
+        refusals.note(partition(0), stamp(1, 10).unwrap(), Some(broker(2)));
+        assert_eq!(refusals.way(&partition(0), stamp(1, 15)), Way::Only(broker(2)));
+    }
+}

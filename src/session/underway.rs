@@ -1,0 +1,150 @@
+//! A Produce on its way: what is known of it while its parts are, and its answer when they are back.
+
+use super::state::Session;
+use super::ticket::Ticket;
+use crate::api::produce::{Cell, Ledger, Part, Partition};
+use crate::api::{Effects, Need, Refusal};
+use crate::error::{Blame, Fault};
+use crate::telemetry::Meter;
+use crate::types::Target;
+use crate::upstream::Answer;
+use crate::wire::codec::forward_response;
+use crate::wire::glance::plain_produce;
+use bytes::Bytes;
+use kafka_protocol::messages::ProduceResponse;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One client request on its way.
+pub struct Underway {
+    /// Whose it is.
+    pub session: Arc<Session>,
+    /// Later requests of the session have higher ones.
+    pub number: u64,
+    /// The version that the client speaks.
+    pub version: i16,
+    /// 0 where nobody answers.
+    pub acks: i16,
+    /// As the client gave it.
+    pub client_id: Option<Bytes>,
+    /// What is held is given up then.
+    pub until: Instant,
+    /// Counts what becomes of a request with acks=0, which has no ticket any more when it fails. Taken by the first
+    /// failure.
+    pub silent: Mutex<Option<Arc<Meter>>>,
+    /// What changes.
+    pub state: Mutex<State>,
+}
+
+/// Its parts' answers so far.
+pub struct State {
+    /// Its partitions.
+    pub ledger: Ledger,
+    /// Taken when the answer is made; with acks=0, at once.
+    pub ticket: Option<Ticket>,
+    /// Needs that were tried.
+    pub refused: Vec<(Need, Refusal)>,
+    /// What answers told us to do.
+    pub effects: Effects,
+}
+
+/// What a broker said of a part.
+pub enum Told {
+    /// Nothing that must be looked at: the frame goes to the client as it is.
+    Plainly(Bytes),
+    /// All else.
+    Decoded(ProduceResponse),
+}
+
+/// What a broker answered to so many partitions. It can go on as it is where it tells of all that the client asked, in
+/// the client's version (`asked`).
+pub fn understood(
+    from: Target,
+    asked: Option<i16>,
+    partitions: usize,
+    answer: Result<Answer, Fault>,
+) -> Result<Told, Fault> {
+    let answer = answer?;
+    let same = asked == Some(answer.version) && answer.has_plain_head();
+    if same && plain_produce(&answer.frame, answer.body_at, answer.version) == Some(partitions) {
+        return Ok(Told::Plainly(answer.frame));
+    }
+    answer.decode().map(Told::Decoded).map_err(|e| Fault::upstream(from, true, e))
+}
+
+impl Underway {
+    /// A refusal that later batches could overtake would lose data (L6); the closed connection makes the client send all
+    /// of them again, in order. Without acks there is no other way to refuse at all.
+    #[must_use]
+    pub fn must_not_be_overtaken(&self, cells: &[Cell]) -> bool {
+        self.acks == 0 || Ledger::is_idempotent(cells)
+    }
+
+    /// Somebody failed us on this request's behalf.
+    pub fn blame(&self, ticket: Option<&mut Ticket>, blame: Blame) {
+        let silent = self.silent.lock().take();
+        match (silent, ticket) {
+            (Some(meter), _) => meter.failed(blame),
+            (None, Some(ticket)) if self.acks != 0 => ticket.blame(blame),
+            (None, _) => {}
+        }
+    }
+
+    /// Whether it may be held.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    /// The partitions whose batches may not be overtaken from now on, for what a broker said of them (L6).
+    pub fn refused(&self, part: &Part, told: &Result<Told, Fault>) -> Vec<Partition> {
+        match told {
+            Ok(Told::Decoded(answer)) => self.state.lock().ledger.refused(part, answer),
+            // Where nothing was said of an idempotent one, the order is over.
+            Ok(Told::Plainly(_)) | Err(_) => Vec::new(),
+        }
+    }
+
+    /// A broker answered a part, or never will.
+    pub fn answered(&self, part: &Part, told: Result<Told, Fault>) {
+        let mut state = self.state.lock();
+        match told {
+            Ok(Told::Plainly(frame)) => {
+                let Some(ticket) = state.ticket.take() else { return };
+                let correlation = ticket.head().correlation;
+                return ticket.reply(Some(forward_response(&frame, correlation)));
+            }
+            Ok(Told::Decoded(told)) => {
+                let placement = self.session.context.current.load();
+                let State { ledger, refused, effects, .. } = &mut *state;
+                self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
+            }
+            Err(fault) => {
+                let session = &self.session;
+                let (peer, client) = (session.peer, session.client());
+                tracing::debug!(session = %session.id, %peer, %client, %fault, "a Produce got no answer");
+                let State { ledger, ticket, effects, .. } = &mut *state;
+                self.blame(ticket.as_mut(), fault.blame);
+                ledger.fail(part, &fault, effects);
+            }
+        }
+        drop(state);
+        self.answer_if_complete();
+    }
+
+    /// Answers when all parts are back; where nobody answers, at once.
+    pub fn answer_if_complete(&self) {
+        let mut state = self.state.lock();
+        let complete = state.ledger.is_complete() || self.acks == 0;
+        let Some(ticket) = state.ticket.take_if(|_| complete) else { return };
+        let effects = std::mem::take(&mut state.effects);
+        if self.acks == 0 {
+            return ticket.reply(None);
+        }
+        let response = state.ledger.response();
+        drop(state);
+        self.session.apply(effects);
+        ticket.answer(&response, &[]);
+    }
+}
