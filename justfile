@@ -25,6 +25,10 @@ quick:
 clusters:
     FISHPLATE_HOLD=1 cargo test --test kafka
 
+# Hostile bytes for an hour, or so many seconds
+fuzz *seconds:
+    scripts/fuzz {{seconds}}
+
 # The table of measured numbers
 bench:
     scripts/bench

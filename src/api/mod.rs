@@ -33,8 +33,9 @@ pub(crate) mod testing;
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
+use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
 
 /// An API that goes the common way: planned, sent in parts, absorbed into one answer.
@@ -42,9 +43,9 @@ pub trait Api: Sized + Send + 'static {
     /// Its key.
     const KEY: ApiKey;
     /// What is asked.
-    type Request: Decodable + Encodable + Clone + Send + 'static;
+    type Request: Shaped + Encodable + Clone + Send + 'static;
     /// What is answered.
-    type Response: Decodable + Encodable + ErrorCodes + Send + 'static;
+    type Response: Shaped + Encodable + ErrorCodes + Send + 'static;
     /// What turns one part's answer back: names, ids, the cluster it came from.
     type Origin: Send + 'static;
 

@@ -13,6 +13,7 @@ use crate::wire::codec::{decode, encode_request};
 use crate::wire::frame::Reader;
 use crate::wire::head::read_response;
 use crate::wire::pool::Pool;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -160,14 +161,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) async fn send<R: Request>(&mut self, version: i16, request: &R) {
+    pub(super) async fn send<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) {
         let (api, us) = (ApiKey::try_from(R::KEY).unwrap(), Bytes::from_static(b"test"));
         let frame = encode_request(api, version, 7, Some(&us), request, &[]).unwrap().concat();
         self.sent += frame.len();
         self.socket.write_all(&frame).await.unwrap();
     }
 
-    pub(super) async fn receive<R: Request>(&mut self, version: i16) -> R::Response {
+    pub(super) async fn receive<R: Request<Response: Shaped>>(&mut self, version: i16) -> R::Response {
         let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
         let frame = frame.unwrap().expect("an answer");
         self.received += 4 + frame.len();
@@ -175,13 +176,13 @@ impl Client {
         decode(frame.slice(body_at..), version).unwrap()
     }
 
-    pub(super) async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(super) async fn call<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request).await;
         self.receive::<R>(version).await
     }
 
     /// The next answer; `None` where the connection has ended.
-    pub(super) async fn hear<R: Request>(&mut self, version: i16) -> Option<R::Response> {
+    pub(super) async fn hear<R: Request<Response: Shaped>>(&mut self, version: i16) -> Option<R::Response> {
         let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
         let frame = frame.ok().flatten()?;
         let (_, body_at) = read_response(&frame, ApiKey::try_from(R::KEY).unwrap(), version).unwrap();

@@ -10,9 +10,10 @@ use crate::wire::codec::{Frame, Malformed, decode, encode_response, size_of};
 use crate::wire::frame::LENGTH;
 use crate::wire::glance::Produce;
 use crate::wire::head::RequestHead;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::Encodable;
 use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
@@ -73,7 +74,7 @@ impl Ticket {
     }
 
     /// What is asked in this frame.
-    pub fn read<M: Decodable>(&mut self, frame: &Bytes) -> Result<M, Malformed> {
+    pub fn read<M: Shaped>(&mut self, frame: &Bytes) -> Result<M, Malformed> {
         let body = frame.slice(self.head.body_at.min(frame.len())..);
         decode(body, self.head.version).inspect_err(|_| self.malformed())
     }

@@ -9,6 +9,7 @@ use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, HostPort, Name, Slot, Target};
 use crate::wire::codec::encode_request;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use dashmap::DashMap;
 use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -185,7 +186,7 @@ impl Cluster {
 
     /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
     /// answer counts. The highest version up to `at_most` that both speak is used.
-    pub async fn call<R: Request + Clone + Send + 'static>(
+    pub async fn call<R: Request<Response: Shaped + Send> + Clone + Send + 'static>(
         self: &Arc<Self>,
         broker: Option<BrokerId>,
         request: &R,
@@ -237,7 +238,7 @@ impl Cluster {
         all
     }
 
-    async fn call_at<R: Request + Send + 'static>(
+    async fn call_at<R: Request<Response: Shaped + Send> + Send + 'static>(
         &self,
         id: BrokerId,
         address: &HostPort,
@@ -258,20 +259,22 @@ impl Cluster {
                 let frame = encode_request(api, version, correlation, Some(&us), &request, &[]);
                 frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
             }),
-            expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
+            expect: Expect::Answer(Box::new(move |answer| {
+                let read = |answer: Answer| answer.decode().map_err(|e| Fault::upstream(target, true, e));
+                drop(tell.send(answer.and_then(read)));
+            })),
             patience: Patience { late: SLOW_AFTER, over: CALL_WITHIN },
         });
         sent.unwrap_or_else(Refused::tell);
-        let answer: Answer = match timeout(CALL_WITHIN, answered).await {
-            Ok(Ok(answer)) => answer?,
-            Ok(Err(_)) => return Err(Fault::upstream(target, true, "the link ended")),
+        match timeout(CALL_WITHIN, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Fault::upstream(target, true, "the link ended")),
             Err(_) => {
                 let why = format!("no answer to {api:?} within {CALL_WITHIN:?}");
                 self.link(target, address).poison("timeout", &why);
-                return Err(Fault::upstream(target, true, why));
+                Err(Fault::upstream(target, true, why))
             }
-        };
-        answer.decode().map_err(|e| Fault::upstream(target, true, e))
+        }
     }
 
     /// Our own link to an address, opened when there is none.

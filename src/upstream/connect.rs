@@ -75,6 +75,11 @@ enum Broken {
 }
 
 impl Broken {
+    /// Whether the broker does not speak Kafka's protocol, or not as we read it.
+    fn is_nonsense(&self) -> bool {
+        self.word() == "protocol"
+    }
+
     /// A word for the metrics.
     fn word(&self) -> &'static str {
         match self {
@@ -114,6 +119,11 @@ pub async fn serve(
     let whose = if flow.is_some() { Use::Session } else { Use::Own };
     link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
     let end = read_all(&link, &socket, &mut reader, flow.as_ref()).await.err().unwrap_or(Broken::Closed);
+    if end.is_nonsense()
+        && let Some(held_back) = shared.seldom.pass(link.target())
+    {
+        tracing::warn!(broker = %link.target(), reason = %end, held_back, "closing a link: its broker answers nonsense");
+    }
     link.poison(end.word(), &end);
 }
 
@@ -211,8 +221,8 @@ async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Op
 #[cfg(test)]
 mod tests {
     use super::super::link::{LATE, Patience};
-    use super::super::testing::{FakeCluster, Reply};
-    use super::super::{Answer, Expect, Outgoing, Refused};
+    use super::super::testing::{Asked, FakeCluster, Reply};
+    use super::super::{Answer, Expect, OnAnswer, Outgoing, Refused};
     use super::*;
     use crate::error::{Blame, Fault};
     use crate::telemetry::Telemetry;
@@ -220,6 +230,7 @@ mod tests {
     use crate::wire::codec::encode_response;
     use bytes::BytesMut;
     use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+    use std::sync::atomic::{AtomicU32, Ordering};
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
     use tokio::sync::oneshot;
@@ -301,19 +312,29 @@ mod tests {
         }
     }
 
-    fn heartbeat(link: &Link) -> oneshot::Receiver<Result<super::super::Answer, Fault>> {
+    fn heartbeat(link: &Link) -> oneshot::Receiver<Result<Answer, Fault>> {
         let (tell, told) = oneshot::channel();
+        send_heartbeat(link, Box::new(move |answer| drop(tell.send(answer))));
+        told
+    }
+
+    fn heartbeat_read(link: &Link) -> oneshot::Receiver<Result<HeartbeatResponse, Malformed>> {
+        let (tell, told) = oneshot::channel();
+        send_heartbeat(link, Box::new(move |answer| drop(tell.send(answer.unwrap().decode()))));
+        told
+    }
+
+    fn send_heartbeat(link: &Link, on_answer: OnAnswer) {
         let outgoing = Outgoing {
             api: ApiKey::Heartbeat,
             write: Box::new(|_, correlation| {
                 let request = HeartbeatRequest::default();
                 Ok((4, encode_request(ApiKey::Heartbeat, 4, correlation, None, &request, &[]).unwrap()))
             }),
-            expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer)))),
+            expect: Expect::Answer(on_answer),
             patience: Patience { late: LATE, over: Duration::from_secs(10) },
         };
         link.send(outgoing).unwrap_or_else(Refused::tell);
-        told
     }
 
     #[tokio::test]
@@ -392,6 +413,29 @@ mod tests {
         served.await.unwrap();
         assert_eq!((world.gauges(), world.counted("session")), ((0.0, 0.0), (1.0, 0.0, 1.0)));
         assert_eq!(heartbeat(&link).await.unwrap().unwrap_err().blame, Blame::Nobody);
+    }
+
+    /// An answer to Heartbeat whose only tagged field would take four gigabytes, and its link is asked no more.
+    #[tokio::test]
+    async fn a_broker_that_answers_nonsense_loses_its_link() {
+        let world = World::new();
+        let nonsense = |asked: &Asked| {
+            let head = [&asked.head.correlation.to_be_bytes()[..], &[0]].concat();
+            let frame = [&[0; 3][..], &[21], &head, &[0; 6], &[1, 9, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0]].concat();
+            Reply::Frame(vec![Bytes::from(frame)])
+        };
+        let asked = AtomicU32::new(0);
+        let cluster = FakeCluster::start(1, &[], move |_, request| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => nonsense(&request),
+            _ => Reply::Silence,
+        });
+        let cluster = cluster.await;
+        let (link, served) = world.link(&cluster.bootstrap()[0]);
+        let (first, second) = (heartbeat_read(&link), heartbeat(&link));
+        assert_eq!(first.await.unwrap(), Err(Malformed::Short));
+        assert!(second.await.unwrap().unwrap_err().sent, "it may have been done");
+        served.await.unwrap();
+        assert_eq!((world.gauges(), world.counted("protocol")), ((0.0, 0.0), (1.0, 0.0, 1.0)));
     }
 
     #[tokio::test]

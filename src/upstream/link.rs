@@ -8,13 +8,13 @@ use crate::types::Target;
 use crate::wire::codec::{Frame, Malformed, decode};
 use crate::wire::head::read_response;
 use crate::wire::outlet::Outlet;
+use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::Decodable;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -32,12 +32,19 @@ pub struct Answer {
     pub api: ApiKey,
     /// The version that was spoken on the link.
     pub version: i16,
+    doubt: Doubt,
 }
 
+/// The first answer of a link that could not be read.
+type Doubt = Arc<OnceLock<Malformed>>;
+
 impl Answer {
-    /// The body, decoded.
-    pub fn decode<M: Decodable>(&self) -> Result<M, Malformed> {
-        decode(self.frame.slice(self.body_at.min(self.frame.len())..), self.version)
+    /// The body, decoded. A broker whose answer cannot be read is not to be trusted: its link ends when the callback
+    /// that found this out has returned. Not at once, for the callback may hold a lock that others who wait need.
+    pub fn decode<M: Shaped>(&self) -> Result<M, Malformed> {
+        decode(self.frame.slice(self.body_at.min(self.frame.len())..), self.version).inspect_err(|malformed| {
+            let _the_first_stands = self.doubt.set(malformed.clone());
+        })
     }
 
     /// Whether the head holds nothing but the correlation id: a tagged field there must not reach a client either.
@@ -147,6 +154,7 @@ pub struct Link {
     state: Mutex<State>,
     /// Rings when it is no longer opening.
     opened: Notify,
+    doubt: Doubt,
 }
 
 struct State {
@@ -206,7 +214,7 @@ impl Link {
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = LinkId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Arc::new(Self { id, target, state: Mutex::new(state), opened: Notify::new() })
+        Arc::new(Self { id, target, state: Mutex::new(state), opened: Notify::new(), doubt: Doubt::default() })
     }
 
     /// Which link it is.
@@ -391,7 +399,8 @@ impl Link {
         refused.into_iter().for_each(Refused::tell);
     }
 
-    /// Hands an answer to who waits for it. An error where nobody does: the broker is then not to be trusted.
+    /// Hands an answer to who waits for it. An error where nobody does, or where it cannot be read: the broker is then
+    /// not to be trusted.
     pub(super) fn answered(&self, frame: Bytes) -> Result<(), Malformed> {
         let odd = |what: &str| Malformed::Field(what.to_owned());
         let (oldest, broken) = {
@@ -405,9 +414,10 @@ impl Link {
                         gauge.answered(now.saturating_duration_since(oldest.sent));
                     }
                     drop(state);
-                    let answer = Answer { frame, body_at, api: oldest.api, version: oldest.version };
+                    let doubt = Arc::clone(&self.doubt);
+                    let answer = Answer { frame, body_at, api: oldest.api, version: oldest.version, doubt };
                     (oldest.on_answer)(Ok(answer));
-                    return Ok(());
+                    return self.doubt.get().map_or(Ok(()), |malformed| Err(malformed.clone()));
                 }
                 Ok(_) => (oldest, odd("an answer out of order")),
                 Err(malformed) => (oldest, malformed),

@@ -5,6 +5,7 @@ use crate::wire::codec::{Frame, decode, encode_response};
 use crate::wire::frame::Reader;
 use crate::wire::head::RequestHead;
 use crate::wire::pool::Pool;
+use crate::wire::shape::Shaped;
 use crate::wire::versions::{SERVED, Served};
 use bytes::Bytes;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -12,7 +13,7 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse, TopicName};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -39,7 +40,7 @@ pub(crate) enum Reply {
 }
 
 impl Asked {
-    pub(crate) fn request<M: Decodable>(&self) -> M {
+    pub(crate) fn request<M: Shaped>(&self) -> M {
         decode(self.frame.slice(self.head.body_at..), self.head.version).unwrap()
     }
 

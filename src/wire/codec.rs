@@ -3,9 +3,10 @@
 
 use super::head::FIXED_HEAD;
 use super::pieces::Pieces;
+use super::shape::{Shaped, check};
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 
 /// Bytes that are not what their head says. The text never holds record contents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +14,37 @@ pub enum Malformed {
     /// It ends before it is complete.
     #[error("it ends too early")]
     Short,
+    /// A field says that it has more than the bytes that are left can hold, or less than nothing.
+    #[error("its field {field} claims {claimed} where {left} bytes are left")]
+    Claim {
+        /// Its name in Kafka's schema.
+        field: &'static str,
+        /// The bytes or elements that it says it has.
+        claimed: i64,
+        /// The bytes that come after.
+        left: usize,
+    },
+    /// Decoded, it would take far more memory than it has bytes.
+    #[error("with its field {field} it would take {memory} bytes of memory, and {allowed} are allowed for its size")]
+    Swollen {
+        /// The field that was too much.
+        field: &'static str,
+        /// What it takes up to there.
+        memory: usize,
+        /// What a message of its size may take.
+        allowed: usize,
+    },
+    /// A tagged field's value is of another size than is said before it.
+    #[error("its tagged field {field} is not of {size} bytes")]
+    Tagged {
+        /// Its name in Kafka's schema.
+        field: &'static str,
+        /// The size that is said.
+        size: usize,
+    },
+    /// A number that no encoder of Kafka's protocol writes there.
+    #[error("{0}")]
+    Number(&'static str),
     /// A field is not what its version says.
     #[error("it does not decode: {0}")]
     Field(String),
@@ -35,8 +67,10 @@ pub fn size_of(frame: &Frame) -> usize {
     frame.iter().map(Bytes::len).sum()
 }
 
-/// Reads a message's body.
-pub fn decode<M: Decodable>(mut body: Bytes, version: i16) -> Result<M, Malformed> {
+/// Reads a message's body. The only call of kafka-protocol's decoders, which believe what they read: so its shape is
+/// checked first.
+pub fn decode<M: Shaped>(mut body: Bytes, version: i16) -> Result<M, Malformed> {
+    check::<M>(&body, version)?;
     M::decode(&mut body, version).map_err(|e| Malformed::Field(e.to_string()))
 }
 

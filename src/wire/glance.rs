@@ -63,7 +63,7 @@ impl Produce {
             };
             read.topics.push(named);
             let partitions = fields.count()?;
-            read.partitions.reserve(partitions.min(fields.left() / LEAST_PARTITION));
+            read.partitions.reserve(partitions.min(fields.cursor.left() / LEAST_PARTITION));
             for _ in 0..partitions {
                 let index = fields.cursor.i32()?;
                 let records = fields.bytes()?;
@@ -184,20 +184,11 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn left(&self) -> usize {
-        self.cursor.frame.len().saturating_sub(self.cursor.at)
-    }
-
     /// `None` for null.
     fn length(&mut self, wide: bool) -> Result<Option<usize>, Malformed> {
-        let length = match (self.flexible, wide) {
-            (true, _) => i64::from(self.cursor.unsigned_varint()?) - 1,
-            (false, true) => i64::from(self.cursor.i32()?),
-            (false, false) => i64::from(self.cursor.i16()?),
-        };
-        match length {
+        match self.cursor.length(self.flexible, wide)? {
             -1 => Ok(None),
-            _ => usize::try_from(length).map(Some).map_err(|_| Malformed::Short),
+            length => usize::try_from(length).map(Some).map_err(|_| Malformed::Short),
         }
     }
 

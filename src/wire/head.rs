@@ -87,25 +87,62 @@ impl Cursor<'_> {
         }
     }
 
+    /// At most 32 bits in at most five bytes.
+    #[inline]
     pub(super) fn unsigned_varint(&mut self) -> Result<u32, Malformed> {
+        match self.frame.get(self.at).copied() {
+            Some(byte @ ..0x80) => {
+                self.at += 1;
+                Ok(u32::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u32, Malformed> {
         let mut value = 0_u32;
-        for shift in [0, 7, 14, 21, 28] {
+        for shift in [0, 7, 14, 21] {
             let [byte] = self.take()?;
             value |= u32::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
         }
-        Err(Malformed::Short)
+        match self.take()? {
+            [last @ ..0x10] => Ok(value | u32::from(last) << 28),
+            _ => Err(Malformed::Number("a number of more than 32 bits")),
+        }
+    }
+
+    /// How many bytes or elements follow; -1 for null. Compact in a flexible version, else of 16 bits, or 32.
+    pub(super) fn length(&mut self, flexible: bool, wide: bool) -> Result<i64, Malformed> {
+        Ok(match (flexible, wide) {
+            (true, _) => i64::from(self.unsigned_varint()?) - 1,
+            (false, true) => i64::from(self.i32()?),
+            (false, false) => i64::from(self.i16()?),
+        })
+    }
+
+    /// The bytes that have not been read.
+    pub(super) fn left(&self) -> usize {
+        self.frame.len().saturating_sub(self.at)
+    }
+
+    /// A tagged field's number and size. kafka-protocol takes numbers from 2^31 on for negative ones, and would write
+    /// their message anew without them and with their count.
+    pub(super) fn tag(&mut self) -> Result<(u32, usize), Malformed> {
+        let tag = self.unsigned_varint()?;
+        if i32::try_from(tag).is_err() {
+            return Err(Malformed::Number("a tagged field with a number of 2^31 or above"));
+        }
+        let size = self.unsigned_varint()?;
+        Ok((tag, usize::try_from(size).map_err(|_| Malformed::Short)?))
     }
 
     pub(super) fn skip_tagged_fields(&mut self) -> Result<(), Malformed> {
         for _ in 0..self.unsigned_varint()? {
-            let tag = self.unsigned_varint()?;
-            // kafka-protocol keeps numbers as `i32` and would write such a field as a corrupt frame.
-            i32::try_from(tag).map_err(|_| Malformed::Field(format!("tagged field number {tag}")))?;
-            let size = self.unsigned_varint()?;
-            self.skip(usize::try_from(size).map_err(|_| Malformed::Short)?)?;
+            let (_, size) = self.tag()?;
+            self.skip(size)?;
         }
         Ok(())
     }
@@ -126,7 +163,7 @@ mod tests {
             RequestHead::read(&head.into())
         };
         assert!(with_tag(&[0xff, 0xff, 0xff, 0xff, 0x07]).is_ok(), "2^31 - 1");
-        assert!(matches!(with_tag(&[0x80, 0x80, 0x80, 0x80, 0x08]), Err(Malformed::Field(_))), "2^31");
+        assert!(matches!(with_tag(&[0x80, 0x80, 0x80, 0x80, 0x08]), Err(Malformed::Number(_))), "2^31");
     }
 
     proptest! {

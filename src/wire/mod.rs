@@ -1,4 +1,4 @@
-//! Bytes on the wire: frames, heads, the codec, our version table, record batches.
+//! Bytes on the wire: frames, heads, the shape check, the codec, our version table, record batches.
 //! The only room that calls kafka-protocol's encode and decode. Knows nothing of clusters or policy; nothing in here
 //! panics on what a peer sends.
 
@@ -10,4 +10,5 @@ pub mod head;
 pub mod outlet;
 pub mod pieces;
 pub mod pool;
+pub mod shape;
 pub mod versions;

@@ -65,6 +65,12 @@ impl Log {
         Unexpected(found)
     }
 
+    /// The lines that hold this text.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn lines_with(&self, text: &str) -> Vec<String> {
+        self.inner().lines.iter().filter(|line| line.contains(text)).cloned().collect()
+    }
+
     /// The last lines, for a message.
     pub fn tail(&self, count: usize) -> String {
         let inner = self.inner();

@@ -1,0 +1,162 @@
+//! What strangers send to the port: each connection is closed with one warning that says why, and everybody else is
+//! served on. Before librdkafka's mock clusters: no request of these gets that far.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub)]
+#![allow(dead_code, reason = "the harness has more than this needs")]
+
+mod harness;
+#[path = "kafka/raw.rs"]
+mod raw;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use harness::config::Config;
+use harness::proxy::Proxy;
+use harness::{Bootstrap, wait};
+use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, JoinGroupRequest, MetadataRequest};
+use kafka_protocol::protocol::Encodable;
+use raw::{Raw, text};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use socket2::{Domain, Socket, Type};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+const PATIENCE: Duration = wait::seconds(10);
+
+/// What is sent, and what the warning must say of it.
+struct Case {
+    what: &'static str,
+    bytes: Vec<u8>,
+    warning: &'static str,
+}
+
+fn case(what: &'static str, bytes: impl Into<Vec<u8>>, warning: &'static str) -> Case {
+    Case { what, bytes: bytes.into(), warning }
+}
+
+/// A request without a client id.
+fn request(api: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut frame = BytesMut::new();
+    frame.put_i16(api as i16);
+    frame.put_i16(version);
+    frame.put_i32(7);
+    frame.put_i16(-1);
+    frame.put_bytes(0, usize::from(api.request_header_version(version) >= 2));
+    frame.put_slice(body);
+    framed(&frame)
+}
+
+fn framed(frame: &[u8]) -> Vec<u8> {
+    [&u32::try_from(frame.len()).unwrap().to_be_bytes()[..], frame].concat()
+}
+
+fn encoded(message: &impl Encodable, version: i16) -> Bytes {
+    let mut body = BytesMut::new();
+    message.encode(&mut body, version).unwrap();
+    body.freeze()
+}
+
+fn cases() -> Vec<Case> {
+    let fourteen = request(ApiKey::Metadata, 1, &[0x7f, 0xff, 0xff, 0xff]);
+    assert_eq!(fourteen.len(), 4 + 14);
+    let protocol = JoinGroupRequestProtocol::default().with_unknown_tagged_field(9, Bytes::new());
+    let swollen = JoinGroupRequest::default().with_protocols(vec![protocol; 100_000]);
+    let hello = "\x16\x03\x01\x02\x00\x01\x00\x01\u{7c}\x03\x03 a client's hello";
+    let too_large = "is this really Kafka's protocol?";
+    vec![
+        case("fourteen bytes", fourteen, "its field topics claims 2147483647 where 0 bytes are left"),
+        case("a negative count", request(ApiKey::Metadata, 1, &[0xff, 0xff, 0xff, 0xfe]), "topics claims -2 where 0"),
+        case("a compact one", request(ApiKey::Metadata, 9, &[0xff, 0xff, 0xff, 0xff, 0xf]), "claims 4294967294 where"),
+        case(
+            "a Produce",
+            request(ApiKey::Produce, 3, &[[0xff; 4], [0x7f; 4], [0x7f; 4]].concat()),
+            "it ends too early",
+        ),
+        case(
+            "a tag of 2^31",
+            request(ApiKey::Metadata, 9, b"\x01\0\0\0\x01\x80\x80\x80\x80\x08\0"),
+            "of 2^31 or above",
+        ),
+        case("a long number", request(ApiKey::Metadata, 9, &[0xff; 9]), "a number of more than 32 bits"),
+        case("what swells", request(ApiKey::JoinGroup, 6, &encoded(&swollen, 6)), "bytes of memory"),
+        case("a short request", request(ApiKey::JoinGroup, 6, b"\x05gr"), "group_id claims 4 where 2 bytes are left"),
+        case("no head", framed(&[0, 3, 0]), "it ends too early"),
+        case("no frame", framed(&[]), "it ends too early"),
+        case("an API of nobody", framed(&[0x27, 0x0f, 0, 0, 0, 0, 0, 7, 0xff, 0xff]), "API 9999 in version 0"),
+        case("a negative size", [0xff; 8], too_large),
+        case("a large size", [0x7f, 0xff, 0xff, 0xff, 0, 3], too_large),
+        case("HTTP", "GET / HTTP/1.1\r\nHost: kafka\r\n\r\n", too_large),
+        case("TLS", hello, too_large),
+        case("noise", [0xb3, 0x5e, 0x91, 0x04, 0x77, 0xd2, 0x38, 0xee, 0x10, 0x5c, 0xa9, 0x63], too_large),
+    ]
+}
+
+/// Sends it from an address of its own, for of one address few warnings are written; tells how many bytes came
+/// back before it was closed. Says that it is a Java client first, which may ask for Metadata.
+fn send(to: SocketAddr, from: Ipv4Addr, bytes: &[u8], end: bool) -> usize {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddrV4::new(from, 0).into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hello = ApiVersionsRequest::default()
+        .with_client_software_name(text("apache-kafka-java"))
+        .with_client_software_version(text("4.3.1"));
+    let mut socket = std::net::TcpStream::from(socket);
+    socket.write_all(&request(ApiKey::ApiVersions, 3, &encoded(&hello, 3))).unwrap();
+    let mut size = [0; 4];
+    socket.read_exact(&mut size).unwrap();
+    socket.read_exact(&mut vec![0; u32::from_be_bytes(size) as usize]).unwrap();
+
+    // It may be closed before all is sent.
+    let _ = socket.write_all(bytes);
+    if end {
+        socket.shutdown(Shutdown::Write).unwrap();
+    }
+    let mut answer = Vec::new();
+    match socket.read_to_end(&mut answer) {
+        Err(e) if e.kind() != ErrorKind::ConnectionReset => panic!("{from} is not closed: {e}"),
+        _ => answer.len(),
+    }
+}
+
+fn mock() -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).expect("a mock cluster");
+    cluster.create_topic("a-1", 1, 1).expect("a topic");
+    cluster
+}
+
+fn bootstrap(of: &MockCluster<'static, DefaultProducerContext>) -> Bootstrap {
+    Bootstrap { name: "mock".into(), servers: of.bootstrap_servers() }
+}
+
+#[test]
+fn strangers_are_shown_out_and_others_served() {
+    let (a, b) = (mock(), mock());
+    let directory = std::env::temp_dir().join(format!("fishplate-hostile-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let proxy = Proxy::start(&Config::two_clusters(&bootstrap(&a), &bootstrap(&b)), &directory).unwrap();
+    proxy.log().allow("it sent what Fishplate does not take");
+    let mut other = Raw::connect(&proxy.bootstrap().servers);
+    let address = proxy.bootstrap().servers.parse().unwrap();
+    let mut serves = |what: &str| {
+        let brokers = other.call(9, &MetadataRequest::default()).brokers.len();
+        assert_eq!(brokers, 2, "another client, after {what}");
+    };
+
+    for (Case { what, bytes, warning }, last) in cases().into_iter().zip(2..) {
+        let from = Ipv4Addr::new(127, 0, 0, last);
+        assert_eq!(send(address, from, &bytes, false), 0, "an answer to {what}");
+        let about = || proxy.log().lines_with(&format!("{from}:"));
+        let lines = wait::find(&format!("a warning of {what}"), PATIENCE, || Some(about()).filter(|l| !l.is_empty()));
+        assert!(lines.len() == 1 && lines[0].contains(warning), "{what}: {lines:#?}");
+        serves(what);
+    }
+    let cut = request(ApiKey::Metadata, 9, &[1; 90]);
+    assert_eq!(send(address, Ipv4Addr::new(127, 0, 1, 1), &cut[..50], true), 0);
+    assert_eq!(proxy.log().lines_with("127.0.1.1:"), Vec::<String>::new(), "who hangs up is no news");
+    serves("a frame that was cut");
+    proxy.finish();
+    std::fs::remove_dir_all(&directory).unwrap();
+}
