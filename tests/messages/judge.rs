@@ -8,12 +8,15 @@ use fishplate::wire::codec::decode;
 use fishplate::wire::shape::{Shaped, allowance, check};
 use kafka_protocol::protocol::Encodable;
 use std::any::type_name;
+use std::env;
 use std::fmt::Debug;
 
 /// What decoding takes besides the message: the count of who shares the frame.
 const BESIDES: usize = 64;
 /// And an error with its text.
 const ERROR: usize = 1_024;
+/// And with the stack it came from, where the environment asks for that.
+const BACKTRACE: usize = 1 << 20;
 
 /// What kafka-protocol encodes passes the check, which ends where it ends, and is decoded to the same. Cut anywhere,
 /// it does not pass. False where the dice gave no message.
@@ -30,6 +33,13 @@ pub fn sound<M: Shaped + Encodable + Clone + PartialEq + Debug>(rng: &mut Rng, v
     true
 }
 
+fn an_error() -> usize {
+    let asked = |name| env::var_os(name).is_some_and(|value| value != "0");
+    let own = env::var_os("RUST_LIB_BACKTRACE").is_some();
+    let traced = if own { asked("RUST_LIB_BACKTRACE") } else { asked("RUST_BACKTRACE") };
+    ERROR + if traced { BACKTRACE } else { 0 }
+}
+
 /// Any bytes are refused, or decoded (to a message or an error) with no more memory than the check said, and the
 /// message can be written anew (or is refused). Whether they passed.
 pub fn any<M: Shaped + Encodable>(body: &Bytes, version: i16) -> bool {
@@ -44,7 +54,7 @@ pub fn any<M: Shaped + Encodable>(body: &Bytes, version: i16) -> bool {
     let mut decoded = None;
     let info = allocation_counter::measure(|| decoded = Some(decode::<M>(body.clone(), version)));
     let taken = usize::try_from(info.bytes_max).unwrap_or(usize::MAX);
-    let besides = if matches!(decoded, Some(Ok(_))) { BESIDES } else { BESIDES + ERROR };
+    let besides = if matches!(decoded, Some(Ok(_))) { BESIDES } else { BESIDES + an_error() };
     assert!(
         taken <= walked.memory + besides,
         "{}: {taken} bytes were taken, {} foreseen",
