@@ -2,6 +2,7 @@
 //! fetch session (KIP-227) included. Where several brokers are needed it is a ledger of partitions, answered without
 //! a session. The driver in `session` keeps the table of sessions and does the sending.
 
+use super::needs::{Needs, sought_unknown};
 use super::untag::Untag;
 use super::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::error::Fault;
@@ -164,22 +165,13 @@ fn partitions(request: &FetchRequest) -> impl Iterator<Item = (&FetchTopic, &Fet
 
 /// A topic that nobody knows is asked for once.
 fn needs(request: &FetchRequest, seen: &Seen<'_>) -> Vec<Need> {
-    let mut needs: Vec<_> = request.topics.iter().filter_map(|topic| unknown(topic, seen)).collect();
-    needs.retain(|need| seen.refusal(need).is_none());
-    needs.dedup();
-    needs
-}
-
-fn unknown(topic: &FetchTopic, seen: &Seen<'_>) -> Option<Need> {
-    let known = seen.placement.topic_of(&topic.topic.0, topic.topic_id).is_some();
-    (!known).then(|| need_of(&topic.topic, seen))
-}
-
-fn need_of(name: &TopicName, seen: &Seen<'_>) -> Need {
-    if name.0.is_empty() {
-        return Need::AllTopics;
+    let mut needs = Needs::default();
+    for FetchTopic { topic, topic_id, .. } in &request.topics {
+        if seen.placement.topic_of(topic, *topic_id).is_none() && sought_unknown(seen, topic).is_none() {
+            needs.unknown(topic, seen);
+        }
     }
-    Need::Topics { cluster: seen.placement.home_of_topic(name), names: vec![name.0.clone()], create: false }
+    needs.all()
 }
 
 enum Found {
@@ -189,7 +181,7 @@ enum Found {
 
 fn leader(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
     let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) else {
-        return Found::Never(match seen.refusal(&need_of(&topic.topic, seen)) {
+        return Found::Never(match sought_unknown(seen, &topic.topic) {
             Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
             _ if topic.topic.0.is_empty() => codes::UNKNOWN_TOPIC_ID,
             _ => codes::UNKNOWN_TOPIC_OR_PARTITION,

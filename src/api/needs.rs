@@ -16,6 +16,22 @@ impl Needs {
         }
     }
 
+    /// Adds another plan's need.
+    pub fn add(&mut self, need: &Need) {
+        match need {
+            Need::Topics { cluster, names, create: false } => names.iter().for_each(|name| self.topic(*cluster, name)),
+            _ => self.push(need.clone()),
+        }
+    }
+
+    /// Adds what tells of a topic that nobody knows: its home, or all clusters where the client gave an id.
+    pub fn unknown(&mut self, name: &StrBytes, seen: &Seen<'_>) {
+        match name.is_empty() {
+            true => self.push(Need::AllTopics),
+            false => self.topic(seen.placement.home_of_topic(name), name),
+        }
+    }
+
     /// Adds fresh metadata of a topic.
     pub fn topic(&mut self, cluster: Slot, name: &StrBytes) {
         for need in &mut self.0 {
@@ -46,8 +62,18 @@ impl Needs {
 #[must_use]
 pub fn sought<'a>(seen: &Seen<'a>, cluster: Slot, name: &StrBytes) -> Option<&'a Refusal> {
     let about = |need: &Need| match need {
-        Need::Topics { cluster: of, names, .. } => *of == cluster && names.contains(name),
+        // In order, as `Needs` gives them: a request may miss thousands.
+        Need::Topics { cluster: of, names, .. } => *of == cluster && names.binary_search(name).is_ok(),
         _ => false,
     };
     seen.refused.iter().find(|(need, _)| about(need)).map(|(_, refusal)| refusal)
+}
+
+/// What came of looking for a topic that nobody knows: see [`Needs::unknown`].
+#[must_use]
+pub fn sought_unknown<'a>(seen: &Seen<'a>, name: &StrBytes) -> Option<&'a Refusal> {
+    match name.is_empty() {
+        true => seen.refused.iter().find(|(need, _)| *need == Need::AllTopics).map(|(_, refusal)| refusal),
+        false => sought(seen, seen.placement.home_of_topic(name), name),
+    }
 }

@@ -3,6 +3,7 @@
 //! that policy splits is two cells of one partition. The ledger is answered when every cell of it is, each partition
 //! once and in the client's order. The driver in `session` does the sending and the waiting.
 
+use super::needs::{Needs, sought_unknown};
 use super::scrub::scrubbed_message;
 use super::stamp::Stamp;
 use super::untag::Untag;
@@ -172,13 +173,14 @@ impl Ledger {
     /// Routes cells by their partitions' leaders. Fills in the topics' names and ids, so that any version can be
     /// written.
     pub fn route(&mut self, cells: Vec<Cell>, seen: &Seen<'_>) -> Routed {
-        let mut routed = Routed::default();
+        let (mut routed, mut needs) = (Routed::default(), Needs::default());
         let mut cells = cells.into_iter();
         while let Some(cell) = cells.next() {
             match self.find(&cell, seen) {
                 Found::At(to) => Part::put(&mut routed.parts, to, cell, cells.len()),
-                Found::Later(need) => {
-                    routed.needs.extend(need);
+                Found::Later => routed.held.push(cell),
+                Found::Unknown => {
+                    self.topic_of(&cell).into_iter().for_each(|name| needs.unknown(name, seen));
                     routed.held.push(cell);
                 }
                 Found::Never(code) => {
@@ -192,7 +194,7 @@ impl Ledger {
                 }
             }
         }
-        routed.needs.dedup();
+        routed.needs = needs.all();
         routed
     }
 
@@ -205,7 +207,7 @@ impl Ledger {
         topic.fill_in(place);
         match place.leader(entry.index) {
             Leader::At(to, _) => Found::At(to),
-            Leader::Nobody => Found::Later(None),
+            Leader::Nobody => Found::Later,
             Leader::NoPartition => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
         }
     }
@@ -386,23 +388,19 @@ impl OfTopic {
 
 enum Found {
     At(Target),
-    Later(Option<Need>),
+    Later,
+    /// To be asked about first.
+    Unknown,
     Never(i16),
     Failed(Blame),
 }
 
 /// A topic that nobody knows is asked for once.
 fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
-    let by_id = name.0.is_empty();
-    let need = if by_id {
-        Need::AllTopics
-    } else {
-        Need::Topics { cluster: seen.placement.home_of_topic(name), names: vec![name.0.clone()], create: false }
-    };
-    match seen.refusal(&need) {
-        None => Found::Later(Some(need)),
+    match sought_unknown(seen, name) {
+        None => Found::Unknown,
         Some(Refusal::Fault(fault)) => Found::Failed(fault.blame),
-        Some(_) if by_id => Found::Never(codes::UNKNOWN_TOPIC_ID),
+        Some(_) if name.is_empty() => Found::Never(codes::UNKNOWN_TOPIC_ID),
         Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }
 }

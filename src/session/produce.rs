@@ -8,6 +8,7 @@ use super::sending;
 use super::state::Session;
 use super::ticket::Ticket;
 use super::underway::{State, Underway};
+use crate::api::needs::Needs;
 use crate::api::produce::{Cell, Ledger, Part, Routed};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
@@ -307,14 +308,11 @@ async fn tend(session: Arc<Session>) {
     }
 }
 
-/// Meets what held requests need, each need once for all of them.
+/// Meets what held requests need, once for all of them: the topics of a cluster in one request to it.
 async fn meet(session: &Session, held: Vec<(Arc<Underway>, Vec<Need>)>) {
-    let mut needs: Vec<Need> = Vec::new();
-    for need in held.iter().flat_map(|(_, needs)| needs) {
-        if !needs.contains(need) {
-            needs.push(need.clone());
-        }
-    }
+    let mut needs = Needs::default();
+    held.iter().flat_map(|(_, needs)| needs).for_each(|need| needs.add(need));
+    let needs = needs.all();
     if needs.is_empty() {
         return;
     }
@@ -322,9 +320,8 @@ async fn meet(session: &Session, held: Vec<(Arc<Underway>, Vec<Need>)>) {
     let met = tokio::time::timeout(MEET_WITHIN, needs::meet(&session.context, needs)).await;
     let late = |need| (need, Refusal::Fault(Fault::proxy("what a Produce needs was not found out in time")));
     let met = met.unwrap_or_else(|_| asked.into_iter().map(late).collect());
-    for (request, needs) in held {
-        let its = met.iter().filter(|(need, _)| needs.contains(need)).cloned();
-        request.state.lock().refused.extend(its);
+    for (request, _) in held.iter().filter(|(_, needs)| !needs.is_empty()) {
+        request.state.lock().refused.extend(met.iter().cloned());
     }
 }
 

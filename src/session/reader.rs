@@ -18,9 +18,15 @@ use crate::wire::outlet::Together;
 use crate::wire::versions;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, MetadataRequest};
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 /// From this version on a client says what it is (KIP-511).
 const SAYS_SOFTWARE: i16 = 3;
@@ -90,9 +96,34 @@ async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Brok
             return Ok(());
         }
         together.gather(|| dispatch(session, frame))?;
-        together.wait(session.room()).await;
+        together.wait(room(session, socket)).await;
     }
     Ok(())
+}
+
+/// How often a client that is read no further is looked for.
+const LOOK_FOR_CLIENT: Duration = Duration::from_millis(250);
+
+/// Waits until the session may take more, or the client has hung up: nothing more comes then than what is in the socket
+/// already, and what stands there behind a long poll must not wait for it (L5).
+async fn room(session: &Session, socket: &TcpStream) {
+    let mut room = pin!(session.room());
+    if poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx))).await.is_ready() {
+        return;
+    }
+    while !has_hung_up(socket).await {
+        tokio::select! {
+            () = &mut room => return,
+            () = sleep(LOOK_FOR_CLIENT) => {}
+        }
+    }
+}
+
+/// Whether the client has said that it sends no more, or is gone. Does not wait.
+async fn has_hung_up(socket: &TcpStream) -> bool {
+    let mut ready = pin!(socket.ready(Interest::READABLE));
+    let ready = poll_fn(|cx| Poll::Ready(ready.as_mut().poll(cx))).await;
+    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed()) || matches!(ready, Poll::Ready(Err(_)))
 }
 
 /// A client that hung up is no news; one that sends what cannot be read is, now and then.
@@ -224,11 +255,10 @@ mod tests {
     use crate::upstream::connect::Shared;
     use crate::wire::codec::encode_request;
     use kafka_protocol::protocol::StrBytes;
-    use std::time::Duration;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
-    use tokio::time::{sleep, timeout};
+    use tokio::time::timeout;
 
     /// A session of a client, on clusters of which nothing was heard.
     async fn session(limits: Limits) -> (TcpStream, Arc<Session>, JoinHandle<()>) {
@@ -275,6 +305,19 @@ mod tests {
         session.close("test");
         timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
         flood.abort();
+    }
+
+    /// [L5]
+    #[tokio::test]
+    async fn l5_a_client_that_leaves_while_it_is_read_no_further_is_noticed() {
+        let (mut client, session, serving) = session(Limits { in_flight: 1, ..Limits::default() }).await;
+        // A promise that nobody keeps, as that of a long poll.
+        session.promise(1);
+        client.write_all(&hello().repeat(3)).await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+        assert!(!serving.is_finished());
+        drop(client);
+        timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -97,8 +97,8 @@ async fn make_or_grow(context: &Context, on: &Arc<Cluster>, topic: &StrBytes, pa
             if let Some(held_back) = context.seldom.pass(format!("shadow {topic} {code}")) {
                 tracing::warn!(
                     topic = %topic, cluster = %on.name(), error = name_of(code), held_back,
-                    "cannot make a shadow topic, so commits for this topic fail; make a topic of this name there, with as \
-                     many partitions, or let Fishplate's identity make topics"
+                    "cannot make a shadow topic, so commits for this topic fail; let Fishplate's identity make topics there, or make \
+                     one of this name, with as many partitions and retention.ms=1000"
                 );
             }
             Refusal::Code(code)

@@ -248,7 +248,8 @@ impl Cluster {
         let target = Target { cluster: self.slot, broker: id };
         let api = ApiKey::try_from(R::KEY).map_err(|()| Fault::proxy("an API without a key"))?;
         let (tell, answered) = oneshot::channel();
-        let sent = self.link(target, address).send(Outgoing {
+        let link = self.link(target, address);
+        let sent = link.send(Outgoing {
             api,
             write: Box::new(move |versions, correlation| {
                 let lowest = R::VERSIONS.min;
@@ -271,7 +272,7 @@ impl Cluster {
             Ok(Err(_)) => Err(Fault::upstream(target, true, "the link ended")),
             Err(_) => {
                 let why = format!("no answer to {api:?} within {CALL_WITHIN:?}");
-                self.link(target, address).poison("timeout", &why);
+                link.poison("timeout", &why);
                 Err(Fault::upstream(target, true, why))
             }
         }

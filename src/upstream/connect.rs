@@ -137,7 +137,8 @@ fn report(link: &Link, shared: &Shared, broken: &Broken, of_session: bool) {
     if let Some(held_back) = shared.seldom.pass(target) {
         tracing::warn!(
             broker = %target, reason = %broken, held_back,
-            "cannot open a link to a broker; requests for what it leads are refused and clients retry them"
+            "cannot open a link to a broker; Produce for what it leads waits a few seconds, other requests are refused, and \
+             clients try again"
         );
     }
 }

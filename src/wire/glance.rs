@@ -4,6 +4,7 @@
 
 use super::codec::Malformed;
 use super::head::Cursor;
+use super::shape::allowance;
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::protocol::StrBytes;
@@ -18,6 +19,23 @@ const FLEXIBLE_FETCH: i16 = 12;
 const TOPIC_IDS: i16 = 13;
 /// The least bytes that a partition takes in a Produce request.
 const LEAST_PARTITION: usize = 5;
+
+/// What a topic or a partition may take in memory until it is answered; a little more than is measured.
+const MEMORY_OF_ONE: usize = 512;
+
+/// What a request may take for its size, as the shape check allows it to those that are decoded.
+struct Budget {
+    spent: usize,
+    allowed: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, field: &'static str) -> Result<(), Malformed> {
+        self.spent += MEMORY_OF_ONE;
+        let Self { spent: memory, allowed } = *self;
+        if memory > allowed { Err(Malformed::Swollen { field, memory, allowed }) } else { Ok(()) }
+    }
+}
 
 /// A Produce request.
 #[derive(Debug, Default, PartialEq)]
@@ -56,7 +74,9 @@ impl Produce {
         let acks = fields.cursor.i16()?;
         let timeout_ms = fields.cursor.i32()?;
         let mut read = Self { transactional_id, acks, timeout_ms, ..Self::default() };
+        let mut budget = Budget { spent: 0, allowed: allowance(frame.len().saturating_sub(at)) };
         for topic in 0..fields.count()? {
+            budget.spend("topic_data")?;
             let named = match version {
                 ..TOPIC_IDS => (fields.string()?.ok_or_else(|| null("topic"))?, Uuid::nil()),
                 _ => (StrBytes::new(), Uuid::from_bytes(fields.cursor.take()?)),
@@ -65,6 +85,7 @@ impl Produce {
             let partitions = fields.count()?;
             read.partitions.reserve(partitions.min(fields.cursor.left() / LEAST_PARTITION));
             for _ in 0..partitions {
+                budget.spend("partition_data")?;
                 let index = fields.cursor.i32()?;
                 let records = fields.bytes()?;
                 fields.skip_tags()?;
@@ -393,6 +414,16 @@ mod tests {
             for end in 4..frame.len() {
                 prop_assert_eq!(plain_fetch(&frame.slice(..end), 4, version), None, "cut at {}", end);
             }
+        }
+
+        #[test]
+        fn what_swells_is_refused(topics in 0_usize..20_000) {
+            // No transactional id, acks, time-out, two million topics; each without name, partitions and tags.
+            let head = [0, 0xff, 0xff, 0, 0, 3, 0xe8, 0xff, 0xff, 0x7f];
+            let body = [&head[..], &[1, 1, 0].repeat(topics)].concat();
+            let wanted = (topics + 1) * MEMORY_OF_ONE > allowance(body.len());
+            let read = Produce::read(&body.into(), 0, 9);
+            prop_assert_eq!(matches!(read, Err(Malformed::Swollen { .. })), wanted, "{:?}", read.is_ok());
         }
 
         #[test]

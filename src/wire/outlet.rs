@@ -92,7 +92,9 @@ impl Outlet {
         }
         GATHERED.with_borrow_mut(|gathered| {
             let Some(gathered) = gathered else { return false };
-            if !std::mem::replace(&mut queue.put_off, true) {
+            queue.put_off = true;
+            // Another task that gathers may be slower.
+            if !gathered.iter().any(|known| Arc::ptr_eq(known, self)) {
                 gathered.push(Arc::clone(self));
             }
             true
@@ -146,9 +148,14 @@ impl Outlet {
         }
     }
 
-    /// Ends both directions at once; what is queued is dropped. The reading side sees the end of the stream.
+    /// Ends both directions at once; what the socket has not taken is dropped. The reading side sees the end of the stream.
     pub fn close(&self) {
-        self.close_locked(&mut self.queue.lock());
+        let mut queue = self.queue.lock();
+        if queue.put_off && !queue.emptying {
+            // It would have gone at once, had nobody gathered. Where it cannot go any more it is dropped.
+            let _ = self.write_some(&mut queue);
+        }
+        self.close_locked(&mut queue);
     }
 
     fn close_locked(&self, queue: &mut Queue) {
@@ -333,6 +340,18 @@ mod tests {
         together.gather(|| two.send(vec![Bytes::from(vec![0; AT_ONCE])]));
         assert!(two.backlog() < AT_ONCE);
         far_two.readable().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_put_off_leaves_before_its_connection_is_closed() {
+        let (outlet, far) = pair().await;
+        let mut together = Together::default();
+        together.gather(|| {
+            outlet.send(vec![Bytes::from_static(b"frame")]);
+            outlet.close();
+        });
+        far.readable().await.unwrap();
+        assert_eq!(got(&far), 5);
     }
 
     #[tokio::test]

@@ -240,7 +240,8 @@ fn real(args: &Args, about: &About, program: Option<&Path>) -> Result<Vec<Row>> 
         _ => return Ok(Vec::new()),
     };
     kafka.create(&WRITTEN.concat(), &["retention.bytes=67108864"])?;
-    kafka.create(&READ.concat(), &[])?;
+    // Its records are older than any broker keeps them.
+    kafka.create(&READ.concat(), &["retention.ms=-1"])?;
     let clusters = Clusters::start([&["other-:1:1"], &["other-:1:1"]])?;
     let bootstraps = [kafka.direct.clone(), clusters.direct().last().cloned().unwrap_or_default()];
     let running = fishplate(args, program, &bootstraps, "other-*")?;
