@@ -11,9 +11,10 @@ use crate::api::{
     versions as api_versions,
 };
 use crate::error::Blame;
-use crate::wire::codec::{Malformed, frame_response};
+use crate::wire::codec::frame_response;
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::RequestHead;
+use crate::wire::malformed::Malformed;
 use crate::wire::outlet::Together;
 use crate::wire::versions;
 use bytes::Bytes;

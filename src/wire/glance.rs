@@ -2,8 +2,8 @@
 //! structs with maps and lists for every topic and partition, which cost more than all else that we do for a request;
 //! what is forwarded as it is needs none of them. Everything rarer is left to the codec.
 
-use super::codec::Malformed;
 use super::head::Cursor;
+use super::malformed::Malformed;
 use super::shape::allowance;
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceRequest;

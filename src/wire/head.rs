@@ -1,6 +1,6 @@
 //! The heads of requests and responses, read without the body. Source: KIP-482 (flexible versions), KIP-511.
 
-use super::codec::Malformed;
+use super::malformed::Malformed;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 

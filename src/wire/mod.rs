@@ -7,6 +7,7 @@ pub mod codec;
 pub mod frame;
 pub mod glance;
 pub mod head;
+pub mod malformed;
 pub mod outlet;
 pub mod pieces;
 pub mod pool;

@@ -8,8 +8,7 @@ use super::Results;
 use super::measure::Row;
 use super::rest::Rest;
 use super::stage::Way;
-use super::stats::Rounds;
-use super::table::ratio;
+use super::stats::{Rounds, ratio};
 
 /// The size that the aims for processor time and throughput are stated for, in records of 1 KiB.
 const STATED: usize = 256;

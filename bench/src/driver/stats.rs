@@ -48,6 +48,11 @@ impl FromIterator<f64> for Rounds {
     }
 }
 
+/// One divided by the other.
+pub(super) fn ratio(one: f64, other: f64) -> f64 {
+    one / other
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use super::aims;
 use super::measure::Row;
 use super::rest::Rest;
 use super::stage::Way;
-use super::stats::Rounds;
+use super::stats::{Rounds, ratio};
 use super::{CONSUMERS, IDLE, PRODUCERS, Results, WAYS};
 
 /// Above this share of the machine, what other programs did makes the figures worthless.
@@ -63,10 +63,6 @@ fn disturbance(results: &Results) -> (f64, f64) {
         if room > 0.0 { used / room } else { 0.0 }
     };
     (share("others"), share("stolen"))
-}
-
-pub(super) fn ratio(one: f64, other: f64) -> f64 {
-    one / other
 }
 
 fn flow(against: &str, rows: &[Row]) -> String {

@@ -2,7 +2,8 @@
 
 use super::field::{Element, Kind};
 use super::*;
-use crate::wire::codec::{Malformed, decode, encode_body};
+use crate::wire::codec::{decode, encode_body};
+use crate::wire::malformed::Malformed;
 use crate::wire::versions::SERVED;
 use bytes::Bytes;
 use kafka_protocol::messages::*;

@@ -2,8 +2,8 @@
 
 use super::Shaped;
 use super::field::{Element, Field, Kind};
-use crate::wire::codec::Malformed;
 use crate::wire::head::Cursor;
+use crate::wire::malformed::Malformed;
 use bytes::Bytes;
 
 /// Every message may take this much once it is decoded: a request of a few kilobytes with the shortest of names.
