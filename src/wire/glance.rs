@@ -6,6 +6,7 @@ use super::head::Cursor;
 use super::malformed::Malformed;
 use super::shape::allowance;
 use bytes::Bytes;
+#[cfg(test)]
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -98,6 +99,7 @@ impl Produce {
     }
 }
 
+#[cfg(test)]
 impl From<ProduceRequest> for Produce {
     fn from(request: ProduceRequest) -> Self {
         let mut read = Self {

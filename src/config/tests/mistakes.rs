@@ -1,0 +1,217 @@
+//! Each mistake of a config is found, all in one run, and told once.
+
+use super::*;
+
+#[test]
+fn a_mistake_is_printed_with_its_line_a_mark_and_what_to_write() {
+    insta::assert_snapshot!(
+        read(&base("pipelines:\n  - name: events\n    topics: [\"events*\"]\n    cluster: bb\n\tx: 1\n")).found
+    );
+    insta::assert_snapshot!(
+        read(&base("pipelines:\n  - { name: events, topics: [\"events*\"], cluster: bb, acks: 1 }\n")).found
+    );
+    let coloured = read("a: 1\n").found.render(true);
+    assert!(coloured.contains("\x1b[1;31mmistake\x1b[0m"), "{coloured:?}");
+}
+
+#[test]
+fn every_mistake_of_a_file_is_found_in_one_run() {
+    insta::assert_snapshot!(
+        found(
+            "\
+virtual_cluster: 12
+default-cluster: old
+listeners:
+  - bind: 0.0.0.0:9092
+    tls: {}
+  - bind: localhost:9092
+    advertised: http://a:1
+    nodes: single
+    node: auto
+clusters:
+  old: { slot: 0, bootstrap: [\"127.0.0.1:19092\"] }
+  new: { slot: 0, bootstrap: [\"127.0.0.1:19092\", \"x\", \"a:1,b:2\"] }
+  big: { slot: 31, bootstrap: [] }
+  bare:
+  old: { slot: 4 }
+pipelines:
+  - name: events
+    topics: [events*, !events_dlq]
+    cluster: nwe
+  - name: default
+    topics: [\"/x[/\"]
+    cluster: new
+  - topics: *x
+    groups: [\"${NOT_SET}\"]
+    contract: {}
+admin:
+"
+        )
+        .join("\n")
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert_eq!(found("{}\n").len(), 4);
+    insta::assert_snapshot!(found("admin: {}\nclusters: { a: {} }\npipelines: [{}]\nlisteners: [{}]\n").join("\n"));
+}
+
+#[test]
+fn keys_of_other_versions_are_known_as_such() {
+    for (text, key) in [
+        (base("control: { cluster: a }\n"), "control"),
+        (base("memory: {}\n"), "memory"),
+        (base("clients: []\n"), "clients"),
+        (base("metrics: {}\n"), "metrics"),
+        (base("pipelines: [{ name: p, topics: [t], cluster: a, limits: [] }]\n"), "limits"),
+        (base("pipelines: [{ name: p, topics: [t], cluster: a, slo: {} }]\n"), "slo"),
+        (BASE.replace("slot: 1,", "slot: 1, sasl: {},"), "sasl"),
+        (BASE.replace("9092 }", "9092, hosts: x }"), "hosts"),
+    ] {
+        let all = found(&text);
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert!(all[0].ends_with(&format!("`{key}` is not in this version -> leave it out")), "{all:?}");
+    }
+}
+
+/// One wrong thing each, and exactly one finding with these words.
+#[test]
+fn each_mistake_is_found_once() {
+    for (text, words) in [
+        (BASE.replace("default_cluster: a", "default_cluster: c"), "2:18 no cluster is called `c` -> "),
+        (BASE.replace("default_cluster: a", "default_cluster: [a]"), "2:18 this must be a text, not a list"),
+        (BASE.replace("virtual_cluster: v", "virtual_cluster: true"), "1:18 this must be a text, not a boolean"),
+        (BASE.replace("virtual_cluster: v", "virtual_cluster: \"\""), "1:18 this text is empty"),
+        (BASE.replace("virtual_cluster: v", "virtual_cluster: ~"), "1:1 `virtual_cluster` has no value"),
+        (
+            BASE.replace("virtual_cluster: v", "virtual_cluster: a b"),
+            "1:18 `a b` cannot be the name of virtual_cluster",
+        ),
+        (BASE.replace("  b: { slot", "  none: { slot"), "6:3 `none` cannot be the name of a cluster: metrics say it"),
+        (BASE.replace("  b: { slot", "  several: { slot"), "6:3 `several` cannot be the name of a cluster: metrics"),
+        (BASE.replace("slot: 1", "slot: 0"), "6:14 slot 0 is the cluster `a`'s already (c.yaml:5)"),
+        (BASE.replace("slot: 1", "slot: 31"), "6:14 31 is no slot: they go from 0 to 30"),
+        (BASE.replace("slot: 1", "slot: -1"), "6:14 `-1` is not a whole number from 0 up"),
+        (BASE.replace("slot: 1", "slot: 1.0"), "6:14 `1.0` is not a whole number from 0 up"),
+        (BASE.replace("slot: 1", "slot: \"1\""), "6:14 this must be a number, not a text -> leave the quotes out: 1"),
+        (BASE.replace("slot: 1", "slot: [1]"), "6:14 this must be a number, not a list"),
+        (
+            BASE.replace("[b.example:1]", "b.example:1"),
+            "6:28 this must be a list, not a text -> write a list of one: [\"b.example:1\"]",
+        ),
+        (BASE.replace("[b.example:1]", "[]"), "6:28 there must be at least one"),
+        (BASE.replace("[b.example:1]", "[A.example:1]"), "6:29 `A.example:1` is an address of the cluster `a` already"),
+        (BASE.replace("[b.example:1]", "[\"b:1\", \"B:1\"]"), "6:36 warning: `B:1` is listed twice (c.yaml:6)"),
+        (
+            BASE.replace("[b.example:1]", "[\"0.0.0.0:1\"]"),
+            "6:29 `0.0.0.0:1` is no address that somebody can connect to",
+        ),
+        (BASE.replace("[b.example:1]", "[\"b:0\"]"), "6:29 `b:0` has port 0"),
+        (BASE.replace("[b.example:1]", "[\"127.0.0.1:9092\"]"), "6:29 `127.0.0.1:9092` is a listener of this proxy"),
+        (BASE.replace("127.0.0.1:9092", "\"[::]:9092\""), "3:21 clients cannot be told `[::]:9092`"),
+        (BASE.replace("127.0.0.1:9092", "kafka:9092"), "3:21 `kafka:9092` is not an IP address with a port"),
+        (
+            BASE.replace(":9092 }]", ":9092 }, { bind: 127.0.0.1:9092 }]"),
+            "3:47 `127.0.0.1:9092` is bound already (c.yaml:3)",
+        ),
+        (
+            BASE.replace(":9092 }]", ":9092 }, { bind: 0.0.0.0:9092, advertised: a:1 }]"),
+            "3:47 `0.0.0.0:9092` is bound already (c.yaml:3)",
+        ),
+        (
+            BASE.replace("9092 }", "9092, nodes: broker }"),
+            "3:44 `broker` is no way to show nodes -> did you mean `brokers`?",
+        ),
+        (BASE.replace("[{ bind: 127.0.0.1:9092 }]", "[]"), "3:12 there must be at least one"),
+        (base("admin: { bind: 127.0.0.1:9092 }\n"), "7:16 `127.0.0.1:9092` is bound already (c.yaml:3)"),
+        (base("admin: { bind: 9644 }\n"), "7:16 this must be a text, not a number"),
+        (base("admin: 1\n"), "7:8 this must be a map, not a number"),
+        (base("? [x]\n: 1\n"), "7:3 a key must be a name"),
+        (base("<<: { a: 1 }\n"), "7:1 `<<` (a YAML merge) is not read"),
+        (base("---\na: 1\n"), "7:1 a second YAML document starts here"),
+        (base("admin: { bind: *a }\n"), "7:16 without quotes, `*a` is a YAML alias"),
+    ] {
+        let all = found(&text);
+        assert_eq!(all.len(), 1, "{words}: {all:#?}");
+        assert!(all[0].starts_with(words), "{words}: {all:#?}");
+    }
+}
+
+#[test]
+fn any_free_port_may_be_asked_for_twice() {
+    let text = BASE.replace("[{ bind: 127.0.0.1:9092 }]", "[{ bind: 127.0.0.1:0 }, { bind: 127.0.0.1:0 }]");
+    assert_eq!(found(&(text + "admin: { bind: 127.0.0.1:0 }\n")), [""; 0]);
+}
+
+#[test]
+fn each_mistake_of_a_pipeline_is_found_once() {
+    let first = "{ name: p, topics: [\"t*\", u], groups: [\"g*\"], cluster: a }";
+    for (second, words) in [
+        ("{ name: p, topics: [x], cluster: a }", "a pipeline is called `p` already (c.yaml:8)"),
+        ("{ name: default, topics: [x], cluster: a }", "`default` is the built-in pipeline"),
+        ("{ name: a/b, topics: [x], cluster: a }", "`a/b` cannot be the name of a pipeline"),
+        (
+            "{ name: none, topics: [x], cluster: a }",
+            "`none` cannot be the name of a pipeline: metrics say it of a request that belongs to none -> take another",
+        ),
+        (
+            "{ name: several, topics: [x], cluster: a }",
+            "`several` cannot be the name of a pipeline: metrics say it of a request that belongs to more than one",
+        ),
+        ("{ name: q, topics: [x], cluster: aa }", "no cluster is called `aa` -> did you mean `a`?"),
+        ("{ name: q, topics: [], cluster: a }", "there must be at least one"),
+        ("{ name: q, topics: [\"!x\"], cluster: a }", "only exclusions: nothing is left to match"),
+        ("{ name: q, topics: [\"/(/\"], cluster: a }", "this regular expression is wrong: unclosed group"),
+        ("{ name: q, topics: [\"x{1,2}\"], cluster: a }", "`{` means nothing in a glob"),
+        ("{ name: q, topics: [x y], cluster: a }", "no topic can have ` ` in its name"),
+        (
+            "{ name: q, topics: [tt, u], cluster: a }",
+            "no topic can belong to the pipeline `q`: `tt` belongs to the pipeline `p` above; `u`",
+        ),
+        (
+            "{ name: q, topics: [\"tt*\"], cluster: a }",
+            "no topic can belong to the pipeline `q`: `tt*` belongs to the pipeline `p` above",
+        ),
+        (
+            "{ name: q, topics: [\"x*\", \"!*\"], cluster: a }",
+            "no topic can belong to the pipeline `q`: `x*` is excluded by the same list",
+        ),
+        (
+            "{ name: q, topics: [\"tt*\", x], cluster: a }",
+            "warning: `tt*` can never match: it belongs to the pipeline `p` above",
+        ),
+        (
+            "{ name: q, topics: [x], groups: [g1], cluster: b }",
+            "the groups of `g1` belong to the pipeline `p` above -> a group has one home",
+        ),
+        (
+            "{ name: q, topics: [x], groups: [\"g*\"], cluster: b }",
+            "the groups of `g*` belong to the pipeline `p` above -> a group has one home",
+        ),
+        (
+            "{ name: q, topics: [x], groups: [g1], cluster: a }",
+            "warning: the groups of `g1` belong to the pipeline `p` above",
+        ),
+    ] {
+        let all = found(&base(&format!("pipelines:\n  - {first}\n  - {second}\n")));
+        assert_eq!(all.len(), 1, "{second}: {all:#?}");
+        let (_, what) = all[0].split_once(' ').expect("a place");
+        assert!(what.starts_with(words), "{second}: {all:#?}");
+    }
+}
+
+#[test]
+fn what_an_earlier_pipeline_has_only_in_part_is_no_mistake() {
+    for (first, second) in [
+        ("[\"t*\", \"!t2\"]", "[t2]"),
+        ("[\"t?\"]", "[\"t*\"]"),
+        ("[\"/t.*/\"]", "[\"tt*\"]"),
+        ("[\"a*\"]", "[\"*b\"]"),
+    ] {
+        let more = format!(
+            "pipelines:\n  - {{ name: p, topics: {first}, cluster: a }}\n  - {{ name: q, topics: {second}, cluster: b }}\n"
+        );
+        assert_eq!(found(&base(&more)), [""; 0], "{first} {second}");
+    }
+}

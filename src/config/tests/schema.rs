@@ -1,0 +1,49 @@
+//! The schema, the sample that has every key, and what is read agree.
+
+use super::*;
+
+#[test]
+fn the_checked_in_schema_is_the_schema() {
+    let checked_in = fs::read_to_string("config/schema.json").expect("config/schema.json");
+    let now = schema().expect("a schema");
+    assert_eq!(checked_in, now, "it has changed: cargo run -- schema > config/schema.json");
+}
+
+/// The keys of a map in the schema.
+fn keys(schema: &serde_json::Value, pointer: &str) -> Vec<String> {
+    let map = schema.pointer(pointer).and_then(serde_json::Value::as_object).expect(pointer);
+    map.keys().cloned().collect()
+}
+
+#[test]
+fn the_schema_has_the_keys_that_are_read() {
+    let schema: serde_json::Value = serde_json::from_str(&schema().expect("a schema")).expect("JSON");
+    // Each key with a value of a wrong type: a key that is not read would be unknown.
+    for (pointer, before, after) in [
+        ("/properties", "", ""),
+        ("/$defs/Listener/properties", "listeners: [{ ", " }]"),
+        ("/$defs/Cluster/properties", "clusters: { a: { ", " } }"),
+        ("/$defs/Pipeline/properties", "pipelines: [{ ", " }]"),
+        ("/$defs/Admin/properties", "admin: { ", " }"),
+    ] {
+        for key in keys(&schema, pointer) {
+            let all = found(&format!("{before}{key}: 1.5{after}\n")).join("\n");
+            assert!(!all.contains(&format!("has no key `{key}`")), "{key}: {all}");
+            assert!(all.contains("this must be") || all.contains("not a whole number"), "{key}: {all}");
+        }
+    }
+}
+
+#[test]
+fn full_yaml_has_every_key_of_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(&schema().expect("a schema")).expect("JSON");
+    let full = fs::read_to_string("config/full.yaml").expect("config/full.yaml");
+    let pointers =
+        ["/properties", "/$defs/Listener/properties", "/$defs/Cluster/properties", "/$defs/Pipeline/properties"];
+    for key in pointers.iter().flat_map(|pointer| keys(&schema, pointer)) {
+        assert!(
+            full.lines().any(|line| line.trim_start().trim_start_matches("- ").starts_with(&format!("{key}:"))),
+            "{key}"
+        );
+    }
+}
