@@ -1,10 +1,10 @@
 //! The driver of Fetch: sends what `api::fetch` planned, keeps the table of fetch sessions, answers.
 
 use super::generic::patience;
-use super::needs;
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::fetch::{self, Ledger, NO_SESSION, Part, Plan};
+use super::{needs, polls};
+use crate::api::fetch::{self, NO_SESSION, Plan};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
@@ -16,9 +16,10 @@ use crate::wire::malformed::Malformed;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
-use parking_lot::Mutex;
+use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// More fetch sessions than this on one connection, and all are forgotten: their clients make full fetches.
 const SESSIONS: usize = 1_000;
@@ -45,7 +46,8 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
     let placement = session.context.current.load();
     let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);
     let (version, id) = (ticket.head().version, request.session_id);
-    let plan = session.see(version, &placement, &refused, |seen| fetch::plan(request, session_at, seen));
+    let split = session.polls.go_on();
+    let plan = session.see(version, &placement, &refused, |seen| fetch::plan(request, session_at, split, seen));
     if let Some(at) = session_at(id).filter(|at| plan.leaves_session(*at)) {
         session.fetch_sessions.lock().remove(&id);
         session.end_fetch_session(id, at, version);
@@ -69,12 +71,12 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
             let through = Through { session, to, ticket, request, pipeline, placement };
             through.send(edited, frame);
         }
-        Plan::Split(ledger, parts) => {
-            let topics = parts.iter().flat_map(|part| &part.request.topics);
-            ticket.of_pipeline(Name::of_all(topics.filter_map(|topic| pipeline_of(topic, &placement))));
-            ticket.at_cluster(clusters(parts.iter().map(|part| &part.to), &placement));
+        Plan::Split(asked) => {
+            let home = |(name, id): (&StrBytes, Uuid)| placement.home_of(name, id).map(|(pipeline, _)| pipeline);
+            ticket.of_pipeline(Name::of_all(asked.topics().filter_map(home)));
+            ticket.at_cluster(clusters(asked.brokers().iter(), &placement));
             ticket.blame_refusals(&refused);
-            split(&session, ticket, ledger, parts, &placement);
+            polls::submit(&session, ticket, *asked);
         }
     }
 }
@@ -102,7 +104,7 @@ impl Through {
     fn send(self, edited: bool, frame: Bytes) {
         let (session, placement, to) = (Arc::clone(&self.session), Arc::clone(&self.placement), self.to);
         let as_is = (!edited).then_some(frame);
-        let asked = Asked::of(&self.ticket, Arc::clone(&self.request));
+        let asked = Written::of(&self.ticket, Arc::clone(&self.request));
         let outgoing = asked.outgoing(to, as_is, Box::new(move |answer| self.answered(answer)));
         let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
         sent.unwrap_or_else(Refused::tell);
@@ -171,7 +173,7 @@ impl Through {
         ticket.blame(fault.blame);
         session.fetch_sessions.lock().remove(&request.session_id);
         let mut effects = Effects::new();
-        let failed = |seen: &crate::api::Seen<'_>| fetch::failed_through(&request, fault, seen, &mut effects);
+        let failed = |seen: &crate::api::Seen<'_>| fetch::failed_through(&request, seen, &mut effects);
         let answer = session.see(ticket.head().version, &placement, &[], failed);
         session.apply(effects);
         ticket.answer(&answer, &[]);
@@ -212,81 +214,25 @@ impl Session {
     /// The client will not use this session of a broker: its place there, of few, is free at once. Where that fails, the
     /// broker ends it when it needs the place.
     fn end_fetch_session(&self, id: i32, at: Target, version: i16) {
-        let asked = Asked { version, client_id: None, request: Arc::new(fetch::farewell(id)) };
+        let asked = Written { version, client_id: None, request: Arc::new(fetch::farewell(id)) };
         self.links.send_if_open(at, asked.outgoing(at, None, Box::new(drop)));
     }
 }
 
-/// A Fetch over several brokers.
-struct Gather {
-    ledger: Ledger,
-    ticket: Ticket,
-    sources: Vec<Bytes>,
-    effects: Effects,
-}
-
-fn split(session: &Arc<Session>, ticket: Ticket, ledger: Ledger, parts: Vec<Part>, placement: &Arc<Placement>) {
-    let outgoing: Vec<_> = {
-        let gather = Arc::new(Mutex::new(None));
-        let outgoing = parts.into_iter().map(|Part { to, request }| {
-            let on_answer = {
-                let (gather, session) = (Arc::clone(&gather), Arc::clone(session));
-                Box::new(move |answer| answered(&gather, &session, to, answer))
-            };
-            (to, Asked::of(&ticket, Arc::new(request)).outgoing(to, None, on_answer))
-        });
-        let outgoing = outgoing.collect();
-        *gather.lock() = Some(Gather { ledger, ticket, sources: Vec::new(), effects: Effects::new() });
-        outgoing
-    };
-    for (to, outgoing) in outgoing {
-        let sent = session.links.send(to, outgoing, placement, &session.context.telemetry);
-        sent.unwrap_or_else(Refused::tell);
-    }
-}
-
-fn answered(gather: &Mutex<Option<Gather>>, session: &Arc<Session>, to: Target, answer: Result<Answer, Fault>) {
-    let mut slot = gather.lock();
-    let Some(this) = slot.as_mut() else { return };
-    let told = answer.and_then(|answer| {
-        let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(to, true, e))?;
-        this.sources.push(answer.frame);
-        Ok(told)
-    });
-    let Gather { ledger, ticket, effects, .. } = this;
-    match told {
-        Ok(told) => {
-            let placement = session.context.current.load();
-            let version = ticket.head().version;
-            session.see(version, &placement, &[], |seen| ledger.absorb(to, told, seen, effects));
-        }
-        Err(fault) => {
-            let (peer, client) = (session.peer, session.client());
-            tracing::debug!(session = %session.id, %peer, %client, %fault, "a part of a Fetch got no answer");
-            ticket.blame(fault.blame);
-            ledger.fail(to, &fault, effects);
-        }
-    }
-    let Some(done) = slot.take_if(|gather| gather.ledger.is_complete()) else { return };
-    drop(slot);
-    session.apply(done.effects);
-    done.ticket.answer(&done.ledger.response(), &done.sources);
-}
-
 /// A Fetch as the link sends it.
-struct Asked {
-    version: i16,
-    client_id: Option<Bytes>,
-    request: Arc<FetchRequest>,
+pub(super) struct Written {
+    pub(super) version: i16,
+    pub(super) client_id: Option<Bytes>,
+    pub(super) request: Arc<FetchRequest>,
 }
 
-impl Asked {
+impl Written {
     fn of(ticket: &Ticket, request: Arc<FetchRequest>) -> Self {
         Self { version: ticket.head().version, client_id: ticket.head().client_id.clone(), request }
     }
 
     /// The client's frame goes up as it is where it is given and the broker speaks its version.
-    fn outgoing(self, to: Target, as_is: Option<Bytes>, on_answer: OnAnswer) -> Outgoing {
+    pub(super) fn outgoing(self, to: Target, as_is: Option<Bytes>, on_answer: OnAnswer) -> Outgoing {
         let Self { version, client_id, request } = self;
         let held = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
         Outgoing {

@@ -1,4 +1,5 @@
-//! The links of one session: one per broker, opened when first needed, closed when idle.
+//! The links of one session: one per broker for its requests, and one more for its polls once Fetches are split, so that
+//! nothing waits behind a long poll. Opened when first needed, closed when idle.
 
 use crate::error::Fault;
 use crate::placement::Placement;
@@ -11,11 +12,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// What a link carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Requests,
+    Polls,
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Links {
     /// `None` once the session is over: nothing is opened any more that nobody would close.
-    open: Mutex<Option<HashMap<Target, Arc<Link>>>>,
+    open: Mutex<Option<HashMap<(Target, Kind), Arc<Link>>>>,
     shared: Arc<Shared>,
     flow: Flow,
 }
@@ -44,9 +52,26 @@ impl Links {
         }
     }
 
+    /// The same with a part of a split Fetch, over a link of its own.
+    ///
+    /// # Errors
+    /// Where it will not be sent.
+    pub fn poll(
+        &self,
+        to: Target,
+        outgoing: Outgoing,
+        placement: &Placement,
+        telemetry: &Telemetry,
+    ) -> Result<(), Refused> {
+        match self.get(to, Kind::Polls, placement, telemetry) {
+            Ok(link) => link.send(outgoing),
+            Err(fault) => Err(Refused::new(outgoing.expect, fault)),
+        }
+    }
+
     /// Sends what is not worth opening a link for: where there is none, it is dropped, and nobody is told.
     pub fn send_if_open(&self, to: Target, outgoing: Outgoing) {
-        let link = self.open.lock().as_ref().and_then(|open| open.get(&to).cloned());
+        let link = self.open.lock().as_ref().and_then(|open| open.get(&(to, Kind::Requests)).cloned());
         if let Some(link) = link {
             let _not_sent = link.send(outgoing);
         }
@@ -57,16 +82,20 @@ impl Links {
     /// # Errors
     /// Where the broker is not known to live, or the session is over.
     pub fn to(&self, to: Target, placement: &Placement, telemetry: &Telemetry) -> Result<Arc<Link>, Fault> {
+        self.get(to, Kind::Requests, placement, telemetry)
+    }
+
+    fn get(&self, to: Target, kind: Kind, placement: &Placement, telemetry: &Telemetry) -> Result<Arc<Link>, Fault> {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(|| Fault::left(false))?;
-        if let Some(link) = open.get(&to).filter(|link| !link.is_dead()) {
+        if let Some(link) = open.get(&(to, kind)).filter(|link| !link.is_dead()) {
             return Ok(Arc::clone(link));
         }
         let cluster = placement.cluster(to.cluster).ok_or_else(|| Fault::upstream(to, false, "no such cluster"))?;
         let broker = cluster.snapshot.brokers.get(&to.broker);
         let address = broker.ok_or_else(|| Fault::upstream(to, false, "it is not alive"))?.address.clone();
         let link = Link::opening(to);
-        open.insert(to, Arc::clone(&link));
+        open.insert((to, kind), Arc::clone(&link));
         let (shared, meter) = (Arc::clone(&self.shared), telemetry.cluster(&cluster.name));
         tokio::spawn(connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone())));
         Ok(link)
@@ -75,7 +104,7 @@ impl Links {
     /// Whether there is a link to this broker already.
     #[must_use]
     pub fn has(&self, to: Target) -> bool {
-        self.open.lock().as_ref().and_then(|open| open.get(&to)).is_some_and(|link| !link.is_dead())
+        self.open.lock().as_ref().and_then(|open| open.get(&(to, Kind::Requests))).is_some_and(|link| !link.is_dead())
     }
 
     /// Gives up what waits too long, and what `see` does; closes what has been idle.
@@ -109,13 +138,26 @@ impl Links {
         self.open.lock().iter().flat_map(HashMap::values).cloned().collect()
     }
 
+    /// The client is gone: nobody waits for polls (L5).
+    pub fn end_polls(&self) {
+        let open = self.open.lock();
+        let polls = open.iter().flatten().filter(|((_, kind), _)| *kind == Kind::Polls);
+        let polls: Vec<_> = polls.map(|(_, link)| Arc::clone(link)).collect();
+        drop(open);
+        for link in polls {
+            link.finish();
+            link.poison("session", &"the client is gone");
+        }
+    }
+
     /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers (L5).
     pub fn finish(&self, linger: Duration) {
-        let links: Vec<_> = self.open.lock().take().into_iter().flat_map(HashMap::into_values).collect();
+        let mut links: Vec<_> = self.open.lock().take().into_iter().flat_map(HashMap::into_values).collect();
         if links.is_empty() {
             return;
         }
         links.iter().for_each(|link| link.finish());
+        links.retain(|link| !link.end_if_polled());
         tokio::spawn(async move {
             tokio::time::sleep(linger).await;
             links.iter().for_each(|link| link.poison("session", &"the client is gone"));

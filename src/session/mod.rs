@@ -10,6 +10,7 @@ pub mod links;
 pub mod listener;
 pub mod needs;
 pub mod orders;
+pub mod polls;
 pub mod produce;
 pub mod reader;
 pub mod refusals;
@@ -25,6 +26,8 @@ pub mod underway;
 mod counting_tests;
 #[cfg(test)]
 mod order_tests;
+#[cfg(test)]
+mod poll_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::context::{Context, Limits};
 use super::fetch::FetchSession;
 use super::links::Links;
 use super::orders::Orders;
+use super::polls::SplitFetches;
 use super::produce::Held;
 use super::replies::Replies;
 use super::turns::Turns;
@@ -39,6 +40,8 @@ pub struct Session {
     pub links: Links,
     /// Its fetch sessions (KIP-227). Two brokers may give the same number.
     pub fetch_sessions: Mutex<HashMap<i32, FetchSession>>,
+    /// Its Fetches over several brokers.
+    pub polls: SplitFetches,
     /// The order of its Produce requests.
     pub orders: Orders<Held>,
     /// Commits that wait, in their order.
@@ -68,6 +71,7 @@ impl Session {
             software: OnceLock::new(),
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
+            polls: SplitFetches::new(context.limits.responses),
             orders: Orders::default(),
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
@@ -139,6 +143,9 @@ impl Session {
         self.outlet.close();
         self.gauge.gone();
         self.answered.notify_waiters();
+        // Long polls end with their client.
+        self.polls.end();
+        self.links.end_polls();
         let linger = self.context.limits.linger;
         if self.is_delivered() {
             self.leave(linger);

@@ -106,6 +106,11 @@ impl Refused {
         Self(expect, fault)
     }
 
+    /// Why; who waits is told by the caller.
+    pub fn into_fault(self) -> Fault {
+        self.1
+    }
+
     /// Tells who waits.
     pub fn tell(self) {
         self.0.fail(self.1);
@@ -339,6 +344,25 @@ impl Link {
         if let Phase::Ready(_, outlet) = &state.phase {
             outlet.finish();
         }
+    }
+
+    /// Ends a link that is finishing and carries nothing but long polls: nobody waits for them, and nothing is lost. True
+    /// where it has ended.
+    pub fn end_if_polled(&self) -> bool {
+        let polled = {
+            let state = self.state.lock();
+            let is_poll = |api: ApiKey| api == ApiKey::Fetch;
+            let sent = state.unanswered.is_none() && state.pending.iter().all(|sent| is_poll(sent.api));
+            sent && match &state.phase {
+                Phase::Opening(waiting) => waiting.iter().all(|waiting| is_poll(waiting.api)),
+                Phase::Ready(_, outlet) => !state.pending.is_empty() && outlet.backlog() == 0,
+                Phase::Poisoned(_) => true,
+            }
+        };
+        if polled {
+            self.poison("session", &"the client is gone");
+        }
+        polled
     }
 
     /// Ends the link. Everyone who waits is told `reason`, and whether their request had been sent; `word` is for the

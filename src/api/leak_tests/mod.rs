@@ -270,14 +270,9 @@ fn check_fetch(client: i16, link: i16) {
         let told = |asked: &FetchRequest| -> FetchResponse {
             over_the_wire(&answers::fetch(&over_the_wire(asked, link), how), link)
         };
-        let answer = match fetch::plan(request, |_| None, &seen) {
+        let answer = match fetch::plan(request, |_| None, false, &seen) {
             fetch::Plan::Through { to, request, .. } => fetch::translate(told(&request), to.cluster, &seen),
-            fetch::Plan::Split(mut ledger, parts) => {
-                for part in parts {
-                    ledger.absorb(part.to, told(&part.request), &seen, &mut Effects::new());
-                }
-                ledger.response()
-            }
+            fetch::Plan::Split(asked) => fetch::split::tests::round(*asked, &seen, |ask| told(&ask.request)),
             other => panic!("{other:?}"),
         };
         assert!(holds(&assert_clean(ApiKey::Fetch, client, link, &answer), KEPT));

@@ -1,0 +1,305 @@
+//! Fetch, without the waiting. Where all partitions of a request live on one broker it passes through, that broker's
+//! fetch session (KIP-227) included. Where several brokers are needed it is split (`split`), and answered without a
+//! session. The drivers in `session` keep the table of sessions and do the sending.
+
+pub mod asked;
+pub mod split;
+mod told;
+
+pub use asked::Asked;
+pub use told::{is_plain, note, translate};
+
+use super::needs::{Needs, sought_unknown};
+use super::{Effects, Need, Refusal, Seen, codes};
+use crate::placement::Leader;
+use crate::types::Target;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// No session.
+pub const NO_SESSION: i32 = 0;
+/// A request with this epoch opens a session; with -1 it ends one. Both are full fetches, whatever the id.
+const INITIAL_EPOCH: i32 = 0;
+const FINAL_EPOCH: i32 = -1;
+
+/// What is to be done for a Fetch.
+#[derive(Debug)]
+pub enum Plan {
+    /// All of it belongs to one broker. `edited` where the client's frame must not go up as it is.
+    Through {
+        /// That broker.
+        to: Target,
+        /// What is asked there.
+        request: Arc<FetchRequest>,
+        /// Whether it differs from what the client sent.
+        edited: bool,
+    },
+    /// Several brokers are needed, or some of the answer is ours.
+    Split(Box<Asked>),
+    /// Nothing to send.
+    Answer(FetchResponse),
+    /// To be met first; then plan the request again.
+    Wait(Box<FetchRequest>, Vec<Need>),
+}
+
+impl Plan {
+    /// Whether the request goes on without the fetch session on this broker that it names, so that nobody ends that.
+    #[must_use]
+    pub fn leaves_session(&self, at: Target) -> bool {
+        match self {
+            Self::Through { to, .. } => *to != at,
+            Self::Split(_) | Self::Answer(_) => true,
+            Self::Wait(..) => false,
+        }
+    }
+}
+
+/// What ends a fetch session (KIP-227): a full fetch of nothing, with the last epoch.
+#[must_use]
+pub fn farewell(session: i32) -> FetchRequest {
+    FetchRequest::default().with_session_id(session).with_session_epoch(FINAL_EPOCH)
+}
+
+/// Plans a Fetch. `session_at` tells which broker a session of this client lives on; `split`, whether its Fetches are
+/// being split: then one for a single broker goes the same way, for that broker may have been asked already.
+#[must_use]
+pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split: bool, seen: &Seen<'_>) -> Plan {
+    let needs = needs(&request, seen);
+    if !needs.is_empty() {
+        return Plan::Wait(Box::new(request), needs);
+    }
+    if !is_incremental(&request) {
+        return full(request, session_at, split, seen);
+    }
+    match session_at(request.session_id).filter(|at| fits(&request, *at, seen)) {
+        Some(to) => through(request, to, false, seen),
+        // The client then makes a full fetch.
+        None => Plan::Answer(FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND)),
+    }
+}
+
+/// Whether a request names only what its fetch session does not know yet.
+#[must_use]
+pub fn is_incremental(request: &FetchRequest) -> bool {
+    request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH
+}
+
+/// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
+fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
+    partitions(request).all(|(topic, partition)| match leader(topic, partition.partition, seen) {
+        Found::At(to) => to == at,
+        Found::Never(_) => true,
+    })
+}
+
+fn full(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split: bool, seen: &Seen<'_>) -> Plan {
+    let ends = request.session_epoch == FINAL_EPOCH && request.topics.is_empty();
+    if let Some(to) = session_at(request.session_id).filter(|_| ends) {
+        // Java's consumer says good-bye: the broker's place for the session is free at once.
+        return through(request, to, false, seen);
+    }
+    match broker_of_all(&request, seen) {
+        OfAll::Nobody => Plan::Answer(FetchResponse::default()),
+        OfAll::One(to) if !split => {
+            // The session that this request ends must be that broker's: another's may bear the same number.
+            let foreign = request.session_id != NO_SESSION && session_at(request.session_id) != Some(to);
+            let request = if foreign { request.with_session_id(NO_SESSION) } else { request };
+            through(request, to, foreign, seen)
+        }
+        OfAll::One(_) | OfAll::Several => Plan::Split(Box::new(Asked::of(request, seen))),
+    }
+}
+
+/// Who leads what a request names.
+enum OfAll {
+    /// It names nothing.
+    Nobody,
+    /// One broker leads all of it.
+    One(Target),
+    /// Several do, or nobody leads some of it.
+    Several,
+}
+
+fn broker_of_all(request: &FetchRequest, seen: &Seen<'_>) -> OfAll {
+    let mut only = OfAll::Nobody;
+    for (topic, partition) in partitions(request) {
+        only = match (leader(topic, partition.partition, seen), only) {
+            (Found::At(to), OfAll::Nobody) => OfAll::One(to),
+            (Found::At(to), OfAll::One(other)) if to == other => OfAll::One(to),
+            _ => return OfAll::Several,
+        };
+    }
+    only
+}
+
+/// A rack would make the leader name a follower to read from (KIP-392). We route by content, to the leader, which
+/// would name it again and again: so the leader is not told the rack.
+fn through(mut request: FetchRequest, to: Target, mut edited: bool, seen: &Seen<'_>) -> Plan {
+    if !request.rack_id.is_empty() {
+        request.rack_id = StrBytes::new();
+        edited = true;
+    }
+    fill_in(&mut request, seen);
+    Plan::Through { to, request: Arc::new(request), edited }
+}
+
+/// Names and ids of the topics, so that the request can be written in any version.
+fn fill_in(request: &mut FetchRequest, seen: &Seen<'_>) {
+    let known = |name: &mut TopicName, id: &mut Uuid| {
+        if let Some(place) = seen.placement.topic_of(&name.0, *id) {
+            (*name, *id) = (TopicName(place.topic.name.clone()), place.topic.id);
+        }
+    };
+    request.topics.iter_mut().for_each(|topic| known(&mut topic.topic, &mut topic.topic_id));
+    request.forgotten_topics_data.iter_mut().for_each(|topic| known(&mut topic.topic, &mut topic.topic_id));
+}
+
+fn partitions(request: &FetchRequest) -> impl Iterator<Item = (&FetchTopic, &FetchPartition)> {
+    request.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |partition| (topic, partition)))
+}
+
+/// A topic that nobody knows is asked for once.
+fn needs(request: &FetchRequest, seen: &Seen<'_>) -> Vec<Need> {
+    let mut needs = Needs::default();
+    for FetchTopic { topic, topic_id, .. } in &request.topics {
+        if seen.placement.topic_of(topic, *topic_id).is_none() && sought_unknown(seen, topic).is_none() {
+            needs.unknown(topic, seen);
+        }
+    }
+    needs.all()
+}
+
+enum Found {
+    At(Target),
+    Never(i16),
+}
+
+fn leader(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
+    let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) else {
+        return Found::Never(match sought_unknown(seen, &topic.topic) {
+            Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
+            _ if topic.topic.0.is_empty() => codes::UNKNOWN_TOPIC_ID,
+            _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
+        });
+    };
+    match place.leader(partition) {
+        Leader::At(to, _) => Found::At(to),
+        Leader::Nobody => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
+        Leader::NoPartition => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
+    }
+}
+
+/// The answer to a Fetch that passed through and got no answer.
+#[must_use]
+pub fn failed_through(request: &FetchRequest, seen: &Seen<'_>, effects: &mut Effects) -> FetchResponse {
+    if is_incremental(request) {
+        // The session went with the broker.
+        return FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND);
+    }
+    Asked::of(request.clone(), seen).failed(effects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{World, at};
+    use super::*;
+    use crate::placement::build::tests::topic;
+    use kafka_protocol::messages::fetch_response::{
+        FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    };
+
+    fn request(topics: &[(&'static str, &[i32])]) -> FetchRequest {
+        let topic = |(name, partitions): &(&'static str, &[i32])| {
+            let asked = partitions.iter().map(|index| FetchPartition::default().with_partition(*index));
+            FetchTopic::default()
+                .with_topic(TopicName(StrBytes::from_static_str(name)))
+                .with_partitions(asked.collect())
+        };
+        FetchRequest::default().with_max_wait_ms(500).with_topics(topics.iter().map(topic).collect())
+    }
+
+    fn world() -> World {
+        World::with(&[topic("x", &[1, 2, -1])], &[topic("b-1", &[1])])
+    }
+
+    #[test]
+    fn what_one_broker_leads_passes_through_with_its_session() {
+        let world = world();
+        let opening = request(&[("x", &[0])]).with_session_epoch(0);
+        let Plan::Through { to, edited, .. } = plan(opening, |_| None, false, &world.seen(12)) else { panic!() };
+        assert_eq!((to, edited), (at(0, 1), false));
+        let next = FetchRequest::default().with_session_id(7).with_session_epoch(3);
+        let session = |id| (id == 7).then(|| at(0, 1));
+        let Plan::Through { to, .. } = plan(next.clone(), session, false, &world.seen(12)) else { panic!() };
+        assert_eq!(to, at(0, 1), "an incremental fetch that names no topic");
+        let Plan::Answer(answer) = plan(next, |_| None, false, &world.seen(12)) else { panic!() };
+        assert_eq!(answer.error_code, 70);
+    }
+
+    #[test]
+    fn a_session_that_gets_a_partition_of_another_broker_ends() {
+        let world = world();
+        let adding = request(&[("x", &[1])]).with_session_id(7).with_session_epoch(3);
+        let Plan::Answer(answer) = plan(adding, |_| Some(at(0, 1)), false, &world.seen(12)) else { panic!() };
+        assert_eq!(answer.error_code, 70);
+    }
+
+    #[test]
+    fn epoch_0_is_a_full_fetch_whatever_the_id_and_ends_no_session_of_another_broker() {
+        let world = world();
+        let reset = request(&[("x", &[0])]).with_session_id(7).with_session_epoch(0);
+        let plan = plan(reset, |_| Some(at(1, 1)), false, &world.seen(12));
+        assert!(plan.leaves_session(at(1, 1)), "so that it is ended apart");
+        let Plan::Through { request, edited, .. } = plan else { panic!() };
+        assert_eq!((request.session_id, edited), (NO_SESSION, true));
+    }
+
+    #[test]
+    fn a_session_is_ended_where_it_lives() {
+        let world = world();
+        let close = || FetchRequest::default().with_session_id(7).with_session_epoch(-1);
+        let Plan::Through { to, edited, .. } = plan(close(), |_| Some(at(1, 1)), false, &world.seen(12)) else {
+            panic!()
+        };
+        assert_eq!((to, edited), (at(1, 1), false));
+        let Plan::Answer(answer) = plan(close(), |_| None, false, &world.seen(12)) else { panic!() };
+        assert_eq!((answer.error_code, answer.session_id), (0, NO_SESSION));
+    }
+
+    #[test]
+    fn a_rack_is_not_told_to_the_leader() {
+        let world = world();
+        let racked = request(&[("x", &[0])]).with_rack_id(StrBytes::from_static_str("r"));
+        let Plan::Through { request, edited, .. } = plan(racked, |_| None, false, &world.seen(12)) else { panic!() };
+        assert!(request.rack_id.is_empty() && edited);
+    }
+
+    #[test]
+    fn a_fetch_for_one_broker_is_split_only_where_others_were() {
+        let world = world();
+        let split = |split| plan(request(&[("x", &[0])]), |_| None, split, &world.seen(12));
+        assert!(matches!(split(false), Plan::Through { .. }) && matches!(split(true), Plan::Split(_)));
+        let several = plan(request(&[("b-1", &[0]), ("x", &[0])]), |_| None, false, &world.seen(12));
+        let ours = plan(request(&[("x", &[0, 2])]), |_| None, false, &world.seen(12));
+        assert!(matches!(several, Plan::Split(_)) && matches!(ours, Plan::Split(_)));
+    }
+
+    #[test]
+    fn no_broker_reaches_the_client() {
+        let world = world();
+        let told = PartitionData::default()
+            .with_preferred_read_replica(3.into())
+            .with_current_leader(LeaderIdAndEpoch::default().with_leader_id(2.into()).with_leader_epoch(4));
+        let told = FetchableTopicResponse::default().with_partitions(vec![told]);
+        let node = NodeEndpoint::default().with_node_id(2.into()).with_host(StrBytes::from_static_str("secret"));
+        let answer = FetchResponse::default().with_responses(vec![told]).with_node_endpoints(vec![node]);
+        assert!(!is_plain(&answer));
+        let ours = translate(answer, at(1, 1).cluster, &world.seen(16));
+        let told = &ours.responses[0].partitions[0];
+        assert_eq!((told.preferred_read_replica.0, told.current_leader.leader_id.0), ((1 << 25) | 3, (1 << 25) | 2));
+        assert_eq!(&*ours.node_endpoints[0].host, "proxy.example");
+    }
+}

@@ -1,0 +1,108 @@
+//! Split Fetches on loopback sockets, in one process, before clusters that are idle, frozen or gone.
+
+use super::counting_tests::{fetch, serves};
+use super::testing::{World, produce};
+use crate::upstream::testing::{Asked, Reply};
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Topics `l-*` have records at every offset, all others none, ever.
+fn busy_and_idle(id: i32, asked: Asked) -> Reply {
+    if asked.api != ApiKey::Fetch {
+        return serves(0)(id, asked);
+    }
+    let request: FetchRequest = asked.request();
+    if request.topics.iter().all(|topic| !topic.topic.0.starts_with("l-")) {
+        return Reply::Silence;
+    }
+    let told = |topic: &kafka_protocol::messages::fetch_request::FetchTopic| {
+        let told = topic.partitions.iter().map(|asked| {
+            PartitionData::default()
+                .with_partition_index(asked.partition)
+                .with_records(Some(Bytes::from(vec![0; 1_000])))
+        });
+        FetchableTopicResponse::default().with_topic(topic.topic.clone()).with_partitions(told.collect())
+    };
+    asked.answer(&FetchResponse::default().with_responses(request.topics.iter().map(told).collect()))
+}
+
+fn long_poll(topics: &[&str], offset: i64) -> FetchRequest {
+    let mut request = fetch((0, 0), topics).with_max_wait_ms(600_000).with_min_bytes(1);
+    request.topics.iter_mut().for_each(|topic| topic.partitions[0].fetch_offset = offset);
+    request
+}
+
+/// Each answer would take ten minutes, were the idle cluster waited for.
+#[tokio::test]
+async fn an_idle_cluster_delays_nobody_beyond_its_own_data_and_has_one_poll() {
+    let polls = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&polls);
+    let world = World::start(move |id, asked| {
+        if asked.api == ApiKey::Fetch {
+            let request: FetchRequest = asked.request();
+            noted.lock().push(request.topics[0].topic.0.to_string());
+        }
+        busy_and_idle(id, asked)
+    });
+    let world = world.await;
+    let mut client = world.client().await;
+    for round in 0..50 {
+        let mut request = long_poll(&["l-1", "r-1"], round);
+        request.topics[1].partitions[0].fetch_offset = 0;
+        let answer = client.call(12, &request).await;
+        assert_eq!(answer.session_id, 0);
+        let sizes: Vec<_> =
+            answer.responses.iter().map(|topic| topic.partitions[0].records.as_ref().unwrap().len()).collect();
+        assert_eq!(sizes, [1_000, 0]);
+    }
+    let polls = polls.lock();
+    assert_eq!(polls.iter().filter(|name| *name == "r-1").count(), 1);
+}
+
+#[tokio::test]
+async fn a_long_poll_delays_no_produce_of_its_session() {
+    let world = World::start(busy_and_idle).await;
+    let mut client = world.client().await;
+    // Given polls at both, of which one stays
+    client.call(12, &long_poll(&["l-1", "r-1"], 0)).await;
+    // When the client produces to the idle cluster, whose poll is still there
+    let began = Instant::now();
+    client.call::<ProduceRequest>(9, &produce(-1, &[("r-1", &[0])])).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "a link of its own");
+    assert_eq!(world.shown("links", &[("cluster", "b"), ("use", "session")]), 2.0);
+}
+
+/// [L5]
+#[tokio::test]
+async fn l5_long_polls_end_with_their_client() {
+    let limits = super::Limits { linger: Duration::from_secs(3_600), ..super::Limits::default() };
+    let world = World::within(limits, |_, _| Reply::Silence).await;
+    let (mut split, mut through) = (world.client().await, world.client().await);
+    split.send(12, &long_poll(&["l-1", "r-1"], 0)).await;
+    through.send(12, &long_poll(&["l-1"], 0)).await;
+    world.until("link_requests_in_flight", &[], 3.0).await;
+    drop((split, through));
+    // Long before the hour that what must be delivered would have
+    world.until("links", &[("use", "session")], 0.0).await;
+    world.until("requests_in_flight", &[], 0.0).await;
+    assert_eq!(world.shown("errors_total", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_gone_costs_its_own_partitions_and_no_others() {
+    let mut world = World::start(busy_and_idle).await;
+    drop(world.b.take());
+    let mut client = world.client().await;
+    let mut codes = Vec::new();
+    for round in 0..20 {
+        let answer = client.call(12, &long_poll(&["l-1", "r-1"], round)).await;
+        let of = |topic: usize| answer.responses[topic].partitions[0].error_code;
+        assert_eq!(of(0), 0);
+        codes.push(of(1));
+    }
+    assert!(codes.iter().all(|code| matches!(code, 0 | 6)), "{codes:?}");
+}

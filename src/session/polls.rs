@@ -1,0 +1,177 @@
+//! The driver of split Fetches: sends what `api::fetch::split` decides, over links that carry nothing else, and wakes it
+//! when a client's time is over.
+
+use super::fetch::Written;
+use super::state::Session;
+use super::ticket::Ticket;
+use crate::api::Effects;
+use crate::api::fetch::Asked;
+use crate::api::fetch::split::{Ask, Move, Moves, Polls};
+use crate::error::Fault;
+use crate::types::Target;
+use crate::upstream::Answer;
+use bytes::Bytes;
+use kafka_protocol::messages::FetchResponse;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+
+/// Which poll.
+type Poll = (Target, u64);
+
+/// The split Fetches of one session.
+pub struct SplitFetches {
+    state: Mutex<State>,
+    /// Rings when the clock must look earlier than it is set.
+    earlier: Notify,
+}
+
+struct State {
+    polls: Polls<Ticket>,
+    /// What the clock is set to; `None` where none runs.
+    clock: Option<Instant>,
+}
+
+impl SplitFetches {
+    /// None yet. No more than `share` bytes of answers are kept.
+    #[must_use]
+    pub fn new(share: usize) -> Self {
+        Self { state: Mutex::new(State { polls: Polls::new(share), clock: None }), earlier: Notify::new() }
+    }
+
+    /// Whether a Fetch that could pass through must go this way, for its broker may have been asked already.
+    pub fn go_on(&self) -> bool {
+        self.state.lock().polls.is_split(Instant::now())
+    }
+
+    /// Bytes of answers that nobody has claimed.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.state.lock().polls.kept_bytes()
+    }
+
+    /// The client is gone: nobody waits any more (L5).
+    pub fn end(&self) {
+        let waited = self.state.lock().polls.end();
+        self.earlier.notify_one();
+        drop(waited);
+    }
+}
+
+/// Serves a Fetch over several brokers.
+pub fn submit(session: &Arc<Session>, ticket: Ticket, asked: Asked) {
+    let hand = Hand { version: ticket.head().version, client_id: ticket.head().client_id.clone() };
+    session.act(&hand, |polls, now| polls.submit(asked, ticket, now));
+}
+
+/// How the client's Fetches are written: as it wrote its latest.
+#[derive(Clone)]
+struct Hand {
+    version: i16,
+    client_id: Option<Bytes>,
+}
+
+impl Session {
+    /// Does something to the state, and all that follows from it.
+    fn act(self: &Arc<Self>, hand: &Hand, first: impl FnOnce(&mut Polls<Ticket>, Instant) -> Moves<Ticket>) {
+        let mut moves = VecDeque::from(self.polls.change(first));
+        while let Some(next) = moves.pop_front() {
+            match next {
+                Move::Answer(leaving) => {
+                    let mut ticket = leaving.whose;
+                    leaving.faults.iter().for_each(|fault| ticket.blame(fault.blame));
+                    ticket.answer(&leaving.response, &leaving.sources);
+                }
+                // A refusal is worked off here and not called in: many may follow on it.
+                Move::Ask(ask) => {
+                    if let Err((of, fault)) = self.poll(ask, hand) {
+                        moves.extend(self.poll_failed(of, &fault));
+                    }
+                }
+            }
+        }
+        self.polls.set_clock(self, hand);
+    }
+
+    fn poll(self: &Arc<Self>, Ask { to, number, request }: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
+        let Hand { version, client_id } = hand.clone();
+        let asked = Written { version, client_id, request: Arc::new(request) };
+        let (session, hand) = (Arc::clone(self), hand.clone());
+        let on_answer = Box::new(move |answer| session.poll_came_back((to, number), answer, &hand));
+        let placement = self.context.current.load();
+        let sent = self.links.poll(to, asked.outgoing(to, None, on_answer), &placement, &self.context.telemetry);
+        sent.map_err(|refused| ((to, number), refused.into_fault()))
+    }
+
+    fn poll_came_back(self: &Arc<Self>, of: Poll, answer: Result<Answer, Fault>, hand: &Hand) {
+        let told = answer.and_then(|answer| {
+            let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(of.0, true, e))?;
+            Ok((told, answer.frame))
+        });
+        let mut effects = Effects::new();
+        match told {
+            Ok(told) => {
+                let placement = self.context.current.load();
+                self.act(hand, |polls, now| {
+                    self.see(hand.version, &placement, &[], |seen| polls.told(of, told, now, seen, &mut effects))
+                });
+            }
+            Err(fault) => {
+                self.tell_of(&fault);
+                self.act(hand, |polls, now| polls.failed(of, &fault, now, &mut effects));
+            }
+        }
+        self.apply(effects);
+    }
+
+    fn poll_failed(&self, of: Poll, fault: &Fault) -> Moves<Ticket> {
+        self.tell_of(fault);
+        let mut effects = Effects::new();
+        let moves = self.polls.change(|polls, now| polls.failed(of, fault, now, &mut effects));
+        self.apply(effects);
+        moves
+    }
+
+    fn tell_of(&self, fault: &Fault) {
+        let (peer, client) = (self.peer, self.client());
+        tracing::debug!(session = %self.id, %peer, %client, %fault, "a part of a Fetch got no answer");
+    }
+}
+
+impl SplitFetches {
+    fn change(&self, change: impl FnOnce(&mut Polls<Ticket>, Instant) -> Moves<Ticket>) -> Moves<Ticket> {
+        change(&mut self.state.lock().polls, Instant::now())
+    }
+
+    /// One clock a session, which runs while somebody waits.
+    fn set_clock(&self, session: &Arc<Session>, hand: &Hand) {
+        let mut state = self.state.lock();
+        let Some(wake) = state.polls.wake(Instant::now()) else { return };
+        match state.clock {
+            Some(clock) if clock <= wake => {}
+            Some(_) => self.earlier.notify_one(),
+            None => {
+                state.clock = Some(wake);
+                tokio::spawn(run_clock(Arc::downgrade(session), hand.clone()));
+            }
+        }
+    }
+}
+
+async fn run_clock(session: Weak<Session>, hand: Hand) {
+    while let Some(session) = session.upgrade() {
+        let wake = {
+            let mut state = session.polls.state.lock();
+            state.clock = state.polls.wake(Instant::now());
+            state.clock
+        };
+        let Some(wake) = wake else { return };
+        tokio::select! {
+            () = sleep_until(wake.into()) => session.act(&hand, Polls::tick),
+            () = session.polls.earlier.notified() => {}
+        }
+    }
+}
