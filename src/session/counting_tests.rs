@@ -102,8 +102,9 @@ async fn an_answer_counts_once_for_each_code_in_it() {
     assert_eq!(world.codes("NOT_LEADER_OR_FOLLOWER"), 1.0);
     // What passes through as it is too.
     client.call(12, &fetch((0, -1), &["l-1", "l-2"])).await;
+    // An error of ours is told at once, before a broker can tell its own.
     client.call(12, &fetch((0, -1), &["nope-1", "l-1"])).await;
-    assert_eq!(world.codes("NOT_LEADER_OR_FOLLOWER"), 3.0);
+    assert_eq!(world.codes("NOT_LEADER_OR_FOLLOWER"), 2.0);
     assert_eq!(world.codes("UNKNOWN_TOPIC_OR_PARTITION"), 1.0);
     // A cluster that answers, whatever it says, has not failed.
     assert_eq!(world.shown("errors_total", &[]), 0.0);
@@ -159,10 +160,10 @@ async fn a_coordinator_that_cannot_be_asked_for_is_its_clusters_fault() {
 async fn a_client_that_leaves_is_nobodys_error_and_leaves_nothing_behind() {
     let world = World::start(|_, _| Reply::Silence).await;
     let mut client = world.client().await;
-    client.send(12, &fetch((0, -1), &["l-1", "r-1"])).await;
+    client.send(12, &fetch((0, -1), &["l-1", "r-1"]).with_max_wait_ms(60_000)).await;
     client.send(9, &produce(-1, &[("l-1", &[0, 1])])).await;
     world.until("link_requests_in_flight", &[], 4.0).await;
-    assert_eq!((world.shown("sessions", &[]), world.shown("links", &[("use", "session")])), (1.0, 3.0));
+    assert_eq!((world.shown("sessions", &[]), world.shown("links", &[("use", "session")])), (1.0, 4.0));
     assert_eq!(world.shown("requests_in_flight", &[]), 2.0);
     assert_eq!(world.shown("client_sessions", &[("software", "kgo")]), 1.0);
     drop(client);
@@ -170,7 +171,7 @@ async fn a_client_that_leaves_is_nobodys_error_and_leaves_nothing_behind() {
         world.until(gauge, &[], 0.0).await;
     }
     world.until("links", &[("use", "session")], 0.0).await;
-    assert_eq!(world.shown("links_closed_total", &[("reason", "session")]), 3.0);
+    assert_eq!(world.shown("links_closed_total", &[("reason", "session")]), 4.0);
     assert_eq!(world.shown("sessions_closed_total", &[("reason", "client")]), 1.0);
     assert_eq!(world.shown("errors_total", &[]), 0.0);
 }

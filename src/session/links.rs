@@ -19,11 +19,13 @@ enum Kind {
     Polls,
 }
 
+type Open = HashMap<(Target, Kind), Arc<Link>>;
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Links {
     /// `None` once the session is over: nothing is opened any more that nobody would close.
-    open: Mutex<Option<HashMap<(Target, Kind), Arc<Link>>>>,
+    open: Mutex<Option<Open>>,
     shared: Arc<Shared>,
     flow: Flow,
 }

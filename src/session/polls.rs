@@ -87,7 +87,7 @@ impl Session {
                 }
                 // A refusal is worked off here and not called in: many may follow on it.
                 Move::Ask(ask) => {
-                    if let Err((of, fault)) = self.poll(ask, hand) {
+                    if let Err((of, fault)) = self.poll(*ask, hand) {
                         moves.extend(self.poll_failed(of, &fault));
                     }
                 }

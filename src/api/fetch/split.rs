@@ -133,7 +133,7 @@ struct Offer {
 #[derive(Debug)]
 pub enum Move<T> {
     /// Send this to a broker, and give its answer, or the reason why there is none, back with the number.
-    Ask(Ask),
+    Ask(Box<Ask>),
     /// Answer a client's Fetch.
     Answer(Box<Leaving<T>>),
 }
@@ -310,7 +310,7 @@ impl<T> Polls<T> {
             let mut served = first.served.take().unwrap_or_else(|| self.begin(&first.asked, now));
             let offer = self.offer(&first.asked);
             if begins || now < served.until {
-                moves.extend(self.asks(&first.asked, &mut served, &offer, now).map(Move::Ask));
+                moves.extend(self.asks(&first.asked, &mut served, &offer, now).map(|ask| Move::Ask(Box::new(ask))));
             }
             if !self.may_leave(&first.asked, &served, &offer, now) {
                 first.served = Some(served);

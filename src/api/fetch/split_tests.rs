@@ -86,7 +86,7 @@ fn sort<T>(moves: Moves<T>) -> (Vec<Ask>, Vec<Leaving<T>>) {
     let (mut asks, mut answers) = (Vec::new(), Vec::new());
     for next in moves {
         match next {
-            Move::Ask(ask) => asks.push(ask),
+            Move::Ask(ask) => asks.push(*ask),
             Move::Answer(leaving) => answers.push(*leaving),
         }
     }
@@ -261,7 +261,7 @@ proptest! {
                 match next {
                     Move::Ask(ask) => {
                         prop_assert!(ask.request.session_epoch == -1 && ask.request.session_id == 0);
-                        prop_assert!(outstanding.insert(ask.to, ask).is_none(), "two polls at one broker");
+                        prop_assert!(outstanding.insert(ask.to, *ask).is_none(), "two polls at one broker");
                     }
                     Move::Answer(leaving) => {
                         let (whose, places) = asked_for.pop_front().unwrap();
