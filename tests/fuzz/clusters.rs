@@ -70,8 +70,8 @@ impl World {
 
 /// Known for most groups.
 fn coordinator(_: Slot, group: &str) -> Option<BrokerId> {
-    let first = group.bytes().next().unwrap_or(0);
-    (first % 4 != 0).then_some(BrokerId(i32::from(first % 4)))
+    let broker = i32::from(group.bytes().next().unwrap_or(0) % 4);
+    (broker > 0).then_some(BrokerId(broker))
 }
 
 fn placement(config: &Arc<Config>, a: Snapshot, b: Snapshot, before: Option<&Placement>) -> Placement {
