@@ -432,6 +432,10 @@ impl Link {
             let mut state = self.state.lock();
             let now = Instant::now();
             (state.used, state.turn) = (now, now);
+            if matches!(state.phase, Phase::Poisoned(_)) {
+                // It came while the link was given up, and who asked has been told.
+                return Ok(());
+            }
             let oldest = state.pending.pop_front().ok_or_else(|| odd("an answer that nobody asked for"))?;
             match read_response(&frame, oldest.api, oldest.version) {
                 Ok((correlation, body_at)) if correlation == oldest.correlation => {
@@ -584,6 +588,19 @@ mod tests {
         assert_eq!((owed(LATE * 19 / 20), owed(LATE)), (Some(false), Some(true)), "counted anew");
         link.enforce_deadline(Instant::now() + LATE * 9);
         assert!(link.is_dead());
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_while_its_link_is_given_up_is_no_nonsense() {
+        let (link, told) = (Link::opening(target()), Arc::default());
+        let (outlet, _far) = outlet().await;
+        link.ready(Arc::default(), outlet, gauge);
+        let nonsense = || Bytes::from_static(&[0, 0, 0, 9]);
+        assert!(link.answered(nonsense()).is_err(), "nobody asked");
+        assert!(link.send(answered(&told)).is_ok());
+        link.poison("session", &"the client is gone");
+        assert!(link.answered(nonsense()).is_ok());
         assert_eq!(told.load(Ordering::Relaxed), 1);
     }
 
