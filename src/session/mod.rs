@@ -5,6 +5,7 @@ pub mod clients;
 pub mod context;
 pub mod fetch;
 pub mod generic;
+pub mod known;
 pub mod late;
 pub mod links;
 pub mod listener;
@@ -23,6 +24,8 @@ pub mod underway;
 
 #[cfg(test)]
 mod counting_tests;
+#[cfg(test)]
+mod nonsense_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
