@@ -27,6 +27,7 @@ mod load;
 mod metrics;
 mod nodes;
 mod raw;
+mod refused;
 mod scenarios;
 mod shadows;
 mod world;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let trials = [
         basics::trials(),
         laws::trials(),
+        refused::trials(),
         metrics::trials(),
         batches::trials(),
         nodes::trials(),
