@@ -58,9 +58,10 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits.park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
+    let tab = ticket.tab();
     let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
     let (session, state) = (Arc::clone(&session), Mutex::new(state));
-    let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, state });
+    let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, tab, state });
     let held = Held::new(&request, frame.clone(), cells);
     let session = &request.session;
     let mut later = Later::default();
@@ -208,7 +209,7 @@ impl Turn<'_, '_> {
         if cells.is_empty() || self.order.is_over() {
             return;
         }
-        if !self.request.may_wait() {
+        if !self.request.may_wait() || !self.request.park() {
             return self.give_up(&cells);
         }
         let ledger = &self.state.ledger;

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod connect;
 pub mod link;
 pub mod pace;
+pub mod places;
 pub mod refresh;
 pub mod snapshot;
 #[cfg(test)]

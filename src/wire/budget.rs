@@ -61,6 +61,17 @@ struct Drawn {
     from: Arc<Budget>,
 }
 
+/// Something of a budget that is no memory.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "is given back when dropped")] Drawn);
+
+impl Held {
+    /// Waits for its turn.
+    pub async fn draw(from: &Arc<Budget>, count: usize) -> Self {
+        Self(from.draw(count).await)
+    }
+}
+
 impl Budget {
     /// A pool of `capacity` bytes.
     #[must_use]
@@ -244,6 +255,12 @@ impl Charge {
         Self::default()
     }
 
+    /// Bytes of it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.pool.as_ref().map_or(0, |drawn| drawn.bytes)
+    }
+
     /// Counts it in another pool from now on. False where that has not enough: then nothing changes.
     pub fn move_to(&mut self, pool: &Arc<Budget>) -> bool {
         let Some(drawn) = &self.pool else { return true };
@@ -271,6 +288,12 @@ impl Share {
     #[must_use]
     pub fn pool(&self) -> &Arc<Budget> {
         &self.pool
+    }
+
+    /// What the session may hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.own.capacity()
     }
 
     /// What the session holds.

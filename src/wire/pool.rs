@@ -69,18 +69,22 @@ impl Pool {
     /// The same, for what was drawn for it.
     #[must_use]
     pub fn take_charged(self: &Arc<Self>, size: usize, charge: Tab) -> Buffer {
+        let drawn = charge.lock().bytes();
         let memory = match class_of(size) {
-            Some((class, rounded)) => self.reuse(class).unwrap_or_else(|| self.fresh(rounded)),
-            None if size > LARGEST => self.fresh(size),
-            None => vec![0; size],
+            Some((class, rounded)) if drawn == 0 || drawn >= rounded => {
+                self.reuse(class).unwrap_or_else(|| self.fresh(rounded))
+            }
+            _ if size > SMALLEST => self.fresh(size),
+            _ => vec![0; size],
         };
         Buffer { memory, pool: Arc::clone(self), _charge: charge }
     }
 
-    /// What a buffer for `size` bytes takes.
+    /// What a buffer for `size` bytes takes: of one that is used again, a power of two; where that is more than `share`,
+    /// what it needs.
     #[must_use]
-    pub fn takes(size: usize) -> usize {
-        class_of(size).map_or(size, |(_, rounded)| rounded)
+    pub fn takes(size: usize, share: usize) -> usize {
+        class_of(size).map(|(_, rounded)| rounded).filter(|rounded| *rounded <= share).unwrap_or(size)
     }
 
     /// New memory, in the place of what is kept unused beyond what may be.
@@ -198,7 +202,8 @@ mod tests {
     fn l4_unused_buffers_are_kept_out_of_what_nobody_has_drawn() {
         let budget = Budget::new(1 << 20);
         let (share, pool) = (Share::of(&budget, 0), Pool::within(1 << 30, vec![Arc::clone(&budget)]));
-        let charged = |size: usize| pool.take_charged(size, Arc::new(Mutex::new(share.force(Pool::takes(size)))));
+        let charged =
+            |size: usize| pool.take_charged(size, Arc::new(Mutex::new(share.force(Pool::takes(size, 1 << 20)))));
         let many: Vec<_> = (0..8).map(|_| charged(100_000)).collect();
         drop(many);
         assert_eq!(budget.free(), 1 << 20);
