@@ -7,6 +7,7 @@ pub mod crowd;
 pub mod fetch;
 pub mod generic;
 pub mod habits;
+pub mod known;
 pub mod late;
 pub mod links;
 pub mod listener;
