@@ -20,6 +20,8 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, Trans
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+/// The first version that names topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
 /// "No offset": what an answer bears where the batch has none of its own.
 const NO_OFFSET: i64 = -1;
 
@@ -402,7 +404,7 @@ fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
     match sought_unknown(seen, name) {
         None => Found::Unknown,
         Some(Refusal::Fault(fault)) => Found::Failed(fault.blame),
-        Some(_) if name.is_empty() => Found::Never(codes::UNKNOWN_TOPIC_ID),
+        Some(_) if name.is_empty() && seen.version >= TOPIC_IDS => Found::Never(codes::UNKNOWN_TOPIC_ID),
         Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }
 }
