@@ -109,7 +109,8 @@ def commit_as(stage, group):
     alone = stage.library.reader(group=group)
     alone.assign({at: 0 for at in stage.places(1)})
     seen["by hand"] = stage.error_of(lambda: alone.commit({at: 3 for at in stage.places(1)}))
-    seen["to a missing partition"] = stage.error_of(lambda: alone.commit({Place(stage.topics[1], 9): 1}))
+    if stage.library.commit_gives_up:
+        seen["to a missing partition"] = stage.error_of(lambda: alone.commit({Place(stage.topics[1], 9): 1}))
     alone.close()
     seen["by hand, committed"] = committed()
     member(14, "after that", None)
