@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use socket2::SockRef;
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +28,19 @@ struct Inner {
     closed: AtomicBool,
 }
 
+/// Whose bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Side {
+    /// Of who connected.
+    Client,
+    /// Of who listens.
+    Server,
+}
+
 #[derive(Default)]
 struct State {
+    /// For connections to come: the end whose bytes are counted, and how many of them pass before it breaks.
+    breaks: VecDeque<(usize, usize)>,
     down: bool,
     stalled: bool,
     delay: Duration,
@@ -39,6 +51,7 @@ struct State {
 struct Connection {
     ends: [TcpStream; 2],
     cut: AtomicBool,
+    breaks: Option<(usize, usize)>,
 }
 
 impl Link {
@@ -60,14 +73,7 @@ impl Link {
 
     /// Breaks all connections with RST; what is under way is lost. New ones are taken.
     pub fn cut(&self) {
-        for connection in self.inner.connections() {
-            connection.cut.store(true, Ordering::Relaxed);
-            for end in &connection.ends {
-                // Closing with a linger of zero is what sends RST; both fail only on an end that is gone already.
-                let _ = SockRef::from(end).set_linger(Some(Duration::ZERO));
-                let _ = end.shutdown(Shutdown::Read);
-            }
-        }
+        self.inner.connections().iter().for_each(|connection| connection.cut());
         self.inner.changed.notify_all();
     }
 
@@ -89,6 +95,21 @@ impl Link {
         self.inner.state().down = false;
     }
 
+    /// Each of the next connections breaks when it has carried so many bytes of this side: with RST after an even number,
+    /// else with FIN. `flow` forgets those that are left.
+    pub fn break_after(&self, side: Side, bytes: impl IntoIterator<Item = usize>) {
+        let end = match side {
+            Side::Client => 0,
+            Side::Server => 1,
+        };
+        self.inner.state().breaks.extend(bytes.into_iter().map(|bytes| (end, bytes)));
+    }
+
+    /// Whether no more connections are to break by themselves.
+    pub fn has_broken_all(&self) -> bool {
+        self.inner.state().breaks.is_empty()
+    }
+
     /// Connections stay open and carry nothing, until `flow`.
     pub fn stall(&self) {
         self.inner.state().stalled = true;
@@ -99,6 +120,7 @@ impl Link {
         let mut state = self.inner.state();
         state.stalled = false;
         state.delay = Duration::ZERO;
+        state.breaks.clear();
         self.inner.changed.notify_all();
     }
 
@@ -147,7 +169,11 @@ impl Inner {
                 let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
                 continue;
             };
-            let connection = Arc::new(Connection { ends: [client, server], cut: AtomicBool::new(false) });
+            let connection = Arc::new(Connection {
+                ends: [client, server],
+                cut: AtomicBool::new(false),
+                breaks: state.breaks.pop_front(),
+            });
             connection.prepare();
             state.connections.push(Arc::downgrade(&connection));
             drop(state);
@@ -162,10 +188,16 @@ impl Inner {
     fn pump(&self, connection: &Connection, from: usize) {
         let (mut source, sink) = (&connection.ends[from], &connection.ends[1 - from]);
         let mut buffer = vec![0; CHUNK];
+        let mut left = connection.breaks.filter(|(end, _)| *end == from).map(|(_, bytes)| bytes);
         while let Ok(read @ 1..) = source.read(&mut buffer) {
             self.wait_for_flow(connection);
-            if !connection.write(sink, &buffer[..read]) {
+            let carried = left.map_or(read, |left| left.min(read));
+            if !connection.write(sink, &buffer[..carried]) {
                 break;
+            }
+            left = left.map(|left| left - carried);
+            if left == Some(0) {
+                return connection.break_off();
             }
         }
         if !connection.cut.load(Ordering::Relaxed) {
@@ -203,6 +235,19 @@ impl Connection {
             }
         }
         bytes.is_empty()
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        for end in &self.ends {
+            // Closing with a linger of zero is what sends RST; both fail only on an end that is gone already.
+            let _ = SockRef::from(end).set_linger(Some(Duration::ZERO));
+            let _ = end.shutdown(Shutdown::Read);
+        }
+    }
+
+    fn break_off(&self) {
+        if self.breaks.is_some_and(|(_, bytes)| bytes % 2 == 1) { self.end() } else { self.cut() }
     }
 
     fn end(&self) {

@@ -22,6 +22,7 @@ mod basics;
 mod batches;
 mod behind;
 mod faults;
+mod hostile;
 mod laws;
 mod load;
 mod metrics;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         scenarios::trials(&arguments),
         behind::trials(),
         shadows::trials(),
+        hostile::trials(),
         faults::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
