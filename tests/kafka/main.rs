@@ -28,6 +28,7 @@ mod load;
 mod metrics;
 mod nodes;
 mod raw;
+mod refused;
 mod scenarios;
 mod shadows;
 mod world;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let trials = [
         basics::trials(),
         laws::trials(),
+        refused::trials(),
         metrics::trials(),
         batches::trials(),
         nodes::trials(),

@@ -3,8 +3,8 @@
 import time
 from collections import namedtuple
 
-DEADLINE = 60
-SOON = 20
+DEADLINE = 100
+SOON = 30
 
 Place = namedtuple("Place", "topic partition")
 Record = namedtuple("Record", "topic partition offset key value headers timestamp timestamp_type")
@@ -36,16 +36,20 @@ class Stage:
         self.wait_for_leaders(self.places(partitions))
 
     def wait_for_leaders(self, places):
-        reader = self.lone_reader()
+        why = [None]
 
+        # A new reader each time: librdkafka remembers for long that a topic was not there.
         def led():
+            reader = self.lone_reader()
             try:
                 return len(reader.ends(places)) == len(places)
-            except Exception:  # each library has its own for "not yet"
+            except Exception as error:  # each library has its own for "not yet"
+                why[0] = self.library.name_of(error)
                 return False
+            finally:
+                reader.close()
 
-        self.until("topics have leaders", led)
-        reader.close()
+        self.until(lambda: f"topics have leaders: {why[0]}", led)
 
     def places(self, partitions):
         return [Place(topic, partition) for topic in self.topics for partition in range(partitions)]
@@ -101,7 +105,7 @@ class Stage:
     def until(self, what, so):
         end = time.monotonic() + SOON
         while not so():
-            assert time.monotonic() < end, f"not within {SOON} s: {what}"
+            assert time.monotonic() < end, f"not within {SOON} s: {what() if callable(what) else what}"
             time.sleep(0.03)
 
 

@@ -80,7 +80,7 @@ def seek(stage):
 
 
 def commit(stage):
-    stage.create(3)
+    stage.create(2)
     stage.fill("v", 2, 10)
     for number, group in enumerate(stage.groups, 1):
         stage.saw(f"group {number}", commit_as(stage, group))
@@ -90,9 +90,9 @@ def commit_as(stage, group):
     seen = {}
 
     def committed():
-        with_none = stage.library.reader(group=group)
-        found = stage.aliased(with_none.committed(stage.places(3)), lambda one: one)
-        with_none.close()
+        other = stage.library.reader(group=group)
+        found = stage.aliased(other.committed(stage.places(2)), lambda one: one)
+        other.close()
         return found
 
     def member(count, what, commit):
