@@ -48,7 +48,6 @@ pub fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
     play(program, run)
 }
 
-<<<<<<< HEAD
 /// One of Python's clients, by the library that plays it; its packages are in a folder of the client's name.
 pub fn python(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     set_up()?;
@@ -57,13 +56,14 @@ pub fn python(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     // Cargo adds the folder of the `rdkafka` crate's own library to the path.
     program.env_remove("LD_LIBRARY_PATH");
     program.arg(repository().join("tests/clients/python/main.py")).arg(library).arg("--log").arg(&run.log);
-=======
+    play(program, run)
+}
+
 /// The Go program that is named after its library.
 pub fn go(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     set_up()?;
     let mut program = command(built().join(library));
     program.arg("--log").arg(&run.log);
->>>>>>> main
     play(program, run)
 }
 
