@@ -35,6 +35,6 @@ fn everything_counted_once() -> String {
     cluster.link_failed("connect");
     cluster.set_up(true);
     drop(cluster.link_opened(Use::Own));
-    telemetry.session_opened().client("x", "1");
+    telemetry.session_opened().client("x", "1", fishplate::types::View::Single);
     telemetry.render().unwrap()
 }

@@ -3,11 +3,13 @@
 use super::late::Watch;
 use super::state::Session;
 use crate::error::Fault;
+use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
-use crate::types::{HostPort, SessionId, Slot};
+use crate::types::{SessionId, Slot};
 use crate::upstream::Cluster;
 use crate::upstream::connect::Shared;
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
@@ -63,8 +65,8 @@ pub struct Context {
     pub clusters: Vec<Arc<Cluster>>,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
-    /// The address that clients are told for every node.
-    pub address: HostPort,
+    /// What clients are shown: sessions keep what they began with.
+    pub front: ArcSwap<Front>,
     /// What links share.
     pub shared: Arc<Shared>,
     /// Bounds.
@@ -83,7 +85,7 @@ impl Context {
         current: Current,
         clusters: Vec<Arc<Cluster>>,
         telemetry: Arc<Telemetry>,
-        address: HostPort,
+        front: Front,
         shared: Arc<Shared>,
         limits: Limits,
     ) -> Arc<Self> {
@@ -91,7 +93,7 @@ impl Context {
             current,
             clusters,
             telemetry,
-            address,
+            front: ArcSwap::from_pointee(front),
             shared,
             limits,
             seldom: Seldom::new(Duration::from_secs(60)),

@@ -3,7 +3,7 @@
 
 use super::{Context, Limits, Session, listener};
 use crate::config::Config;
-use crate::placement::task;
+use crate::placement::{Front, task};
 use crate::telemetry::Telemetry;
 use crate::types::HostPort;
 use crate::upstream::connect::Shared;
@@ -94,7 +94,7 @@ pipelines:
         }
         let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = HostPort::new("127.0.0.1", listening.local_addr().unwrap().port());
-        let context = Context::new(current, clusters.clone(), Arc::clone(&telemetry), address.clone(), shared, limits);
+        let context = Context::new(current, clusters.clone(), Arc::clone(&telemetry), Front::plain(address.clone()), shared, limits);
         tasks.spawn(listener::accept_all(listening, Arc::clone(&context)));
         Self { telemetry, address, context, a: Some(a), b: Some(b), clusters, _tasks: tasks }
     }
