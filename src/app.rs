@@ -121,8 +121,7 @@ impl Running {
         let shared = clusters.first().map(|cluster| Arc::clone(cluster.shared()));
         let Some(shared) = shared else { return Ok(()) };
         let telemetry = Arc::clone(&self.telemetry);
-        let context =
-            Context::new(current.clone(), clusters.to_vec(), telemetry, front, shared, Limits::default());
+        let context = Context::new(current.clone(), clusters.to_vec(), telemetry, front, shared, Limits::default());
         for socket in sockets {
             self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
         }

@@ -403,11 +403,7 @@ fn ours(mut told: PartitionData, cluster: Slot, seen: &Seen<'_>) -> PartitionDat
 fn endpoints<'a>(cluster: Slot, told: &'a [NodeEndpoint], seen: &'a Seen<'_>) -> impl Iterator<Item = NodeEndpoint> {
     told.iter().map(move |node| {
         let node = seen.node_of(cluster, node.node_id.0, node.rack.clone());
-        NodeEndpoint::default()
-            .with_node_id(node.id)
-            .with_host(node.host)
-            .with_port(node.port)
-            .with_rack(node.rack)
+        NodeEndpoint::default().with_node_id(node.id).with_host(node.host).with_port(node.port).with_rack(node.rack)
     })
 }
 

@@ -437,11 +437,7 @@ fn ours(mut told: PartitionProduceResponse, cluster: Slot, seen: &Seen<'_>) -> P
 fn endpoints<'a>(cluster: Slot, told: &'a [NodeEndpoint], seen: &'a Seen<'_>) -> impl Iterator<Item = NodeEndpoint> {
     told.iter().map(move |node| {
         let node = seen.node_of(cluster, node.node_id.0, node.rack.clone());
-        NodeEndpoint::default()
-            .with_node_id(node.id)
-            .with_host(node.host)
-            .with_port(node.port)
-            .with_rack(node.rack)
+        NodeEndpoint::default().with_node_id(node.id).with_host(node.host).with_port(node.port).with_rack(node.rack)
     })
 }
 

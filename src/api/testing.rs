@@ -2,8 +2,8 @@
 //! groups `gb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
 use super::{Api, Effects, Need, Part, Plan, Refusal, Seen};
-use crate::placement::{Front, Placement};
 use crate::placement::build::tests::{placement, slot};
+use crate::placement::{Front, Placement};
 use crate::types::{BrokerId, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
 use std::collections::HashMap;

@@ -146,8 +146,7 @@ impl Api for CreateTopics {
                     told.untag();
                     told.error_message = why_not_made(&mut told, origin.cluster, seen);
                     for config in told.configs.iter_mut().flatten() {
-                        let hidden =
-                            config_values::show(&config.name, &mut config.value, origin.cluster, seen);
+                        let hidden = config_values::show(&config.name, &mut config.value, origin.cluster, seen);
                         config.is_sensitive |= hidden;
                     }
                     match told.error_code {

@@ -112,9 +112,7 @@ impl Hosts {
         port_of: impl FnOnce(&RangeInclusive<u16>, VirtualNode) -> u16,
     ) -> HostPort {
         match self {
-            Self::Names { template, port } => {
-                HostPort::new(&template.replace(Self::NODE, &node.0.to_string()), *port)
-            }
+            Self::Names { template, port } => HostPort::new(&template.replace(Self::NODE, &node.0.to_string()), *port),
             Self::Ports { host, ports } => HostPort { host: Arc::clone(host), port: port_of(ports, node) },
         }
     }

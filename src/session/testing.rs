@@ -94,7 +94,14 @@ pipelines:
         }
         let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = HostPort::new("127.0.0.1", listening.local_addr().unwrap().port());
-        let context = Context::new(current, clusters.clone(), Arc::clone(&telemetry), Front::plain(address.clone()), shared, limits);
+        let context = Context::new(
+            current,
+            clusters.clone(),
+            Arc::clone(&telemetry),
+            Front::plain(address.clone()),
+            shared,
+            limits,
+        );
         tasks.spawn(listener::accept_all(listening, Arc::clone(&context)));
         Self { telemetry, address, context, a: Some(a), b: Some(b), clusters, _tasks: tasks }
     }

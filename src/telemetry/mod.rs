@@ -153,9 +153,9 @@ fn register<C: Collector + Clone + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::View;
     use crate::error::Blame;
     use crate::types::Slot;
+    use crate::types::View;
     use std::time::Duration;
 
     /// The value of the one sample whose line starts with `sample`.
@@ -269,7 +269,10 @@ mod tests {
         let sightings = text.lines().filter(|line| line.starts_with("fishplate_client_sightings_total{"));
         assert_eq!(sightings.count(), 201);
         assert!(text.contains(r#"software="evil_7""#) && text.len() < 100_000, "{}", text.len());
-        assert_eq!(value(&text, r#"fishplate_client_sightings_total{software="other",version="other",view="single"}"#), Some(800.0));
+        assert_eq!(
+            value(&text, r#"fishplate_client_sightings_total{software="other",version="other",view="single"}"#),
+            Some(800.0)
+        );
     }
 
     #[test]

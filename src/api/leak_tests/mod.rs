@@ -11,9 +11,9 @@ use super::{
 };
 use super::{metadata, offsets, produce, producer_id, topics, versions};
 use crate::config::{Config, Hosts};
-use crate::placement::{Front, Placement};
 use crate::placement::build::Heard;
 use crate::placement::build::tests::slot;
+use crate::placement::{Front, Placement};
 use crate::types::{HostPort, View};
 use crate::upstream::Snapshot;
 use crate::wire::glance::{plain_fetch, plain_produce};

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use super::super::Listener;
-use super::hosts;
 use super::super::findings::{At, Findings};
 use super::super::raw::{self, File};
 use super::super::read::Text;
+use super::hosts;
 use crate::types::HostPort;
 
 /// Where a cluster can be reached or a client be sent.

@@ -25,8 +25,8 @@ pub(super) fn nodes(raw: &raw::Listener, findings: &mut Findings) -> Option<Node
         }
         let words = ["auto", "brokers", "single", "hosts"];
         let near = text.is_literal().then(|| nearest(&text.value, words)).flatten();
-        let instead = near
-            .map_or("write auto, brokers, single or hosts".to_owned(), |near| format!("did you mean `{near}`?"));
+        let instead =
+            near.map_or("write auto, brokers, single or hosts".to_owned(), |near| format!("did you mean `{near}`?"));
         findings.mistake(text.at, format!("`{text}` is no way to show nodes"), instead);
         return None;
     };
