@@ -8,14 +8,13 @@ mod harness;
 #[path = "kafka/raw.rs"]
 mod raw;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use harness::config::Config;
 use harness::proxy::Proxy;
 use harness::{Bootstrap, wait};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, JoinGroupRequest, MetadataRequest};
-use kafka_protocol::protocol::Encodable;
-use raw::{Raw, text};
+use raw::{Raw, encoded, framed, request, text};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use socket2::{Domain, Socket, Type};
@@ -34,28 +33,6 @@ struct Case {
 
 fn case(what: &'static str, bytes: impl Into<Vec<u8>>, warning: &'static str) -> Case {
     Case { what, bytes: bytes.into(), warning }
-}
-
-/// A request without a client id.
-fn request(api: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
-    let mut frame = BytesMut::new();
-    frame.put_i16(api as i16);
-    frame.put_i16(version);
-    frame.put_i32(7);
-    frame.put_i16(-1);
-    frame.put_bytes(0, usize::from(api.request_header_version(version) >= 2));
-    frame.put_slice(body);
-    framed(&frame)
-}
-
-fn framed(frame: &[u8]) -> Vec<u8> {
-    [&u32::try_from(frame.len()).unwrap().to_be_bytes()[..], frame].concat()
-}
-
-fn encoded(message: &impl Encodable, version: i16) -> Bytes {
-    let mut body = BytesMut::new();
-    message.encode(&mut body, version).unwrap();
-    body.freeze()
 }
 
 fn cases() -> Vec<Case> {
@@ -84,11 +61,25 @@ fn cases() -> Vec<Case> {
         case("a short request", request(ApiKey::JoinGroup, 6, b"\x05gr"), "group_id claims 4 where 2 bytes are left"),
         case("no head", framed(&[0, 3, 0]), "it ends too early"),
         case("no frame", framed(&[]), "it ends too early"),
-        case("an API of nobody", framed(&[0x27, 0x0f, 0, 0, 0, 0, 0, 7, 0xff, 0xff]), "API 9999 in version 0"),
+        case(
+            "an API of nobody",
+            framed(&[0x27, 0x0f, 0, 0, 0, 0, 0, 7, 0xff, 0xff]),
+            "API 9999 in version 0 is not served",
+        ),
+        case(
+            "a version of nobody",
+            request(ApiKey::Metadata, 99, &[]),
+            "Metadata (API 3) in version 99 is not served: versions 0 to 13 are",
+        ),
+        case("an old Produce", request(ApiKey::Produce, 2, &[0; 20]), "not served: versions 3 to 13 are"),
+        case("a login", request(ApiKey::SaslHandshake, 1, b"\0\x05PLAIN"), "nobody logs in at this listener"),
+        case("an answer", framed(&[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0]), "it ends too early"),
         case("a negative size", [0xff; 8], too_large),
         case("a large size", [0x7f, 0xff, 0xff, 0xff, 0, 3], too_large),
-        case("HTTP", "GET / HTTP/1.1\r\nHost: kafka\r\n\r\n", too_large),
-        case("TLS", hello, too_large),
+        case("HTTP", "GET / HTTP/1.1\r\nHost: kafka\r\n\r\n", "it looks like HTTP"),
+        case("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "it looks like HTTP"),
+        case("TLS", hello, "it looks like TLS, and this connection is plain text"),
+        case("a load balancer", "PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n", "PROXY header"),
         case("noise", [0xb3, 0x5e, 0x91, 0x04, 0x77, 0xd2, 0x38, 0xee, 0x10, 0x5c, 0xa9, 0x63], too_large),
     ]
 }

@@ -6,21 +6,32 @@ pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 pub const LEADER_NOT_AVAILABLE: i16 = 5;
 pub const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 pub const REQUEST_TIMED_OUT: i16 = 7;
+pub const MESSAGE_TOO_LARGE: i16 = 10;
 pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
 pub const NOT_COORDINATOR: i16 = 16;
 pub const INVALID_TOPIC_EXCEPTION: i16 = 17;
-pub const UNSUPPORTED_VERSION: i16 = 35;
+pub const RECORD_LIST_TOO_LARGE: i16 = 18;
+pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 pub const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+pub const INVALID_TIMESTAMP: i16 = 32;
+pub const UNSUPPORTED_VERSION: i16 = 35;
 pub const TOPIC_ALREADY_EXISTS: i16 = 36;
 pub const INVALID_REPLICA_ASSIGNMENT: i16 = 39;
 pub const NOT_CONTROLLER: i16 = 41;
 pub const INVALID_REQUEST: i16 = 42;
+pub const UNSUPPORTED_FOR_MESSAGE_FORMAT: i16 = 43;
+pub const POLICY_VIOLATION: i16 = 44;
+pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 pub const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
+pub const INVALID_PRODUCER_EPOCH: i16 = 47;
+pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
 pub const KAFKA_STORAGE_ERROR: i16 = 56;
 pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 pub const FENCED_LEADER_EPOCH: i16 = 74;
 pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
+pub const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
+pub const INVALID_RECORD: i16 = 87;
 pub const UNKNOWN_TOPIC_ID: i16 = 100;
 pub const INCONSISTENT_TOPIC_ID: i16 = 103;
 pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
@@ -30,6 +41,38 @@ pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
 #[must_use]
 pub fn is_written(code: i16) -> bool {
     matches!(code, NONE | DUPLICATE_SEQUENCE_NUMBER)
+}
+
+/// A batch is refused for what it is: clients give it up, and do not send it again.
+#[must_use]
+pub fn is_for_good(code: i16) -> bool {
+    matches!(
+        code,
+        MESSAGE_TOO_LARGE
+            | INVALID_TOPIC_EXCEPTION
+            | RECORD_LIST_TOO_LARGE
+            | TOPIC_AUTHORIZATION_FAILED
+            | CLUSTER_AUTHORIZATION_FAILED
+            | INVALID_TIMESTAMP
+            | INVALID_REQUEST
+            | UNSUPPORTED_FOR_MESSAGE_FORMAT
+            | POLICY_VIOLATION
+            | TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            | UNSUPPORTED_COMPRESSION_TYPE
+            | INVALID_RECORD
+    )
+}
+
+/// A batch is refused for its place in its producer's sequence: only a broker that knows the producer can tell.
+#[must_use]
+pub fn is_of_sequence(code: i16) -> bool {
+    matches!(code, OUT_OF_ORDER_SEQUENCE_NUMBER | INVALID_PRODUCER_EPOCH)
+}
+
+/// There is no such topic: one of the same name that is made later knows no producer.
+#[must_use]
+pub fn is_topic_gone(code: i16) -> bool {
+    matches!(code, UNKNOWN_TOPIC_OR_PARTITION | UNKNOWN_TOPIC_ID | INCONSISTENT_TOPIC_ID)
 }
 
 /// The topic is led elsewhere, or not there: its metadata must be read again.

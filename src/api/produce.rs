@@ -20,6 +20,8 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, Trans
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+/// The first version that names topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
 /// "No offset": what an answer bears where the batch has none of its own.
 const NO_OFFSET: i64 = -1;
 
@@ -237,13 +239,15 @@ impl Ledger {
         cells.iter().any(|cell| cell.stamp.is_some())
     }
 
-    /// The partitions of a part of which a broker refuses an idempotent producer's batch, or says nothing. All refusals
-    /// count, also those that are meant for good: that some client sends such a batch again is not ours to rule out.
+    /// The partitions of a part of which a broker refuses an idempotent producer's batch, or says nothing, each with the
+    /// code that the client hears. All refusals count, also those that are meant for good: that some client sends such a
+    /// batch again is not ours to rule out.
     #[must_use]
-    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<Partition> {
-        let written = |told: &PartitionProduceResponse| codes::is_written(told.error_code);
-        let refused = |cell: &&Cell| cell.stamp.is_some() && !self.told(cell, answer).is_some_and(written);
-        part.cells.iter().filter(refused).filter_map(|cell| self.partition_of(cell)).collect()
+    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<(Partition, i16)> {
+        let code = |cell: &Cell| self.told(cell, answer).map_or(codes::REQUEST_TIMED_OUT, |told| told.error_code);
+        let idempotent = part.cells.iter().filter(|cell| cell.stamp.is_some());
+        let told = idempotent.filter_map(|cell| Some((self.partition_of(cell)?, code(cell))));
+        told.filter(|(_, code)| !codes::is_written(*code)).collect()
     }
 
     /// The request for one part.
@@ -400,7 +404,7 @@ fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
     match sought_unknown(seen, name) {
         None => Found::Unknown,
         Some(Refusal::Fault(fault)) => Found::Failed(fault.blame),
-        Some(_) if name.is_empty() => Found::Never(codes::UNKNOWN_TOPIC_ID),
+        Some(_) if name.is_empty() && seen.version >= TOPIC_IDS => Found::Never(codes::UNKNOWN_TOPIC_ID),
         Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }
 }

@@ -5,6 +5,7 @@ pub mod clients;
 pub mod context;
 pub mod fetch;
 pub mod generic;
+pub mod known;
 pub mod late;
 pub mod links;
 pub mod listener;

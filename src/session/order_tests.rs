@@ -58,6 +58,11 @@ impl Sent {
         self.0.lock().clone()
     }
 
+    /// The sequences that this broker was sent.
+    fn at(&self, broker: i32) -> Vec<i32> {
+        self.all().into_iter().filter(|(at, _)| *at == broker).map(|(_, sequence)| sequence).collect()
+    }
+
     async fn until(&self, expected: &[(i32, i32)]) {
         let end = Instant::now() + Duration::from_secs(10);
         while self.all() != expected {
@@ -125,10 +130,10 @@ async fn l6_what_follows_a_batch_that_its_broker_refused_does_not_overtake_it() 
     world.led_by(2).await;
     // When the client has sent the next one before it knew
     assert_eq!(call(&mut client, &idempotent(1)).await, NOT_LEADER);
-    // Then the new leader has not seen it before the first came again
+    // Then nobody has seen it before the first came again
     assert_eq!(call(&mut client, &idempotent(0)).await, 0);
     assert_eq!(call(&mut client, &idempotent(1)).await, 0);
-    assert_eq!(sent.all(), [(1, 0), (1, 1), (2, 0), (2, 1)]);
+    assert_eq!(sent.all(), [(1, 0), (2, 0), (2, 1)]);
     // And who is not idempotent, or has begun anew, was never held back
     world.led_by(1).await;
     assert_eq!(call(&mut client, &idempotent(2)).await, NOT_LEADER);
@@ -156,8 +161,56 @@ async fn l6_what_was_on_its_way_when_the_first_was_refused_does_not_overtake_it(
     for expected in [NOT_LEADER; 5].into_iter().chain([0; 6]) {
         assert_eq!(code(&mut client).await, expected);
     }
-    let at = |broker| sent.all().into_iter().filter(move |(at, _)| *at == broker).map(|(_, s)| s).collect::<Vec<_>>();
-    assert_eq!((at(1), at(2)), ((0..6).collect(), (0..6).collect()));
+    assert_eq!(sent.at(1), [0], "who does not know the producer gets nothing behind its first batch");
+    assert_eq!(sent.at(2), (0..6).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn l6_a_broker_that_knows_the_producer_refuses_what_follows_itself() {
+    let (sent, leads) = (Sent::default(), Arc::new(AtomicI32::new(1)));
+    let leader = Arc::clone(&leads);
+    let code_of = move |broker| if broker == leader.load(Ordering::Relaxed) { 0 } else { NOT_LEADER };
+    let world = World::within(LONG, sent.answering(code_of)).await;
+    let mut client = world.client().await;
+    // Given a producer that a broker knows
+    assert_eq!(call(&mut client, &idempotent(0)).await, 0);
+    // When it leads no more, and five are in flight
+    leads.store(2, Ordering::Relaxed);
+    for sequence in 1..6 {
+        client.send(9, &idempotent(sequence)).await;
+    }
+    // Then they went one behind the other, and all hear of it from there
+    for _ in 1..6 {
+        assert_eq!(code(&mut client).await, NOT_LEADER);
+    }
+    world.led_by(2).await;
+    assert_eq!(call(&mut client, &idempotent(6)).await, NOT_LEADER);
+    assert_eq!(sent.at(1), (0..7).collect::<Vec<_>>());
+    assert!(sent.at(2).is_empty());
+}
+
+#[tokio::test]
+async fn l6_what_waits_for_a_producers_first_batch_waits_as_long_as_that() {
+    let (sent, asked) = (Sent::default(), Arc::new(AtomicI32::new(0)));
+    let (noting, counted) = (sent.clone(), Arc::clone(&asked));
+    let slow_at_first = move |broker, asked: Asked| {
+        noting.note(broker, &asked);
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            std::thread::sleep(3 * SHORT.park);
+        }
+        written(&asked, 0)
+    };
+    let world = World::within(SHORT, slow_at_first).await;
+    let mut client = world.client().await;
+    // Given a broker that takes longer for the first than anything may be held
+    for sequence in 0..5 {
+        client.send(9, &idempotent(sequence)).await;
+    }
+    // Then all are written
+    for _ in 0..5 {
+        assert_eq!(code(&mut client).await, 0);
+    }
+    assert_eq!(sent.at(1), (0..5).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -172,49 +225,55 @@ async fn l6_a_partition_that_an_answer_leaves_out_counts_as_refused() {
     let mut client = world.client().await;
     assert_eq!(call(&mut client, &idempotent(0)).await, 7);
     world.led_by(2).await;
-    assert_eq!(call(&mut client, &idempotent(1)).await, 7);
-    assert_eq!(sent.all(), [(1, 0), (1, 1)]);
+    assert_eq!(call(&mut client, &idempotent(1)).await, NOT_LEADER, "nobody has seen it");
+    assert_eq!(sent.all(), [(1, 0)]);
 }
 
 #[tokio::test]
 async fn l6_a_refusal_is_over_when_its_broker_writes_what_follows() {
-    let (sent, leads) = (Sent::default(), Arc::new(AtomicI32::new(2)));
+    let (sent, leads) = (Sent::default(), Arc::new(AtomicI32::new(1)));
     let leader = Arc::clone(&leads);
     let code_of = move |broker| if broker == leader.load(Ordering::Relaxed) { 0 } else { NOT_LEADER };
     let world = World::within(LONG, sent.answering(code_of)).await;
     let mut client = world.client().await;
-    // Given a batch that was refused, and that the client has sent over another connection since
-    assert_eq!(call(&mut client, &idempotent(0)).await, NOT_LEADER);
+    // Given a batch that a broker refused that knows its producer, and that the client has sent over another connection
+    assert_eq!(call(&mut client, &idempotent(0)).await, 0);
+    leads.store(2, Ordering::Relaxed);
+    assert_eq!(call(&mut client, &idempotent(1)).await, NOT_LEADER);
     world.led_by(2).await;
-    assert_eq!(call(&mut world.client().await, &idempotent(0)).await, 0);
+    assert_eq!(call(&mut world.client().await, &idempotent(1)).await, 0);
     // When its first broker leads again, and writes the next one
     leads.store(1, Ordering::Relaxed);
     world.led_by(1).await;
-    assert_eq!(call(&mut client, &idempotent(1)).await, 0);
+    assert_eq!(call(&mut client, &idempotent(2)).await, 0);
     // Then later ones go where they are led, without a way round
     leads.store(2, Ordering::Relaxed);
     world.led_by(2).await;
-    assert_eq!(call(&mut client, &idempotent(2)).await, 0);
-    assert_eq!(sent.all(), [(1, 0), (2, 0), (1, 1), (2, 2)]);
+    assert_eq!(call(&mut client, &idempotent(3)).await, 0);
+    assert_eq!(sent.all(), [(1, 0), (1, 1), (2, 1), (1, 2), (2, 3)]);
 }
 
 #[tokio::test]
 async fn l6_the_session_ends_where_who_refused_cannot_be_asked() {
-    let sent = Sent::default();
-    let world = World::within(LONG, sent.answering(first_refuses)).await;
+    let (sent, leads) = (Sent::default(), Arc::new(AtomicI32::new(1)));
+    let leader = Arc::clone(&leads);
+    let code_of = move |broker| if broker == leader.load(Ordering::Relaxed) { 0 } else { NOT_LEADER };
+    let world = World::within(LONG, sent.answering(code_of)).await;
     let mut client = world.client().await;
-    // Given a batch that was refused by a broker whose link has ended since
-    assert_eq!(call(&mut client, &idempotent(0)).await, NOT_LEADER);
+    // Given a batch that was refused by a broker that knows its producer, and whose link has ended since
+    assert_eq!(call(&mut client, &idempotent(0)).await, 0);
+    leads.store(2, Ordering::Relaxed);
+    assert_eq!(call(&mut client, &idempotent(1)).await, NOT_LEADER);
     world.session().links.sweep(Instant::now() + Duration::from_secs(1), Duration::ZERO, |_| {});
     world.led_by(2).await;
     // When the next one comes
-    client.send(9, &idempotent(1)).await;
+    client.send(9, &idempotent(2)).await;
     // Then nobody gets it, and the client must send all again
     client.is_closed().await;
     world.until("sessions_closed_total", &[("reason", "overtaking")], 1.0).await;
-    assert_eq!(sent.all(), [(1, 0)]);
+    assert_eq!(sent.all(), [(1, 0), (1, 1)]);
     // And may, over a new connection
-    assert_eq!(call(&mut world.client().await, &idempotent(0)).await, 0);
+    assert_eq!(call(&mut world.client().await, &idempotent(1)).await, 0);
 }
 
 #[tokio::test]
@@ -357,6 +416,25 @@ async fn l6_whatever_moves_meanwhile_nothing_is_overtaken() {
         next = next.max(*sequence + 1);
     }
     assert_eq!(next, 2_000);
+}
+
+#[tokio::test]
+async fn l6_whatever_a_leader_refuses_meanwhile_nothing_is_overtaken() {
+    for _ in 0..10 {
+        // Given a leader that knows no producer at first, and refuses a batch now and then without a look at it
+        let partition = Arc::new(Mutex::new(Moving { leader: 1, next: None, log: Vec::new() }));
+        let broker = Arc::clone(&partition);
+        let script = move |at, asked: Asked| {
+            let sequence = sequences(&asked.request()).next().unwrap();
+            let refuses = fastrand::u8(..10) < 3;
+            written(&asked, if refuses { NOT_LEADER } else { broker.lock().take(at, sequence) })
+        };
+        let world = World::within(LONG, script).await;
+        // When a client keeps five in flight
+        send_all(&world, 20).await;
+        // Then each is written once, in order
+        assert_eq!(partition.lock().log, (0..20).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! The order of one session's Produce parts (L3): what is on its way over which link, and what is held back until it
 //! may go. A batch never goes over another link while an earlier one of its partition is not answered (to another
 //! broker, or to the same one after its link died: it might be served before what that link still carries), and never
-//! overtakes one that is held, nor, where its producer is idempotent, one that was refused (`refusals`). Once the order is
+//! overtakes one that is held, nor, where its producer is idempotent, one that was refused (`refusals`) or may yet be, by
+//! a broker that would then take it (`known`). Once the order is
 //! over, nothing goes any more. Pure but for its lock.
 
-use super::refusals::{Refusals, Way};
+use super::known::Known;
+use super::refusals::{Refusals, Refuser, Way};
 use crate::api::stamp::Stamp;
 use crate::types::{FastMap, Target};
 use crate::upstream::LinkId;
@@ -29,6 +31,7 @@ pub struct Orders<P> {
 struct Inner<P> {
     flights: FastMap<Partition, Flight>,
     refusals: Refusals,
+    known: Known,
     /// With the number of the request that each is of: oldest first.
     held: VecDeque<(u64, P)>,
     /// How many held cells each partition has.
@@ -44,6 +47,8 @@ struct Inner<P> {
 struct Flight {
     by: LinkId,
     parts: usize,
+    /// Its broker has not shown that it knows the producer.
+    first: bool,
 }
 
 impl<P> Default for Orders<P> {
@@ -51,6 +56,7 @@ impl<P> Default for Orders<P> {
         let inner = Inner {
             flights: FastMap::default(),
             refusals: Refusals::default(),
+            known: Known::default(),
             held: VecDeque::new(),
             waiting: FastMap::default(),
             tended: false,
@@ -154,12 +160,27 @@ impl<P> Changing<'_, P> {
         self.0.ended = true;
     }
 
-    /// Whether a batch of this partition may go over this link now.
+    /// Whether a batch of this partition may go to this broker over this link now. Behind another that is on its way it
+    /// may where that broker finds gaps: anywhere, unless its producer is idempotent and the broker has not shown that
+    /// it knows it [L6].
     #[must_use]
-    pub fn may_go(&self, partition: &Partition, by: LinkId) -> bool {
+    pub fn may_go(&self, partition: &Partition, stamp: Option<Stamp>, to: Target, by: LinkId) -> bool {
+        let finds_gaps = || stamp.is_none_or(|stamp| self.0.known.knows(partition, stamp, to));
         !self.0.ended
-            && !self.0.waiting.contains_key(partition)
-            && self.0.flights.get(partition).is_none_or(|flight| flight.by == by)
+            && !self.is_waiting(partition)
+            && self.0.flights.get(partition).is_none_or(|flight| flight.by == by && finds_gaps())
+    }
+
+    /// Whether a batch of this partition is held: later ones wait behind it.
+    #[must_use]
+    pub fn is_waiting(&self, partition: &Partition) -> bool {
+        self.0.waiting.contains_key(partition)
+    }
+
+    /// Whether what is held of this partition waits for no more than its turn: for the answer to a producer's first batch.
+    #[must_use]
+    pub fn is_behind_a_first(&self, partition: &Partition) -> bool {
+        self.0.flights.get(partition).is_some_and(|flight| flight.first)
     }
 
     /// Whether nothing was refused that something else could overtake, as nearly always.
@@ -174,20 +195,31 @@ impl<P> Changing<'_, P> {
         self.0.refusals.way(partition, stamp)
     }
 
-    /// A batch was refused: by a broker, or by ourselves.
-    pub fn refused(&mut self, partition: Partition, stamp: Stamp, by: Option<Target>) {
-        self.0.refusals.note(partition, stamp, by);
+    /// We refused a batch ourselves.
+    pub fn refused_by_us(&mut self, partition: Partition, stamp: Stamp) {
+        self.0.refusals.note(partition, stamp, Refuser::Ourselves);
+    }
+
+    /// A broker refused a batch, for this reason.
+    pub fn refused(&mut self, partition: Partition, stamp: Stamp, by: Target, code: i16) {
+        let knew = self.0.known.knows(&partition, stamp, by);
+        self.0.known.refused(&partition);
+        self.0.refusals.note(partition, stamp, Refuser::broker(by, knew, code));
     }
 
     /// A broker has written a batch.
-    pub fn written(&mut self, partition: &Partition, stamp: Stamp) {
+    pub fn written(&mut self, partition: &Partition, stamp: Stamp, by: Target) {
+        self.0.known.written(partition, stamp, by);
         self.0.refusals.written(partition, stamp);
     }
 
     /// A batch of this partition is on its way.
-    pub fn goes(&mut self, partition: &Partition, stamp: Option<Stamp>, by: LinkId) {
+    pub fn goes(&mut self, partition: &Partition, stamp: Option<Stamp>, to: Target, by: LinkId) {
         self.0.refusals.went(partition, stamp);
-        self.0.flights.entry(*partition).or_insert(Flight { by, parts: 0 }).parts += 1;
+        let first = stamp.is_some_and(|stamp| !self.0.known.knows(partition, stamp, to));
+        let flight = self.0.flights.entry(*partition).or_insert(Flight { by, parts: 0, first });
+        flight.parts += 1;
+        flight.first |= first;
     }
 
     /// A part has come to its end, or back.
@@ -238,10 +270,15 @@ impl<P> Changing<'_, P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{BrokerId, Slot};
     use std::sync::Arc;
 
     fn partition(index: i32) -> Partition {
         Partition::new("t", index)
+    }
+
+    fn broker(id: i32) -> Target {
+        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(id) }
     }
 
     fn link(id: u64) -> LinkId {
@@ -253,16 +290,16 @@ mod tests {
     fn l3_a_batch_waits_while_an_earlier_one_is_at_another_link() {
         let orders: Orders<&str> = Orders::default();
         let mut order = orders.change();
-        order.goes(&partition(0), None, link(1));
-        order.goes(&partition(0), None, link(1));
-        assert!(order.may_go(&partition(0), link(1)), "the same link keeps the order itself");
-        assert!(!order.may_go(&partition(0), link(2)));
-        assert!(order.may_go(&partition(1), link(2)), "another partition has an order of its own");
+        order.goes(&partition(0), None, broker(1), link(1));
+        order.goes(&partition(0), None, broker(1), link(1));
+        assert!(order.may_go(&partition(0), None, broker(1), link(1)), "the same link keeps the order itself");
+        assert!(!order.may_go(&partition(0), None, broker(2), link(2)));
+        assert!(order.may_go(&partition(1), None, broker(2), link(2)), "another partition has an order of its own");
         drop(order);
         orders.landed([partition(0)].iter(), |_| {});
-        assert!(!orders.change().may_go(&partition(0), link(2)), "one is still on its way");
+        assert!(!orders.change().may_go(&partition(0), None, broker(2), link(2)), "one is still on its way");
         orders.landed([partition(0)].iter(), |_| {});
-        assert!(orders.change().may_go(&partition(0), link(2)));
+        assert!(orders.change().may_go(&partition(0), None, broker(2), link(2)));
         assert!(orders.change().is_quiet());
     }
 
@@ -271,11 +308,11 @@ mod tests {
     fn l3_nothing_overtakes_what_is_held() {
         let orders = Orders::default();
         assert!(orders.change().hold(1, [partition(0)], "first"));
-        assert!(!orders.change().may_go(&partition(0), link(1)));
+        assert!(!orders.change().may_go(&partition(0), None, broker(1), link(1)));
         assert!(!orders.change().hold(2, [partition(0)], "second"), "one task tends them all");
         assert!(!orders.untended());
         assert_eq!(orders.change().take_held(), ["first", "second"]);
-        assert!(orders.change().may_go(&partition(0), link(1)));
+        assert!(orders.change().may_go(&partition(0), None, broker(1), link(1)));
         assert!(orders.untended());
     }
 
@@ -284,7 +321,7 @@ mod tests {
     fn l3_what_comes_back_unsent_stands_before_what_waited_for_it() {
         let orders = Orders::default();
         let mut order = orders.change();
-        order.goes(&partition(0), None, link(1));
+        order.goes(&partition(0), None, broker(1), link(1));
         assert!(order.hold(2, [partition(0)], "second"));
         order.landed([partition(0)].iter());
         assert!(!order.hold(1, [partition(0)], "first, back again"));
@@ -296,7 +333,7 @@ mod tests {
     async fn l5_who_waits_for_all_to_be_delivered_is_told() {
         let orders: Arc<Orders<&str>> = Arc::default();
         orders.settled().await;
-        orders.change().goes(&partition(0), None, link(1));
+        orders.change().goes(&partition(0), None, broker(1), link(1));
         assert!(orders.change().hold(2, [partition(0)], "held"));
         let waiting = tokio::spawn({
             let orders = Arc::clone(&orders);
@@ -315,14 +352,32 @@ mod tests {
     #[test]
     fn l6_nothing_goes_once_a_batch_was_refused() {
         let orders = Orders::default();
-        orders.change().goes(&partition(0), None, link(1));
+        orders.change().goes(&partition(0), None, broker(1), link(1));
         assert!(orders.change().hold(1, [partition(1)], "held"));
         orders.change().break_off();
         orders.landed([partition(0)].iter(), |_| {});
         assert!(orders.change().is_over());
-        assert!(!orders.change().may_go(&partition(0), link(1)), "not even over the same link");
+        assert!(!orders.change().may_go(&partition(0), None, broker(1), link(1)), "not even over the same link");
         assert!(!orders.change().hold(2, [partition(2)], "late"));
         orders.end();
         assert!(orders.untended(), "and what was held is gone");
+    }
+
+    /// [L6]
+    #[test]
+    fn l6_only_a_broker_that_knows_the_producer_gets_batches_one_behind_the_other() {
+        let at = |sequence| Some(Stamp { producer: 7, epoch: 0, sequence });
+        let orders: Orders<&str> = Orders::default();
+        let mut order = orders.change();
+        order.goes(&partition(0), at(0), broker(1), link(1));
+        assert!(order.is_behind_a_first(&partition(0)));
+        assert!(!order.may_go(&partition(0), at(1), broker(1), link(1)), "it would take this one, were the first lost");
+        assert!(order.may_go(&partition(0), None, broker(1), link(1)), "a plain one has no place in the sequence");
+        assert!(order.may_go(&partition(1), at(0), broker(1), link(1)), "another partition");
+        order.landed([partition(0)].iter());
+        order.written(&partition(0), at(0).unwrap(), broker(1));
+        order.goes(&partition(0), at(1), broker(1), link(1));
+        assert!(!order.is_behind_a_first(&partition(0)));
+        assert!(order.may_go(&partition(0), at(2), broker(1), link(1)), "it would find the gap");
     }
 }

@@ -131,7 +131,7 @@ impl Turn<'_, '_> {
         routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
         for cell in &routed.refused {
             if let (Some(partition), Some(stamp)) = (ledger.partition_of(cell), cell.stamp) {
-                self.order.refused(partition, stamp, None);
+                self.order.refused_by_us(partition, stamp);
             }
         }
         let acked_never = request.acks == 0 && ledger.is_refused();
@@ -159,8 +159,11 @@ impl Turn<'_, '_> {
         for Part { to, cells } in parts {
             for cell in cells {
                 match self.way(&cell, to) {
-                    Some(to) => Part::put(&mut kept, to, cell, 0),
-                    None => {
+                    Way::Free => Part::put(&mut kept, to, cell, 0),
+                    Way::Only(by) => Part::put(&mut kept, by, cell, 0),
+                    // Nobody has seen it: as if it had been on its way, and refused with the one before it.
+                    Way::Refused => self.state.ledger.give_up(&[cell]),
+                    Way::Barred => {
                         self.request.blame(self.state.ticket.as_mut(), Blame::Cluster(to.cluster));
                         self.break_off("overtaking");
                         return Vec::new();
@@ -171,14 +174,15 @@ impl Turn<'_, '_> {
         kept
     }
 
-    /// Where a cell that is routed to a broker goes. No link is opened to who refused an earlier one: it may be gone for
-    /// good, and the client would wait for it in vain.
-    fn way(&self, cell: &Cell, to: Target) -> Option<Target> {
-        let Some(partition) = self.state.ledger.partition_of(cell) else { return Some(to) };
+    /// The way of a cell that is routed to a broker. No link is opened to who refused an earlier one: it may be gone for
+    /// good, and the client would wait for it in vain. What stands behind a held one is looked at in its turn.
+    fn way(&self, cell: &Cell, to: Target) -> Way {
+        let partition = self.state.ledger.partition_of(cell).filter(|partition| !self.order.is_waiting(partition));
+        let Some(partition) = partition else { return Way::Free };
         match self.order.way(&partition, cell.stamp) {
-            Way::Free => Some(to),
-            Way::Only(by) => (by == to || self.request.session.links.has(by)).then_some(by),
-            Way::Barred => None,
+            Way::Only(by) if by != to && !self.request.session.links.has(by) => Way::Barred,
+            Way::Refused if self.request.acks == 0 => Way::Barred,
+            way => way,
         }
     }
 
@@ -189,8 +193,10 @@ impl Turn<'_, '_> {
             return part.cells;
         };
         let ledger = &self.state.ledger;
-        let may_go =
-            |cell: &Cell| ledger.partition_of(cell).is_some_and(|partition| self.order.may_go(&partition, link.id()));
+        let may_go = |cell: &Cell| {
+            let partition = ledger.partition_of(cell);
+            partition.is_some_and(|partition| self.order.may_go(&partition, cell.stamp, part.to, link.id()))
+        };
         let cells = part.cells;
         // Seldom does one of them have to wait.
         let (cells, blocked) =
@@ -203,13 +209,20 @@ impl Turn<'_, '_> {
         blocked
     }
 
-    /// Holds cells for as long as their request may wait, then gives them up.
-    fn wait(&mut self, cells: Vec<Cell>, needs: Vec<Need>) {
+    /// Holds cells for as long as their request may wait, then gives them up. Those that wait for a producer's first batch
+    /// to be answered are in good hands: a broker would keep them waiting as long.
+    fn wait(&mut self, mut cells: Vec<Cell>, needs: Vec<Need>) {
+        if !self.request.may_wait() {
+            let in_turn = |cell: &Cell| {
+                let partition = self.state.ledger.partition_of(cell);
+                partition.is_some_and(|partition| self.order.is_behind_a_first(&partition))
+            };
+            let (waiting, given_up): (Vec<_>, Vec<_>) = cells.into_iter().partition(in_turn);
+            self.give_up(&given_up);
+            cells = waiting;
+        }
         if cells.is_empty() || self.order.is_over() {
             return;
-        }
-        if !self.request.may_wait() {
-            return self.give_up(&cells);
         }
         let ledger = &self.state.ledger;
         let partitions: Vec<_> = cells.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
@@ -292,7 +305,10 @@ async fn tend(session: Arc<Session>) {
             for held in order.take_held() {
                 place(&mut order, held, &placement, &mut later);
             }
-            let soonest = order.held().map(|held| held.request.until).min();
+            let now = Instant::now();
+            let ends = order.held().map(|held| held.request.until);
+            // What waits on beyond its time waits for an answer, which rings.
+            let soonest = ends.map(|end| if end > now { end } else { now + BETWEEN_LOOKS }).min();
             drop(order);
             (later.tend, later.ring) = (false, false);
             later.see_to(&session);

@@ -39,8 +39,21 @@ enum Broken {
     Frame(#[from] FrameError),
     #[error("a request that cannot be read: {0}")]
     Malformed(#[from] Malformed),
-    #[error("API {api} in version {version} is not served")]
+    #[error("{}", not_served(*api, *version))]
     NotServed { api: i16, version: i16 },
+}
+
+/// What is not served, and what is.
+fn not_served(api: i16, version: i16) -> String {
+    let name = ApiKey::try_from(api).map_or_else(|()| format!("API {api}"), |name| format!("{name:?} (API {api})"));
+    let instead = match (versions::served(api), ApiKey::try_from(api)) {
+        (Some(served), _) => format!(": versions {} to {} are", served.lowest(), served.max),
+        (None, Ok(ApiKey::SaslHandshake | ApiKey::SaslAuthenticate)) => {
+            ": nobody logs in at this listener; set the client's security.protocol to PLAINTEXT".to_owned()
+        }
+        _ => String::new(),
+    };
+    format!("{name} in version {version} is not served{instead}")
 }
 
 impl Broken {

@@ -44,7 +44,7 @@ pub fn outgoing(
         _ => {
             let partitions: Vec<_> = part.cells.iter().filter_map(|cell| ledger.partition_of(cell)).collect();
             for (partition, cell) in partitions.iter().zip(&part.cells) {
-                order.goes(partition, cell.stamp, link.id());
+                order.goes(partition, cell.stamp, to, link.id());
             }
             Expect::Answer(answered(Arc::clone(request), part, partitions, whole, load.clone()))
         }
@@ -100,22 +100,21 @@ fn answered(
             orders.end();
             request.session.close("upstream");
         }
-        let refused = request.refused(&part, &told);
-        orders.landed(partitions.iter(), |order| note(order, &part, &partitions, &refused));
+        let refused = told.as_ref().ok().map(|told| request.refused(&part, told));
+        orders.landed(partitions.iter(), |order| {
+            refused.into_iter().for_each(|refused| note(order, &part, &partitions, &refused));
+        });
         request.answered(&part, told);
     })
 }
 
 /// Notes what a broker refused and what it wrote. The client hears of it later, so what it then sends finds it noted.
-fn note(order: &mut Changing<'_, Held>, part: &Part, partitions: &[Partition], refused: &[Partition]) {
-    if refused.is_empty() && order.is_unrefused() {
-        return;
-    }
+fn note(order: &mut Changing<'_, Held>, part: &Part, partitions: &[Partition], refused: &[(Partition, i16)]) {
     for (partition, cell) in partitions.iter().zip(&part.cells) {
         let Some(stamp) = cell.stamp else { continue };
-        match refused.contains(partition) {
-            true => order.refused(*partition, stamp, Some(part.to)),
-            false => order.written(partition, stamp),
+        match refused.iter().find(|(refused, _)| refused == partition) {
+            Some((_, code)) => order.refused(*partition, stamp, part.to, *code),
+            None => order.written(partition, stamp, part.to),
         }
     }
 }

@@ -97,12 +97,12 @@ impl Underway {
         Instant::now() < self.until
     }
 
-    /// The partitions whose batches may not be overtaken from now on, for what a broker said of them (L6).
-    pub fn refused(&self, part: &Part, told: &Result<Told, Fault>) -> Vec<Partition> {
+    /// The partitions whose batches may not be overtaken from now on, for what a broker said of them (L6), and the codes
+    /// that it gave.
+    pub fn refused(&self, part: &Part, told: &Told) -> Vec<(Partition, i16)> {
         match told {
-            Ok(Told::Decoded(answer)) => self.state.lock().ledger.refused(part, answer),
-            // Where nothing was said of an idempotent one, the order is over.
-            Ok(Told::Plainly(_)) | Err(_) => Vec::new(),
+            Told::Decoded(answer) => self.state.lock().ledger.refused(part, answer),
+            Told::Plainly(_) => Vec::new(),
         }
     }
 

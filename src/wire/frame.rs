@@ -2,6 +2,7 @@
 //! straight into one reused buffer of its size, so that record bytes are written once and never moved.
 
 use super::pool::{Buffer, Pool};
+use super::strangers::guess;
 use bytes::Bytes;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ pub const LENGTH: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// The peer wants to send more than we take.
-    #[error("a frame of {size} bytes was announced and the limit is {limit}; is this really Kafka's protocol?")]
+    #[error("a frame of {size} bytes was announced and the limit is {limit}; {}", guess(*size))]
     TooLarge {
         /// What the length field says, read as unsigned.
         size: u32,

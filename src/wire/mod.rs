@@ -12,4 +12,5 @@ pub mod outlet;
 pub mod pieces;
 pub mod pool;
 pub mod shape;
+mod strangers;
 pub mod versions;

@@ -14,6 +14,14 @@ pub struct Served {
     pub max: i16,
 }
 
+impl Served {
+    /// The lowest version that is not refused.
+    #[must_use]
+    pub fn lowest(self) -> i16 {
+        if self.api == ApiKey::Produce { PRODUCE_FROM.max(self.min) } else { self.min }
+    }
+}
+
 const fn row(api: ApiKey, min: i16, max: i16) -> Served {
     Served { api, min, max }
 }
@@ -58,8 +66,7 @@ pub fn served(api_key: i16) -> Option<Served> {
 /// The API, where we serve it in this version.
 #[must_use]
 pub fn serves(api_key: i16, version: i16) -> Option<ApiKey> {
-    let row = served(api_key).filter(|row| (row.min..=row.max).contains(&version))?;
-    (row.api != ApiKey::Produce || version >= PRODUCE_FROM).then_some(row.api)
+    served(api_key).filter(|row| (row.lowest()..=row.max).contains(&version)).map(|row| row.api)
 }
 
 #[cfg(test)]

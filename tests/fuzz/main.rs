@@ -1,5 +1,5 @@
 //! What hostile peers may send, until time is over: made-up and damaged frames, heads, requests, answers and records,
-//! each read as Fishplate reads it, in processes that may have 2 GiB of addresses and no more. What aborts, panics,
+//! each read as Fishplate reads it, and led through what is behind the reading, in processes that may have 2 GiB of addresses and no more. What aborts, panics,
 //! hangs or takes more memory than was foreseen is told with the case's number.
 //!
 //! `scripts/fuzz 3600` runs an hour, with optimisation; `cargo test --test fuzz` some seconds. In the environment:
@@ -7,8 +7,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, unreachable_pub)]
 
+mod behind;
+mod clusters;
 #[path = "../messages/mod.rs"]
 mod messages;
+mod produce;
 mod supervisor;
 mod targets;
 mod worker;

@@ -1,22 +1,27 @@
 //! What is read, by what reads it.
 
+use super::clusters::World;
 use super::messages::damage::{blow_up, damage};
 use super::messages::{Kind, kinds};
+use super::{behind, produce};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
+use fishplate::config::Config;
 use fishplate::wire::batch::Batches;
+use fishplate::wire::codec::decode;
 use fishplate::wire::frame::Reader;
 use fishplate::wire::glance::{Produce, plain_fetch, plain_produce};
 use fishplate::wire::head::{RequestHead, read_response};
 use fishplate::wire::pool::Pool;
 use fishplate::wire::versions::serves;
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, MetadataResponse};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
 /// A batch of records that a broker wrote.
-static BATCH: &[u8] = include_bytes!("../vectors/broker-compacted.bin");
+pub(super) static BATCH: &[u8] = include_bytes!("../vectors/broker-compacted.bin");
+static CONFIG: &str = include_str!("../../config/full.yaml");
 /// The largest frame that Fishplate takes, and how often a swollen case is that large.
 const LARGEST: usize = 100 << 20;
 const LARGE: f64 = 0.000_5;
@@ -25,13 +30,14 @@ const GLANCE_PER_BYTE: usize = 64;
 
 pub struct Targets {
     kinds: Vec<Kind>,
+    world: World,
     runtime: Runtime,
 }
 
 impl Targets {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { kinds: kinds(), runtime }
+        Self { kinds: kinds(), world: World::new(), runtime }
     }
 
     /// One case: which target it was for, and whether what it made passed.
@@ -43,8 +49,12 @@ impl Targets {
             100..200 => ("heads", self.heads(rng)),
             200..400 => ("encoded", self.encoded(rng)),
             400..450 => ("noise", self.noise(rng)),
-            450..550 => ("swollen", self.swollen(rng)),
-            550..775 => self.message(rng, "requests", "Request"),
+            450..500 => ("swollen", self.swollen(rng)),
+            500..580 => ("behind", behind::any(&self.world, rng)),
+            580..640 => ("produce", produce::round(&self.world, rng)),
+            640..650 => ("clusters", self.clusters(rng)),
+            650..655 => ("config", config(rng)),
+            655..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
         }
     }
@@ -147,6 +157,14 @@ impl Targets {
         read
     }
 
+    /// A cluster that describes itself oddly: what clients are then told of it, and what becomes of their requests.
+    fn clusters(&self, rng: &mut Rng) -> bool {
+        let told = |rng: &mut Rng| decode::<MetadataResponse>(behind::told::<MetadataResponse>(rng, 12), 12);
+        let answers: Vec<_> = (0..rng.usize(1..4)).filter_map(|_| Some((told(rng).ok()?, rng.bool()))).collect();
+        let world = self.world.described(&answers);
+        behind::any(&world, rng) | produce::round(&world, rng)
+    }
+
     /// A connection's bytes, in pieces.
     fn frames(&self, rng: &mut Rng) -> bool {
         let mut sent = BytesMut::new();
@@ -177,6 +195,27 @@ impl Targets {
             };
             tokio::join!(sending, reading).1.is_ok()
         })
+    }
+}
+
+/// What a person may write in a config: each mistake is told, none is a panic.
+fn config(rng: &mut Rng) -> bool {
+    const ODD: [&str; 12] = ["{", "[", "&a ", "*a", "<<: ", "\t", "? ", "- ", "!!binary ", "${", "'", "\u{feff}"];
+    let mut lines: Vec<_> = CONFIG.lines().filter(|line| !line.starts_with("include")).map(ToOwned::to_owned).collect();
+    for _ in 0..rng.usize(..5) {
+        let (at, other) = (rng.usize(..lines.len()), rng.usize(..lines.len()));
+        match rng.u8(..5) {
+            0 => lines.swap(at, other),
+            1 => lines.insert(at, lines[other].clone()),
+            2 => lines[at].insert_str(0, "  "),
+            3 => lines[at].push_str(ODD[rng.usize(..ODD.len())]),
+            _ => drop(lines.remove(at)),
+        }
+    }
+    let text = damage(rng, &Bytes::from(lines.join("\n")));
+    match Config::from_text("fuzz.yaml", &String::from_utf8_lossy(&text)) {
+        Ok(_) => true,
+        Err(mistakes) => mistakes.to_string().is_empty(),
     }
 }
 

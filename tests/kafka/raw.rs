@@ -50,10 +50,13 @@ impl Raw {
         let mut body = BytesMut::new();
         head.encode(&mut body, ApiKey::try_from(R::KEY).unwrap().request_header_version(version)).unwrap();
         request.encode(&mut body, version).unwrap();
-        let mut frame = BytesMut::new();
-        frame.put_u32(u32::try_from(body.len()).unwrap());
-        frame.put_slice(&body);
-        self.socket.write_all(&frame).unwrap();
+        self.socket.write_all(&framed(&body)).unwrap();
+    }
+
+    /// Sends bytes, whatever they are. The other end may have closed the connection already.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn throw(&mut self, bytes: &[u8]) {
+        let _ = self.socket.write_all(bytes);
     }
 
     /// Reads the answer to the oldest request of this kind that is not read yet.
@@ -72,6 +75,32 @@ impl Raw {
         self.socket.read_exact(&mut frame).ok()?;
         Some(Bytes::from(frame))
     }
+}
+
+/// A request's frame, its length field before it, without a client id.
+#[allow(dead_code, reason = "not in every test program")]
+pub fn request(api: ApiKey, version: i16, body: &[u8]) -> Vec<u8> {
+    let mut frame = BytesMut::new();
+    frame.put_i16(api as i16);
+    frame.put_i16(version);
+    frame.put_i32(7);
+    frame.put_i16(-1);
+    frame.put_bytes(0, usize::from(api.request_header_version(version) >= 2));
+    frame.put_slice(body);
+    framed(&frame)
+}
+
+/// Bytes, and their length before them.
+pub fn framed(frame: &[u8]) -> Vec<u8> {
+    [&u32::try_from(frame.len()).unwrap().to_be_bytes()[..], frame].concat()
+}
+
+/// A message's body.
+#[allow(dead_code, reason = "not in every test program")]
+pub fn encoded(message: &impl Encodable, version: i16) -> Bytes {
+    let mut body = BytesMut::new();
+    message.encode(&mut body, version).unwrap();
+    body.freeze()
 }
 
 /// A text of the protocol.

@@ -87,7 +87,12 @@ impl Buf for Dice {
 
     fn try_copy_to_slice(&mut self, to: &mut [u8]) -> Result<(), TryGetError> {
         self.draw()?;
-        self.rng.fill(to);
+        // Now and then one of a few, so that an id here may be an id there.
+        if self.rng.bool() {
+            to.fill(self.rng.u8(..6))
+        } else {
+            self.rng.fill(to)
+        }
         Ok(())
     }
 }
@@ -98,6 +103,8 @@ impl ByteBuf for Dice {
     }
 
     fn get_bytes(&mut self, size: usize) -> Bytes {
-        (0..size).map(|_| self.rng.u8(b'a'..=b'z')).collect()
+        // Of few letters, so that a name here may be a name there.
+        let last = if self.rng.bool() { b'd' } else { b'z' };
+        (0..size).map(|_| self.rng.u8(b'a'..=last)).collect()
     }
 }

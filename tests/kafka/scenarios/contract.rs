@@ -5,15 +5,70 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// A client and how it plays scenarios.
+/// A client, what it can play and where. The table of all of them is `clients.rs`.
 #[derive(Clone, Copy)]
 pub struct Client {
     /// Stands in trials' names and in the list of differences.
     pub name: &'static str,
+    /// The library and its version, for people.
+    pub library: &'static str,
+    /// The name and version that it gives in ApiVersions; empty where it gives none.
+    pub says: &'static str,
     /// Those it can play; the slow ones first, because several run at once.
     pub scenarios: &'static [&'static str],
+    /// Those of [`ALL`] that it cannot play, and why.
+    pub lacks: &'static [Lack],
+    /// The views it can use.
+    pub views: &'static [View],
+    /// What CI plays of it; the full level plays all scenarios in all its views.
+    pub in_ci: InCi,
     /// Plays some of them.
     pub play: fn(&Run) -> anyhow::Result<Vec<Line>>,
+}
+
+/// Scenarios that a client cannot play.
+#[derive(Clone, Copy)]
+pub struct Lack {
+    /// Which.
+    pub scenarios: &'static [&'static str],
+    /// What the library lacks, in a few words.
+    pub why: &'static str,
+}
+
+/// How clients see nodes (ARCHITECTURE.md, "Nodes, views and addresses").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum View {
+    /// A node for each broker of each cluster, all at one address.
+    Brokers,
+    /// The same nodes, each at an address of its own.
+    Hosts,
+    /// One node.
+    Single,
+}
+
+impl View {
+    /// All of them, as the matrix has them from left to right.
+    pub const ALL: &'static [Self] = &[Self::Brokers, Self::Hosts, Self::Single];
+
+    /// Its word in a config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Brokers => "brokers",
+            Self::Hosts => "hosts",
+            Self::Single => "single",
+        }
+    }
+}
+
+/// What CI has time for.
+#[derive(Clone, Copy)]
+pub enum InCi {
+    /// All it can play, in one view.
+    All(View),
+    /// Some, in one view.
+    Some(View, &'static [&'static str]),
+    /// Nothing.
+    Nothing,
 }
 
 /// Some scenarios played at one place.

@@ -4,6 +4,8 @@
 //! A client plays all its scenarios in one process; each of them is a trial of its own that looks at its part.
 
 mod addresses;
+pub mod clients;
+#[allow(dead_code, reason = "the matrix reads the rest of the table")]
 pub mod contract;
 mod differences;
 pub mod kcat;
@@ -12,8 +14,9 @@ pub mod programs;
 mod tools;
 
 use crate::harness::Bootstrap;
-use crate::world::{World, shared};
-use contract::{Client, Line, Run};
+use crate::world::{World, full, shared};
+use clients::CLIENTS;
+use contract::{Client, InCi, Line, Run, View};
 use libtest_mimic::{Arguments, Trial};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -21,23 +24,39 @@ use std::thread;
 
 /// All trials; those that `arguments` leave out are not played either.
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
-    let mut clients = vec![programs::JAVA_4_3, programs::FRANZ, librdkafka::LIBRDKAFKA, kcat::KCAT];
-    // The older Java client plays the same program: a minute that only the full level has.
-    if crate::world::full() {
-        clients.push(programs::JAVA_3_9);
-    }
-    let mut trials: Vec<_> = clients.into_iter().flat_map(|client| compared(client, arguments)).collect();
+    let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
     trials.extend(tools::trials());
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
     trials
 }
 
-/// One client's scenarios, each a trial, and one more that looks at what the client logged meanwhile.
-fn compared(client: Client, arguments: &Arguments) -> Vec<Trial> {
-    let name = |scenario: &str| format!("{}: {scenario}", client.name);
-    let wanted: Vec<_> = client.scenarios.iter().copied().filter(|one| is_wanted(arguments, &name(one))).collect();
-    let scenarios = if wanted.is_empty() { client.scenarios[..1].to_vec() } else { wanted.clone() };
-    let played = Arc::new(Played { client, scenarios, lines: OnceLock::new() });
+/// The views that the harness has a listener with.
+const BUILT: &[View] = &[View::Brokers];
+
+/// What this level plays of a client: on bare Kafka once, and in each view.
+fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
+    let plan: Vec<(View, &[&str])> = match client.in_ci {
+        _ if full() => {
+            client.views.iter().filter(|view| BUILT.contains(view)).map(|view| (*view, client.scenarios)).collect()
+        }
+        InCi::All(view) => vec![(view, client.scenarios)],
+        InCi::Some(view, scenarios) => vec![(view, scenarios)],
+        InCi::Nothing => Vec::new(),
+    };
+    plan.into_iter().flat_map(|(view, scenarios)| compared(client, view, scenarios, arguments)).collect()
+}
+
+/// One client's scenarios in one view, each a trial, and one more that looks at what the client logged meanwhile.
+fn compared(
+    client: &'static Client,
+    view: View,
+    scenarios: &'static [&'static str],
+    arguments: &Arguments,
+) -> Vec<Trial> {
+    let name = |scenario: &str| format!("{}: {scenario} in {}", client.name, view.name());
+    let wanted: Vec<_> = scenarios.iter().copied().filter(|one| is_wanted(arguments, &name(one))).collect();
+    let scenarios = if wanted.is_empty() { scenarios[..1].to_vec() } else { wanted.clone() };
+    let played = Arc::new(Played { client, view, scenarios, lines: OnceLock::new() });
     let judge = |scenario: &'static str| {
         let played = Arc::clone(&played);
         shared(name(scenario), move |world| played.judge(world, scenario))
@@ -45,6 +64,14 @@ fn compared(client: Client, arguments: &Arguments) -> Vec<Trial> {
     let mut trials: Vec<_> = wanted.into_iter().map(judge).collect();
     trials.push(shared(name("no real address in its log"), move |world| played.judge_log(world)));
     trials
+}
+
+/// Where clients of a view are pointed.
+fn listener(world: &World, view: View) -> Bootstrap {
+    match view {
+        View::Brokers => world.proxy().bootstrap(),
+        other => panic!("no listener with the {} view yet", other.name()),
+    }
 }
 
 /// As libtest-mimic decides it.
@@ -55,7 +82,8 @@ fn is_wanted(arguments: &Arguments, name: &str) -> bool {
 
 /// What one client saw in all its scenarios, on both ways; played once, by the first trial that asks.
 struct Played {
-    client: Client,
+    client: &'static Client,
+    view: View,
     scenarios: Vec<&'static str>,
     lines: OnceLock<Result<Lines, String>>,
 }
@@ -81,7 +109,7 @@ impl Played {
 
     fn judge_log(&self, world: &World) {
         self.lines(world);
-        addresses::judge_log(world, &self.log(world, &world.proxy().bootstrap()));
+        addresses::judge_log(world, &self.log(world, &listener(world, self.view)));
     }
 
     fn lines(&self, world: &World) -> &Lines {
@@ -91,13 +119,14 @@ impl Played {
 
     /// What was stored is compressed as on bare Kafka: a client that is told too little of Produce silently does not.
     fn judge_codecs(&self, world: &World) {
+        let view = self.view.name();
         let look = |bootstrap: &Bootstrap, way: &str| {
             let topics = ["a", "b"].map(|home| format!("{home}-{}-{way}.codecs", self.client.name));
             programs::look(bootstrap, &topics, &world.directory.join(format!("{}-{way}-look.out", self.client.name)))
                 .unwrap_or_else(|error| panic!("{error:#}"))
         };
-        let bare = look(&world.a.bootstrap(), "bare");
-        let through = look(&world.proxy().bootstrap(), "through");
+        let bare = look(&world.a.bootstrap(), &format!("bare-{view}"));
+        let through = look(&listener(world, self.view), view);
         assert_eq!(bare, through, "the codecs of what {} stored", self.client.name);
         let codecs = bare["codecs read"]["two/0"].as_array().map_or(0, Vec::len);
         assert!(codecs >= 4, "only {codecs} codecs in {bare}");
@@ -105,11 +134,12 @@ impl Played {
 
     /// Both ways at once: most of it is waiting.
     fn play(&self, world: &World) -> anyhow::Result<Lines> {
-        let through = world.proxy().bootstrap();
+        let through = listener(world, self.view);
         let bare = world.a.bootstrap();
+        let view = self.view.name();
         thread::scope(|scope| {
-            let bare = scope.spawn(|| self.play_at(world, &bare, "bare"));
-            let through = self.play_at(world, &through, "through");
+            let bare = scope.spawn(|| self.play_at(world, &bare, &format!("bare-{view}")));
+            let through = self.play_at(world, &through, view);
             let bare = bare.join().map_err(|_| anyhow::anyhow!("the client on bare Kafka panicked"))?;
             Ok(Lines { bare: bare?, through: through? })
         })
@@ -132,7 +162,12 @@ impl Played {
 
     /// What the client itself logged on its way to there.
     fn log(&self, world: &World, bootstrap: &Bootstrap) -> PathBuf {
-        world.directory.join(format!("{}-{}.log", self.client.name, bootstrap.name.replace(' ', "-")))
+        world.directory.join(format!(
+            "{}-{}-{}.log",
+            self.client.name,
+            self.view.name(),
+            bootstrap.name.replace(' ', "-")
+        ))
     }
 }
 

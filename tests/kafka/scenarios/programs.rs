@@ -1,6 +1,6 @@
 //! Clients that are programs of their own, in `tests/clients`.
 
-use super::contract::{ALL, Client, JAVA, Line, Run};
+use super::contract::{Line, Run};
 use crate::harness::broker::jars;
 use crate::harness::process::{Process, command};
 use crate::harness::{Bootstrap, cache, repository, wait};
@@ -16,11 +16,8 @@ use std::time::Duration;
 const TO_PLAY: Duration = wait::seconds(240);
 const TO_SET_UP: Duration = wait::seconds(600);
 
-pub const JAVA_4_3: Client = Client { name: "java-4.3", scenarios: JAVA, play: |run| java("4.3", run) };
-pub const JAVA_3_9: Client = Client { name: "java-3.9", scenarios: JAVA, play: |run| java("3.9", run) };
-pub const FRANZ: Client = Client { name: "franz-go", scenarios: ALL, play: franz };
-
-fn java(kafka: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
+/// The Java client of that Kafka.
+pub fn java(kafka: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     let mut program = java_at(kafka, &run.log)?;
     program.arg("Main");
     play(program, run)
@@ -43,7 +40,8 @@ fn class_path(kafka: &str) -> anyhow::Result<String> {
     Ok(format!("{}:{}/*", classes.display(), jars(kafka)?.display()))
 }
 
-fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
+/// franz-go.
+pub fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
     set_up()?;
     let mut program = command(built().join("franz"));
     program.arg("--log").arg(&run.log);
@@ -76,7 +74,8 @@ pub fn set_up() -> anyhow::Result<()> {
     done.clone().map_err(anyhow::Error::msg)
 }
 
-fn play(mut program: Command, run: &Run) -> anyhow::Result<Vec<Line>> {
+/// Runs a program that keeps to the contract: scenarios and options in, a line of JSON for each scenario out.
+pub fn play(mut program: Command, run: &Run) -> anyhow::Result<Vec<Line>> {
     program.args(run.scenarios);
     program.args(["--bootstrap", &run.bootstrap.servers]);
     program.args(["--topics", &run.topics.join(","), "--groups", &run.groups.join(",")]);

@@ -6,7 +6,7 @@ mod records;
 mod stage;
 mod topics;
 
-use super::contract::{ALL, Client, Line, Run};
+use super::contract::{Line, Run};
 use crate::harness::wait;
 use serde_json::Value;
 use stage::Stage;
@@ -16,8 +16,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
-
-pub const LIBRDKAFKA: Client = Client { name: "librdkafka", scenarios: ALL, play };
 
 const AT_ONCE: usize = 4;
 const DEADLINE: Duration = wait::seconds(60);
@@ -47,7 +45,8 @@ fn scene(name: &str) -> Option<Scene> {
     })
 }
 
-fn play(run: &Run) -> anyhow::Result<Vec<Line>> {
+/// In this process.
+pub fn play(run: &Run) -> anyhow::Result<Vec<Line>> {
     let log = Arc::new(Mutex::new(File::create(&run.log)?));
     let waiting = Mutex::new(run.scenarios.iter().copied().collect::<VecDeque<_>>());
     let next = || waiting.lock().unwrap().pop_front();
