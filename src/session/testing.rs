@@ -106,9 +106,14 @@ pipelines:
         Self { telemetry, address, context, a: Some(a), b: Some(b), clusters, _tasks: tasks }
     }
 
-    pub(super) async fn client(&self) -> Client {
+    /// A client that does not say what it is.
+    pub(super) async fn unnamed(&self) -> Client {
         let socket = TcpStream::connect((&*self.address.host, self.address.port)).await.unwrap();
-        let mut client = Client { socket, reader: Reader::new(Pool::new(0), 1 << 20), sent: 0, received: 0 };
+        Client { socket, reader: Reader::new(Pool::new(0), 1 << 20), sent: 0, received: 0 }
+    }
+
+    pub(super) async fn client(&self) -> Client {
+        let mut client = self.unnamed().await;
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("kgo"))
             .with_client_software_version(text("1.22.2"));

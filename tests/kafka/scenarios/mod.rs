@@ -14,6 +14,7 @@ pub mod programs;
 mod tools;
 
 use crate::harness::Bootstrap;
+use crate::harness::config::View as Shown;
 use crate::world::{World, full, shared};
 use clients::CLIENTS;
 use contract::{Client, InCi, Line, Run, View};
@@ -26,18 +27,16 @@ use std::thread;
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
     trials.extend(tools::trials());
+    trials.push(shared("kcat: an old librdkafka is served in single and hosts", kcat::an_old_librdkafka_is_served));
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
     trials
 }
-
-/// The views that the harness has a listener with.
-const BUILT: &[View] = &[View::Brokers];
 
 /// What this level plays of a client: on bare Kafka once, and in each view.
 fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
     let plan: Vec<(View, &[&str])> = match client.in_ci {
         _ if full() => {
-            client.views.iter().filter(|view| BUILT.contains(view)).map(|view| (*view, client.scenarios)).collect()
+            client.views.iter().map(|view| (*view, client.scenarios)).collect()
         }
         InCi::All(view) => vec![(view, client.scenarios)],
         InCi::Some(view, scenarios) => vec![(view, scenarios)],
@@ -68,10 +67,11 @@ fn compared(
 
 /// Where clients of a view are pointed.
 fn listener(world: &World, view: View) -> Bootstrap {
-    match view {
-        View::Brokers => world.proxy().bootstrap(),
-        other => panic!("no listener with the {} view yet", other.name()),
-    }
+    world.proxy().bootstrap_in(match view {
+        View::Brokers => Shown::Brokers,
+        View::Hosts => Shown::Hosts,
+        View::Single => Shown::Single,
+    })
 }
 
 /// As libtest-mimic decides it.
@@ -100,7 +100,7 @@ impl Played {
         let through = find(through, scenario);
         let bare_saw = bare.result.as_ref().unwrap_or_else(|| panic!("on bare Kafka, {}", bare.failure()));
         let through_saw = through.result.as_ref().unwrap_or_else(|| panic!("through Fishplate, {}", through.failure()));
-        addresses::judge(world, through, bare);
+        addresses::judge(world, self.view, through, bare);
         differences::judge(self.client.name, scenario, bare_saw, through_saw);
         if scenario == "codecs" {
             self.judge_codecs(world);
