@@ -148,6 +148,14 @@ fn strangers_are_shown_out_and_others_served() {
     assert_eq!(send(address, Ipv4Addr::new(127, 0, 1, 1), &cut[..50], true), 0);
     assert_eq!(proxy.log().lines_with("127.0.1.1:"), Vec::<String>::new(), "who hangs up is no news");
     serves("a frame that was cut");
+    // A flood from one address is a line for each reason, however long it lasts.
+    let flood = Ipv4Addr::new(127, 0, 2, 1);
+    let floods = [framed(&[0x27, 0x0f, 0, 0, 0, 0, 0, 7, 0xff, 0xff]).repeat(5_000), vec![0xb3; 70_000]];
+    for bytes in floods.iter().cycle().take(200) {
+        assert_eq!(send(address, flood, bytes, false), 0, "an answer to a flood");
+    }
+    serves("a flood");
+    assert_eq!(proxy.log().lines_with(&format!("{flood}:")).len(), 2);
     proxy.finish();
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -25,6 +25,8 @@ pub mod underway;
 #[cfg(test)]
 mod counting_tests;
 #[cfg(test)]
+mod nonsense_tests;
+#[cfg(test)]
 mod order_tests;
 #[cfg(test)]
 mod session_tests;

@@ -31,6 +31,8 @@ pub(crate) struct Asked {
 pub(crate) enum Reply {
     /// Answers.
     Frame(Frame),
+    /// Says this, and closes the connection.
+    Last(Frame),
     /// Says nothing, now or later.
     Silence,
     /// Reads nothing any more.
@@ -157,6 +159,7 @@ async fn serve(mut socket: TcpStream, id: i32, metadata: Arc<Mutex<MetadataRespo
         };
         match reply {
             Reply::Frame(frame) => socket.write_all(&frame.concat()).await.unwrap(),
+            Reply::Last(frame) => return socket.write_all(&frame.concat()).await.unwrap(),
             Reply::Silence => {}
             Reply::Freeze => std::future::pending().await,
             Reply::Close => return,

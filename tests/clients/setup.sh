@@ -42,6 +42,9 @@ java_classes() {
 
 franz() { (cd "$here/franz" && go build -o "$out/franz" .); }
 
+# One program under the name of each library: it goes by the name that it is called by.
+go_clients() { (cd "$here/go" && go build -o "$out/sarama" . && ln -f "$out/sarama" "$out/kafka-go"); }
+
 # A folder for LD_LIBRARY_PATH. The package is one for some Python; which one is all the same to us.
 librdkafka() {
   local folder=$out/librdkafka found
@@ -59,4 +62,5 @@ for kafka in 4.3 3.9; do
   once "java-$kafka" "$here"/java/* "$here/../kafka/pom-$kafka.xml" -- java_classes "$kafka"
 done
 once franz "$here"/franz/* -- franz
+once go "$here"/go/* -- go_clients
 once librdkafka <(printf '%s' "$librdkafka") -- librdkafka "$librdkafka"

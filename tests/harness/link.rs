@@ -3,9 +3,10 @@
 
 use anyhow::Context;
 use socket2::SockRef;
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -21,14 +22,25 @@ pub struct Link {
 }
 
 struct Inner {
-    to: u16,
+    to: AtomicU16,
     state: Mutex<State>,
     changed: Condvar,
     closed: AtomicBool,
 }
 
+/// Whose bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Side {
+    /// Of who connected.
+    Client,
+    /// Of who listens.
+    Server,
+}
+
 #[derive(Default)]
 struct State {
+    /// For connections to come: the end whose bytes are counted, and how many of them pass before it breaks.
+    breaks: VecDeque<(usize, usize)>,
     down: bool,
     stalled: bool,
     delay: Duration,
@@ -39,6 +51,7 @@ struct State {
 struct Connection {
     ends: [TcpStream; 2],
     cut: AtomicBool,
+    breaks: Option<(usize, usize)>,
 }
 
 impl Link {
@@ -46,8 +59,12 @@ impl Link {
     pub fn new(port: u16, to: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("link port {port}"))?;
         let port = listener.local_addr()?.port();
-        let inner =
-            Arc::new(Inner { to, state: Mutex::default(), changed: Condvar::new(), closed: AtomicBool::new(false) });
+        let inner = Arc::new(Inner {
+            to: to.into(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            closed: AtomicBool::new(false),
+        });
         let accepting = Arc::clone(&inner);
         thread::spawn(move || accepting.accept(&listener));
         Ok(Self { port, inner })
@@ -58,16 +75,19 @@ impl Link {
         self.port
     }
 
+    /// Where it forwards new connections to.
+    pub fn leads_to(&self) -> u16 {
+        self.inner.to.load(Ordering::Relaxed)
+    }
+
+    /// Forwards new connections to this port from now on.
+    pub fn lead_to(&self, port: u16) {
+        self.inner.to.store(port, Ordering::Relaxed);
+    }
+
     /// Breaks all connections with RST; what is under way is lost. New ones are taken.
     pub fn cut(&self) {
-        for connection in self.inner.connections() {
-            connection.cut.store(true, Ordering::Relaxed);
-            for end in &connection.ends {
-                // Closing with a linger of zero is what sends RST; both fail only on an end that is gone already.
-                let _ = SockRef::from(end).set_linger(Some(Duration::ZERO));
-                let _ = end.shutdown(Shutdown::Read);
-            }
-        }
+        self.inner.connections().iter().for_each(|connection| connection.cut());
         self.inner.changed.notify_all();
     }
 
@@ -89,6 +109,21 @@ impl Link {
         self.inner.state().down = false;
     }
 
+    /// Each of the next connections breaks when it has carried so many bytes of this side: with RST after an even number,
+    /// else with FIN. `flow` forgets those that are left.
+    pub fn break_after(&self, side: Side, bytes: impl IntoIterator<Item = usize>) {
+        let end = match side {
+            Side::Client => 0,
+            Side::Server => 1,
+        };
+        self.inner.state().breaks.extend(bytes.into_iter().map(|bytes| (end, bytes)));
+    }
+
+    /// Whether no more connections are to break by themselves.
+    pub fn has_broken_all(&self) -> bool {
+        self.inner.state().breaks.is_empty()
+    }
+
     /// Connections stay open and carry nothing, until `flow`.
     pub fn stall(&self) {
         self.inner.state().stalled = true;
@@ -99,6 +134,7 @@ impl Link {
         let mut state = self.inner.state();
         state.stalled = false;
         state.delay = Duration::ZERO;
+        state.breaks.clear();
         self.inner.changed.notify_all();
     }
 
@@ -139,15 +175,20 @@ impl Inner {
             if self.closed.load(Ordering::Relaxed) {
                 return;
             }
+            let to = self.to.load(Ordering::Relaxed);
             // Held over the connect, so that `down` breaks either this connection or the next.
             let mut state = self.state();
-            let server = if state.down { None } else { TcpStream::connect((Ipv4Addr::LOCALHOST, self.to)).ok() };
+            let server = if state.down { None } else { TcpStream::connect((Ipv4Addr::LOCALHOST, to)).ok() };
             let Some(server) = server else {
                 // As a port where nobody listens: RST. Fails only where the client is gone.
                 let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));
                 continue;
             };
-            let connection = Arc::new(Connection { ends: [client, server], cut: AtomicBool::new(false) });
+            let connection = Arc::new(Connection {
+                ends: [client, server],
+                cut: AtomicBool::new(false),
+                breaks: state.breaks.pop_front(),
+            });
             connection.prepare();
             state.connections.push(Arc::downgrade(&connection));
             drop(state);
@@ -162,10 +203,16 @@ impl Inner {
     fn pump(&self, connection: &Connection, from: usize) {
         let (mut source, sink) = (&connection.ends[from], &connection.ends[1 - from]);
         let mut buffer = vec![0; CHUNK];
+        let mut left = connection.breaks.filter(|(end, _)| *end == from).map(|(_, bytes)| bytes);
         while let Ok(read @ 1..) = source.read(&mut buffer) {
             self.wait_for_flow(connection);
-            if !connection.write(sink, &buffer[..read]) {
+            let carried = left.map_or(read, |left| left.min(read));
+            if !connection.write(sink, &buffer[..carried]) {
                 break;
+            }
+            left = left.map(|left| left - carried);
+            if left == Some(0) {
+                return connection.break_off();
             }
         }
         if !connection.cut.load(Ordering::Relaxed) {
@@ -203,6 +250,19 @@ impl Connection {
             }
         }
         bytes.is_empty()
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        for end in &self.ends {
+            // Closing with a linger of zero is what sends RST; both fail only on an end that is gone already.
+            let _ = SockRef::from(end).set_linger(Some(Duration::ZERO));
+            let _ = end.shutdown(Shutdown::Read);
+        }
+    }
+
+    fn break_off(&self) {
+        if self.breaks.is_some_and(|(_, bytes)| bytes % 2 == 1) { self.end() } else { self.cut() }
     }
 
     fn end(&self) {

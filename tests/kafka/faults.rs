@@ -4,7 +4,7 @@
 //! Each fault that bare Kafka has too is also run there (`full` level, or `-- --include-ignored`): what fails in both
 //! is Kafka's or the harness's.
 
-use crate::harness::link::Link;
+use crate::harness::link::{Link, Side};
 use crate::harness::metrics::Metrics;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
@@ -22,6 +22,8 @@ const TO_RECOVER: Duration = wait::seconds(20);
 /// Two seconds to see who leads in place of a frozen broker, and time for clients to come back on cores that are shared. It
 /// takes some ten seconds where only metadata is read again and links are not given up.
 const TO_FOLLOW: Duration = wait::seconds(7);
+/// Who connects again waits longer each time it is in vain.
+const TO_BREAK: Duration = wait::seconds(180);
 /// How long a topic whose cluster is well may seem to stand still while all share two cores with a JVM that starts.
 const NEVER_NOTICED: Duration = wait::seconds(3);
 
@@ -33,12 +35,12 @@ pub fn trials() -> Vec<Trial> {
         ("a broker is killed and comes back", broker_killed),
         ("a broker is frozen", broker_frozen),
         ("brokers stop and start one after the other", brokers_restarted),
-        ("links to brokers are cut, stalled and down", broker_links_cut),
+        ("links to brokers are cut at every point of a frame, stalled and down", broker_links_cut),
     ];
     let through_only: [(&str, Fault); 3] = [
-        ("cluster b stops and comes back, a's topics flow on", cluster_stopped),
-        ("clients' connections are cut", client_connections_cut),
-        ("Fishplate is killed and comes back", fishplate_killed),
+        ("cluster b stops, is killed, is frozen and comes back, a's topics flow on", cluster_away),
+        ("clients' connections are cut, at every point of a frame", client_connections_cut),
+        ("Fishplate is killed, or stopped, and comes back", fishplate_restarted),
     ];
     let through = at_both
         .iter()
@@ -185,6 +187,26 @@ fn brokers_restarted(scene: &Scene<'_>) {
     }
 }
 
+/// After how many bytes connections break: inside the first length field, behind it, in the head, and ever further into the
+/// frames that follow.
+fn points() -> impl Iterator<Item = usize> {
+    let step = if full() { 12 } else { 2 };
+    let further = std::iter::successors(Some(30), move |at| Some(at + 1 + at / step));
+    (0..=8).chain([12, 14, 21]).chain(further.take_while(|at| *at < 20_000))
+}
+
+/// New connections over these links break, each at another point, of either side's bytes, until all were tried.
+fn break_everywhere(links: &[&Link]) {
+    for side in [Side::Client, Side::Server] {
+        for (point, link) in points().zip(links.iter().cycle()) {
+            link.break_after(side, [point]);
+        }
+        links.iter().for_each(|link| link.cut());
+        let tried = || links.iter().all(|link| link.has_broken_all());
+        wait::until("connections broke at every point", TO_BREAK, tried);
+    }
+}
+
 fn broker_links_cut(scene: &Scene<'_>) {
     scene.allow("broker");
     let brokers = scene.world.a.brokers();
@@ -193,6 +215,9 @@ fn broker_links_cut(scene: &Scene<'_>) {
         broker.link.cut();
         scene.load.flows(TO_RECOVER);
     }
+    // And inside of frames, theirs and ours
+    break_everywhere(&brokers.iter().map(|broker| &broker.link).collect::<Vec<_>>());
+    scene.load.flows(TO_FAIL_OVER);
     // And end in good order
     brokers.iter().for_each(|broker| broker.link.close());
     scene.load.flows(TO_RECOVER);
@@ -213,7 +238,7 @@ fn broker_links_cut(scene: &Scene<'_>) {
     scene.load.flows(TO_RECOVER);
 }
 
-fn cluster_stopped(scene: &Scene<'_>) {
+fn cluster_away(scene: &Scene<'_>) {
     let b = &scene.world.b;
     scene.allow("cluster 1");
     // When cluster b is away for a while
@@ -228,6 +253,17 @@ fn cluster_stopped(scene: &Scene<'_>) {
     b.restart();
     scene.load.flows(TO_FAIL_OVER);
     wait::until("cluster b is shown as up", TO_RECOVER, || up("b") == Some(1.0));
+    // And also when it is killed
+    b.broker(1).kill();
+    scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
+    b.restart();
+    scene.load.flows(TO_FAIL_OVER);
+    // And when it hangs
+    b.broker(1).freeze();
+    sleep(wait::seconds(5));
+    scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
+    b.broker(1).thaw();
+    scene.load.flows(TO_FAIL_OVER);
     // And a's never noticed
     let gap = scene.load.longest_gap(scene.a_topic());
     assert!(gap < NEVER_NOTICED, "a's topic stood still for {gap:?} while cluster b was away");
@@ -240,16 +276,24 @@ fn client_connections_cut(scene: &Scene<'_>) {
         door.cut();
         scene.load.flows(TO_RECOVER);
     }
+    // And inside of frames, theirs and ours
+    break_everywhere(&[door]);
+    scene.load.flows(TO_FAIL_OVER);
     // And end in good order
     door.close();
     // Then all goes on
     scene.load.flows(TO_RECOVER);
 }
 
-fn fishplate_killed(scene: &Scene<'_>) {
-    for _ in 0..3 {
-        // When Fishplate is killed and another takes its place
-        scene.proxy().kill();
+fn fishplate_restarted(scene: &Scene<'_>) {
+    for killed in [true, false, true, false] {
+        // When Fishplate is killed, or asked to end, and another takes its place
+        if killed {
+            scene.proxy().kill();
+        } else {
+            let status = scene.proxy().stop();
+            assert!(status.success(), "Fishplate ended with {status} after SIGTERM");
+        }
         scene.proxy().restart();
         // Then all goes on
         scene.load.flows(TO_RECOVER);

@@ -22,11 +22,13 @@ mod basics;
 mod batches;
 mod behind;
 mod faults;
+mod hostile;
 mod laws;
 mod load;
 mod metrics;
 mod nodes;
 mod raw;
+mod refused;
 mod scenarios;
 mod shadows;
 mod world;
@@ -42,12 +44,14 @@ fn main() -> ExitCode {
     let trials = [
         basics::trials(),
         laws::trials(),
+        refused::trials(),
         metrics::trials(),
         batches::trials(),
         nodes::trials(),
         scenarios::trials(&arguments),
         behind::trials(),
         shadows::trials(),
+        hostile::trials(),
         faults::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();

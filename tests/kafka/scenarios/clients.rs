@@ -1,7 +1,7 @@
 //! The table of clients. Who adds one writes a program that keeps to the contract (`tests/clients`), has `setup.sh` build
 //! it, and adds an entry here; its trials and its row in docs/compatibility.md follow.
 
-use super::contract::{ALL, Client, InCi, JAVA, View};
+use super::contract::{ALL, Client, InCi, JAVA, Lack, View};
 use super::{kcat, librdkafka, programs};
 
 /// All clients, as the matrix has them from top to bottom.
@@ -56,4 +56,37 @@ pub const CLIENTS: &[Client] = &[
         in_ci: InCi::All(View::Brokers),
         play: kcat::play,
     },
+    Client {
+        name: "sarama",
+        library: "sarama 1.61.1",
+        says: "sarama v1.61.1",
+        scenarios: GO,
+        lacks: &[Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" }, NOT_WRITTEN],
+        views: View::ALL,
+        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit", "rebalance"]),
+        play: |run| programs::go("sarama", run),
+    },
+    Client {
+        name: "kafka-go",
+        library: "segmentio/kafka-go 0.4.51",
+        says: "",
+        scenarios: GO_PLAIN,
+        lacks: &[
+            Lack { scenarios: &["cooperative", "static"], why: "no cooperative rebalance, no static members" },
+            Lack { scenarios: &["idempotent"], why: "its producer is not idempotent" },
+            NOT_WRITTEN,
+        ],
+        views: &[View::Single, View::Hosts],
+        in_ci: InCi::Nothing,
+        play: |run| programs::go("kafka-go", run),
+    },
 ];
+
+/// What the program of `tests/clients/go` plays.
+const GO: &[&str] =
+    &["commit", "rebalance", "codecs", "offsets", "many-partitions", "idempotent", "acks", "headers", "reset"];
+/// The same, for a library whose producer is not idempotent.
+const GO_PLAIN: &[&str] = &["commit", "rebalance", "codecs", "offsets", "many-partitions", "acks", "headers", "reset"];
+/// What that program could play, and does not yet.
+const NOT_WRITTEN: Lack =
+    Lack { scenarios: &["others", "unknown", "large", "groups", "cluster", "seek", "topics"], why: "not played yet" };

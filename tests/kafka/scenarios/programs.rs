@@ -48,6 +48,14 @@ pub fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
     play(program, run)
 }
 
+/// The Go program that is named after its library.
+pub fn go(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
+    set_up()?;
+    let mut program = command(built().join(library));
+    program.arg("--log").arg(&run.log);
+    play(program, run)
+}
+
 /// The codecs that the batches of two topics are stored with, as franz-go sees them.
 pub fn look(bootstrap: &Bootstrap, topics: &[String; 2], output: &Path) -> anyhow::Result<Value> {
     set_up()?;
