@@ -261,11 +261,11 @@ fn written_metadata(ticket: &mut Ticket, frame: &Bytes) -> Result<Option<Bytes>,
 mod tests {
     use super::super::context::Limits;
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Nodes};
     use crate::placement::build::tests::TWO;
     use crate::placement::{Front, task};
     use crate::telemetry::Telemetry;
-    use crate::types::{BrokerId, HostPort, Slot, Target};
+    use crate::types::{BrokerId, HostPort, Slot, Target, View};
     use crate::upstream::connect::Shared;
     use crate::wire::codec::encode_request;
     use kafka_protocol::protocol::StrBytes;
@@ -276,10 +276,12 @@ mod tests {
 
     /// A session of a client, on clusters of which nothing was heard.
     async fn session(limits: Limits) -> (TcpStream, Arc<Session>, JoinHandle<()>) {
-        let config = Arc::new(Config::from_text("two.yaml", &TWO.replace("0' }]", "0', nodes: brokers }]")).unwrap());
+        let config = Arc::new(Config::from_text("two.yaml", TWO).unwrap());
         let shared = Shared::new(0, 1 << 20);
         let (current, telemetry) = (task::start(config, &[]), Arc::new(Telemetry::new().unwrap()));
-        let context = Context::new(current, Vec::new(), telemetry, Front::plain(HostPort::new("h", 1)), shared, limits);
+        let nodes = Nodes::All(View::Brokers);
+        let front = Front { nodes, ..Front::plain(HostPort::new("h", 1)) };
+        let context = Context::new(current, Vec::new(), telemetry, front, shared, limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(there, listener.accept());

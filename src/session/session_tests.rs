@@ -6,7 +6,9 @@ use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, MetadataRequest, ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::messages::{
+    ApiKey, FetchRequest, FetchResponse, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -214,7 +216,7 @@ async fn a_client_is_shown_what_it_can_use() {
     for _ in 0..2 {
         let told = unnamed.call(9, &all).await;
         let nodes: Vec<_> = told.brokers.iter().map(|node| (node.node_id.0, node.port)).collect();
-        assert_eq!(nodes, [(31 << 25, i32::from(world.address.port))]);
+        assert_eq!(nodes, [(31 << 25, i32::from(world.context.front.load().advertised.port))]);
         let leaders = told.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.leader_id.0);
         assert!(leaders.clone().count() > 0 && leaders.clone().all(|leader| leader == 31 << 25));
         assert_eq!(told.controller_id.0, 31 << 25);

@@ -67,9 +67,7 @@ fn judge_nodes(world: &World, view: View, nodes: &Value, which: Nodes) {
     };
     let all: BTreeSet<i64> = match view {
         View::Single => [SLOT_OF_SINGLE << BITS_OF_A_BROKER].into(),
-        View::Brokers | View::Hosts => {
-            [&world.a, &world.b].into_iter().zip(0_i64..).flat_map(virtual_ids).collect()
-        }
+        View::Brokers | View::Hosts => [&world.a, &world.b].into_iter().zip(0_i64..).flat_map(virtual_ids).collect(),
     };
     let seen: BTreeSet<i64> = list.iter().filter_map(|node| node["id"].as_i64()).collect();
     match &which {
@@ -85,7 +83,11 @@ fn judge_nodes(world: &World, view: View, nodes: &Value, which: Nodes) {
                 assert_eq!(address, listener, "the address that clients are told of node {}", node["id"]);
             }
             View::Hosts => {
-                assert!(address.starts_with("127.0.0.1:") && address != listener, "node {} is at {address}", node["id"]);
+                assert!(
+                    address.starts_with("127.0.0.1:") && address != listener,
+                    "node {} is at {address}",
+                    node["id"]
+                );
                 ports.insert(address);
             }
         }

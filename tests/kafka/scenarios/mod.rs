@@ -35,9 +35,7 @@ pub fn trials(arguments: &Arguments) -> Vec<Trial> {
 /// What this level plays of a client: on bare Kafka once, and in each view.
 fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
     let plan: Vec<(View, &[&str])> = match client.in_ci {
-        _ if full() => {
-            client.views.iter().map(|view| (*view, client.scenarios)).collect()
-        }
+        _ if full() => client.views.iter().map(|view| (*view, client.scenarios)).collect(),
         InCi::All(view) => vec![(view, client.scenarios)],
         InCi::Some(view, scenarios) => vec![(view, scenarios)],
         InCi::Nothing => Vec::new(),
