@@ -1,5 +1,6 @@
 //! Builds the placement from the config and what each cluster last said. Pure.
 
+use super::fence::Fence;
 use super::{ClusterPlace, Nodes, Placement, Ports, TopicPlace, Written};
 use crate::config::Config;
 use crate::types::{FastMap, Name, Slot, Target};
@@ -8,6 +9,10 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use uuid::Uuid;
+
+/// Kafka's code for a partition that nobody leads now.
+const LEADER_NOT_AVAILABLE: i16 = 5;
 
 /// What one cluster contributes.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +44,12 @@ pub enum Remark {
 impl Placement {
     /// The picture. `before` lets topics that did not change keep their object.
     #[must_use]
-    pub fn build(config: &Arc<Config>, heard: &HashMap<Slot, Heard>, before: Option<&Self>) -> (Self, Vec<Remark>) {
+    pub fn build(
+        config: &Arc<Config>,
+        heard: &HashMap<Slot, Heard>,
+        fence: &Arc<Fence>,
+        before: Option<&Self>,
+    ) -> (Self, Vec<Remark>) {
         let clusters: Vec<_> = config.clusters.iter().map(|cluster| place_cluster(cluster, heard)).collect();
         let brokers = clusters.iter().flat_map(|cluster| {
             cluster.snapshot.brokers.keys().map(|broker| Target { cluster: cluster.slot, broker: *broker })
@@ -47,13 +57,15 @@ impl Placement {
         let (nodes, collisions) = Nodes::of(brokers);
         let (ports, spent) = place_ports(config, &clusters, &nodes, before);
         // Under another config a topic may belong to another pipeline.
-        let before = before.filter(|before| Arc::ptr_eq(&before.config, config));
-        let topics = place_topics(config, &clusters, before);
+        let same = |before: &&Self| Arc::ptr_eq(&before.config, config) && Arc::ptr_eq(&before.fence, fence);
+        let mut topics = place_topics(config, &clusters, before.filter(same));
+        keep_off(config, &clusters, fence, &mut topics);
         let ids = topics.values().filter(|p| !p.topic.id.is_nil()).map(|p| (p.topic.id, Arc::clone(p))).collect();
         let mut remarks: Vec<_> = collisions.into_iter().map(|(one, two)| Remark::NodesCollide(one, two)).collect();
         remarks.extend(spent.into_iter().map(Remark::PortsSpent));
         remarks.extend(topics_twice(&clusters, &topics));
-        (Self { config: Arc::clone(config), clusters, nodes, ports, topics, ids }, remarks)
+        let (config, fence) = (Arc::clone(config), Arc::clone(fence));
+        (Self { config, fence, clusters, nodes, ports, topics, ids }, remarks)
     }
 }
 
@@ -114,6 +126,29 @@ fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc
     (pipeline.cluster == cluster).then(|| Arc::new(place()))
 }
 
+/// Topics behind the fence are there for everybody to see, and nobody leads them. One that is not on its home is shown with
+/// the partitions that it has elsewhere: as an unknown one it might be made there.
+fn keep_off(
+    config: &Config,
+    clusters: &[ClusterPlace],
+    fence: &Fence,
+    topics: &mut FastMap<StrBytes, Arc<TopicPlace>>,
+) {
+    for name in fence.names() {
+        let home = config.pipeline_of_topic(name).cluster;
+        let elsewhere = || clusters.iter().find_map(|cluster| cluster.snapshot.topics.get(name));
+        let at_home = topics.get(name).map(|place| Topic::clone(&place.topic));
+        let shown = at_home.or_else(|| Some(Topic { id: Uuid::nil(), ..Topic::clone(elsewhere()?) }));
+        let Some(mut topic) = shown else { continue };
+        topic.partitions.iter_mut().for_each(|partition| {
+            (partition.leader, partition.error) = (-1, LEADER_NOT_AVAILABLE);
+        });
+        if let Some(place) = place_topic(config, home, &Arc::new(topic)) {
+            topics.insert(name.clone(), place);
+        }
+    }
+}
+
 fn topics_twice<'a>(
     clusters: &'a [ClusterPlace],
     topics: &'a FastMap<StrBytes, Arc<TopicPlace>>,
@@ -134,7 +169,6 @@ pub(crate) mod tests {
     use crate::placement::Leader;
     use crate::types::{BrokerId, HostPort};
     use crate::upstream::{Broker, Partition};
-    use uuid::Uuid;
 
     pub(crate) const TWO: &str = "
 virtual_cluster: v
@@ -193,7 +227,7 @@ pipelines:
     /// Two clusters, `a` (slot 0) and `b` (slot 1), with these topics.
     pub(crate) fn placement(a: &[Arc<Topic>], b: &[Arc<Topic>]) -> (Placement, Vec<Remark>) {
         let heard = HashMap::from([(slot(0), heard("a", a)), (slot(1), heard("b", b))]);
-        Placement::build(&config(), &heard, None)
+        Placement::build(&config(), &heard, &Arc::default(), None)
     }
 
     #[test]
@@ -221,7 +255,7 @@ pipelines:
         let (x, y) = (topic("x", &[1]), topic("y", &[1]));
         let (one, _) = placement(&[Arc::clone(&x), y], &[]);
         let later = HashMap::from([(slot(0), heard("a", &[x, topic("y", &[2])]))]);
-        let (two, _) = Placement::build(&one.config, &later, Some(&one));
+        let (two, _) = Placement::build(&one.config, &later, &one.fence, Some(&one));
         assert!(Arc::ptr_eq(one.topic("x").unwrap(), two.topic("x").unwrap()));
         assert!(!Arc::ptr_eq(one.topic("y").unwrap(), two.topic("y").unwrap()));
     }
@@ -231,8 +265,8 @@ pipelines:
         let (both, _) = placement(&[], &[]);
         assert_eq!(both.controller().0, 2);
         let only_b = HashMap::from([(slot(1), heard("b", &[]))]);
-        assert_eq!(Placement::build(&config(), &only_b, None).0.controller().0, (1 << 25) | 2);
-        assert_eq!(Placement::build(&config(), &HashMap::new(), None).0.controller().0, -1);
+        assert_eq!(Placement::build(&config(), &only_b, &Arc::default(), None).0.controller().0, (1 << 25) | 2);
+        assert_eq!(Placement::build(&config(), &HashMap::new(), &Arc::default(), None).0.controller().0, -1);
     }
 
     #[test]

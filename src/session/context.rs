@@ -1,14 +1,16 @@
 //! What all sessions of one listener share.
 
+use super::crowd::Crowd;
 use super::late::Watch;
 use super::state::Session;
+use crate::config::{self, Config, SHARES};
 use crate::error::Fault;
 use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{SessionId, Slot};
-use crate::upstream::Cluster;
 use crate::upstream::connect::Shared;
+use crate::upstream::{Cluster, Clusters};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
@@ -23,10 +25,13 @@ const READ_WITHIN: Duration = Duration::from_secs(3);
 /// Metadata that is younger is not read again for the sake of one late broker; brokers come in swarms.
 const REREAD_AFTER: Duration = Duration::from_millis(900);
 
+/// A link that has carried nothing for this long makes room where others wait for a place at its broker.
+const IDLE_WHERE_SOUGHT: Duration = Duration::from_secs(2);
+
 /// What a session may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The largest request, bytes; Kafka's default for `socket.request.max.bytes`.
+    /// The largest request, bytes; at most Kafka's default for `socket.request.max.bytes`.
     pub frame: usize,
     /// Bytes of requests that are not answered yet, beyond which a session is read no further.
     pub requests: usize,
@@ -41,18 +46,56 @@ pub struct Limits {
     pub park: Duration,
     /// How long what a gone client left behind may take to be delivered.
     pub linger: Duration,
+    /// How long a client has for its first request.
+    pub handshake: Duration,
+    /// And for the rest of a request that has begun.
+    pub stalled: Duration,
+    /// A session that asks nothing for so long is closed.
+    pub idle: Duration,
+    /// One that takes none of its answers for so long is closed where others wait for the memory.
+    pub slow: Duration,
+    /// Sessions in all.
+    pub sessions: usize,
+    /// Sessions from one address.
+    pub sessions_per_address: usize,
+}
+
+/// A session may owe so many bytes of answers, and have so many of requests unanswered, whatever its share is.
+const MOST: usize = 8 << 20;
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        let config::Limits { request, handshake, stalled, idle, sessions, sessions_per_address } = config.limits;
+        Self {
+            frame: request,
+            requests: MOST.min(config.memory.requests / SHARES),
+            responses: MOST.min(config.memory.responses / SHARES),
+            handshake,
+            stalled,
+            idle,
+            sessions,
+            sessions_per_address,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             frame: 100 << 20,
-            requests: 8 << 20,
+            requests: MOST,
             in_flight: 10_000,
-            responses: 8 << 20,
+            responses: MOST,
             idle_link: Duration::from_secs(300),
             park: Duration::from_secs(5),
             linger: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            stalled: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            slow: Duration::from_secs(30),
+            sessions: 20_000,
+            sessions_per_address: 20_000,
         }
     }
 }
@@ -62,7 +105,7 @@ pub struct Context {
     /// What lives where.
     pub current: Current,
     /// The clusters, for what is asked of them on a session's behalf.
-    pub clusters: Vec<Arc<Cluster>>,
+    pub clusters: Clusters,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
     /// What clients are shown: sessions keep what they began with.
@@ -75,6 +118,8 @@ pub struct Context {
     pub seldom: Seldom<String>,
     /// Every session that is open.
     pub sessions: DashMap<SessionId, Arc<Session>>,
+    /// Who may come.
+    pub crowd: Arc<Crowd>,
     next_session: AtomicU64,
 }
 
@@ -83,7 +128,7 @@ impl Context {
     #[must_use]
     pub fn new(
         current: Current,
-        clusters: Vec<Arc<Cluster>>,
+        clusters: impl Into<Clusters>,
         telemetry: Arc<Telemetry>,
         front: Front,
         shared: Arc<Shared>,
@@ -91,13 +136,14 @@ impl Context {
     ) -> Arc<Self> {
         Arc::new(Self {
             current,
-            clusters,
+            clusters: clusters.into(),
             telemetry,
             front: ArcSwap::from_pointee(front),
             shared,
             limits,
             seldom: Seldom::new(Duration::from_secs(60)),
             sessions: DashMap::new(),
+            crowd: Arc::default(),
             next_session: AtomicU64::new(1),
         })
     }
@@ -109,8 +155,8 @@ impl Context {
 
     /// A cluster of the config.
     #[must_use]
-    pub fn cluster(&self, slot: Slot) -> Option<&Arc<Cluster>> {
-        self.clusters.iter().find(|cluster| cluster.slot() == slot)
+    pub fn cluster(&self, slot: Slot) -> Option<Arc<Cluster>> {
+        self.clusters.get(slot)
     }
 
     /// Reads a cluster's metadata of these topics again (of all, where none are named), and waits until it is in the
@@ -120,7 +166,7 @@ impl Context {
     /// # Errors
     /// Where the cluster does not answer: the placement keeps what was last heard.
     pub async fn refreshed(&self, slot: Slot, names: Vec<StrBytes>, create: bool) -> Result<(), Fault> {
-        self.read(slot, |cluster| cluster.refreshed(names, create)).await
+        self.read(slot, async |cluster| cluster.refreshed(names, create).await).await
     }
 
     /// The same for everything, where what we have is older than `age`.
@@ -128,18 +174,14 @@ impl Context {
     /// # Errors
     /// As `refreshed`.
     pub async fn no_older_than(&self, slot: Slot, age: Duration) -> Result<(), Fault> {
-        self.read(slot, |cluster| cluster.no_older_than(age)).await
+        self.read(slot, async |cluster| cluster.no_older_than(age).await).await
     }
 
-    async fn read<'c, F: Future<Output = ()>>(
-        &'c self,
-        slot: Slot,
-        ask: impl FnOnce(&'c Cluster) -> F,
-    ) -> Result<(), Fault> {
+    async fn read(&self, slot: Slot, ask: impl AsyncFnOnce(&Cluster)) -> Result<(), Fault> {
         let cluster = self.cluster(slot).ok_or_else(|| Fault::cluster(slot, "it is not in the config"))?;
         let read = async {
-            ask(cluster).await;
-            self.current.caught_up(cluster).await;
+            ask(&cluster).await;
+            self.current.caught_up(&cluster).await;
         };
         if timeout(READ_WITHIN, read).await.is_err() {
             return Err(Fault::cluster(slot, format_args!("no metadata within {READ_WITHIN:?}")));
@@ -155,8 +197,12 @@ impl Context {
         let mut watch = Watch::new(self.current.load());
         // Collected first: ending a link may end its session, which takes it out of the map.
         let sessions: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let sought = self.shared.memory.responses.is_sought();
         for session in sessions {
-            session.links.sweep(now, self.limits.idle_link, |link| watch.see(link, now, &session.orders));
+            session.look(now, sought);
+            let idle =
+                |broker| if self.shared.places.is_sought(broker) { IDLE_WHERE_SOUGHT } else { self.limits.idle_link };
+            session.links.sweep(now, idle, |link| watch.see(link, now, &session.orders));
         }
         for cluster in watch.late().filter_map(|slot| self.cluster(slot)) {
             cluster.reread(REREAD_AFTER);

@@ -2,9 +2,11 @@
 //! Knows nothing of pipelines or of what clients see.
 
 pub mod cluster;
+pub mod clusters;
 pub mod connect;
 pub mod link;
 pub mod pace;
+pub mod places;
 pub mod refresh;
 pub mod snapshot;
 #[cfg(test)]
@@ -12,6 +14,7 @@ pub(crate) mod testing;
 pub mod versions;
 
 pub use cluster::Cluster;
+pub use clusters::Clusters;
 pub use link::{Answer, Expect, Link, LinkId, OnAnswer, Outgoing, Refused};
 pub use snapshot::{Broker, Partition, Snapshot, Topic};
 pub use versions::Versions;

@@ -10,6 +10,7 @@ pub struct Config {
     listeners: Vec<Listener>,
     clusters: Vec<(&'static str, String)>,
     pipelines: Vec<Pipeline>,
+    more: String,
 }
 
 /// An address that clients connect to.
@@ -60,7 +61,8 @@ struct Pipeline {
 impl Config {
     /// Topics `a-*` and groups `ga-*` live on `a`, `b-*` and `gb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
-        Self { listeners: vec![Listener::default()], clusters: Vec::new(), pipelines: Vec::new() }
+        let listeners = vec![Listener::default()];
+        Self { listeners, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
@@ -96,6 +98,13 @@ impl Config {
     pub fn views(&self) -> Vec<View> {
         let view = |one: &Listener| View::ALL.into_iter().find(|view| Some(view.word()) == one.nodes);
         self.listeners.iter().map(|one| view(one).unwrap_or(View::Auto)).collect()
+    }
+
+    /// Adds lines of YAML at the end.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn with(mut self, more: &str) -> Self {
+        self.more.push_str(more);
+        self
     }
 
     /// Adds a cluster in the next slot.
@@ -138,6 +147,7 @@ impl Config {
             );
         }
         text.push_str("admin: { bind: 127.0.0.1:0 }\n");
+        text.push_str(&self.more);
         text
     }
 }

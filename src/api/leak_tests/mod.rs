@@ -24,6 +24,7 @@ use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceReque
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 use std::sync::Arc;
 
 const HOST: &str = "leak.sentinel.internal";
@@ -65,9 +66,9 @@ fn worlds() -> impl Iterator<Item = World> {
 }
 
 /// Each of these under the same world.
-fn with<T>(world: World, each: impl IntoIterator<Item = T>) -> impl Iterator<Item = (Arc<World>, T)> {
-    let world = Arc::new(world);
-    each.into_iter().map(move |one| (Arc::clone(&world), one))
+fn with<T>(world: World, each: impl IntoIterator<Item = T>) -> impl Iterator<Item = (Rc<World>, T)> {
+    let world = Rc::new(world);
+    each.into_iter().map(move |one| (Rc::clone(&world), one))
 }
 
 fn world() -> World {
@@ -76,7 +77,7 @@ fn world() -> World {
     let heard = HashMap::from([(slot(1), Heard { snapshot: Arc::new(snapshot), up: true })]);
     let config = Arc::new(Config::from_text("leak.yaml", CONFIG).unwrap());
     let mut world = World::default().coordinated(1, "kept", IDS[0]);
-    world.placement = Placement::build(&config, &heard, None).0;
+    world.placement = Placement::build(&config, &heard, &Arc::default(), None).0;
     world.front = Front::plain(HostPort::new("proxy.example", 9092));
     world.front.hosts = Some(Hosts::Ports { host: "proxy.example".into(), ports: 100..=163 });
     world
