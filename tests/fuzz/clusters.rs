@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use fishplate::api::{Need, Refusal, Seen};
 use fishplate::config::{Config, Hosts};
-use fishplate::placement::{Front, Placement};
 use fishplate::placement::build::Heard;
+use fishplate::placement::{Front, Placement};
 use fishplate::types::{BrokerId, HostPort, Slot, Target, View};
 use fishplate::upstream::Snapshot;
 use kafka_protocol::messages::metadata_response::{
