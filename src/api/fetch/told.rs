@@ -5,7 +5,6 @@ use super::super::{Effect, Effects, Seen, codes};
 use crate::types::Slot;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchResponse, TopicName};
-use kafka_protocol::protocol::StrBytes;
 
 /// Whether an answer can go to the client as it is: it names no broker, and no field that we do not know.
 #[must_use]
@@ -29,6 +28,7 @@ pub fn is_plain(answer: &FetchResponse) -> bool {
 #[must_use]
 pub fn translate(mut answer: FetchResponse, from: Slot, seen: &Seen<'_>) -> FetchResponse {
     answer.node_endpoints = endpoints(from, &answer.node_endpoints, seen).collect();
+    answer.node_endpoints.dedup_by_key(|node| node.node_id);
     answer.unknown_tagged_fields.clear();
     for topic in &mut answer.responses {
         if let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) {
@@ -77,12 +77,8 @@ pub(super) fn endpoints<'a>(
     told: &'a [NodeEndpoint],
     seen: &'a Seen<'_>,
 ) -> impl Iterator<Item = NodeEndpoint> {
-    let host = StrBytes::from_string(seen.address.host.to_string());
     told.iter().map(move |node| {
-        NodeEndpoint::default()
-            .with_node_id(seen.virtual_id(cluster, node.node_id.0))
-            .with_host(host.clone())
-            .with_port(seen.address.port.into())
-            .with_rack(node.rack.clone())
+        let node = seen.node_of(cluster, node.node_id.0, node.rack.clone());
+        NodeEndpoint::default().with_node_id(node.id).with_host(node.host).with_port(node.port).with_rack(node.rack)
     })
 }
