@@ -59,6 +59,12 @@ impl Raw {
         let _ = self.socket.write_all(bytes);
     }
 
+    /// Takes so many bytes of what was answered.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn sip(&mut self, bytes: usize) {
+        self.socket.read_exact(&mut vec![0; bytes]).expect("bytes of an answer");
+    }
+
     /// Reads the answer to the oldest request of this kind that is not read yet.
     pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
         let mut frame = self.read_frame().expect("an answer");
