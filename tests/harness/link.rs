@@ -6,7 +6,7 @@ use socket2::SockRef;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub struct Link {
 }
 
 struct Inner {
-    to: u16,
+    to: AtomicU16,
     state: Mutex<State>,
     changed: Condvar,
     closed: AtomicBool,
@@ -59,8 +59,12 @@ impl Link {
     pub fn new(port: u16, to: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("link port {port}"))?;
         let port = listener.local_addr()?.port();
-        let inner =
-            Arc::new(Inner { to, state: Mutex::default(), changed: Condvar::new(), closed: AtomicBool::new(false) });
+        let inner = Arc::new(Inner {
+            to: to.into(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            closed: AtomicBool::new(false),
+        });
         let accepting = Arc::clone(&inner);
         thread::spawn(move || accepting.accept(&listener));
         Ok(Self { port, inner })
@@ -69,6 +73,16 @@ impl Link {
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where it forwards new connections to.
+    pub fn leads_to(&self) -> u16 {
+        self.inner.to.load(Ordering::Relaxed)
+    }
+
+    /// Forwards new connections to this port from now on.
+    pub fn lead_to(&self, port: u16) {
+        self.inner.to.store(port, Ordering::Relaxed);
     }
 
     /// Breaks all connections with RST; what is under way is lost. New ones are taken.
@@ -161,9 +175,10 @@ impl Inner {
             if self.closed.load(Ordering::Relaxed) {
                 return;
             }
+            let to = self.to.load(Ordering::Relaxed);
             // Held over the connect, so that `down` breaks either this connection or the next.
             let mut state = self.state();
-            let server = if state.down { None } else { TcpStream::connect((Ipv4Addr::LOCALHOST, self.to)).ok() };
+            let server = if state.down { None } else { TcpStream::connect((Ipv4Addr::LOCALHOST, to)).ok() };
             let Some(server) = server else {
                 // As a port where nobody listens: RST. Fails only where the client is gone.
                 let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));

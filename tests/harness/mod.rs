@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod refusing;
 pub mod topics;
 pub mod wait;
 

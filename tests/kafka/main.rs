@@ -28,6 +28,7 @@ mod load;
 mod metrics;
 mod nodes;
 mod raw;
+mod refused;
 mod scenarios;
 mod shadows;
 mod world;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let trials = [
         basics::trials(),
         laws::trials(),
+        refused::trials(),
         metrics::trials(),
         batches::trials(),
         nodes::trials(),
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
     ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    scenarios::results::keep();
+    scenarios::matrix::write();
     world::end(!conclusion.has_failed());
     conclusion.exit_code()
 }

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::{Kind, Report};
 
+use super::contestants::Proxies;
 use super::process::Process;
-use super::stage::{Fishplate, Way};
+use super::stage::Way;
 use super::stats::Rounds;
 
 /// One kind of load.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Load {
     pub(super) name: String,
-    #[serde(skip)]
     pub(super) kind: Kind,
-    #[serde(skip)]
-    pub(super) topics: &'static [&'static str],
+    pub(super) topics: Vec<String>,
+    /// Topics, partitions or connections, where rows differ in that.
+    pub(super) count: usize,
+    /// Batches of a Produce, where the load is not to choose by itself.
+    pub(super) batches: Option<usize>,
     /// Records of 1 KiB a request.
     pub(super) records: usize,
     pub(super) connections: usize,
@@ -28,7 +31,7 @@ pub(super) struct Load {
 }
 
 /// All rounds of one load.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Row {
     pub(super) load: Load,
     pub(super) ways: BTreeMap<Way, Vec<Report>>,
@@ -56,11 +59,6 @@ impl Row {
         self.of(way, |report| report.used(way) / (report.bytes as f64 / 1e9))
     }
 
-    /// Seconds of the proxy's processor time a million records.
-    pub(super) fn cpu_per_million(&self, way: Way) -> Rounds {
-        self.of(way, |report| report.used(way) / (report.records as f64 / 1e6))
-    }
-
     /// Milliseconds of the proxy's processor time a request.
     pub(super) fn cpu_per_request(&self, way: Way) -> Rounds {
         self.of(way, |report| report.used(way) * 1e3 / report.requests as f64)
@@ -86,7 +84,7 @@ pub(super) struct Course<'a> {
     pub(super) direct: Vec<String>,
     /// The same through the copier; none where it cannot be put between.
     pub(super) copied: Vec<String>,
-    pub(super) fishplate: Option<&'a Fishplate>,
+    pub(super) proxies: &'a Proxies,
     /// Processes by name, the proxies by the names of their ways.
     pub(super) watched: Vec<(String, u32)>,
     pub(super) rounds: usize,
@@ -129,7 +127,7 @@ impl Course<'_> {
 
     fn once(&self, load: &Load, way: Way) -> Result<Report> {
         let mut arguments = vec!["load".to_owned(), kind_name(load.kind)];
-        arguments.extend(self.target(way, load.topics));
+        arguments.extend(self.target(way, &load.topics));
         for (name, value) in [
             ("--records", load.records.to_string()),
             ("--connections", load.connections.to_string()),
@@ -138,30 +136,34 @@ impl Course<'_> {
         ] {
             arguments.extend([name.to_owned(), value]);
         }
+        let batches = load.batches.into_iter().flat_map(|batches| ["--batches".to_owned(), batches.to_string()]);
+        arguments.extend(batches);
         arguments.extend(load.rate.into_iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
         let watch = |(name, pid): &(String, u32)| ["--watch".to_owned(), format!("{name}={pid}")];
         arguments.extend(self.watched.iter().flat_map(watch));
-        let fishplate = self.fishplate.map(|fishplate| (Way::Fishplate.name().to_owned(), fishplate.pid()));
-        arguments.extend(fishplate.iter().flat_map(watch));
+        let proxies = self.proxies.running.iter().map(|(way, proxy)| (way.name().to_owned(), proxy.pid()));
+        arguments.extend(proxies.flat_map(|proxy| watch(&proxy)));
         let line = Process::own(&arguments)?.result()?;
         serde_json::from_str(&line).with_context(|| format!("a report of another form: {line}"))
     }
 
-    fn bootstraps(&self, way: Way) -> Vec<String> {
+    pub(super) fn bootstraps(&self, way: Way) -> Vec<String> {
         match way {
             Way::Direct => self.direct.clone(),
             Way::Copy => self.copied.clone(),
-            Way::Fishplate => self.fishplate.iter().map(|fishplate| fishplate.bootstrap().to_owned()).collect(),
+            Way::Fishplate | Way::Single | Way::Shotover => {
+                self.proxies.running.get(&way).map(|proxy| proxy.bootstrap().to_owned()).into_iter().collect()
+            }
         }
     }
 
     /// The arguments that say where a load goes and as whom.
-    pub(super) fn target(&self, way: Way, topics: &[&str]) -> Vec<String> {
+    pub(super) fn target(&self, way: Way, topics: &[String]) -> Vec<String> {
         let (name, version) = self.software;
         let mut arguments: Vec<String> =
             ["--software-name", name, "--software-version", version].map(str::to_owned).into();
         arguments.extend(self.bootstraps(way).into_iter().flat_map(|bootstrap| ["--bootstrap".to_owned(), bootstrap]));
-        arguments.extend(topics.iter().flat_map(|topics| ["--topics".to_owned(), (*topics).to_owned()]));
+        arguments.extend(topics.iter().flat_map(|topics| ["--topics".to_owned(), topics.clone()]));
         arguments
     }
 }

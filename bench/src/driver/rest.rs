@@ -4,22 +4,23 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::procfs::resident;
 
+use super::contestants::Setup;
 use super::measure::Course;
 use super::process::Process;
-use super::stage::{Setup, Way, start_copy};
+use super::stage::{Way, start_copy};
 use super::stats::Rounds;
 
 /// Time after which memory has settled.
 const SETTLED: Duration = Duration::from_millis(700);
 /// The topic that idle connections name.
-const TOPIC: &[&str] = &["one-:1"];
+const TOPIC: &str = "one-:1";
 
 /// A proxy at rest.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rest {
     /// Milliseconds from its start to the line that says it listens.
     pub(super) ready: Rounds,
@@ -32,19 +33,19 @@ pub(super) struct Rest {
     pub(super) failures: Vec<String>,
 }
 
-/// Starts the copier and Fishplate anew `times` times.
-pub(super) fn starts(setup: Option<&Setup>, times: usize) -> Result<BTreeMap<Way, Rest>> {
+/// Starts the copier and each proxy anew `times` times.
+pub(super) fn starts(setups: &BTreeMap<Way, Setup>, times: usize) -> Result<BTreeMap<Way, Rest>> {
     let mut all: BTreeMap<Way, Rest> = BTreeMap::new();
     for _ in 0..times {
         let began = Instant::now();
         let mut copy = start_copy(4)?;
         copy.line("listening on ")?;
         note(all.entry(Way::Copy).or_default(), began.elapsed(), copy.pid())?;
-        if let Some(setup) = setup {
-            let rest = all.entry(Way::Fishplate).or_default();
+        for (way, setup) in setups {
+            let rest = all.entry(*way).or_default();
             match setup.start() {
-                Ok((fishplate, ready)) => note(rest, ready, fishplate.pid())?,
-                Err(error) => rest.failures.push(format!("{error:#}")),
+                Ok((proxy, ready)) => note(rest, ready, proxy.pid())?,
+                Err(error) => rest.failures.push(format!("{}: {error:#}", way.name())),
             }
         }
     }
@@ -62,7 +63,7 @@ fn note(rest: &mut Rest, ready: Duration, pid: u32) -> Result<()> {
 pub(super) fn idle(course: &Course<'_>, way: Way, pid: u32, connections: usize, rest: &mut Rest) -> Result<()> {
     let before = resident(pid)?;
     let mut arguments = vec!["idle".to_owned(), "--connections".to_owned(), connections.to_string()];
-    arguments.extend(course.target(way, TOPIC));
+    arguments.extend(course.target(way, &[TOPIC.to_owned()]));
     let mut idle = Process::own(&arguments)?;
     let each = || -> Result<f64> {
         std::thread::sleep(SETTLED);

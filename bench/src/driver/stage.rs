@@ -1,11 +1,7 @@
-//! The programs that stand between the load and the records: two synthetic clusters, the copier before them, Fishplate
-//! before them.
+//! Where the records go: two synthetic clusters, the copier before them, and the ways there. The proxies are
+//! `contestants`.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::process::Process;
 
@@ -13,12 +9,17 @@ use super::process::Process;
 const NODES: usize = 2;
 
 /// A way from the load to the clusters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Way {
     Direct,
     Copy,
+    /// Every broker is a node of its own.
     Fishplate,
+    /// One node leads everything.
+    Single,
+    /// One cluster only.
+    Shotover,
 }
 
 impl Way {
@@ -27,6 +28,8 @@ impl Way {
             Self::Direct => "direct",
             Self::Copy => "copy",
             Self::Fishplate => "Fishplate",
+            Self::Single => "Fishplate, single",
+            Self::Shotover => "Shotover",
         }
     }
 }
@@ -87,55 +90,4 @@ pub(super) fn start_copy(ports: usize) -> Result<Process> {
 
 fn first(addresses: &str) -> Option<String> {
     addresses.split(',').next().map(str::to_owned)
-}
-
-/// Which program, and what it is told.
-pub(super) struct Setup {
-    program: PathBuf,
-    config: PathBuf,
-    log: PathBuf,
-}
-
-impl Setup {
-    /// Writes a config for clusters `a` and `b` into `folder`; `topics` are the patterns that live on `b`.
-    pub(super) fn write(program: &Path, folder: &Path, bootstraps: &[String], topics_of_b: &str) -> Result<Self> {
-        let [a, b] = bootstraps else { anyhow::bail!("two clusters are wanted, not {}", bootstraps.len()) };
-        let text = format!(
-            "virtual_cluster: bench\n\
-             default_cluster: a\n\
-             listeners:\n  - bind: 127.0.0.1:0\n\
-             clusters:\n  a: {{ slot: 0, bootstrap: [\"{a}\"] }}\n  b: {{ slot: 1, bootstrap: [\"{b}\"] }}\n\
-             pipelines:\n  - {{ name: other, topics: [\"{topics_of_b}\"], groups: [], cluster: b }}\n\
-             admin: {{ bind: 127.0.0.1:0 }}\n"
-        );
-        let config = folder.join("fishplate.yaml");
-        fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
-        Ok(Self { program: program.to_owned(), config, log: folder.join("fishplate.log") })
-    }
-
-    /// Starts it, and says how long it took to be ready.
-    pub(super) fn start(&self) -> Result<(Fishplate, Duration)> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
-        let arguments = ["run".to_owned(), "-c".to_owned(), self.config.display().to_string()];
-        let began = Instant::now();
-        let mut process = Process::start("fishplate", &self.program, &arguments, Some(log))?;
-        let address = process.line("listening on ").with_context(|| format!("see {}", self.log.display()))?;
-        Ok((Fishplate { process, address }, began.elapsed()))
-    }
-}
-
-/// A running Fishplate.
-pub(super) struct Fishplate {
-    process: Process,
-    address: String,
-}
-
-impl Fishplate {
-    pub(super) fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    pub(super) fn bootstrap(&self) -> &str {
-        &self.address
-    }
 }

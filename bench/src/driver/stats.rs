@@ -1,7 +1,7 @@
 //! Several rounds' values of one quantity, as a table shows them.
 
 /// Values of one quantity, one a round.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Rounds(pub(super) Vec<f64>);
 
 impl Rounds {

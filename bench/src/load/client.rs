@@ -13,6 +13,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, Req
 use uuid::Uuid;
 
 use crate::frames::{Frames, seal, write_pieces};
+use crate::topics;
 
 /// How the load calls itself: name and version of ApiVersions 3+ (KIP-511), by which the proxy chooses what to show.
 #[derive(Clone, Debug)]
@@ -105,7 +106,7 @@ pub(super) struct Partition {
     pub(super) id: Uuid,
 }
 
-/// A node and what it leads of the topics asked for, neighbours being of different topics where that can be.
+/// A node and what it leads of the topics asked for, neighbours being of different topics (and clusters) where that can be.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) address: String,
@@ -126,7 +127,8 @@ pub(super) fn discover(bootstraps: &[String], names: &[String], software: &Softw
     ensure!(found == names.len(), "{} topics were asked for and {found} are there", names.len());
     let mut nodes: Vec<_> = nodes.into_values().filter(|node| !node.partitions.is_empty()).collect();
     for node in &mut nodes {
-        node.partitions.sort_by(|one, other| (one.index, &one.topic).cmp(&(other.index, &other.topic)));
+        // By a hash of the topic, so that a node that stands for several clusters has them mixed.
+        node.partitions.sort_by_key(|partition| (partition.index, topics::id(&partition.topic)));
     }
     Ok(nodes)
 }

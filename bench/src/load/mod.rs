@@ -53,6 +53,9 @@ pub(crate) struct Args {
     records: usize,
     #[arg(long, default_value_t = 4)]
     connections: usize,
+    /// Partitions of a request, each with a batch; by default as many as make batches of 16 KiB, where there are 16.
+    #[arg(long)]
+    batches: Option<usize>,
     /// Closed loop: requests that each connection keeps unanswered.
     #[arg(long, default_value_t = 5)]
     in_flight: usize,
@@ -70,13 +73,22 @@ pub(crate) struct Args {
     watch: Vec<run::Watch>,
 }
 
-/// Connections that do nothing.
+/// Connections that do nothing until they are told to.
 #[derive(clap::Args)]
 pub(crate) struct IdleArgs {
     #[command(flatten)]
     target: Target,
     #[arg(long, default_value_t = 1000)]
     connections: usize,
+    /// Records of 1 KiB in a request or an answer, when they are busy.
+    #[arg(long, default_value_t = 16)]
+    records: usize,
+    /// Seconds for which they are busy.
+    #[arg(long, default_value_t = 1.5)]
+    seconds: f64,
+    /// NAME=PID of a process whose processor time is wanted, may be repeated.
+    #[arg(long)]
+    watch: Vec<run::Watch>,
 }
 
 /// Topics to be made.
@@ -107,5 +119,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Opens idle connections, step by step as standard input asks.
 pub(crate) fn idle(args: &IdleArgs) -> Result<()> {
-    idle::run(&args.target, args.connections)
+    idle::run(args)
 }

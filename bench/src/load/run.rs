@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     ensure!(!nodes.is_empty(), "no node leads any of the topics");
     let worker = |node: &Node| {
         let mut connection = Connection::open(&node.address, &software)?;
-        let work = Work::new(args.kind, &mut connection, &node.partitions, args.records)?;
+        let work = Work::new(args.kind, &mut connection, &node.partitions, args.records, args.batches)?;
         Ok(Worker { connection, work, carries: args.kind })
     };
     let workers = nodes.iter().map(worker).collect::<Result<Vec<_>>>()?;
@@ -101,14 +101,14 @@ impl Worker {
 /// Counted by one thread, read by another.
 #[derive(Default)]
 #[repr(align(64))]
-struct Tally {
+pub(super) struct Tally {
     requests: AtomicU64,
     bytes: AtomicU64,
     records: AtomicU64,
 }
 
 impl Tally {
-    fn add(&self, bytes: u64, records: u64) {
+    pub(super) fn add(&self, bytes: u64, records: u64) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.records.fetch_add(records, Ordering::Relaxed);
@@ -116,7 +116,7 @@ impl Tally {
 }
 
 /// The beginning of the measured seconds.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     watched: &'a [Watch],
     began: Instant,
     used: Vec<Used>,
@@ -126,7 +126,7 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn begin(watched: &'a [Watch], tallies: &[Arc<Tally>]) -> Result<Self> {
+    pub(super) fn begin(watched: &'a [Watch], tallies: &[Arc<Tally>]) -> Result<Self> {
         Ok(Self {
             watched,
             used: watched.iter().map(|watch| Used::now(watch.pid)).collect::<Result<_>>()?,
@@ -137,7 +137,7 @@ impl<'a> Window<'a> {
         })
     }
 
-    fn end(self, tallies: &[Arc<Tally>], version: i16) -> Result<Report> {
+    pub(super) fn end(self, tallies: &[Arc<Tally>], version: i16) -> Result<Report> {
         let seconds = self.began.elapsed().as_secs_f64();
         let [requests, bytes, records] = sum(tallies);
         let mut cpu = BTreeMap::new();

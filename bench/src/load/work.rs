@@ -15,7 +15,7 @@ use crate::laced::Laced;
 use super::client::{CLIENT_ID, Connection, Partition, encode, metadata_request};
 
 /// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 pub(crate) enum Kind {
     /// Produce requests of `--records` records.
     Produce,
@@ -66,20 +66,22 @@ impl Work {
         connection: &mut Connection,
         partitions: &[Partition],
         records: usize,
+        into: Option<usize>,
     ) -> Result<Self> {
+        let into = into.map(|into| into.clamp(1, partitions.len().max(1)));
         let (mut batch, mut epoch_at) = (Vec::new(), None);
         let (version, requests) = match kind {
             Kind::Produce => {
                 let version = connection.version::<ProduceRequest>()?;
                 ensure!(version >= FLEXIBLE_PRODUCE, "Produce {version} is too old for this load");
-                let batches = batches(records, partitions.len());
+                let batches = into.unwrap_or_else(|| batches(records, partitions.len()));
                 batch = batch::build(records / batches);
                 let windows = windows(partitions, batches).into_iter();
                 (version, windows.map(|window| produce(version, &window, &batch)).collect())
             }
             Kind::Fetch => {
                 let version = connection.version::<FetchRequest>()?;
-                let batches = batches(records, partitions.len());
+                let batches = into.unwrap_or_else(|| batches(records, partitions.len()));
                 let opened = connection.call(version, &fetch(version, partitions, batches, records, 0, 0)?)?;
                 let session = opened.session_id;
                 let requests = if session == 0 {
@@ -167,9 +169,9 @@ fn batches(records: usize, partitions: usize) -> usize {
     if partitions < 16 { 1 } else { most.min(partitions) }
 }
 
-/// Goes round the partitions in steps of `size` until every one had its turn, or 64 steps are made.
+/// Goes round the partitions in steps of `size` until every one had its turn, or 1,024 steps are made.
 fn windows(partitions: &[Partition], size: usize) -> Vec<Vec<Partition>> {
-    let steps = partitions.len().div_ceil(size).min(64);
+    let steps = partitions.len().div_ceil(size).min(1024);
     let step = |at: usize| partitions.iter().cycle().skip(at * size).take(size).cloned().collect();
     (0..steps).map(step).collect()
 }

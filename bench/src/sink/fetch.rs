@@ -53,7 +53,7 @@ impl Answers {
             *epoch = 1i32.to_be_bytes();
         }
         if !self.known.contains_key(&self.question) {
-            if self.known.len() > 256 {
+            if self.known.len() > 2048 {
                 self.known.clear();
             }
             self.known.insert(self.question.clone(), Answer::new(cluster, node, request)?);

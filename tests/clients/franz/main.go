@@ -38,6 +38,7 @@ var scenes = map[string]func(*stage){
 	"unknown":         unknownTopics,
 	"cluster":         describeCluster,
 	"look":            look,
+	"refused":         refused,
 }
 
 type options struct {

@@ -221,3 +221,17 @@ func manyPartitions(s *stage) {
 	s.fill("v", 50, 3)
 	s.saw("read", aliased(s, s.readAll(s.places(50)), offsetsAndValues))
 }
+
+// Fifty batches of one record for one topic, its name taken as it is: none may fail.
+func refused(s *stage) {
+	client := s.connect(kgo.ProducerLinger(0))
+	defer client.Close()
+	at := place{strings.TrimSuffix(s.topics[0], "."+s.name), 0}
+	outcomes := make(chan error, 50)
+	for i := range 50 {
+		client.Produce(s.ctx, record(at, fmt.Sprint(i)), func(_ *kgo.Record, err error) { outcomes <- err })
+	}
+	for range 50 {
+		must(<-outcomes)
+	}
+}

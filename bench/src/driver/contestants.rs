@@ -1,0 +1,167 @@
+//! The proxies before the clusters: Fishplate in both views, Shotover. Which program each is, and what it is told.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::process::Process;
+use super::stage::Way;
+
+/// How long a program may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The programs that were built.
+pub(super) struct Programs {
+    pub(super) fishplate: Option<PathBuf>,
+    pub(super) shotover: Option<PathBuf>,
+    /// Where configs and logs go.
+    pub(super) folder: PathBuf,
+}
+
+/// Which program, and what it is told.
+pub(super) struct Setup {
+    way: Way,
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+    /// Where it listens, for a program that does not say so itself.
+    port: Option<u16>,
+}
+
+/// A running proxy.
+pub(super) struct Proxy {
+    process: Process,
+    address: String,
+}
+
+impl Proxy {
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub(super) fn bootstrap(&self) -> &str {
+        &self.address
+    }
+}
+
+/// The proxies of one stage.
+#[derive(Default)]
+pub(super) struct Proxies {
+    pub(super) setups: BTreeMap<Way, Setup>,
+    pub(super) running: BTreeMap<Way, Proxy>,
+}
+
+impl Programs {
+    /// Starts the proxies that are among `ways` before these clusters, of which all but the topics of this pattern live on
+    /// `a`. Shotover knows only `a`. One that is not there or does not start is told of and left out.
+    pub(super) fn start(&self, ways: &[Way], bootstraps: &[String], topics_of_b: &str) -> Result<Proxies> {
+        let mut proxies = Proxies::default();
+        for way in ways {
+            let Some(setup) = self.setup(*way, bootstraps, topics_of_b)? else { continue };
+            match setup.start() {
+                Ok((proxy, _)) => {
+                    proxies.running.insert(*way, proxy);
+                    proxies.setups.insert(*way, setup);
+                }
+                Err(error) => eprintln!("{} is left out: {error:#}", way.name()),
+            }
+        }
+        Ok(proxies)
+    }
+
+    /// Writes what a proxy is told into our folder. None where the way is no proxy, or its program was not built.
+    pub(super) fn setup(&self, way: Way, bootstraps: &[String], topics_of_b: &str) -> Result<Option<Setup>> {
+        let [a, b] = bootstraps else { bail!("two clusters are wanted, not {}", bootstraps.len()) };
+        let (program, nodes) = match way {
+            Way::Direct | Way::Copy => return Ok(None),
+            Way::Fishplate => (&self.fishplate, ""),
+            Way::Single => (&self.fishplate, "    nodes: single\n"),
+            Way::Shotover => (&self.shotover, ""),
+        };
+        let Some(program) = program.clone() else { return Ok(None) };
+        let log = self.folder.join(format!("{way:?}.log").to_lowercase());
+        let (arguments, port) = if way == Way::Shotover {
+            let port = free_port()?;
+            (self.tell_shotover(port, a)?, Some(port))
+        } else {
+            (self.tell_fishplate(way, nodes, [a, b], topics_of_b)?, None)
+        };
+        Ok(Some(Setup { way, program, arguments, log, port }))
+    }
+
+    fn tell_fishplate(&self, way: Way, nodes: &str, [a, b]: [&str; 2], topics_of_b: &str) -> Result<Vec<String>> {
+        let text = format!(
+            "virtual_cluster: bench\n\
+             default_cluster: a\n\
+             listeners:\n  - bind: 127.0.0.1:0\n{nodes}\
+             clusters:\n  a: {{ slot: 0, bootstrap: [\"{a}\"] }}\n  b: {{ slot: 1, bootstrap: [\"{b}\"] }}\n\
+             pipelines:\n  - {{ name: other, topics: [\"{topics_of_b}\"], groups: [], cluster: b }}\n\
+             admin: {{ bind: 127.0.0.1:0 }}\n"
+        );
+        let config = self.write(&format!("{way:?}.yaml").to_lowercase(), &text)?;
+        Ok(["run", "-c", &config].map(str::to_owned).into())
+    }
+
+    fn tell_shotover(&self, port: u16, cluster: &str) -> Result<Vec<String>> {
+        let topology = format!(
+            "sources:\n  - Kafka:\n      name: bench\n      listen_addr: \"127.0.0.1:{port}\"\n      \
+             connection_limit: 30000\n      chain:\n        - KafkaSinkCluster:\n            \
+             first_contact_points: [\"{cluster}\"]\n            local_shotover_broker_id: 0\n            \
+             connect_timeout_ms: 3000\n            shotover_nodes:\n              - address_for_clients: \
+             \"127.0.0.1:{port}\"\n                address_for_peers: \"127.0.0.1:{port}\"\n                \
+             rack: rack0\n                broker_id: 0\n"
+        );
+        let topology = self.write("shotover-topology.yaml", &topology)?;
+        let config = self.write("shotover.yaml", "main_log_level: error\n")?;
+        Ok(["--topology-file", &topology, "--config-file", &config].map(str::to_owned).into())
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<String> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        Ok(path.display().to_string())
+    }
+}
+
+impl Setup {
+    /// Starts it, and says how long it took until it listened.
+    pub(super) fn start(&self) -> Result<(Proxy, Duration)> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let began = Instant::now();
+        let mut process = Process::start(self.way.name(), &self.program, &self.arguments, Some(log))?;
+        let see = || format!("see {}", self.log.display());
+        let address = match self.port {
+            None => process.line("listening on ").with_context(see)?,
+            Some(port) => reached(port).with_context(see)?,
+        };
+        Ok((Proxy { process, address }, began.elapsed()))
+    }
+}
+
+fn reached(port: u16) -> Result<String> {
+    let (address, until) = (format!("127.0.0.1:{port}"), Instant::now() + PATIENCE);
+    while TcpStream::connect(&address).is_err() {
+        if Instant::now() > until {
+            bail!("nobody listens on {address} after {} s", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(address)
+}
+
+/// A port that is free now; it is taken a moment later.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// A program that was named, or that was built at `built`.
+pub(super) fn program(named: Option<&Path>, built: &Path) -> Result<Option<PathBuf>> {
+    match named {
+        Some(named) => fs::canonicalize(named).with_context(|| named.display().to_string()).map(Some),
+        None => Ok(fs::canonicalize(built).ok()),
+    }
+}
