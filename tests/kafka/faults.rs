@@ -43,7 +43,7 @@ struct Case {
 
 const CASES: [Case; 7] = [
     Case { name: "a broker is killed and comes back", fault: broker_killed, bare: true, single: true },
-    Case { name: "a broker is frozen", fault: broker_frozen, bare: true, single: false },
+    Case { name: "a broker is frozen", fault: broker_frozen, bare: true, single: true },
     Case { name: "brokers stop and start one after the other", fault: brokers_restarted, bare: true, single: false },
     Case {
         name: "links to brokers are cut at every point of a frame, stalled and down",
