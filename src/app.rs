@@ -3,20 +3,27 @@
 use crate::admin::Readiness;
 use crate::admin::http::{self, AdminState};
 use crate::config::Config;
-use crate::placement::task::{self, Current};
+use crate::placement::task::Current;
 use crate::session::{Context, Limits, listener};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, log};
 use crate::types::HostPort;
 use crate::upstream::connect::Shared;
-use crate::upstream::{Cluster, refresh};
+use crate::upstream::{Cluster, Clusters};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
+
+mod steward;
+mod watch;
+
+pub use steward::Outcome;
+use steward::Steward;
 
 /// Unused read buffers that are kept, bytes.
 const KEEP_BUFFERS: usize = 64 << 20;
@@ -27,6 +34,8 @@ const FIRST_WITHIN: Duration = Duration::from_secs(10);
 /// And for the others after it, so that the first clients see the topics of all that are well. One that refuses is not
 /// waited for.
 const OTHERS_WITHIN: Duration = Duration::from_secs(1);
+/// At the start, how long topics that are where they do not live may take to be judged.
+const STRAYS_WITHIN: Duration = Duration::from_secs(10);
 /// At shutdown, how long sessions get to finish what is in flight.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Between two looks at late brokers, deadlines and idle links.
@@ -66,7 +75,8 @@ pub struct Running {
     telemetry: Arc<Telemetry>,
     readiness: Arc<Readiness>,
     tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    stop: tokio::sync::watch::Sender<bool>,
+    reload: mpsc::Sender<steward::Asked>,
 }
 
 impl Running {
@@ -76,10 +86,15 @@ impl Running {
     /// # Errors
     /// Where an address cannot be bound.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_at(config, None).await
+    }
+
+    /// The same; what is logged may be changed by a reload.
+    async fn start_at(config: Config, level: Option<log::Level>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
         let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = tokio::sync::watch::channel(false);
         let mut tasks = JoinSet::new();
         let admin = match &config.admin {
             Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &mut tasks).await?),
@@ -90,8 +105,13 @@ impl Running {
             bound.push((bind(listener.bind).await?, listener.advertised.clone()));
         }
         let shared = Shared::new(KEEP_BUFFERS, UPSTREAM_FRAME);
-        let (clusters, current) = start_clusters(&config, &shared, &telemetry, &mut tasks);
-        wait_for_clusters(&clusters, &current, &readiness, &telemetry, &mut tasks).await;
+        let mut steward = Steward::new(Arc::clone(&config), &shared, &telemetry, &readiness);
+        let (clusters, current) = (steward.clusters().clone(), steward.current().clone());
+        wait_for_clusters(&clusters.all(), &current).await;
+        // Before anybody is served what must not be.
+        let _ = timeout(STRAYS_WITHIN, steward.look_for_strays(false)).await;
+        steward.set_level(level);
+        let (reload, asked) = mpsc::channel(1);
         let mut running = Self {
             addresses: Addresses { listeners: Vec::new(), admin },
             contexts: Vec::new(),
@@ -99,10 +119,12 @@ impl Running {
             readiness,
             tasks,
             stop,
+            reload,
         };
         for (listener, advertised) in bound {
-            running.listen(listener, advertised, &clusters, &current)?;
+            running.listen(listener, advertised, &clusters, &current, &shared)?;
         }
+        running.tasks.spawn(steward.run(running.contexts.clone(), asked));
         running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
     }
@@ -111,17 +133,22 @@ impl Running {
         &mut self,
         listener: TcpListener,
         advertised: Option<HostPort>,
-        clusters: &[Arc<Cluster>],
+        clusters: &Clusters,
         current: &Current,
+        shared: &Arc<Shared>,
     ) -> Result<(), StartError> {
         let unbound: SocketAddr = ([0, 0, 0, 0], 0).into();
         let address = listener.local_addr().map_err(|error| StartError::Bind { address: unbound, error })?;
         let advertised = advertised.unwrap_or_else(|| HostPort::new(&address.ip().to_string(), address.port()));
-        let shared = clusters.first().map(|cluster| Arc::clone(cluster.shared()));
-        let Some(shared) = shared else { return Ok(()) };
         let telemetry = Arc::clone(&self.telemetry);
-        let context =
-            Context::new(current.clone(), clusters.to_vec(), telemetry, advertised, shared, Limits::default());
+        let context = Context::new(
+            current.clone(),
+            clusters.clone(),
+            telemetry,
+            advertised,
+            Arc::clone(shared),
+            Limits::default(),
+        );
         self.tasks.spawn(listener::accept_all(listener, Arc::clone(&context)));
         self.contexts.push(context);
         self.addresses.listeners.push(address);
@@ -138,6 +165,11 @@ impl Running {
     #[must_use]
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// Takes another config, or refuses it whole: then the one before stays.
+    pub async fn reload(&self, config: Config) -> Option<Outcome> {
+        watch::ask_for(config, 0, &self.reload).await
     }
 
     /// Accepts nobody any more, lets sessions finish what is in flight, then ends.
@@ -158,7 +190,7 @@ async fn start_admin(
     address: SocketAddr,
     telemetry: &Arc<Telemetry>,
     readiness: &Arc<Readiness>,
-    mut stopped: watch::Receiver<bool>,
+    mut stopped: tokio::sync::watch::Receiver<bool>,
     _tasks: &mut JoinSet<()>,
 ) -> Result<SocketAddr, StartError> {
     let listener = bind(address).await?;
@@ -171,36 +203,11 @@ async fn start_admin(
     Ok(bound)
 }
 
-fn start_clusters(
-    config: &Arc<Config>,
-    shared: &Arc<Shared>,
-    telemetry: &Telemetry,
-    tasks: &mut JoinSet<()>,
-) -> (Vec<Arc<Cluster>>, Current) {
-    let mut clusters = Vec::new();
-    for configured in &config.clusters {
-        let crate::config::Cluster { slot, name, bootstrap } = configured.clone();
-        let meter = telemetry.cluster(&name);
-        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared), meter);
-        tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
-        clusters.push(cluster);
-    }
-    let current = task::start(Arc::clone(config), &clusters);
-    (clusters, current)
-}
-
 /// Waits until the first cluster's metadata was read, and then a moment for the others'. Whoever answers later is told
 /// then.
-async fn wait_for_clusters(
-    clusters: &[Arc<Cluster>],
-    current: &Current,
-    readiness: &Arc<Readiness>,
-    telemetry: &Arc<Telemetry>,
-    tasks: &mut JoinSet<()>,
-) {
+async fn wait_for_clusters(clusters: &[Arc<Cluster>], current: &Current) {
     let mut reads = JoinSet::new();
     for cluster in clusters {
-        tasks.spawn(watch_cluster(Arc::clone(cluster), Arc::clone(readiness), Arc::clone(telemetry)));
         let mut news = cluster.news();
         reads.spawn(async move { news.wait_for(|news| news.read).await.is_ok() });
     }
@@ -214,24 +221,6 @@ async fn wait_for_clusters(
             current.caught_up(cluster).await;
         } else {
             tracing::warn!(cluster = %cluster.name(), "starting without this cluster, which has not answered yet; its topics are served as soon as it does");
-        }
-    }
-}
-
-/// Passes on whether a cluster is up.
-async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemetry: Arc<Telemetry>) {
-    let mut news = cluster.news();
-    let meter = telemetry.cluster(cluster.name());
-    loop {
-        let now = news.borrow_and_update().clone();
-        if now.read {
-            readiness.answered(cluster.name());
-        }
-        if now.read || now.down.is_some() {
-            meter.set_up(now.down.is_none());
-        }
-        if news.changed().await.is_err() {
-            return;
         }
     }
 }
@@ -275,13 +264,19 @@ async fn drain(contexts: &[Arc<Context>]) {
     }
 }
 
-/// Runs a proxy until the process is told to stop (SIGINT, SIGTERM). Says on standard output where it listens.
+/// Runs a proxy until the process is told to stop (SIGINT, SIGTERM). Says on standard output where it listens. With the
+/// config's file it is reloaded when that changes, and on SIGHUP.
 ///
 /// # Errors
 /// As [`Running::start`].
 #[allow(clippy::print_stdout)] // For who starts it: a person, or a script that asked for port 0.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    let running = Running::start(config).await?;
+pub async fn run(config: Config, source: Option<(PathBuf, log::Level)>) -> Result<(), StartError> {
+    let (file, level) = source.map_or((None, None), |(file, level)| (Some(file), Some(level)));
+    let mut running = Running::start_at(config, level).await?;
+    if let Some(file) = file {
+        let watching = watch::run(file, Arc::clone(&running.telemetry), running.reload.clone());
+        running.tasks.spawn(watching);
+    }
     for address in &running.addresses().listeners {
         println!("listening on {address}");
     }

@@ -107,9 +107,10 @@ pub(crate) struct RunArgs {
     /// How log lines look, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Plain)]
     log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or by room (fishplate::session=debug). FISHPLATE_LOG wins
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// What is logged: error, warn, info, debug, or by room (fishplate::session=debug). FISHPLATE_LOG wins.
+    /// Without either, the config's `log`, which a reload may change; without that, info
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -185,8 +186,9 @@ fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
         LogFormat::Plain => log::Format::Plain,
         LogFormat::Json => log::Format::Json,
     };
-    log::init(format, &args.log)?;
-    crate::runtime()?.block_on(fishplate::app::run(config))?;
+    let level = log::init(format, args.log.as_deref().or(config.log.as_deref()).unwrap_or(log::DEFAULT))?;
+    let level = if args.log.is_some() { level.fixed() } else { level };
+    crate::runtime()?.block_on(fishplate::app::run(config, Some((args.file.config.clone(), level))))?;
     Ok(Verdict::Fine)
 }
 
@@ -247,7 +249,7 @@ fn completions(shell: Shell) -> anyhow::Result<Verdict> {
 
 /// The config; what is wrong with it goes to standard error.
 fn load(args: &FileArgs) -> Option<Config> {
-    let Reading { config, found } = Reading::of_file(&args.config);
+    let Reading { config, found, .. } = Reading::of_file(&args.config);
     if !found.is_empty() {
         complain(&found.render(colours(&io::stderr())));
     }

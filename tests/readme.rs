@@ -36,5 +36,8 @@ fn everything_counted_once() -> String {
     cluster.set_up(true);
     drop(cluster.link_opened(Use::Own));
     telemetry.session_opened().client("x", "1");
+    telemetry.config().reloaded("applied", 1);
+    telemetry.misplaced(1, 0);
+    telemetry.task_restarted("metadata");
     telemetry.render().unwrap()
 }

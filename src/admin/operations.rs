@@ -38,7 +38,7 @@ pub struct Size {
 /// Checks a config file without talking to anything.
 #[must_use]
 pub fn check(file: &Path) -> (Check, Option<Config>) {
-    let Reading { config, found } = Reading::of_file(file);
+    let Reading { config, found, .. } = Reading::of_file(file);
     let size = config.as_ref().map(|config| Size {
         listeners: config.listeners.len(),
         clusters: config.clusters.len(),

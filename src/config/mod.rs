@@ -1,13 +1,15 @@
 //! The config file: text -> tree (`yaml`) -> typed as written (`raw`) -> checked as a whole (`check`) -> [`Config`],
 //! which cannot be wrong. Every mistake of all files is found in one run. Knows no tokio and no sockets.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::types::{HostPort, Name, Slot};
 
 mod check;
+pub mod diff;
 mod findings;
 mod load;
 mod patterns;
@@ -16,11 +18,13 @@ mod read;
 mod schema;
 mod suggest;
 mod surroundings;
+mod written;
 mod yaml;
 
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use patterns::Patterns;
 pub use schema::schema;
+pub use written::written;
 
 /// The name of the pipeline of all that no other pipeline claims.
 pub const DEFAULT_PIPELINE: &str = "default";
@@ -40,6 +44,8 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// Metrics and health, if wanted.
     pub admin: Option<Admin>,
+    /// What is logged, if the file says so: a filter that is one.
+    pub log: Option<Arc<str>>,
 }
 
 /// An address that clients connect to.
@@ -97,6 +103,10 @@ pub struct Reading {
     pub config: Option<Config>,
     /// Mistakes and warnings.
     pub found: Mistakes,
+    /// A sum over the text of all files that were read.
+    pub hash: u32,
+    /// Where they are, and where others may be put that would be read too.
+    pub directories: BTreeSet<PathBuf>,
 }
 
 impl Reading {

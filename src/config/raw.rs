@@ -29,6 +29,9 @@ pub(super) struct File {
     pub(super) pipelines: Option<Vec<Pipeline>>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
+    /// What is logged, such as `info` or `fishplate::session=debug,info`. FISHPLATE_LOG and --log win. Default: info.
+    #[schemars(example = "fishplate::session=debug,info")]
+    pub(super) log: Option<Text>,
     /// Files with more pipelines, such as `conf.d/*.yaml`, beside this file.
     #[schemars(with = "Option<OneOrMany>")]
     pub(super) include: Option<Vec<Text>>,
@@ -136,6 +139,7 @@ impl File {
             ),
             pipelines: fields.optional("pipelines", pipelines),
             admin: fields.optional("admin", Admin::read),
+            log: fields.optional("log", text),
             include: fields.optional("include", one_or_many),
         };
         fields.finish(&["control", "memory", "clients", "metrics"]);

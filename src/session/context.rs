@@ -146,11 +146,13 @@ impl Context {
     /// again as soon as a placement is published, and else every half second.
     pub fn sweep(&self) -> bool {
         let now = Instant::now();
-        let mut watch = Watch::new(self.current.load());
+        let placement = self.current.load();
+        let mut watch = Watch::new(Arc::clone(&placement));
         // Collected first: ending a link may end its session, which takes it out of the map.
         let sessions: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
         for session in sessions {
             session.links.sweep(now, self.limits.idle_link, |link| watch.see(link, now, &session.orders));
+            session.links.leave(&placement);
         }
         for cluster in watch.late().filter_map(|slot| self.cluster(slot)) {
             cluster.reread(REREAD_AFTER);

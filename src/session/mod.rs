@@ -3,6 +3,7 @@
 
 pub mod clients;
 pub mod context;
+pub mod ends;
 pub mod fetch;
 pub mod generic;
 pub mod known;
