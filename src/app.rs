@@ -2,17 +2,19 @@
 
 use crate::admin::Readiness;
 use crate::admin::http::{self, AdminState};
+use crate::admin::tables::View;
 use crate::config::Config;
 use crate::placement::task::Current;
 use crate::session::{Context, Limits, listener};
-use crate::telemetry::{Telemetry, log};
+use crate::telemetry::{PoolFacts, Telemetry, log};
 use crate::types::HostPort;
-use crate::upstream::connect::Shared;
+use crate::upstream::connect::{Memory, Shared};
 use crate::upstream::{Cluster, Clusters};
+use crate::wire::budget::Standing;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -25,7 +27,7 @@ mod watch;
 pub use steward::Outcome;
 use steward::Steward;
 
-/// Unused read buffers that are kept, bytes.
+/// Unused read buffers that are kept, bytes; never more than nobody has drawn of the pools.
 const KEEP_BUFFERS: usize = 64 << 20;
 /// The largest answer that is taken from a broker: Fetch answers may exceed what was asked by one batch.
 const UPSTREAM_FRAME: usize = 256 << 20;
@@ -95,16 +97,18 @@ impl Running {
         let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
         let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let mut tasks = JoinSet::new();
+        let (tasks, view) = (JoinSet::new(), Arc::default());
         let admin = match &config.admin {
-            Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &mut tasks).await?),
+            Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &view).await?),
             None => None,
         };
         let mut bound = Vec::new();
         for listener in &config.listeners {
             bound.push((bind(listener.bind).await?, listener.advertised.clone()));
         }
-        let shared = Shared::new(KEEP_BUFFERS, UPSTREAM_FRAME);
+        let crate::config::Memory { requests, responses, parked } = config.memory;
+        let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
+        let limits = Limits::from(&*config);
         let mut steward = Steward::new(Arc::clone(&config), &shared, &telemetry, &readiness);
         let (clusters, current) = (steward.clusters().clone(), steward.current().clone());
         wait_for_clusters(&clusters.all(), &current).await;
@@ -122,8 +126,10 @@ impl Running {
             reload,
         };
         for (listener, advertised) in bound {
-            running.listen(listener, advertised, &clusters, &current, &shared)?;
+            running.listen(listener, advertised, &clusters, &current, &shared, limits)?;
         }
+        let contexts = running.contexts.clone();
+        let _once = view.set(View { current: current.clone(), clusters, contexts });
         running.tasks.spawn(steward.run(running.contexts.clone(), asked));
         running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
@@ -136,19 +142,14 @@ impl Running {
         clusters: &Clusters,
         current: &Current,
         shared: &Arc<Shared>,
+        limits: Limits,
     ) -> Result<(), StartError> {
         let unbound: SocketAddr = ([0, 0, 0, 0], 0).into();
         let address = listener.local_addr().map_err(|error| StartError::Bind { address: unbound, error })?;
         let advertised = advertised.unwrap_or_else(|| HostPort::new(&address.ip().to_string(), address.port()));
         let telemetry = Arc::clone(&self.telemetry);
-        let context = Context::new(
-            current.clone(),
-            clusters.clone(),
-            telemetry,
-            advertised,
-            Arc::clone(shared),
-            Limits::default(),
-        );
+        let context =
+            Context::new(current.clone(), clusters.clone(), telemetry, advertised, Arc::clone(shared), limits);
         self.tasks.spawn(listener::accept_all(listener, Arc::clone(&context)));
         self.contexts.push(context);
         self.addresses.listeners.push(address);
@@ -191,11 +192,12 @@ async fn start_admin(
     telemetry: &Arc<Telemetry>,
     readiness: &Arc<Readiness>,
     mut stopped: tokio::sync::watch::Receiver<bool>,
-    _tasks: &mut JoinSet<()>,
+    view: &Arc<OnceLock<View>>,
 ) -> Result<SocketAddr, StartError> {
     let listener = bind(address).await?;
     let bound = listener.local_addr().map_err(|error| StartError::Bind { address, error })?;
-    let state = AdminState { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness) };
+    let state =
+        AdminState { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), view: Arc::clone(view) };
     // Not among the tasks that stop first: probes are answered while sessions drain.
     tokio::spawn(http::serve(listener, state, async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -228,6 +230,7 @@ async fn wait_for_clusters(clusters: &[Arc<Cluster>], current: &Current) {
 async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
     let (mut sweep, mut trim) = (interval(SWEEP_EVERY), interval(TRIM_EVERY));
     let (mut late, mut seen) = (false, 0);
+    let shared = contexts.first().map(|context| (Arc::clone(&context.shared), Arc::clone(&context.telemetry)));
     loop {
         tokio::select! {
             _ = trim.tick() => {
@@ -240,9 +243,20 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
         }
         seen = current.generation();
         late = false;
+        if let Some((shared, telemetry)) = &shared {
+            tell_memory(&shared.memory, telemetry);
+        }
         for context in &contexts {
             late |= context.sweep();
         }
+    }
+}
+
+fn tell_memory(memory: &Memory, telemetry: &Telemetry) {
+    for (name, pool) in [("requests", &memory.requests), ("responses", &memory.responses), ("parked", &memory.parked)] {
+        let Standing { capacity, drawn, waiting, waits, waited } = pool.standing();
+        let facts = PoolFacts { size: capacity, drawn, waiting, waits, waited: waited.as_secs_f64() };
+        telemetry.memory(name, facts);
     }
 }
 

@@ -2,10 +2,13 @@
 //! from clients since their records are where the config does not look. One part asks clusters, the other is pure.
 
 use crate::config::diff::{Diff, Fixed, moved};
-use crate::config::{Config, Pipeline};
+use crate::config::{self, Config, Pipeline};
 use crate::session::ends::{Contents, Ends};
+use crate::telemetry::Telemetry;
 use crate::types::{Name, Slot};
-use crate::upstream::{Cluster, Snapshot};
+use crate::upstream::connect::Shared;
+use crate::upstream::{Cluster, Snapshot, refresh};
+use kafka_protocol::messages::ListGroupsRequest;
 use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,6 +21,8 @@ use tokio::time::timeout;
 const FRESH: Duration = Duration::from_secs(1);
 /// How long a cluster may take to tell it.
 const TOLD_WITHIN: Duration = Duration::from_secs(5);
+/// Larger than any answer about topics and groups.
+const FRAME_LIMIT: usize = 64 << 20;
 /// Topics that are asked about at a time.
 const BATCH: usize = 1_000;
 
@@ -330,6 +335,38 @@ fn moves((topic, was, is): &(StrBytes, Slot, Slot), now: &Config, then: &Config,
             how: how.clone(),
         }),
     }
+}
+
+/// The clusters of these configs, for who has no running proxy's own; their pictures are kept new while the tasks live.
+#[must_use]
+pub fn open(configs: &[&Config], telemetry: &Telemetry) -> (Vec<Arc<Cluster>>, JoinSet<()>) {
+    let (mut clusters, mut tasks) = (Vec::<Arc<Cluster>>::new(), JoinSet::new());
+    let shared = Shared::new(0, FRAME_LIMIT);
+    for configured in configs.iter().flat_map(|config| &config.clusters) {
+        if clusters.iter().any(|known| known.slot() == configured.slot) {
+            continue;
+        }
+        let config::Cluster { slot, name, bootstrap, .. } = configured.clone();
+        let meter = telemetry.cluster(&name);
+        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(&shared), meter);
+        tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
+        clusters.push(cluster);
+    }
+    (clusters, tasks)
+}
+
+/// The groups that brokers tell of.
+pub async fn groups(clusters: &[Arc<Cluster>]) -> BTreeSet<String> {
+    let mut asked = JoinSet::new();
+    for cluster in clusters {
+        let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
+        for broker in brokers {
+            let cluster = Arc::clone(cluster);
+            asked.spawn(async move { cluster.call(Some(broker), &ListGroupsRequest::default(), 4).await });
+        }
+    }
+    let answers = asked.join_all().await.into_iter().flatten();
+    answers.flat_map(|answer| answer.groups).map(|group| group.group_id.to_string()).collect()
 }
 
 /// Whether topics can get other homes at all.

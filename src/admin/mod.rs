@@ -6,5 +6,6 @@ pub mod http;
 pub mod live;
 pub mod operations;
 mod readiness;
+pub mod tables;
 
 pub use readiness::{Readiness, Ready};

@@ -8,10 +8,11 @@ use crate::config::diff::{Change, Diff, What};
 use crate::config::{self, Config};
 use crate::placement::fence::{Fence, Why};
 use crate::placement::task::{self, Current, Publisher};
-use crate::session::Context;
+use crate::session::{Context, Limits};
 use crate::telemetry::{Telemetry, log};
 use crate::types::{HostPort, Name, Slot};
 use crate::upstream::connect::Shared;
+use crate::upstream::places::Limit;
 use crate::upstream::{Cluster, Clusters, refresh};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 mod strays;
+#[cfg(test)]
+mod tests;
 mod watched;
 
 use strays::Strays;
@@ -121,7 +124,8 @@ impl Steward {
     }
 
     fn start(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
-        let config::Cluster { slot, name, bootstrap, .. } = configured.clone();
+        let config::Cluster { slot, name, bootstrap, max_links, links_per_second } = configured.clone();
+        self.shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
         let meter = self.telemetry.cluster(&name);
         let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(&self.shared), meter);
         let mut tasks = JoinSet::new();
@@ -319,6 +323,10 @@ impl Steward {
                 self.forget.push((Instant::now() + FORGET_AFTER, "pipeline", pipeline.name.clone()));
             }
         }
+        for config::Cluster { slot, max_links, links_per_second, .. } in &then.clusters {
+            self.shared.places.limit(*slot, Limit { links: *max_links, per_second: *links_per_second });
+        }
+        contexts.iter().for_each(|context| context.limit(Limits::from(&*then)));
         self.readiness.reloaded(then.clusters.iter().map(|cluster| cluster.name.clone()));
         if then.log != self.config.log {
             let filter = then.log.as_deref().unwrap_or(log::DEFAULT);

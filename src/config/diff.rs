@@ -2,6 +2,7 @@
 
 use super::{Cluster, Config, Patterns, Pipeline};
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What a reload of the second config over the first one means.
@@ -57,6 +58,7 @@ impl Diff {
         changes.extend(default_cluster(now, then));
         changes.extend(clusters(now, then));
         changes.extend(pipelines(now, then));
+        changes.extend(limits(now, then));
         changes.extend(log(now, then));
         Self { changes, needs_restart: fixed(now, then) }
     }
@@ -101,6 +103,16 @@ fn log(now: &Config, then: &Config) -> Option<Change> {
     (word(now) != word(then)).then(|| change(What::Changed, "log", "log", how))
 }
 
+fn limits(now: &Config, then: &Config) -> Option<Change> {
+    let (before, after) = (super::written(now), super::written(then));
+    let of = |file: &Value| file.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (before, after) = (of(&before), of(&after));
+    let text = |value: Option<&Value>| value.map(|value| value.to_string().replace('"', "")).unwrap_or_default();
+    let how: Vec<_> =
+        after.iter().filter_map(|(key, is)| differs(key, &text(before.get(key)), &text(Some(is)))).collect();
+    (!how.is_empty()).then(|| change(What::Changed, "limits", "limits", how))
+}
+
 /// Everything that is in either list by its name, the new list's order first.
 fn by_name<T>(
     key: &'static str,
@@ -128,8 +140,11 @@ fn by_name<T>(
 fn clusters(now: &Config, then: &Config) -> Vec<Change> {
     let addresses =
         |cluster: &Cluster| cluster.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let how =
-        |now: &Cluster, then: &Cluster| differs("bootstrap", &addresses(now), &addresses(then)).into_iter().collect();
+    let links = |one: &Cluster| format!("{}, {} a second", one.max_links, one.links_per_second);
+    let how = |now: &Cluster, then: &Cluster| {
+        let bootstrap = differs("bootstrap", &addresses(now), &addresses(then));
+        bootstrap.into_iter().chain(differs("links", &links(now), &links(then))).collect()
+    };
     let words = |one: &Cluster| vec![format!("slot {}, bootstrap {}", one.slot, addresses(one))];
     by_name("clusters", (&now.clusters, &then.clusters), |one| one.name.as_str(), how, words)
 }
@@ -180,6 +195,8 @@ fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
     let listeners =
         |config: &Config| super::written(config).get("listeners").map(ToString::to_string).unwrap_or_default();
     note("listeners".into(), listeners(now), listeners(then));
+    let pools = |config: &Config| super::written(config).get("memory").map(ToString::to_string).unwrap_or_default();
+    note("memory".into(), pools(now), pools(then));
     let bind =
         |config: &Config| config.admin.as_ref().map_or_else(|| "none".to_owned(), |admin| admin.bind.to_string());
     note("admin.bind".into(), bind(now), bind(then));
@@ -251,6 +268,7 @@ pipelines:
                 "Added pipelines three: topics: d; cluster: b",
             ),
             ("'a.example:1'", "'a.example:2'", "Changed clusters a: bootstrap: a.example:1 -> a.example:2"),
+            ("pipelines:", "limits: { sessions: 7 }\npipelines:", "Changed limits limits: sessions: 20000 -> 7"),
             ("pipelines:", "log: debug\npipelines:", "Changed log log: info -> debug"),
             ("default_cluster: a", "default_cluster: b", "Changed default_cluster default_cluster: a -> b"),
             (

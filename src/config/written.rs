@@ -3,6 +3,7 @@
 
 use super::{Cluster, Config, Listener, Pipeline};
 use serde_json::{Map, Value, json};
+use std::time::Duration;
 
 /// The file. [`Config::from_text`] reads the same config out of it.
 #[must_use]
@@ -16,6 +17,17 @@ pub fn written(config: &Config) -> Value {
         "clusters": clusters,
         "pipelines": pipelines.collect::<Vec<_>>(),
     });
+    let super::Memory { requests, responses, parked } = config.memory;
+    file["memory"] = json!({ "requests": bytes(requests), "responses": bytes(responses), "parked": bytes(parked) });
+    let super::Limits { request, handshake, stalled, idle, sessions, sessions_per_address } = config.limits;
+    file["limits"] = json!({
+        "request": bytes(request),
+        "handshake": time(handshake),
+        "stalled": time(stalled),
+        "idle": time(idle),
+        "sessions": sessions,
+        "sessions_per_address": sessions_per_address,
+    });
     if let Some(admin) = &config.admin {
         file["admin"] = json!({ "bind": admin.bind.to_string() });
     }
@@ -23,6 +35,14 @@ pub fn written(config: &Config) -> Value {
         file["log"] = text(log);
     }
     file
+}
+
+fn bytes(count: usize) -> String {
+    format!("{count}B")
+}
+
+fn time(of: Duration) -> String {
+    format!("{}ms", of.as_millis())
 }
 
 /// `${` would be looked up.
@@ -44,7 +64,13 @@ fn listener(listener: &Listener) -> Value {
 
 fn cluster(cluster: &Cluster) -> Value {
     let bootstrap = cluster.bootstrap.iter().map(|address| text(address.to_string())).collect::<Vec<_>>();
-    json!({ "slot": cluster.slot.number(), "bootstrap": bootstrap })
+    let Cluster { max_links, links_per_second, .. } = cluster;
+    json!({
+        "slot": cluster.slot.number(),
+        "bootstrap": bootstrap,
+        "max_links": max_links,
+        "links_per_second": links_per_second,
+    })
 }
 
 fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {

@@ -79,17 +79,23 @@ impl Links {
     }
 
     /// Gives up what waits too long, and what `see` does; closes what has been idle.
-    pub fn sweep(&self, now: Instant, idle: Duration, mut see: impl FnMut(&Link)) {
+    pub fn sweep(&self, now: Instant, idle: impl Fn(Target) -> Duration, mut see: impl FnMut(&Link)) {
         for link in self.all() {
             link.enforce_deadline(now);
             see(&link);
-            if let Some(since) = now.checked_sub(idle) {
+            if let Some(since) = now.checked_sub(idle(link.target())) {
                 link.end_if_idle(since);
             }
         }
         if let Some(open) = self.open.lock().as_mut() {
             open.retain(|_, link| !link.is_dead());
         }
+    }
+
+    /// How many are open, or being opened.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open.lock().as_ref().map_or(0, HashMap::len)
     }
 
     /// Links to clusters that are not in the config any more take nothing new, and end when what is on them is done.

@@ -3,9 +3,11 @@
 
 pub mod clients;
 pub mod context;
+pub mod crowd;
 pub mod ends;
 pub mod fetch;
 pub mod generic;
+pub mod habits;
 pub mod known;
 pub mod late;
 pub mod links;

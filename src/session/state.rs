@@ -3,6 +3,7 @@
 use super::clients::{NAMELESS, Software};
 use super::context::{Context, Limits};
 use super::fetch::FetchSession;
+use super::habits::{Found, Habits};
 use super::links::Links;
 use super::orders::Orders;
 use super::produce::Held;
@@ -12,9 +13,11 @@ use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::placement::Placement;
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, SessionId, Slot};
-use crate::upstream::connect::Flow;
+use crate::upstream::connect::{Flow, SMALL_ANSWER};
+use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, size_of};
 use crate::wire::outlet::Outlet;
+use kafka_protocol::messages::ApiKey;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -35,6 +38,10 @@ pub struct Session {
     pub context: Arc<Context>,
     /// What the client says it is; nothing until it says so.
     pub software: OnceLock<Software>,
+    /// What it calls itself in its first request that says so (its `client.id`).
+    pub client_id: OnceLock<Box<[u8]>>,
+    /// When it connected.
+    pub since: Instant,
     /// Its connections to brokers.
     pub links: Links,
     /// Its fetch sessions (KIP-227). Two brokers may give the same number.
@@ -49,23 +56,44 @@ pub struct Session {
     pub meters: Recent,
     /// It has sent requests that no broker answers (acks=0), whose bytes no missing answer bounds.
     unanswered: AtomicBool,
+    /// The last error code in an answer, with the API.
+    last_error: Mutex<Option<(ApiKey, &'static str)>>,
     outlet: Arc<Outlet>,
     replies: Mutex<Replies<Frame>>,
     /// Rings when requests have been answered.
     answered: Notify,
+    /// What the session may hold of requests' memory.
+    pub(super) requests: Arc<Share>,
+    /// And of answers'.
+    pub(super) responses: Arc<Share>,
+    /// Its reader waits for the client inside a request.
+    pub(super) amid: Arc<AtomicBool>,
+    /// What the last looks at it found.
+    habits: Mutex<Habits>,
 }
+
+/// Requests of up to so many bytes, of a session that holds none, are always read: heartbeats must not wait behind
+/// others' records.
+const SMALL_REQUEST: usize = 4 << 10;
 
 impl Session {
     /// A session on a connection that was just accepted.
     #[must_use]
     pub fn new(context: &Arc<Context>, socket: Arc<TcpStream>, peer: SocketAddr) -> Arc<Self> {
         let outlet = Outlet::new(socket);
-        let flow = Flow { outlet: Arc::clone(&outlet), limit: context.limits.responses };
+        let memory = &context.shared.memory;
+        let requests = Share::of(&memory.requests, SMALL_REQUEST);
+        let responses = Share::of(&memory.responses, SMALL_ANSWER);
+        let limit = context.limits().responses;
+        let flow = Flow { outlet: Arc::clone(&outlet), limit, share: Arc::clone(&responses) };
         let session = Arc::new(Self {
             id: context.next_session(),
             peer,
             context: Arc::clone(context),
             software: OnceLock::new(),
+            client_id: OnceLock::new(),
+            since: Instant::now(),
+            last_error: Mutex::default(),
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             orders: Orders::default(),
@@ -76,6 +104,10 @@ impl Session {
             outlet,
             replies: Mutex::default(),
             answered: Notify::new(),
+            requests,
+            responses,
+            amid: Arc::default(),
+            habits: Mutex::new(Habits::new(Instant::now())),
         });
         context.sessions.insert(session.id, Arc::clone(&session));
         session
@@ -126,11 +158,55 @@ impl Session {
         }
     }
 
+    /// Requests that are not answered yet, and their bytes.
+    #[must_use]
+    pub fn in_flight(&self) -> (usize, usize) {
+        let replies = self.replies.lock();
+        (replies.len(), replies.bytes())
+    }
+
+    /// The last error code in an answer, with Kafka's names of the API and of the code.
+    #[must_use]
+    pub fn last_error(&self) -> Option<(String, &'static str)> {
+        self.last_error.lock().map(|(api, code)| (format!("{api:?}"), code))
+    }
+
+    /// An answer bears this error.
+    pub(super) fn erred(&self, api: ApiKey, code: &'static str) {
+        *self.last_error.lock() = Some((api, code));
+    }
+
     /// Ends the connection at once, for this reason: a word for the metrics. The reader sees the end and cleans up.
     pub fn close(&self, reason: &'static str) {
         self.gauge.closing(reason);
         self.outlet.close();
         self.answered.notify_waiters();
+    }
+
+    /// Looks whether the client still does its part, and closes its connection where it does not. `sought` where others
+    /// wait for memory that it may hold.
+    pub(super) fn look(&self, now: Instant, sought: bool) {
+        let found = {
+            let replies = self.replies.lock();
+            Found {
+                asked: replies.asked(),
+                unanswered: replies.len(),
+                amid: self.amid.load(Ordering::Relaxed),
+                taken: self.outlet.taken(),
+                owed: self.outlet.backlog(),
+                sought,
+            }
+        };
+        let Some(fault) = self.habits.lock().look(&found, now, &self.context.limits()) else { return };
+        if let Some(held_back) =
+            self.context.seldom.pass(format!("{} {}", self.peer.ip(), fault.word())).filter(|_| fault.is_news())
+        {
+            tracing::warn!(
+                session = %self.id, peer = %self.peer, client = %self.client(), reason = %fault, held_back,
+                "closing a client connection that keeps what others need"
+            );
+        }
+        self.close(fault.word());
     }
 
     /// Takes the session apart when its reader has ended. The client is told nothing any more, but what it had sent is
@@ -139,7 +215,7 @@ impl Session {
         self.outlet.close();
         self.gauge.gone();
         self.answered.notify_waiters();
-        let linger = self.context.limits.linger;
+        let linger = self.context.limits().linger;
         if self.is_delivered() {
             self.leave(linger);
         } else {
@@ -215,9 +291,10 @@ impl Session {
     /// oldest one than we may hold, the client has taken enough of them, and brokers enough of what they do not answer.
     /// Links are read meanwhile, whatever waits: the oldest answer may be behind others.
     pub(super) async fn room(&self) {
-        let limits = &self.context.limits;
+        let limits = &self.context.limits();
         self.answered(limits).await;
-        self.outlet.room(limits.responses).await;
+        let allowed = if self.responses.pool().is_short() { 0 } else { limits.responses };
+        self.outlet.room(allowed).await;
         if self.unanswered.load(Ordering::Relaxed) {
             tokio::select! {
                 () = self.links.room(limits.requests) => {}

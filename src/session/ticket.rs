@@ -11,6 +11,7 @@ use crate::wire::frame::LENGTH;
 use crate::wire::glance::Produce;
 use crate::wire::head::RequestHead;
 use crate::wire::malformed::Malformed;
+use crate::wire::pool::Tab;
 use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
@@ -34,6 +35,8 @@ pub struct Ticket {
     /// The errors in its answer.
     codes: Codes,
     answered: bool,
+    /// What its frame has drawn.
+    tab: Tab,
 }
 
 impl Ticket {
@@ -53,7 +56,20 @@ impl Ticket {
             blamed: Vec::new(),
             codes: Codes::default(),
             answered: false,
+            tab: Tab::default(),
         }
+    }
+
+    /// The request's frame has drawn this.
+    pub(super) fn charged(mut self, tab: Tab) -> Self {
+        self.tab = tab;
+        self
+    }
+
+    /// What its frame has drawn, for who lets it wait.
+    #[must_use]
+    pub fn tab(&self) -> Tab {
+        Arc::clone(&self.tab)
     }
 
     /// The request's number: later ones of its session have higher ones.
@@ -173,7 +189,10 @@ impl Ticket {
         let bytes_out = frame.as_ref().map_or(0, size_of);
         let meter = self.meter();
         meter.answered(self.began.elapsed(), self.bytes_in, bytes_out);
-        self.codes.names().for_each(|code| meter.error_code(code));
+        self.codes.names().for_each(|code| {
+            meter.error_code(code);
+            self.session.erred(self.api, code);
+        });
         self.count_blames();
         self.session.gauge.ended();
         self.session.keep(self.number, frame);

@@ -5,6 +5,7 @@
 mod clusters;
 mod config;
 pub mod log;
+mod memory;
 mod meter;
 mod recent;
 mod seldom;
@@ -12,6 +13,7 @@ mod sessions;
 
 pub use clusters::{ClusterMeter, LinkGauge, Use};
 pub use config::ConfigMeter;
+pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
 pub use recent::Recent;
 pub use seldom::Seldom;
@@ -19,6 +21,7 @@ pub use sessions::SessionGauge;
 
 use crate::types::{FastMap, Name};
 use clusters::ClusterFamilies;
+use memory::MemoryFamilies;
 use meter::MeterFamilies;
 use parking_lot::{Mutex, RwLock};
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -43,6 +46,7 @@ pub struct Telemetry {
     config: ConfigMeter,
     misplaced: IntGaugeVec,
     restarts: IntCounterVec,
+    memory: MemoryFamilies,
     copied: IntCounter,
     copied_so_far: Mutex<u64>,
 }
@@ -82,6 +86,7 @@ impl Telemetry {
                     &["task"],
                 ),
             )?,
+            memory: MemoryFamilies::new(&registry)?,
             copied: register(
                 &registry,
                 IntCounter::new(
@@ -147,6 +152,16 @@ impl Telemetry {
     #[must_use]
     pub fn session_opened(&self) -> SessionGauge {
         SessionFamilies::opened(&self.sessions)
+    }
+
+    /// A client was closed at once, for this limit.
+    pub fn session_refused(&self, limit: &str) {
+        self.sessions.refused.with_label_values(&[limit]).inc();
+    }
+
+    /// How a pool of memory stands.
+    pub fn memory(&self, pool: &str, facts: PoolFacts) {
+        self.memory.stand(pool, facts);
     }
 
     /// The one copy function has copied `total` bytes of records since the process began. Said before a scrape.
@@ -340,7 +355,7 @@ mod tests {
     fn what_is_gone_from_the_config_is_shown_no_more() {
         let telemetry = Telemetry::new().unwrap();
         telemetry.meter(&produce()).error_code("X");
-        telemetry.meter(&MeterKey { pipeline: "other".into(), ..produce() });
+        let _other = telemetry.meter(&MeterKey { pipeline: "other".into(), ..produce() });
         telemetry.cluster(&"a".into()).set_up(true);
         telemetry.forget("pipeline", &"events".into());
         let text = telemetry.render().unwrap();

@@ -36,10 +36,22 @@ impl Proxy {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let config_file = directory.join(format!("fishplate-{number}.yaml"));
         fs::write(&config_file, config.yaml())?;
+        Self::of_file(&config_file, directory)
+    }
+
+    /// The same with a config file that is there already, under any name.
+    pub fn of_file(config_file: &Path, directory: &Path) -> anyhow::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = Log::new(directory.join(format!("fishplate-{number}.log")));
-        let proxy = Self { config_file, log, running: Mutex::new(None) };
+        let proxy = Self { config_file: config_file.to_owned(), log, running: Mutex::new(None) };
         proxy.run()?;
         Ok(proxy)
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.with(|running| running.process.signal("HUP"));
     }
 
     /// Its listener.
@@ -50,6 +62,12 @@ impl Proxy {
     /// Its admin address, `127.0.0.1:PORT`.
     pub fn admin(&self) -> String {
         self.with(|running| running.admin.clone())
+    }
+
+    /// Its process id.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn pid(&self) -> u32 {
+        self.with(|running| running.process.id())
     }
 
     /// What it logged.

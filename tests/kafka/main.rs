@@ -29,6 +29,7 @@ mod metrics;
 mod nodes;
 mod raw;
 mod refused;
+mod reload;
 mod scenarios;
 mod shadows;
 mod world;
@@ -53,9 +54,12 @@ fn main() -> ExitCode {
         shadows::trials(),
         hostile::trials(),
         faults::trials(),
+        reload::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    scenarios::results::keep();
+    scenarios::matrix::write();
     world::end(!conclusion.has_failed());
     conclusion.exit_code()
 }

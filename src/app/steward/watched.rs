@@ -50,7 +50,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_task_that_panics_is_begun_anew() {
         let telemetry = Telemetry::new().unwrap();
         let runs = Cell::new(0);

@@ -2,6 +2,7 @@
 //! `None` where something was wrong, and then everything that is wrong is in the findings. Pure.
 
 mod addresses;
+mod bounds;
 mod clusters;
 mod pipelines;
 
@@ -23,6 +24,8 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     addresses::apart(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
     let log = raw.log.as_ref().and_then(|text| log(text, findings));
+    let memory = bounds::memory(raw, findings);
+    let limits = bounds::limits(raw, &memory, findings);
     Some(Config {
         virtual_cluster: virtual_cluster?.value.as_str().into(),
         default_cluster: default_cluster?,
@@ -31,6 +34,8 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         pipelines: pipelines?,
         admin: admin.map(|bind| Admin { bind }),
         log,
+        memory,
+        limits,
     })
 }
 
