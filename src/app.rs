@@ -2,23 +2,30 @@
 
 use crate::admin::Readiness;
 use crate::admin::http::{self, AdminState};
+use crate::admin::tables::View;
 use crate::config::{self, Config};
 use crate::placement::Front;
-use crate::placement::task::{self, Current};
+use crate::placement::task::Current;
 use crate::session::{Context, Limits, listener};
-use crate::telemetry::{PoolFacts, Telemetry};
+use crate::telemetry::{PoolFacts, Telemetry, log};
 use crate::upstream::connect::{Memory, Shared};
-use crate::upstream::places::Limit;
-use crate::upstream::{Cluster, refresh};
+use crate::upstream::{Cluster, Clusters};
 use crate::wire::budget::Standing;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
+
+mod steward;
+mod watch;
+
+pub use steward::Outcome;
+use steward::Steward;
 
 /// Unused read buffers that are kept, bytes; never more than nobody has drawn of the pools.
 const KEEP_BUFFERS: usize = 64 << 20;
@@ -29,6 +36,8 @@ const FIRST_WITHIN: Duration = Duration::from_secs(10);
 /// And for the others after it, so that the first clients see the topics of all that are well. One that refuses is not
 /// waited for.
 const OTHERS_WITHIN: Duration = Duration::from_secs(1);
+/// At the start, how long topics that are where they do not live may take to be judged.
+const STRAYS_WITHIN: Duration = Duration::from_secs(10);
 /// At shutdown, how long sessions get to finish what is in flight.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Between two looks at late brokers, deadlines and idle links.
@@ -68,7 +77,8 @@ pub struct Running {
     telemetry: Arc<Telemetry>,
     readiness: Arc<Readiness>,
     tasks: JoinSet<()>,
-    stop: watch::Sender<bool>,
+    stop: tokio::sync::watch::Sender<bool>,
+    reload: mpsc::Sender<steward::Asked>,
 }
 
 impl Running {
@@ -78,13 +88,18 @@ impl Running {
     /// # Errors
     /// Where an address cannot be bound.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_at(config, None).await
+    }
+
+    /// The same; what is logged may be changed by a reload.
+    async fn start_at(config: Config, level: Option<log::Level>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
         let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (tasks, view) = (JoinSet::new(), Arc::default());
         let admin = match &config.admin {
-            Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &mut tasks).await?),
+            Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &view).await?),
             None => None,
         };
         let mut bound = Vec::new();
@@ -94,8 +109,13 @@ impl Running {
         let crate::config::Memory { requests, responses, parked } = config.memory;
         let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
         let limits = Limits::from(&*config);
-        let (clusters, current) = start_clusters(&config, &shared, &telemetry, &mut tasks);
-        wait_for_clusters(&clusters, &current, &readiness, &telemetry, &mut tasks).await;
+        let mut steward = Steward::new(Arc::clone(&config), &shared, &telemetry, &readiness);
+        let (clusters, current) = (steward.clusters().clone(), steward.current().clone());
+        wait_for_clusters(&clusters.all(), &current).await;
+        // Before anybody is served what must not be.
+        let _ = timeout(STRAYS_WITHIN, steward.look_for_strays(false)).await;
+        steward.set_level(level);
+        let (reload, asked) = mpsc::channel(1);
         let mut running = Self {
             addresses: Addresses { listeners: Vec::new(), admin },
             contexts: Vec::new(),
@@ -103,10 +123,14 @@ impl Running {
             readiness,
             tasks,
             stop,
+            reload,
         };
         for (sockets, listener) in bound {
-            running.listen(sockets, &listener, &clusters, &current, limits)?;
+            running.listen(sockets, &listener, &clusters, &current, &shared, limits)?;
         }
+        let contexts = running.contexts.clone();
+        let _once = view.set(View { current: current.clone(), clusters, contexts });
+        running.tasks.spawn(steward.run(running.contexts.clone(), asked));
         running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
     }
@@ -115,18 +139,17 @@ impl Running {
         &mut self,
         sockets: Vec<TcpListener>,
         listener: &config::Listener,
-        clusters: &[Arc<Cluster>],
+        clusters: &Clusters,
         current: &Current,
+        shared: &Arc<Shared>,
         limits: Limits,
     ) -> Result<(), StartError> {
         let Some(first) = sockets.first() else { return Ok(()) };
         let unbound = |error| StartError::Bind { address: listener.bind, error };
         let address = first.local_addr().map_err(unbound)?;
         let front = Front::of(listener, address);
-        let shared = clusters.first().map(|cluster| Arc::clone(cluster.shared()));
-        let Some(shared) = shared else { return Ok(()) };
         let telemetry = Arc::clone(&self.telemetry);
-        let context = Context::new(current.clone(), clusters.to_vec(), telemetry, front, shared, limits);
+        let context = Context::new(current.clone(), clusters.clone(), telemetry, front, Arc::clone(shared), limits);
         for socket in sockets {
             self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
         }
@@ -145,6 +168,11 @@ impl Running {
     #[must_use]
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// Takes another config, or refuses it whole: then the one before stays.
+    pub async fn reload(&self, config: Config) -> Option<Outcome> {
+        watch::ask_for(config, 0, &self.reload).await
     }
 
     /// Accepts nobody any more, lets sessions finish what is in flight, then ends.
@@ -174,12 +202,13 @@ async fn start_admin(
     address: SocketAddr,
     telemetry: &Arc<Telemetry>,
     readiness: &Arc<Readiness>,
-    mut stopped: watch::Receiver<bool>,
-    _tasks: &mut JoinSet<()>,
+    mut stopped: tokio::sync::watch::Receiver<bool>,
+    view: &Arc<OnceLock<View>>,
 ) -> Result<SocketAddr, StartError> {
     let listener = bind(address).await?;
     let bound = listener.local_addr().map_err(|error| StartError::Bind { address, error })?;
-    let state = AdminState { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness) };
+    let state =
+        AdminState { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), view: Arc::clone(view) };
     // Not among the tasks that stop first: probes are answered while sessions drain.
     tokio::spawn(http::serve(listener, state, async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
@@ -187,37 +216,11 @@ async fn start_admin(
     Ok(bound)
 }
 
-fn start_clusters(
-    config: &Arc<Config>,
-    shared: &Arc<Shared>,
-    telemetry: &Telemetry,
-    tasks: &mut JoinSet<()>,
-) -> (Vec<Arc<Cluster>>, Current) {
-    let mut clusters = Vec::new();
-    for configured in &config.clusters {
-        let crate::config::Cluster { slot, name, bootstrap, max_links, links_per_second } = configured.clone();
-        shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
-        let meter = telemetry.cluster(&name);
-        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared), meter);
-        tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
-        clusters.push(cluster);
-    }
-    let current = task::start(Arc::clone(config), &clusters);
-    (clusters, current)
-}
-
 /// Waits until the first cluster's metadata was read, and then a moment for the others'. Whoever answers later is told
 /// then.
-async fn wait_for_clusters(
-    clusters: &[Arc<Cluster>],
-    current: &Current,
-    readiness: &Arc<Readiness>,
-    telemetry: &Arc<Telemetry>,
-    tasks: &mut JoinSet<()>,
-) {
+async fn wait_for_clusters(clusters: &[Arc<Cluster>], current: &Current) {
     let mut reads = JoinSet::new();
     for cluster in clusters {
-        tasks.spawn(watch_cluster(Arc::clone(cluster), Arc::clone(readiness), Arc::clone(telemetry)));
         let mut news = cluster.news();
         reads.spawn(async move { news.wait_for(|news| news.read).await.is_ok() });
     }
@@ -231,24 +234,6 @@ async fn wait_for_clusters(
             current.caught_up(cluster).await;
         } else {
             tracing::warn!(cluster = %cluster.name(), "starting without this cluster, which has not answered yet; its topics are served as soon as it does");
-        }
-    }
-}
-
-/// Passes on whether a cluster is up.
-async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemetry: Arc<Telemetry>) {
-    let mut news = cluster.news();
-    let meter = telemetry.cluster(cluster.name());
-    loop {
-        let now = news.borrow_and_update().clone();
-        if now.read {
-            readiness.answered(cluster.name());
-        }
-        if now.read || now.down.is_some() {
-            meter.set_up(now.down.is_none());
-        }
-        if news.changed().await.is_err() {
-            return;
         }
     }
 }
@@ -304,13 +289,19 @@ async fn drain(contexts: &[Arc<Context>]) {
     }
 }
 
-/// Runs a proxy until the process is told to stop (SIGINT, SIGTERM). Says on standard output where it listens.
+/// Runs a proxy until the process is told to stop (SIGINT, SIGTERM). Says on standard output where it listens. With the
+/// config's file it is reloaded when that changes, and on SIGHUP.
 ///
 /// # Errors
 /// As [`Running::start`].
 #[allow(clippy::print_stdout)] // For who starts it: a person, or a script that asked for port 0.
-pub async fn run(config: Config) -> Result<(), StartError> {
-    let running = Running::start(config).await?;
+pub async fn run(config: Config, source: Option<(PathBuf, log::Level)>) -> Result<(), StartError> {
+    let (file, level) = source.map_or((None, None), |(file, level)| (Some(file), Some(level)));
+    let mut running = Running::start_at(config, level).await?;
+    if let Some(file) = file {
+        let watching = watch::run(file, Arc::clone(&running.telemetry), running.reload.clone());
+        running.tasks.spawn(watching);
+    }
     for address in &running.addresses().listeners {
         println!("listening on {address}");
     }

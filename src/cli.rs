@@ -15,6 +15,8 @@ use fishplate::demo::DemoOptions;
 use fishplate::telemetry::{Telemetry, log};
 use serde::Serialize;
 
+mod remote;
+mod tables;
 mod text;
 
 /// How a command ended.
@@ -73,6 +75,17 @@ Examples:
   fishplate explain -c config/full.yaml --topic events_eu
   fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1")]
     Explain(ExplainArgs),
+    /// Say what a reload of this file would change on the running proxy, and what would be refused
+    #[command(after_help = "\
+Exit code 0: nothing would change. 1: something would, or would be refused. 3: the running proxy cannot be reached.
+Clusters are asked from here, so that topics with records are known.")]
+    Diff(tables::DiffArgs),
+    /// Show the running proxy's topics, and where each lives
+    Topics(tables::TableArgs),
+    /// Show consumer groups, and where each lives
+    Groups(tables::TableArgs),
+    /// Show who is connected to the running proxy
+    Clients(tables::TableArgs),
     /// Show it at work: two clusters inside this process, Fishplate before them, events flowing through
     #[command(after_help = "\
 Needs no cluster and no config; stays until Ctrl-C. It is in builds with the feature `demo`:
@@ -107,9 +120,10 @@ pub(crate) struct RunArgs {
     /// How log lines look, on standard error
     #[arg(long, value_enum, default_value_t = LogFormat::Plain)]
     log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, or by room (fishplate::session=debug). FISHPLATE_LOG wins
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// What is logged: error, warn, info, debug, or by room (fishplate::session=debug). FISHPLATE_LOG wins.
+    /// Without either, the config's `log`, which a reload may change; without that, info
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -172,6 +186,10 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Run(args) => run(&args),
         Command::Check(args) => check(&args),
         Command::Explain(args) => explain(&args),
+        Command::Diff(args) => tables::diff(&args),
+        Command::Topics(args) => tables::topics(&args),
+        Command::Groups(args) => tables::groups(&args),
+        Command::Clients(args) => tables::clients(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
         Command::Version => say(&format!("fishplate {}\n", env!("CARGO_PKG_VERSION"))),
@@ -185,8 +203,9 @@ fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
         LogFormat::Plain => log::Format::Plain,
         LogFormat::Json => log::Format::Json,
     };
-    log::init(format, &args.log)?;
-    crate::runtime()?.block_on(fishplate::app::run(config))?;
+    let level = log::init(format, args.log.as_deref().or(config.log.as_deref()).unwrap_or(log::DEFAULT))?;
+    let level = if args.log.is_some() { level.fixed() } else { level };
+    crate::runtime()?.block_on(fishplate::app::run(config, Some((args.file.config.clone(), level))))?;
     Ok(Verdict::Fine)
 }
 
@@ -247,7 +266,7 @@ fn completions(shell: Shell) -> anyhow::Result<Verdict> {
 
 /// The config; what is wrong with it goes to standard error.
 fn load(args: &FileArgs) -> Option<Config> {
-    let Reading { config, found } = Reading::of_file(&args.config);
+    let Reading { config, found, .. } = Reading::of_file(&args.config);
     if !found.is_empty() {
         complain(&found.render(colours(&io::stderr())));
     }
@@ -298,7 +317,8 @@ mod tests {
     #[test]
     fn help_teaches() {
         insta::assert_snapshot!("help", help(None));
-        for name in ["run", "check", "explain", "demo", "schema", "completions"] {
+        for name in ["run", "check", "explain", "diff", "topics", "groups", "clients", "demo", "schema", "completions"]
+        {
             insta::assert_snapshot!(format!("help_{name}"), help(Some(name)));
         }
     }

@@ -38,5 +38,8 @@ fn everything_counted_once() -> String {
     telemetry.session_refused("sessions");
     telemetry.memory("requests", PoolFacts::default());
     telemetry.session_opened().client("x", "1", fishplate::types::View::Single);
+    telemetry.config().reloaded("applied", 1);
+    telemetry.misplaced(1, 0);
+    telemetry.task_restarted("metadata");
     telemetry.render().unwrap()
 }

@@ -2,19 +2,22 @@
 //! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
 
 use super::readiness::{Readiness, Ready};
+use super::tables::{self, View};
+use crate::config::written;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::wire::pieces::record_bytes_copied;
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -50,6 +53,8 @@ pub struct AdminState {
     pub telemetry: Arc<Telemetry>,
     /// What `/readyz` says.
     pub readiness: Arc<Readiness>,
+    /// What the tables are made of; not there before it listens.
+    pub view: Arc<OnceLock<View>>,
 }
 
 /// Serves until `shutdown` resolves, then closes what is open and returns. Call [`Readiness::shutting_down`] some time
@@ -129,6 +134,10 @@ fn router(state: AdminState) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
+        .route("/api/v1/config", get(config))
+        .route("/api/v1/topics", get(topics))
+        .route("/api/v1/groups", get(groups))
+        .route("/api/v1/clients", get(clients))
         .fallback(what_exists)
         .with_state(state)
 }
@@ -154,11 +163,52 @@ async fn readyz(State(state): State<AdminState>) -> (StatusCode, String) {
     (status, format!("{ready}\n"))
 }
 
+/// How many rows are wanted.
+#[derive(Deserialize)]
+struct Rows {
+    limit: Option<usize>,
+}
+
+/// The answer as JSON, once there is something to look at.
+fn look<A: Serialize>(state: &AdminState, make: impl FnOnce(&View) -> A) -> Response {
+    match state.view.get() {
+        Some(view) => Json(make(view)).into_response(),
+        None => starting(),
+    }
+}
+
+fn starting() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "starting: try again soon\n").into_response()
+}
+
+async fn config(State(state): State<AdminState>) -> Response {
+    look(&state, |view| written(&view.current.load().config))
+}
+
+async fn topics(State(state): State<AdminState>, Query(rows): Query<Rows>) -> Response {
+    look(&state, |view| tables::topics(view, rows.limit.unwrap_or(tables::ROWS)))
+}
+
+async fn clients(State(state): State<AdminState>, Query(rows): Query<Rows>) -> Response {
+    look(&state, |view| tables::clients(view, rows.limit.unwrap_or(tables::ROWS)))
+}
+
+async fn groups(State(state): State<AdminState>, Query(rows): Query<Rows>) -> Response {
+    match state.view.get() {
+        Some(view) => Json(tables::groups(view, rows.limit.unwrap_or(tables::ROWS)).await).into_response(),
+        None => starting(),
+    }
+}
+
 async fn what_exists() -> (StatusCode, &'static str) {
     const TEXT: &str = "Not found. Here are:
   /metrics   counters, gauges and histograms in Prometheus' text format
   /healthz   200 while the process lives
   /readyz    200 when this replica should be given traffic, else 503 and the reason
+  /api/v1/config    the config in force, as a file
+  /api/v1/topics    topics, and where each lives (?limit=N here and below)
+  /api/v1/groups    consumer groups, asked of the clusters
+  /api/v1/clients   who is connected
 ";
     (StatusCode::NOT_FOUND, TEXT)
 }
@@ -186,7 +236,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let telemetry = Arc::new(Telemetry::new().unwrap());
-        let state = AdminState { telemetry, readiness: Arc::new(Readiness::new(["a".into()])) };
+        let readiness = Arc::new(Readiness::new(["a".into()]));
+        let state = AdminState { telemetry, readiness, view: Arc::default() };
         let (stop, stopped) = oneshot::channel();
         let serving = serve_within(limits, listener, router(state.clone()), async { drop(stopped.await) });
         Admin { address, state, stop, task: tokio::spawn(serving) }
@@ -222,7 +273,7 @@ mod tests {
         let admin = admin().await;
         let answer = ask(admin.address, "GET /metric HTTP/1.1").await;
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-        for path in ["/metrics", "/healthz", "/readyz"] {
+        for path in ["/metrics", "/healthz", "/readyz", "/api/v1/topics"] {
             assert!(answer.contains(&format!("  {path} ")), "{answer}");
         }
         assert!(ask(admin.address, "POST /metrics HTTP/1.1").await.starts_with("HTTP/1.1 405 "));

@@ -1,9 +1,11 @@
 //! What an operator asks: `operations` has every question that is typed, the rest is the running process's own: is it
 //! alive, is it ready, what did it count. Knows nothing of the request path; facts are told to it.
 
+pub mod guard;
 pub mod http;
 pub mod live;
 pub mod operations;
 mod readiness;
+pub mod tables;
 
 pub use readiness::{Readiness, Ready};

@@ -5,8 +5,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::guard::{self, Refusal};
 use super::live::Live;
+use crate::config::diff::{Change, Diff, moved};
 use crate::config::{Cluster, Config, Mistakes, Pipeline, Reading};
+use crate::telemetry::Telemetry;
+use crate::types::Slot;
 
 /// What `check` found.
 #[derive(Debug, Serialize)]
@@ -38,7 +42,7 @@ pub struct Size {
 /// Checks a config file without talking to anything.
 #[must_use]
 pub fn check(file: &Path) -> (Check, Option<Config>) {
-    let Reading { config, found } = Reading::of_file(file);
+    let Reading { config, found, .. } = Reading::of_file(file);
     let size = config.as_ref().map(|config| Size {
         listeners: config.listeners.len(),
         clusters: config.clusters.len(),
@@ -102,6 +106,57 @@ fn home(config: &Config, name: &str, pipeline: &Pipeline, pattern: Option<&str>)
         slot: pipeline.cluster.number(),
         bootstrap: cluster.map(addresses).unwrap_or_default(),
     }
+}
+
+/// What a reload would change on a running proxy.
+#[derive(Debug, Serialize)]
+pub struct Difference {
+    /// What would be done.
+    pub changes: Vec<Change>,
+    /// Topics that would get another home.
+    pub topics: Vec<Rehomed>,
+    /// Groups that would; their commits stay where they are.
+    pub groups: Vec<Rehomed>,
+    /// Why the file would be refused; then none of it would be done.
+    pub refused: Vec<Refusal>,
+}
+
+/// What would live elsewhere.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Rehomed {
+    /// Its name.
+    pub name: String,
+    /// Where it lives.
+    pub from: String,
+    /// Where it would.
+    pub to: String,
+}
+
+impl Difference {
+    /// A reload would do nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.refused.is_empty()
+    }
+}
+
+/// Compares what runs with what would, and asks the clusters of both what stands against it. Changes nothing.
+pub async fn difference(now: &Config, then: &Config, telemetry: &Telemetry) -> Difference {
+    let diff = Diff::between(now, then);
+    if diff.is_empty() {
+        return Difference { changes: Vec::new(), topics: Vec::new(), groups: Vec::new(), refused: Vec::new() };
+    }
+    let (clusters, tasks) = guard::open(&[now, then], telemetry);
+    let (moving, refused) = guard::judge(now, then, &diff, &clusters).await;
+    let named = |config: &Config, slot| config.cluster(slot).map_or_else(String::new, |one| one.name.to_string());
+    let rehomed = |name: &str, from, to| Rehomed { name: name.to_owned(), from: named(now, from), to: named(then, to) };
+    let topics = moving.topics().map(|(name, from, to)| rehomed(name, *from, *to)).collect();
+    let names = guard::groups(&clusters).await;
+    let home: fn(&Config, &str) -> Slot = |config, group| config.pipeline_of_group(group).cluster;
+    let groups = moved(now, then, names.iter().map(String::as_str), home).into_iter();
+    let groups = groups.map(|(name, from, to)| rehomed(name, from, to)).collect();
+    drop(tasks);
+    Difference { changes: diff.changes, topics, groups, refused }
 }
 
 #[cfg(test)]

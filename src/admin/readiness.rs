@@ -50,6 +50,20 @@ impl Readiness {
         Self(Mutex::new(Known { clusters: clusters.into_iter().map(fresh).collect(), shutting_down: false }))
     }
 
+    /// Another config has these clusters. Nobody waits for those that are new in it: a reload makes no replica unready.
+    pub fn reloaded(&self, clusters: impl IntoIterator<Item = Name>) {
+        let mut known = self.0.lock();
+        let mut before = std::mem::take(&mut known.clusters);
+        let long_ago = Instant::now().checked_sub(PATIENCE).unwrap_or_else(Instant::now);
+        known.clusters = clusters
+            .into_iter()
+            .map(|name| {
+                let cluster = before.remove(&name).unwrap_or(Cluster { since: long_ago, answered: false });
+                (name, cluster)
+            })
+            .collect();
+    }
+
     /// A cluster's metadata was read. Saying it again changes nothing, a cluster that is not in the config neither.
     pub fn answered(&self, cluster: &Name) {
         if let Some(cluster) = self.0.lock().clusters.get_mut(cluster) {

@@ -56,6 +56,12 @@ impl Clients {
         Self { own }
     }
 
+    /// What the config adds to the built-in list.
+    #[must_use]
+    pub fn own(&self) -> &[ClientRule] {
+        &self.own
+    }
+
     /// What a client is to be shown; `None` for one that is on no list. Of the config's own entries the one with the
     /// highest version that the client reaches counts.
     #[must_use]

@@ -1,7 +1,10 @@
 //! What is wrong with a config and where: collected over all files, so that one run shows everything.
 //! Knows places in texts and how to print them; knows no key of the config.
 
+use super::load::directory_of;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -157,6 +160,16 @@ impl Findings {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         self.sources.push(Source { name: name.to_owned(), text, lines });
         self.sources.len() - 1
+    }
+
+    /// A sum over the texts of all files, in the order in which they were read.
+    pub(super) fn hash(&self) -> u32 {
+        self.sources.iter().fold(0, |sum, source| crc32c::crc32c_append(sum, source.text.as_bytes()))
+    }
+
+    /// Where the files are.
+    pub(super) fn directories(&self) -> BTreeSet<PathBuf> {
+        self.sources.iter().map(|source| directory_of(Path::new(&source.name))).collect()
     }
 
     /// How much was found so far.

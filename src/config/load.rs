@@ -1,5 +1,6 @@
 //! From a file, with all that it includes, to a [`Reading`]. Reads files and finds included ones; decides nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,8 @@ pub(super) fn file(path: &Path, variable: Variable<'_>) -> Reading {
                 format!("cannot be read: {why}"),
                 "name a YAML file, such as config/minimal.yaml",
             );
-            Reading { config: None, found: findings.finish() }
+            let directories = BTreeSet::from([directory_of(path)]);
+            Reading { config: None, found: findings.finish(), hash: 0, directories }
         }
     }
 }
@@ -33,17 +35,20 @@ pub(super) fn file(path: &Path, variable: Variable<'_>) -> Reading {
 /// The config in `text`, called `name`.
 pub(super) fn text(name: &str, text: &str, variable: Variable<'_>) -> Reading {
     let mut findings = Findings::default();
-    let directory = Path::new(name).parent().map_or_else(PathBuf::new, Path::to_owned);
-    let surroundings = Surroundings { variable, directory };
+    let surroundings =
+        Surroundings { variable, directory: Path::new(name).parent().map_or_else(PathBuf::new, Path::to_owned) };
     let mut reader = Reader { findings: &mut findings, surroundings: &surroundings };
     let raw = raw(name, text, &mut reader);
-    let config = raw.and_then(|raw| check::config(&raw, &mut findings));
+    let wild = raw.iter().flat_map(|(_, wild)| wild.clone()).collect::<Vec<_>>();
+    let config = raw.and_then(|(raw, _)| check::config(&raw, &mut findings));
+    let (hash, mut directories) = (findings.hash(), findings.directories());
+    directories.extend(wild);
     let found = findings.finish();
-    Reading { config: config.filter(|_| found.count().0 == 0), found }
+    Reading { config: config.filter(|_| found.count().0 == 0), found, hash, directories }
 }
 
-/// The file as it is written, the pipelines of included files behind its own.
-fn raw(name: &str, text: &str, reader: &mut Reader<'_>) -> Option<File> {
+/// The file as it is written, the pipelines of included files behind its own; and where such files may be.
+fn raw(name: &str, text: &str, reader: &mut Reader<'_>) -> Option<(File, Vec<PathBuf>)> {
     let number = reader.findings.source(name, text.to_owned());
     let before = reader.findings.len();
     let Some(node) = yaml::parse(number, text, reader.findings) else {
@@ -54,11 +59,18 @@ fn raw(name: &str, text: &str, reader: &mut Reader<'_>) -> Option<File> {
     };
     let mut file = File::read(&node, reader)?;
     let include = file.include.take().unwrap_or_default();
+    let directory = |pattern: &Text| directory_of(&reader.surroundings.directory.join(&pattern.value));
+    let directories = include.iter().map(directory).collect();
     let more: Vec<Pipeline> = include.iter().flat_map(|pattern| included(pattern, reader)).collect();
     if !more.is_empty() {
         file.pipelines.get_or_insert_default().extend(more);
     }
-    Some(file)
+    Some((file, directories))
+}
+
+/// Where a file is.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// The pipelines of all files that one `include` names, in the order of their names.

@@ -1,9 +1,10 @@
 //! The config file: text -> tree (`yaml`) -> typed as written (`raw`) -> checked as a whole (`check`) -> [`Config`],
 //! which cannot be wrong. Every mistake of all files is found in one run. Knows no tokio and no sockets.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::types::{HostPort, Name, Slot, View, VirtualNode};
 
 mod check;
 pub mod clients;
+pub mod diff;
 mod findings;
 mod load;
 mod patterns;
@@ -19,12 +21,14 @@ mod read;
 mod schema;
 mod suggest;
 mod surroundings;
+mod written;
 mod yaml;
 
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use patterns::Patterns;
 pub use schema::schema;
+pub use written::written;
 
 /// The name of the pipeline of all that no other pipeline claims.
 pub const DEFAULT_PIPELINE: &str = "default";
@@ -46,6 +50,8 @@ pub struct Config {
     pub clients: Clients,
     /// Metrics and health, if wanted.
     pub admin: Option<Admin>,
+    /// What is logged, if the file says so: a filter that is one.
+    pub log: Option<Arc<str>>,
     /// The pools of memory that all sessions share.
     pub memory: Memory,
     /// What one client, and all together, may take.
@@ -260,6 +266,10 @@ pub struct Reading {
     pub config: Option<Config>,
     /// Mistakes and warnings.
     pub found: Mistakes,
+    /// A sum over the text of all files that were read.
+    pub hash: u32,
+    /// Where they are, and where others may be put that would be read too.
+    pub directories: BTreeSet<PathBuf>,
 }
 
 impl Reading {

@@ -40,6 +40,12 @@ impl Patterns {
         (!self.exclude.iter().any(|pattern| pattern.matches(name))).then_some(found.text.as_str())
     }
 
+    /// The patterns as they were written, exclusions last.
+    pub fn written(&self) -> impl Iterator<Item = String> {
+        let excluded = self.exclude.iter().map(|pattern| format!("!{}", pattern.text));
+        self.include.iter().map(|pattern| pattern.text.clone()).chain(excluded)
+    }
+
     /// Nothing can belong to it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

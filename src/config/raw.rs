@@ -31,6 +31,9 @@ pub(super) struct File {
     pub(super) clients: Option<Vec<Client>>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
+    /// What is logged, such as `info` or `fishplate::session=debug,info`. FISHPLATE_LOG and --log win. Default: info.
+    #[schemars(example = "fishplate::session=debug,info")]
+    pub(super) log: Option<Text>,
     /// Pools of memory that all client connections share. A connection may hold an eighth of each.
     pub(super) memory: Option<Memory>,
     /// What one client, and all together, may take.
@@ -252,6 +255,7 @@ impl File {
             pipelines: fields.optional("pipelines", pipelines),
             clients: fields.optional("clients", |node, reader| list(node, reader, Client::read)),
             admin: fields.optional("admin", Admin::read),
+            log: fields.optional("log", text),
             memory: fields.optional("memory", Memory::read),
             limits: fields.optional("limits", Limits::read),
             include: fields.optional("include", one_or_many),

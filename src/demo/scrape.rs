@@ -59,7 +59,7 @@ mod tests {
             two.link_opened(Use::Own),
             telemetry.session_opened(),
         );
-        let state = AdminState { telemetry, readiness: Arc::new(Readiness::new([])) };
+        let state = AdminState { telemetry, readiness: Arc::new(Readiness::new([])), view: Arc::default() };
         tokio::spawn(serve(listener, state, std::future::pending()));
         let metrics = Metrics::read(address).await.unwrap();
         assert_eq!(metrics.sum("fishplate_links", ""), 3);

@@ -58,7 +58,7 @@ impl Current {
 /// What the publisher is told.
 enum Told {
     News(Slot, News),
-    Config(Arc<Config>, oneshot::Sender<()>),
+    Config(Arc<Config>, Vec<(Slot, News)>, oneshot::Sender<()>),
     Fence(Arc<Fence>, oneshot::Sender<()>),
 }
 
@@ -87,10 +87,11 @@ impl Publisher {
     }
 
     /// Places everything by another config; returns when that is in force. What was heard of clusters that are in both
-    /// stays.
-    pub async fn configure(&self, config: Arc<Config>) {
+    /// stays, and those that are new in it are `added` with what they have told.
+    pub async fn configure(&self, config: Arc<Config>, added: &[Arc<Cluster>]) {
         let (done, waiting) = oneshot::channel();
-        if self.tell.send(Told::Config(config, done)).await.is_ok() {
+        let news = added.iter().map(|cluster| (cluster.slot(), cluster.news().borrow().clone())).collect();
+        if self.tell.send(Told::Config(config, news, done)).await.is_ok() {
             let _ = waiting.await;
         }
     }
@@ -149,26 +150,31 @@ impl Picture {
     fn take(&mut self, told: Told) -> Option<oneshot::Sender<()>> {
         match told {
             Told::News(slot, news) => {
-                // The last word of a cluster that was removed may come behind its removal.
-                if self.config.cluster(slot).is_some() {
-                    let up = news.read && news.down.is_none();
-                    self.heard.insert(slot, Heard { snapshot: news.snapshot, up });
-                }
+                self.hear(slot, news);
                 None
             }
-            Told::Config(config, done) => {
+            Told::Config(config, added, done) => {
                 let same = |slot: &Slot| {
                     let name = |config: &Config| config.cluster(*slot).map(|cluster| cluster.name.clone());
                     name(&config).is_some() && name(&config) == name(&self.config)
                 };
                 self.heard.retain(|slot, _| same(slot));
                 self.config = config;
+                added.into_iter().for_each(|(slot, news)| self.hear(slot, news));
                 Some(done)
             }
             Told::Fence(fence, done) => {
                 self.fence = fence;
                 Some(done)
             }
+        }
+    }
+
+    /// The last word of a cluster that was removed may come behind its removal.
+    fn hear(&mut self, slot: Slot, news: News) {
+        if self.config.cluster(slot).is_some() {
+            let up = news.read && news.down.is_none();
+            self.heard.insert(slot, Heard { snapshot: news.snapshot, up });
         }
     }
 

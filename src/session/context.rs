@@ -113,7 +113,7 @@ pub struct Context {
     /// What links share.
     pub shared: Arc<Shared>,
     /// Bounds.
-    pub limits: Limits,
+    limits: ArcSwap<Limits>,
     /// Holds repeated warnings back.
     pub seldom: Seldom<String>,
     /// Every session that is open.
@@ -140,12 +140,23 @@ impl Context {
             telemetry,
             front: ArcSwap::from_pointee(front),
             shared,
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             seldom: Seldom::new(Duration::from_secs(60)),
             sessions: DashMap::new(),
             crowd: Arc::default(),
             next_session: AtomicU64::new(1),
         })
+    }
+
+    /// Bounds, as they are now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        **self.limits.load()
+    }
+
+    /// From now on these, also for those that are here; the largest request is for those that come.
+    pub fn limit(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// A number for a new session.
@@ -194,15 +205,17 @@ impl Context {
     /// again as soon as a placement is published, and else every half second.
     pub fn sweep(&self) -> bool {
         let now = Instant::now();
-        let mut watch = Watch::new(self.current.load());
+        let placement = self.current.load();
+        let mut watch = Watch::new(Arc::clone(&placement));
         // Collected first: ending a link may end its session, which takes it out of the map.
         let sessions: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
         let sought = self.shared.memory.responses.is_sought();
         for session in sessions {
             session.look(now, sought);
             let idle =
-                |broker| if self.shared.places.is_sought(broker) { IDLE_WHERE_SOUGHT } else { self.limits.idle_link };
+                |broker| if self.shared.places.is_sought(broker) { IDLE_WHERE_SOUGHT } else { self.limits().idle_link };
             session.links.sweep(now, idle, |link| watch.see(link, now, &session.orders));
+            session.links.leave(&placement);
         }
         for cluster in watch.late().filter_map(|slot| self.cluster(slot)) {
             cluster.reread(REREAD_AFTER);

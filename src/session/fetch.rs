@@ -37,7 +37,7 @@ pub struct FetchSession {
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let mut request: FetchRequest = ticket.read(frame)?;
     // What is larger than the session may hold is asked for again by the client [L4].
-    let share = ticket.session().context.limits.responses;
+    let share = ticket.session().context.limits().responses;
     request.max_bytes = request.max_bytes.min(i32::try_from(share).unwrap_or(i32::MAX));
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());

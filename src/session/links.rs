@@ -123,6 +123,18 @@ impl Links {
         }
     }
 
+    /// How many are open, or being opened.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.open.lock().as_ref().map_or(0, HashMap::len)
+    }
+
+    /// Links to clusters that are not in the config any more take nothing new, and end when what is on them is done.
+    pub fn leave(&self, placement: &Placement) {
+        let gone = |link: &Arc<Link>| placement.cluster(link.target().cluster).is_none();
+        self.all().into_iter().filter(gone).for_each(|link| link.finish());
+    }
+
     /// Waits until no broker has more than `limit` bytes to take that it will not answer.
     pub async fn room(&self, limit: usize) {
         for link in self.all() {

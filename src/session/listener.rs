@@ -37,7 +37,7 @@ pub async fn accept_all(listener: TcpListener, context: Arc<Context>) {
                     tracing::debug!(%peer, %error, "a client went before it was served");
                     continue;
                 }
-                match context.crowd.admit(peer.ip(), &context.limits) {
+                match context.crowd.admit(peer.ip(), &context.limits()) {
                     Ok(admitted) => drop(tokio::spawn(serve(Arc::clone(&context), socket, peer, admitted))),
                     Err(full) => refuse(&context, peer, full),
                 }

@@ -4,6 +4,7 @@
 pub mod clients;
 pub mod context;
 pub mod crowd;
+pub mod ends;
 pub mod fetch;
 pub mod generic;
 pub mod habits;

@@ -7,11 +7,12 @@
 
 use super::known::Known;
 use super::refusals::{Refusals, Refuser, Way};
+use crate::api::produce::TopicKey;
 use crate::api::stamp::Stamp;
 use crate::types::{FastMap, Target};
 use crate::upstream::LinkId;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use tokio::sync::Notify;
 
 /// A partition, as the order sees it.
@@ -104,6 +105,11 @@ impl<P> Orders<P> {
     pub fn is_settled(&self) -> bool {
         let order = self.change();
         order.is_quiet() || order.is_over()
+    }
+
+    /// Whether a batch of one of these topics is on its way.
+    pub fn carries(&self, topics: &HashSet<TopicKey>) -> bool {
+        self.inner.lock().flights.keys().any(|partition| topics.contains(&partition.topic))
     }
 
     /// The partitions whose batches are on their way over a link.

@@ -55,7 +55,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let placement = session.context.current.load();
     count_under_homes(&mut ticket, &request, &placement);
     let (acks, number, client_id) = (request.acks, ticket.number(), ticket.head().client_id.clone());
-    let until = Instant::now() + session.context.limits.park;
+    let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
     let tab = ticket.tab();

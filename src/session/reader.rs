@@ -34,6 +34,9 @@ use tokio::time::sleep;
 /// From this version on a client says what it is (KIP-511).
 const SAYS_SOFTWARE: i16 = 3;
 
+/// Of longer names of itself that a client gives, the end is cut.
+const LONGEST_CLIENT_ID: usize = 100;
+
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
@@ -104,7 +107,7 @@ impl Drop for Ending {
 
 async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
     let context = &session.context;
-    let reader = Reader::new(Arc::clone(&context.shared.pool), context.limits.frame);
+    let reader = Reader::new(Arc::clone(&context.shared.pool), context.limits().frame);
     let mut reader = reader.telling(Arc::clone(&session.amid));
     let mut together = Together::default();
     while let Some(size) = together.wait(reader.length(socket)).await? {
@@ -167,6 +170,9 @@ fn log(session: &Session, broken: &Broken) {
 
 fn dispatch(session: &Arc<Session>, frame: Bytes, tab: Tab) -> Result<(), Broken> {
     let head = RequestHead::read(&frame)?;
+    if let Some(id) = head.client_id.as_ref().filter(|_| session.client_id.get().is_none()) {
+        let _first_stands = session.client_id.set(id.iter().take(LONGEST_CLIENT_ID).copied().collect());
+    }
     if head.api_key == ApiKey::ApiVersions as i16 {
         return Ok(answer_versions(session, head, &frame)?);
     }

@@ -6,25 +6,25 @@
 //! a record, ever bore one, keeps its records as others would have it, or cannot be asked, is left alone.
 
 use super::context::Context;
+use super::ends::{Contents, Ends};
 use crate::api::errors::name as name_of;
 use crate::api::{Effect, Refusal, codes};
 use crate::error::Fault;
-use crate::types::{BrokerId, Slot};
+use crate::types::Slot;
 use crate::upstream::{Cluster, Topic};
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
-    DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, TopicName,
+    DeleteTopicsResponse, DescribeConfigsRequest, DescribeConfigsResponse, MetadataRequest, MetadataResponse,
+    TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -45,13 +45,9 @@ const INVALID_PARTITIONS: i16 = 37;
 const METADATA: i16 = 12;
 const DELETE_BY_ID: i16 = 6;
 const DELETE_BY_NAME: i16 = 5;
-const LIST_OFFSETS: i16 = 7;
 const DESCRIBE_CONFIGS: i16 = 1;
 /// Kafka's number for "the config of a topic".
 const OF_TOPIC: i8 = 2;
-/// Kafka's names for the two ends of a partition.
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
 
 /// Makes the shadow of `topic` on a group's home, or has it grow to so many partitions. Only for a topic that its own
 /// home has just confirmed, or cannot be asked about: a commit that comes late must not bring back what was dropped.
@@ -229,7 +225,7 @@ async fn drop_on(context: &Context, cluster: &Arc<Cluster>, names: Vec<StrBytes>
     if let Err(fault) = asked {
         return found.iter().for_each(|topic| left(cluster, &topic.name, &fault));
     }
-    let evidence = Evidence::of(cluster, &found).await;
+    let evidence = evidence_against(cluster, &found).await;
     let (mut empty, mut dropped) = (Vec::new(), Vec::new());
     for topic in found {
         match evidence.against(&topic) {
@@ -300,28 +296,31 @@ fn still_there(topic: &Topic, answer: &Result<DeleteTopicsResponse, Fault>) -> O
     }
 }
 
-/// What leaders say of topics' ends.
-#[derive(Debug, Default)]
-struct Evidence {
-    /// The ends that are at offset 0: topic, partition, which end.
-    at_zero: HashSet<(StrBytes, i32, i64)>,
-    /// The first thing that speaks against a topic being a shadow.
-    against: HashMap<StrBytes, String>,
+/// Whatever speaks against topics being shadows of ours.
+async fn evidence_against(cluster: &Arc<Cluster>, topics: &[Arc<Topic>]) -> Against {
+    let asked = retention_of(topics);
+    let ends = Ends::of(cluster, topics).await;
+    let mut against = Against { ends, by_retention: HashMap::new() };
+    against.take_retention(&asked, cluster.call(None, &asked, DESCRIBE_CONFIGS).await);
+    against
 }
 
-impl Evidence {
-    async fn of(cluster: &Arc<Cluster>, topics: &[Arc<Topic>]) -> Self {
-        let mut evidence = Self::default();
-        for end in [EARLIEST, LATEST] {
-            for (leader, asked) in questions(topics, end) {
-                let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(asked);
-                let answer = cluster.call(Some(leader), &request, LIST_OFFSETS).await;
-                evidence.take(end, &request, answer);
-            }
-        }
-        let asked = retention_of(topics);
-        evidence.take_retention(&asked, cluster.call(None, &asked, DESCRIBE_CONFIGS).await);
-        evidence
+/// What leaders say of topics' ends, and their cluster of how long they keep their records.
+#[derive(Debug, Default)]
+struct Against {
+    ends: Ends,
+    by_retention: HashMap<StrBytes, String>,
+}
+
+impl Against {
+    /// Why a topic must be left alone; `None` where both ends of every partition are known to be at 0, and its retention is a
+    /// shadow's.
+    fn against(&self, topic: &Topic) -> Option<String> {
+        let by_ends = match self.ends.contents(topic) {
+            Contents::NeverWritten => None,
+            Contents::Written(why) | Contents::Unknown(why) => Some(why),
+        };
+        by_ends.or_else(|| self.by_retention.get(&topic.name).cloned())
     }
 
     /// Speaks against topics whose retention is not a shadow's.
@@ -346,47 +345,8 @@ impl Evidence {
         }
     }
 
-    fn take(&mut self, end: i64, request: &ListOffsetsRequest, answer: Result<ListOffsetsResponse, Fault>) {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(fault) => {
-                return request.topics.iter().for_each(|topic| self.speak_against(&topic.name, fault.to_string()));
-            }
-        };
-        for topic in &answer.topics {
-            for told in &topic.partitions {
-                let (partition, offset) = (told.partition_index, told.offset);
-                match (told.error_code, offset) {
-                    (codes::NONE, 0) => drop(self.at_zero.insert((topic.name.0.clone(), partition, end))),
-                    (codes::NONE, _) => self.speak_against(
-                        &topic.name,
-                        format!("it has been written: partition {partition} reaches offset {offset}"),
-                    ),
-                    (code, _) => self.speak_against(
-                        &topic.name,
-                        format!("partition {partition} does not tell its offsets: {}", name_of(code)),
-                    ),
-                }
-            }
-        }
-    }
-
     fn speak_against(&mut self, topic: &StrBytes, reason: String) {
-        self.against.entry(topic.clone()).or_insert(reason);
-    }
-
-    /// Why a topic must be left alone; `None` where both ends of every partition are known to be at 0.
-    fn against(&self, topic: &Topic) -> Option<String> {
-        if let Some(reason) = self.against.get(&topic.name) {
-            return Some(reason.clone());
-        }
-        let at_zero = |partition: i32, end| self.at_zero.contains(&(topic.name.clone(), partition, end));
-        let mut partitions = (0..).zip(&topic.partitions).map(|(partition, _)| partition);
-        let unsure = partitions.find(|partition| !at_zero(*partition, EARLIEST) || !at_zero(*partition, LATEST));
-        match unsure {
-            Some(partition) => Some(format!("nobody tells the offsets of partition {partition}")),
-            None => topic.partitions.is_empty().then(|| "its partitions are not known".to_owned()),
-        }
+        self.by_retention.entry(topic.clone()).or_insert(reason);
     }
 }
 
@@ -401,60 +361,15 @@ fn retention_of(topics: &[Arc<Topic>]) -> DescribeConfigsRequest {
     DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect())
 }
 
-/// Which leader to ask for one end of which partitions. Those without a leader are in no question.
-fn questions(topics: &[Arc<Topic>], end: i64) -> BTreeMap<BrokerId, Vec<ListOffsetsTopic>> {
-    let mut questions: BTreeMap<BrokerId, Vec<ListOffsetsTopic>> = BTreeMap::new();
-    for topic in topics {
-        let name = TopicName(topic.name.clone());
-        for (index, partition) in (0..).zip(&topic.partitions).filter(|(_, partition)| partition.leader >= 0) {
-            let asked = ListOffsetsPartition::default().with_partition_index(index).with_timestamp(end);
-            let of_leader = questions.entry(BrokerId(partition.leader)).or_default();
-            match of_leader.last_mut().filter(|last| last.name == name) {
-                Some(last) => last.partitions.push(asked),
-                None => {
-                    of_leader.push(ListOffsetsTopic::default().with_name(name.clone()).with_partitions(vec![asked]))
-                }
-            }
-        }
-    }
-    questions
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::placement::build::tests::{slot, topic};
     use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
     use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
-    use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-    use proptest::prelude::*;
 
     fn text(text: &str) -> StrBytes {
         StrBytes::from_string(text.to_owned())
-    }
-
-    type Told = Option<(i16, i64)>;
-
-    /// Asks as [`Evidence::of`] does, of leaders that tell this code and offset of each partition and end, or leave it
-    /// out.
-    fn evidence(topics: &[Arc<Topic>], told: impl Fn(&str, i32, i64) -> Told) -> Evidence {
-        let mut evidence = Evidence::default();
-        for end in [EARLIEST, LATEST] {
-            for (_, asked) in questions(topics, end) {
-                let partition = |name: &str, asked: &ListOffsetsPartition| {
-                    let (code, offset) = told(name, asked.partition_index, asked.timestamp)?;
-                    let told = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-                    Some(told.with_error_code(code).with_offset(offset))
-                };
-                let topic = |asked: &ListOffsetsTopic| {
-                    let told = asked.partitions.iter().filter_map(|one| partition(&asked.name, one)).collect();
-                    ListOffsetsTopicResponse::default().with_name(asked.name.clone()).with_partitions(told)
-                };
-                let answer = ListOffsetsResponse::default().with_topics(asked.iter().map(topic).collect());
-                evidence.take(end, &ListOffsetsRequest::default().with_topics(asked), Ok(answer));
-            }
-        }
-        evidence
     }
 
     #[test]
@@ -466,74 +381,22 @@ mod tests {
     }
 
     #[test]
-    fn leaders_are_asked_for_what_they_lead() {
-        let topics = [topic("t", &[1, 2, 1]), topic("u", &[-1, 2])];
-        let asked: Vec<_> = questions(&topics, EARLIEST)
-            .into_iter()
-            .map(|(leader, topics)| {
-                let indexes = |topic: &ListOffsetsTopic| {
-                    let indexes: Vec<_> = topic.partitions.iter().map(|p| (p.partition_index, p.timestamp)).collect();
-                    (topic.name.to_string(), indexes)
-                };
-                (leader.0, topics.iter().map(indexes).collect::<Vec<_>>())
-            })
-            .collect();
-        let (t, u) = ("t".to_owned(), "u".to_owned());
-        let wanted =
-            [(1, vec![(t.clone(), vec![(0, -2), (2, -2)])]), (2, vec![(t, vec![(1, -2)]), (u, vec![(1, -2)])])];
-        assert_eq!(asked, wanted);
-    }
-
-    #[test]
-    fn only_what_was_never_written_is_a_shadow() {
-        let topics = [topic("t", &[1, 2])];
-        let against = |told: &dyn Fn(i32, i64) -> Told| {
-            let evidence = evidence(&topics, |_, partition, end| told(partition, end));
-            evidence.against(&topics[0])
-        };
-        let zero = Some((0, 0));
-        assert_eq!(against(&|_, _| zero), None);
-        let written = |partition, end| if (partition, end) == (1, LATEST) { Some((0, 7)) } else { zero };
-        assert_eq!(against(&written).unwrap(), "it has been written: partition 1 reaches offset 7");
-        assert!(against(&|_, _| Some((0, 9))).is_some(), "all its records have expired");
-        let refuses = |partition, _| if partition == 1 { Some((29, 0)) } else { zero };
-        assert!(against(&refuses).unwrap().contains("TOPIC_AUTHORIZATION_FAILED"));
-        let silent = |partition, end| if (partition, end) == (1, EARLIEST) { None } else { zero };
-        assert_eq!(against(&silent).unwrap(), "nobody tells the offsets of partition 1");
-    }
-
-    #[test]
     fn only_a_topic_with_a_shadows_retention_is_one() {
         let topics = [topic("t", &[1]), topic("u", &[1]), topic("v", &[1])];
+        let zero = || super::super::ends::tests::told(&topics, |_, _, _| Some((0, 0)));
         let told = |name, value: &str| {
             let value = Some(text(value));
             let config = DescribeConfigsResourceResult::default().with_name(text(RETENTION)).with_value(value);
             DescribeConfigsResult::default().with_resource_name(text(name)).with_configs(vec![config])
         };
         let answer = vec![told("u", "604800000"), told("t", "1000")];
-        let mut seen = evidence(&topics, |_, _, _| Some((0, 0)));
+        let mut seen = Against { ends: zero(), ..Against::default() };
         seen.take_retention(&retention_of(&topics), Ok(DescribeConfigsResponse::default().with_results(answer)));
         let left: Vec<_> = topics.iter().map(|topic| seen.against(topic).is_some()).collect();
         assert_eq!(left, [false, true, true]);
-        let mut unheard = evidence(&topics, |_, _, _| Some((0, 0)));
+        let mut unheard = Against { ends: zero(), ..Against::default() };
         unheard.take_retention(&retention_of(&topics), Err(Fault::proxy("no time")));
         assert!(topics.iter().all(|topic| unheard.against(topic).is_some()));
-    }
-
-    #[test]
-    fn what_nobody_can_be_asked_about_is_left() {
-        let zero = |_: &str, _, _| Some((0, 0));
-        for unsure in [topic("t", &[1, -1]), topic("t", &[])] {
-            assert!(evidence(std::slice::from_ref(&unsure), zero).against(&unsure).is_some());
-        }
-        let topics = [topic("t", &[1, 2]), topic("u", &[1])];
-        let mut evidence = evidence(&topics, zero);
-        for (leader, asked) in questions(&topics, LATEST).into_iter().filter(|(leader, _)| leader.0 == 2) {
-            let fault = Fault::cluster(slot(0), format_args!("broker {leader:?} is away"));
-            evidence.take(LATEST, &ListOffsetsRequest::default().with_topics(asked), Err(fault));
-        }
-        assert!(evidence.against(&topics[0]).unwrap().contains("is away"));
-        assert_eq!(evidence.against(&topics[1]), None);
     }
 
     #[test]
@@ -550,28 +413,5 @@ mod tests {
         assert!(still_there(&u, &told(0)).unwrap().contains("TOPIC_AUTHORIZATION_FAILED"));
         assert!(still_there(&topic("v", &[1]), &told(0)).is_some());
         assert!(still_there(&t, &Err(Fault::proxy("no time"))).is_some());
-    }
-
-    proptest! {
-        #[test]
-        fn a_topic_is_dropped_exactly_when_all_ends_of_all_partitions_are_told_to_be_0(
-            leaders in prop::collection::vec(prop::collection::vec(-1..3_i32, 0..4), 1..4),
-            told in prop::collection::vec(prop::option::weighted(0.9, (prop_oneof![9 => Just(0_i16), 1 => Just(6)],
-                prop_oneof![9 => Just(0_i64), 1 => Just(5)])), 24),
-        ) {
-            let names = ["t", "u", "v"];
-            let topics: Vec<_> = leaders.iter().zip(names).map(|(leaders, name)| topic(name, leaders)).collect();
-            let told = |name: &str, partition: i32, end: i64| {
-                let topic = names.iter().position(|n| *n == name).unwrap();
-                told[topic * 8 + usize::try_from(partition).unwrap() * 2 + usize::from(end == LATEST)]
-            };
-            let evidence = evidence(&topics, told);
-            for topic in &topics {
-                let zero = |partition| [EARLIEST, LATEST].iter().all(|end| told(&topic.name, partition, *end) == Some((0, 0)));
-                let mut all = (0..).zip(&topic.partitions);
-                let wanted = !topic.partitions.is_empty() && all.all(|(partition, of)| of.leader >= 0 && zero(partition));
-                prop_assert_eq!(evidence.against(topic).is_none(), wanted);
-            }
-        }
     }
 }

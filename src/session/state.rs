@@ -19,6 +19,7 @@ use crate::upstream::connect::{Flow, SMALL_ANSWER};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, size_of};
 use crate::wire::outlet::Outlet;
+use kafka_protocol::messages::ApiKey;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -42,6 +43,10 @@ pub struct Session {
     /// What its listener showed when it began.
     pub front: Arc<Front>,
     view: OnceLock<View>,
+    /// What it calls itself in its first request that says so (its `client.id`).
+    pub client_id: OnceLock<Box<[u8]>>,
+    /// When it connected.
+    pub since: Instant,
     /// Its connections to brokers.
     pub links: Links,
     /// Its fetch sessions (KIP-227). Two brokers may give the same number.
@@ -58,6 +63,8 @@ pub struct Session {
     pub meters: Recent,
     /// It has sent requests that no broker answers (acks=0), whose bytes no missing answer bounds.
     unanswered: AtomicBool,
+    /// The last error code in an answer, with the API.
+    last_error: Mutex<Option<(ApiKey, &'static str)>>,
     outlet: Arc<Outlet>,
     replies: Mutex<Replies<Frame>>,
     /// Rings when requests have been answered.
@@ -84,7 +91,7 @@ impl Session {
         let memory = &context.shared.memory;
         let requests = Share::of(&memory.requests, SMALL_REQUEST);
         let responses = Share::of(&memory.responses, SMALL_ANSWER);
-        let limit = context.limits.responses;
+        let limit = context.limits().responses;
         let flow = Flow { outlet: Arc::clone(&outlet), limit, share: Arc::clone(&responses) };
         let session = Arc::new(Self {
             id: context.next_session(),
@@ -93,9 +100,12 @@ impl Session {
             software: OnceLock::new(),
             front: context.front.load_full(),
             view: OnceLock::new(),
+            client_id: OnceLock::new(),
+            since: Instant::now(),
+            last_error: Mutex::default(),
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
-            polls: SplitFetches::new(context.limits.responses),
+            polls: SplitFetches::new(context.limits().responses),
             orders: Orders::default(),
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
@@ -174,6 +184,24 @@ impl Session {
         }
     }
 
+    /// Requests that are not answered yet, and their bytes.
+    #[must_use]
+    pub fn in_flight(&self) -> (usize, usize) {
+        let replies = self.replies.lock();
+        (replies.len(), replies.bytes())
+    }
+
+    /// The last error code in an answer, with Kafka's names of the API and of the code.
+    #[must_use]
+    pub fn last_error(&self) -> Option<(String, &'static str)> {
+        self.last_error.lock().map(|(api, code)| (format!("{api:?}"), code))
+    }
+
+    /// An answer bears this error.
+    pub(super) fn erred(&self, api: ApiKey, code: &'static str) {
+        *self.last_error.lock() = Some((api, code));
+    }
+
     /// Ends the connection at once, for this reason: a word for the metrics. The reader sees the end and cleans up.
     pub fn close(&self, reason: &'static str) {
         self.gauge.closing(reason);
@@ -195,7 +223,7 @@ impl Session {
                 sought,
             }
         };
-        let Some(fault) = self.habits.lock().look(&found, now, &self.context.limits) else { return };
+        let Some(fault) = self.habits.lock().look(&found, now, &self.context.limits()) else { return };
         if let Some(held_back) =
             self.context.seldom.pass(format!("{} {}", self.peer.ip(), fault.word())).filter(|_| fault.is_news())
         {
@@ -216,7 +244,7 @@ impl Session {
         // Long polls end with their client.
         self.polls.end();
         self.links.end_polls();
-        let linger = self.context.limits.linger;
+        let linger = self.context.limits().linger;
         if self.is_delivered() {
             self.leave(linger);
         } else {
@@ -292,7 +320,7 @@ impl Session {
     /// oldest one than we may hold, the client has taken enough of them, and brokers enough of what they do not answer.
     /// Links are read meanwhile, whatever waits: the oldest answer may be behind others.
     pub(super) async fn room(&self) {
-        let limits = &self.context.limits;
+        let limits = &self.context.limits();
         self.answered(limits).await;
         let allowed = if self.responses.pool().is_short() { 0 } else { limits.responses };
         self.outlet.room(allowed).await;

@@ -189,7 +189,10 @@ impl Ticket {
         let bytes_out = frame.as_ref().map_or(0, size_of);
         let meter = self.meter();
         meter.answered(self.began.elapsed(), self.bytes_in, bytes_out);
-        self.codes.names().for_each(|code| meter.error_code(code));
+        self.codes.names().for_each(|code| {
+            meter.error_code(code);
+            self.session.erred(self.api, code);
+        });
         self.count_blames();
         self.session.gauge.ended();
         self.session.keep(self.number, frame);

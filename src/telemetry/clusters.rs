@@ -1,6 +1,6 @@
 //! What is counted per cluster: links, how long its brokers take, metadata, whether it answers.
 
-use super::{SECONDS, register};
+use super::{SECONDS, forget, register};
 use crate::types::Name;
 use parking_lot::Mutex;
 use prometheus::{
@@ -200,6 +200,18 @@ impl ClusterFamilies {
             age: register(registry, GaugeVec::new(age, &["cluster"]))?,
             up: gauges("fishplate_cluster_up", "1 while a broker of the cluster answers, else 0.", &["cluster"])?,
         })
+    }
+
+    pub(super) fn forget(&self, name: &Name) {
+        let name = name.as_str();
+        for counters in [&self.opened, &self.closed, &self.failed, &self.refreshes] {
+            forget(counters, "cluster", name);
+        }
+        for gauges in [&self.links, &self.in_flight, &self.up] {
+            forget(gauges, "cluster", name);
+        }
+        forget(&self.seconds, "cluster", name);
+        forget(&self.age, "cluster", name);
     }
 
     pub(super) fn cluster(&self, name: &Name) -> ClusterMeter {

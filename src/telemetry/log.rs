@@ -8,6 +8,9 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The environment variable that overrides what is logged, in `tracing`'s words: `info`, `fishplate::upstream=debug,warn`.
 pub const VARIABLE: &str = "FISHPLATE_LOG";
 
+/// Where nobody says how much is logged.
+pub const DEFAULT: &str = "info";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -42,7 +45,7 @@ pub enum LogError {
 ///
 /// # Errors
 /// See [`LogError`].
-pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
+pub fn init(format: Format, filter: &str) -> Result<Level, LogError> {
     // Colours only where a person reads, and never against NO_COLOR's wish (any value but an empty one, no-color.org).
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     init_to(io::stderr, format, colours, filter)
@@ -52,17 +55,56 @@ pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
 ///
 /// # Errors
 /// See [`LogError`].
-pub fn init_to<W>(writer: W, format: Format, colours: bool, filter: &str) -> Result<(), LogError>
+pub fn init_to<W>(writer: W, format: Format, colours: bool, filter: &str) -> Result<Level, LogError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = choose(std::env::var(VARIABLE).ok().as_deref(), filter)?;
+    let variable = std::env::var(VARIABLE).ok();
+    let filter = choose(variable.as_deref(), filter)?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
-    let set = match format {
-        Format::Plain => lines.try_init(),
-        Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    let (set, swap): (_, Swap) = match format {
+        Format::Plain => {
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            (lines.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
+        Format::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+            let lines = lines.with_filter_reloading();
+            let handle = lines.reload_handle();
+            (lines.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
     };
-    set.map_err(|_| LogError::Twice)
+    set.map_err(|_| LogError::Twice)?;
+    Ok(Level { fixed: variable.is_some_and(|text| !text.trim().is_empty()), swap: Some(swap) })
+}
+
+type Swap = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+
+/// How much is logged, to be changed while the process runs.
+pub struct Level {
+    fixed: bool,
+    swap: Option<Swap>,
+}
+
+impl Level {
+    /// One that nothing changes any more: it was given on the command line.
+    #[must_use]
+    pub fn fixed(self) -> Self {
+        Self { fixed: true, ..self }
+    }
+
+    /// From now on this; false where the variable or the command line has said something else, which stands.
+    pub fn set(&self, filter: &str) -> bool {
+        let Some(swap) = self.swap.as_ref().filter(|_| !self.fixed) else { return false };
+        EnvFilter::try_new(filter).is_ok_and(swap)
+    }
+}
+
+impl std::fmt::Debug for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Level").field("fixed", &self.fixed).finish_non_exhaustive()
+    }
 }
 
 fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {

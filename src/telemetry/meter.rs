@@ -1,6 +1,6 @@
 //! Counting requests: one [`Meter`] per API, pipeline and cluster, looked up once and kept by whoever counts.
 
-use super::{SECONDS, register};
+use super::{SECONDS, forget, register};
 use crate::error::Blame;
 use crate::types::Name;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
@@ -121,6 +121,13 @@ impl MeterFamilies {
                 &[api, pipeline, cluster, "code"],
             )?,
         })
+    }
+
+    pub(super) fn forget(&self, label: &str, name: &Name) {
+        for counters in [&self.requests, &self.bytes_in, &self.bytes_out, &self.failures, &self.codes] {
+            forget(counters, label, name.as_str());
+        }
+        forget(&self.seconds, label, name.as_str());
     }
 
     pub(super) fn meter(&self, key: &MeterKey) -> Meter {

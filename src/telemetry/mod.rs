@@ -3,6 +3,7 @@
 //! Knows nothing of requests, and holds no globals: who counts was handed a [`Telemetry`].
 
 mod clusters;
+mod config;
 pub mod log;
 mod memory;
 mod meter;
@@ -11,6 +12,7 @@ mod seldom;
 mod sessions;
 
 pub use clusters::{ClusterMeter, LinkGauge, Use};
+pub use config::ConfigMeter;
 pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
 pub use recent::Recent;
@@ -22,8 +24,8 @@ use clusters::ClusterFamilies;
 use memory::MemoryFamilies;
 use meter::MeterFamilies;
 use parking_lot::{Mutex, RwLock};
-use prometheus::core::Collector;
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use sessions::SessionFamilies;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -41,6 +43,9 @@ pub struct Telemetry {
     clusters: ClusterFamilies,
     known_clusters: RwLock<HashMap<Name, Arc<ClusterMeter>>>,
     sessions: Arc<SessionFamilies>,
+    config: ConfigMeter,
+    misplaced: IntGaugeVec,
+    restarts: IntCounterVec,
     memory: MemoryFamilies,
     copied: IntCounter,
     copied_so_far: Mutex<u64>,
@@ -60,6 +65,27 @@ impl Telemetry {
             clusters: ClusterFamilies::new(&registry)?,
             known_clusters: RwLock::default(),
             sessions: Arc::new(SessionFamilies::new(&registry)?),
+            config: ConfigMeter::new(&registry)?,
+            misplaced: register(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "fishplate_misplaced_topics",
+                        "Topics with records on a cluster that is not their home: away (none at home; kept from clients) or both.",
+                    ),
+                    &["records"],
+                ),
+            )?,
+            restarts: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "fishplate_task_restarts_total",
+                        "Tasks of our own that panicked and were begun anew: each is a mistake in Fishplate.",
+                    ),
+                    &["task"],
+                ),
+            )?,
             memory: MemoryFamilies::new(&registry)?,
             copied: register(
                 &registry,
@@ -91,6 +117,35 @@ impl Telemetry {
         }
         let mut all = self.known_clusters.write();
         Arc::clone(all.entry(name.clone()).or_insert_with(|| Arc::new(self.clusters.cluster(name))))
+    }
+
+    /// What became of configs.
+    #[must_use]
+    pub fn config(&self) -> &ConfigMeter {
+        &self.config
+    }
+
+    /// So many topics have records elsewhere: with none at home, and with some.
+    pub fn misplaced(&self, away: usize, both: usize) {
+        for (records, count) in [("away", away), ("both", both)] {
+            self.misplaced.with_label_values(&[records]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A task of our own panicked and was begun anew.
+    pub fn task_restarted(&self, task: &'static str) {
+        self.restarts.with_label_values(&[task]).inc();
+    }
+
+    /// What was counted of a cluster or pipeline that is not in the config any more. `label` is `cluster` or `pipeline`.
+    pub fn forget(&self, label: &'static str, name: &Name) {
+        if label == "cluster" {
+            self.known_clusters.write().remove(name);
+            self.clusters.forget(name);
+        }
+        let of = |key: &MeterKey| if label == "cluster" { key.cluster == *name } else { key.pipeline == *name };
+        self.known_meters.write().retain(|key, _| !of(key));
+        self.meters.forget(label, name);
     }
 
     /// A client connected; it is gone when the guard is dropped.
@@ -153,6 +208,16 @@ fn process_facts(registry: &Registry) -> Result<(), prometheus::Error> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     started.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     Ok(())
+}
+
+/// Takes every series of a family out that has this label with this value.
+fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, label: &str, value: &str) {
+    for metric in family.collect().iter().flat_map(|family| family.get_metric()) {
+        let labels: HashMap<_, _> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
+        if labels.get(label) == Some(&value) {
+            let _ = family.remove(&labels);
+        }
+    }
 }
 
 /// Puts a family into the registry and gives it back.
@@ -291,6 +356,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gone_from_the_config_is_shown_no_more() {
+        let telemetry = Telemetry::new().unwrap();
+        telemetry.meter(&produce()).error_code("X");
+        let _other = telemetry.meter(&MeterKey { pipeline: "other".into(), ..produce() });
+        telemetry.cluster(&"a".into()).set_up(true);
+        telemetry.forget("pipeline", &"events".into());
+        let text = telemetry.render().unwrap();
+        assert!(!text.contains("pipeline=\"events\"") && text.contains("pipeline=\"other\""), "{text}");
+        telemetry.forget("cluster", &"a".into());
+        let text = telemetry.render().unwrap();
+        assert!(!text.contains("cluster=\"a\""), "{text}");
+    }
+
+    #[test]
     fn every_name_has_the_prefix_a_help_text_and_base_units() {
         let telemetry = Telemetry::new().unwrap();
         telemetry.meter(&produce()).error_code("X");
@@ -300,9 +379,12 @@ mod tests {
         cluster.set_up(false);
         telemetry.session_opened().client("x", "1", View::Single);
         drop(cluster.link_opened(Use::Own));
+        telemetry.config().reloaded("applied", 1);
+        telemetry.misplaced(1, 0);
+        telemetry.task_restarted("metadata");
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 24, "{types:#?}");
+        assert_eq!(types.len(), 29, "{types:#?}");
         for (name, kind) in types {
             assert!(name.starts_with("fishplate_"), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

@@ -49,7 +49,7 @@ pub struct News {
 pub struct Cluster {
     slot: Slot,
     name: Name,
-    bootstrap: Vec<HostPort>,
+    bootstrap: Mutex<Vec<HostPort>>,
     shared: Arc<Shared>,
     pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
@@ -72,7 +72,7 @@ impl Cluster {
         let cluster = Self {
             slot,
             name,
-            bootstrap,
+            bootstrap: Mutex::new(bootstrap),
             shared,
             meter,
             news: watch::Sender::default(),
@@ -93,6 +93,11 @@ impl Cluster {
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.name
+    }
+
+    /// From now on, where none of its brokers answers, it is sought at these addresses.
+    pub fn sought_at(&self, bootstrap: Vec<HostPort>) {
+        *self.bootstrap.lock() = bootstrap;
     }
 
     /// What all links share.
@@ -234,7 +239,7 @@ impl Cluster {
         let (links, now) = (self.links.lock(), Instant::now());
         let is_late = |link: &Arc<Link>| link.owed(now).is_some_and(|owed| owed.late);
         all.sort_by_key(|(_, address)| links.get(address).is_some_and(is_late));
-        all.extend(self.bootstrap.iter().map(|address| (BrokerId(-1), address.clone())));
+        all.extend(self.bootstrap.lock().iter().map(|address| (BrokerId(-1), address.clone())));
         all
     }
 

@@ -94,6 +94,11 @@ fn request(topics: Option<&BTreeSet<StrBytes>>, create: bool) -> MetadataRequest
 
 /// Runs until nobody holds the cluster any more.
 pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>) {
+    keep(&cluster, &mut asked).await;
+}
+
+/// The same for who may have to begin anew.
+pub async fn keep(cluster: &Arc<Cluster>, asked: &mut mpsc::UnboundedReceiver<Ask>) {
     let mut next_whole = Instant::now();
     let mut last_whole: Option<Instant> = None;
     let age = |last: Option<Instant>| last.map(|last| last.elapsed());
@@ -114,7 +119,7 @@ pub async fn run(cluster: Arc<Cluster>, mut asked: mpsc::UnboundedReceiver<Ask>)
         }
         let mut answered = true;
         for (whole, request) in round.requests() {
-            answered &= refresh(&cluster, whole, request).await;
+            answered &= refresh(cluster, whole, request).await;
         }
         if round.whole || !answered {
             let pause = if answered { WHOLE_EVERY } else { RETRY_EVERY };

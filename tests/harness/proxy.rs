@@ -37,10 +37,22 @@ impl Proxy {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let config_file = directory.join(format!("fishplate-{number}.yaml"));
         fs::write(&config_file, config.yaml())?;
+        Self::of_file(&config_file, config.views(), directory)
+    }
+
+    /// The same with a config file that is there already, under any name, whose listeners show these views.
+    pub fn of_file(config_file: &Path, views: Vec<View>, directory: &Path) -> anyhow::Result<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = Log::new(directory.join(format!("fishplate-{number}.log")));
-        let proxy = Self { config_file, views: config.views(), log, running: Mutex::new(None) };
+        let proxy = Self { config_file: config_file.to_owned(), views, log, running: Mutex::new(None) };
         proxy.run()?;
         Ok(proxy)
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.with(|running| running.process.signal("HUP"));
     }
 
     /// Its first listener.

@@ -29,6 +29,7 @@ mod metrics;
 mod nodes;
 mod raw;
 mod refused;
+mod reload;
 mod scenarios;
 mod shadows;
 mod world;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         shadows::trials(),
         hostile::trials(),
         faults::trials(),
+        reload::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -13,6 +13,8 @@ use super::raw::File;
 use super::read::Text;
 use super::{Admin, Config};
 use crate::types::Name;
+use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
 
 /// The config of a file, or all of its mistakes.
 pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
@@ -24,6 +26,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let admin = addresses::admin(raw, findings);
     addresses::apart(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
+    let log = raw.log.as_ref().and_then(|text| log(text, findings));
     let memory = bounds::memory(raw, findings);
     let limits = bounds::limits(raw, &memory, findings);
     Some(Config {
@@ -34,9 +37,22 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         pipelines: pipelines?,
         clients: clients?,
         admin: admin.map(|bind| Admin { bind }),
+        log,
         memory,
         limits,
     })
+}
+
+/// What is to be logged, in the words of the library that does.
+fn log(text: &Text, findings: &mut Findings) -> Option<Arc<str>> {
+    match EnvFilter::try_new(&text.value) {
+        Ok(_) => Some(text.value.as_str().into()),
+        Err(why) => {
+            let what = format!("`{text}` does not say what is to be logged: {why}");
+            findings.mistake(text.at, what, "write for example `info` or `fishplate::session=debug,info`");
+            None
+        }
+    }
 }
 
 /// A name that can stand in a metric's label and in a URL as it is. `what` has it, in a sentence.

@@ -1,0 +1,116 @@
+//! Topics that exist where they do not live: what was found of each, and which are kept from clients for it.
+
+use super::fence_of;
+use crate::admin::guard::{self, Held, Questions, Stray, Verdict};
+use crate::config::Config;
+use crate::placement::Fence;
+use crate::types::Slot;
+use crate::upstream::Cluster;
+use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// See the module's text.
+#[derive(Default)]
+pub(super) struct Strays {
+    judged: HashMap<StrBytes, (Stray, Verdict)>,
+    fence: Arc<Fence>,
+}
+
+impl Strays {
+    /// Another config is in force: everything is judged again.
+    pub(super) fn reset(&mut self) {
+        let kept = |(_, verdict): &(Stray, Verdict)| matches!(verdict, Verdict::Away(_));
+        // Until then what was kept from clients is.
+        self.judged.retain(|_, judged| kept(judged));
+    }
+
+    /// What is kept from clients.
+    pub(super) fn fence(&self) -> Arc<Fence> {
+        Arc::clone(&self.fence)
+    }
+
+    /// How many topics are kept from clients.
+    pub(super) fn kept(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Away(_)))
+    }
+
+    /// How many have records at home and elsewhere.
+    pub(super) fn twice(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Both(_)))
+    }
+
+    fn count(&self, which: impl Fn(&Verdict) -> bool) -> usize {
+        self.judged.values().filter(|(_, verdict)| which(verdict)).count()
+    }
+
+    /// Looks at those that are new or have changed; `again` also at those that somebody may have resolved since. Another
+    /// fence, where it must be.
+    pub(super) async fn look(&mut self, config: &Config, clusters: &[Arc<Cluster>], again: bool) -> Option<Arc<Fence>> {
+        let strays = guard::strays(config, &guard::seen(clusters));
+        let is_open = |verdict: &Verdict| matches!(verdict, Verdict::Away(_) | Verdict::Unknown(..));
+        let judged = |stray: &Stray| {
+            let known = self.judged.get(&stray.topic).filter(|(before, _)| before == stray);
+            known.filter(|(_, verdict)| !(again && is_open(verdict))).is_some()
+        };
+        let mut questions = Questions::new();
+        let ask: Vec<_> = strays.iter().filter(|stray| !judged(stray)).cloned().collect();
+        ask.iter().for_each(|stray| stray.question(&mut questions));
+        let held = Held::ask(clusters, &questions).await;
+        let there: HashMap<_, _> = strays.iter().map(|stray| (&stray.topic, stray)).collect();
+        // Gone from there, or at home there by now.
+        self.judged.retain(|topic, (_, verdict)| {
+            let goes = !there.contains_key(topic);
+            if goes && matches!(verdict, Verdict::Away(_)) {
+                tracing::info!(topic = %topic, "topic is served again: its records elsewhere are gone");
+            }
+            !goes
+        });
+        for stray in ask {
+            let verdict = stray.verdict(&held);
+            let before = self.judged.get(&stray.topic).map(|(_, verdict)| verdict.clone());
+            let verdict = match (verdict, before) {
+                // A cluster that is away for a while resolves nothing.
+                (Verdict::Unknown(..), Some(Verdict::Away(slot))) => Verdict::Away(slot),
+                (verdict, before) => {
+                    if before.as_ref() != Some(&verdict) {
+                        report(&stray, &verdict, before.as_ref(), config);
+                    }
+                    verdict
+                }
+            };
+            self.judged.insert(stray.topic.clone(), (stray, verdict));
+        }
+        let away = self.judged.values().filter_map(|(stray, verdict)| match verdict {
+            Verdict::Away(slot) => Some((stray.topic.clone(), *slot)),
+            _ => None,
+        });
+        let fence = fence_of(away);
+        let changed = *fence != *self.fence;
+        self.fence = fence;
+        changed.then(|| Arc::clone(&self.fence))
+    }
+}
+
+fn report(stray: &Stray, verdict: &Verdict, before: Option<&Verdict>, config: &Config) {
+    let named = |slot: Slot| config.cluster(slot).map_or_else(|| slot.to_string(), |cluster| cluster.name.to_string());
+    let (topic, pipeline, home) = (&stray.topic, &stray.pipeline, named(stray.home));
+    match verdict {
+        Verdict::Fine if matches!(before, Some(Verdict::Away(_))) => {
+            tracing::info!(%topic, %home, "topic is served again: nothing of it is elsewhere");
+        }
+        Verdict::Fine => {}
+        Verdict::Away(slot) => tracing::warn!(
+            %topic, %pipeline, %home, on = named(*slot),
+            "topic is kept from clients: its records are on another cluster and none at home; give it to a pipeline on the \
+             cluster that has them, or delete it there"
+        ),
+        Verdict::Both(slot) => tracing::warn!(
+            %topic, %pipeline, %home, on = named(*slot),
+            "topic has records on two clusters; clients see those at home only"
+        ),
+        Verdict::Unknown(slot, why) => {
+            tracing::info!(%topic, on = named(*slot), %why, "it is not known yet whether a topic has records elsewhere");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Notices that the config file, or one that it includes, has changed: as the system tells it, every few seconds whatever it
+//! tells, and when the process is told to look (SIGHUP). A mounted ConfigMap changes by a link in the file's directory.
+
+use super::steward::{Asked, Outcome, report};
+use crate::config::{Config, Reading};
+use crate::telemetry::Telemetry;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+/// Editors and mounts change several files one after the other.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Where the system tells nothing, as over NFS.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Reads the file again whenever it may have changed, and asks for what it says. Runs until nobody takes it.
+pub(super) async fn run(file: PathBuf, telemetry: Arc<Telemetry>, ask: mpsc::Sender<Asked>) {
+    let changed = Arc::new(Notify::new());
+    let mut directories = Directories::new(&changed);
+    let reading = read(&file).await;
+    directories.watch(&reading.directories);
+    telemetry.config().began(reading.hash);
+    let mut tried = (reading.hash, reading.config);
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hang_up = signal(SignalKind::hangup()).ok();
+    loop {
+        let told = tokio::select! {
+            () = told_to(&mut hang_up) => true,
+            () = changed.notified() => { sleep(DEBOUNCE).await; false }
+            _ = look.tick() => false,
+            () = ask.closed() => return,
+        };
+        let reading = read(&file).await;
+        directories.watch(&reading.directories);
+        if !told && (reading.hash, &reading.config) == (tried.0, &tried.1) {
+            continue;
+        }
+        tried = (reading.hash, reading.config.clone());
+        if !attempt(&file, reading, &telemetry, &ask).await {
+            return;
+        }
+    }
+}
+
+async fn told_to(hang_up: &mut Option<tokio::signal::unix::Signal>) {
+    let told = match hang_up {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if told.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// False where nobody takes configs any more.
+async fn attempt(file: &Path, reading: Reading, telemetry: &Telemetry, ask: &mpsc::Sender<Asked>) -> bool {
+    let file = file.display().to_string();
+    let Some(config) = reading.config else {
+        for mistake in reading.found.iter() {
+            tracing::error!(
+                file = mistake.file,
+                line = mistake.place.as_ref().map(|place| place.line),
+                reason = mistake.what,
+                instead = mistake.instead,
+                "config refused"
+            );
+        }
+        tracing::error!(file, mistakes = reading.found.count().0, "the config has mistakes; what ran before goes on");
+        telemetry.config().refused("invalid");
+        return true;
+    };
+    let Some(outcome) = ask_for(config, reading.hash, ask).await else { return false };
+    report(&outcome, &file);
+    true
+}
+
+/// `None` where nobody takes configs any more.
+pub(super) async fn ask_for(config: Config, hash: u32, ask: &mpsc::Sender<Asked>) -> Option<Outcome> {
+    let (done, told) = oneshot::channel();
+    ask.send(Asked { config, hash, done }).await.ok()?;
+    told.await.ok()
+}
+
+async fn read(file: &Path) -> Reading {
+    let at = file.to_owned();
+    match tokio::task::spawn_blocking(move || Reading::of_file(&at)).await {
+        Ok(reading) => reading,
+        // The process is ending.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// The directories that the system tells of.
+struct Directories {
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Directories {
+    fn new(changed: &Arc<Notify>) -> Self {
+        let changed = Arc::clone(changed);
+        let tell = move |event: notify::Result<notify::Event>| {
+            // That we read them is told too.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                changed.notify_one();
+            }
+        };
+        let watcher = notify::recommended_watcher(tell);
+        if let Err(error) = &watcher {
+            tracing::info!(%error, "the system does not tell of changed files; the config is looked at every {LOOK_EVERY:?}");
+        }
+        Self { watcher: watcher.ok(), watched: BTreeSet::new() }
+    }
+
+    fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for gone in self.watched.difference(directories) {
+            let _ = watcher.unwatch(gone);
+        }
+        let is_watched = |directory: &&PathBuf| {
+            let watched = self.watched.contains(*directory);
+            watched || watcher.watch(directory, RecursiveMode::NonRecursive).is_ok()
+        };
+        self.watched = directories.iter().filter(is_watched).cloned().collect();
+    }
+}

@@ -1,0 +1,348 @@
+//! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
+
+use super::{ClientRule, Cluster, Config, Patterns, Pipeline};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What a reload of the second config over the first one means.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Diff {
+    /// What would be done, in the order of the file.
+    pub changes: Vec<Change>,
+    /// What cannot be done while the proxy runs: any of it refuses the whole file.
+    pub needs_restart: Vec<Fixed>,
+}
+
+/// One thing that is added, removed or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What happens to it.
+    pub what: What,
+    /// The key of the file it is under.
+    pub key: &'static str,
+    /// Its name; the key's own where there is but one.
+    pub name: String,
+    /// How it differs, in words.
+    pub how: Vec<String>,
+}
+
+/// What happens to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// It was not there.
+    Added,
+    /// It is no longer there.
+    Removed,
+    /// It is another.
+    Changed,
+}
+
+/// A key that stands for as long as the process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fixed {
+    /// Such as `clusters.main.slot`.
+    pub key: String,
+    /// What it is now.
+    pub now: String,
+    /// What the file says.
+    pub then: String,
+}
+
+impl Diff {
+    /// Between what runs and what would.
+    #[must_use]
+    pub fn between(now: &Config, then: &Config) -> Self {
+        let mut changes = Vec::new();
+        changes.extend(default_cluster(now, then));
+        changes.extend(clusters(now, then));
+        changes.extend(pipelines(now, then));
+        changes.extend(clients(now, then));
+        changes.extend(limits(now, then));
+        changes.extend(log(now, then));
+        Self { changes, needs_restart: fixed(now, then) }
+    }
+
+    /// Nothing would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.needs_restart.is_empty()
+    }
+}
+
+impl Fixed {
+    /// What is the matter, in a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { key, now, then } = self;
+        format!("{key} is {now} and would be {then}: this needs a restart")
+    }
+}
+
+fn change(what: What, key: &'static str, name: impl Into<String>, how: Vec<String>) -> Change {
+    Change { what, key, name: name.into(), how }
+}
+
+fn differs(word: &str, now: &str, then: &str) -> Option<String> {
+    (now != then).then(|| format!("{word}: {now} -> {then}"))
+}
+
+fn name_of(config: &Config, slot: crate::types::Slot) -> &str {
+    config.cluster(slot).map_or("", |cluster| cluster.name.as_str())
+}
+
+fn default_cluster(now: &Config, then: &Config) -> Option<Change> {
+    let (before, after) = (name_of(now, now.default_cluster), name_of(then, then.default_cluster));
+    let how = vec![format!("{before} -> {after}")];
+    (before != after).then(|| change(What::Changed, "default_cluster", "default_cluster", how))
+}
+
+fn log(now: &Config, then: &Config) -> Option<Change> {
+    let word = |config: &Config| config.log.as_deref().unwrap_or("info").to_owned();
+    let how = vec![format!("{} -> {}", word(now), word(then))];
+    (word(now) != word(then)).then(|| change(What::Changed, "log", "log", how))
+}
+
+fn limits(now: &Config, then: &Config) -> Option<Change> {
+    let (before, after) = (super::written(now), super::written(then));
+    let of = |file: &Value| file.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (before, after) = (of(&before), of(&after));
+    let text = |value: Option<&Value>| value.map(|value| value.to_string().replace('"', "")).unwrap_or_default();
+    let how: Vec<_> =
+        after.iter().filter_map(|(key, is)| differs(key, &text(before.get(key)), &text(Some(is)))).collect();
+    (!how.is_empty()).then(|| change(What::Changed, "limits", "limits", how))
+}
+
+/// Everything that is in either list by its name, the new list's order first.
+fn by_name<T>(
+    key: &'static str,
+    (now, then): (&[T], &[T]),
+    name: impl Fn(&T) -> &str,
+    how: impl Fn(&T, &T) -> Vec<String>,
+    words: impl Fn(&T) -> Vec<String>,
+) -> Vec<Change> {
+    let find = |list: &[T], wanted: &str| list.iter().position(|one| name(one) == wanted);
+    let mut changes = Vec::new();
+    for one in then {
+        match find(now, name(one)).and_then(|at| now.get(at)) {
+            None => changes.push(change(What::Added, key, name(one), words(one))),
+            Some(before) => {
+                let how = how(before, one);
+                changes.extend((!how.is_empty()).then(|| change(What::Changed, key, name(one), how)));
+            }
+        }
+    }
+    let gone = now.iter().filter(|one| find(then, name(one)).is_none());
+    changes.extend(gone.map(|one| change(What::Removed, key, name(one), words(one))));
+    changes
+}
+
+fn clusters(now: &Config, then: &Config) -> Vec<Change> {
+    let addresses =
+        |cluster: &Cluster| cluster.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let links = |one: &Cluster| format!("{}, {} a second", one.max_links, one.links_per_second);
+    let how = |now: &Cluster, then: &Cluster| {
+        let bootstrap = differs("bootstrap", &addresses(now), &addresses(then));
+        bootstrap.into_iter().chain(differs("links", &links(now), &links(then))).collect()
+    };
+    let words = |one: &Cluster| vec![format!("slot {}, bootstrap {}", one.slot, addresses(one))];
+    by_name("clusters", (&now.clusters, &then.clusters), |one| one.name.as_str(), how, words)
+}
+
+fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
+    let list = |patterns: &Patterns| patterns.written().collect::<Vec<_>>().join(", ");
+    let own = |config: &Config| config.pipelines.iter().filter(|one| !one.is_default()).cloned().collect::<Vec<_>>();
+    let how = |one: &Pipeline, other: &Pipeline| {
+        let differences = [
+            differs("topics", &list(&one.topics), &list(&other.topics)),
+            differs("groups", &list(&one.groups), &list(&other.groups)),
+            differs("cluster", name_of(now, one.cluster), name_of(then, other.cluster)),
+        ];
+        differences.into_iter().flatten().collect()
+    };
+    let words = |one: &Pipeline| {
+        let config = if then.pipelines.contains(one) { then } else { now };
+        let groups = (!one.groups.is_empty()).then(|| format!("groups: {}", list(&one.groups)));
+        let all = [
+            Some(format!("topics: {}", list(&one.topics))),
+            groups,
+            Some(format!("cluster: {}", name_of(config, one.cluster))),
+        ];
+        all.into_iter().flatten().collect()
+    };
+    let (before, after) = (own(now), own(then));
+    let mut changes = by_name("pipelines", (&before, &after), |one| one.name.as_str(), how, words);
+    let order = |of: &[Pipeline], others: &[Pipeline]| {
+        let both = of.iter().filter(|one| others.iter().any(|other| other.name == one.name));
+        both.map(|one| one.name.to_string()).collect::<Vec<_>>()
+    };
+    let (was, is) = (order(&before, &after), order(&after, &before));
+    if was != is {
+        changes.push(change(What::Changed, "pipelines", "their order", vec![is.join(", ")]));
+    }
+    changes
+}
+
+/// A client that is connected keeps what it was shown.
+fn clients(now: &Config, then: &Config) -> Vec<Change> {
+    let (now, then) = (now.clients.own(), then.clients.own());
+    let words = |rule: &ClientRule| vec![format!("view {}", rule.view.as_str())];
+    let mut changes = Vec::new();
+    for rule in then {
+        match now.iter().find(|before| (&before.name, before.from) == (&rule.name, rule.from)) {
+            None => changes.push(change(What::Added, "clients", rule.to_string(), words(rule))),
+            Some(before) => {
+                let how = differs("view", before.view.as_str(), rule.view.as_str());
+                changes.extend(how.map(|how| change(What::Changed, "clients", rule.to_string(), vec![how])));
+            }
+        }
+    }
+    let stays = |gone: &ClientRule| then.iter().any(|rule| (&rule.name, rule.from) == (&gone.name, gone.from));
+    let gone = now.iter().filter(|rule| !stays(rule));
+    changes.extend(gone.map(|rule| change(What::Removed, "clients", rule.to_string(), words(rule))));
+    changes
+}
+
+/// What cannot change while the process runs.
+fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
+    let mut fixed = Vec::new();
+    let mut note = |key: String, now: String, then: String| {
+        if now != then {
+            fixed.push(Fixed { key, now, then });
+        }
+    };
+    note("virtual_cluster".into(), now.virtual_cluster.to_string(), then.virtual_cluster.to_string());
+    let listeners =
+        |config: &Config| super::written(config).get("listeners").map(ToString::to_string).unwrap_or_default();
+    note("listeners".into(), listeners(now), listeners(then));
+    let pools = |config: &Config| super::written(config).get("memory").map(ToString::to_string).unwrap_or_default();
+    note("memory".into(), pools(now), pools(then));
+    let bind =
+        |config: &Config| config.admin.as_ref().map_or_else(|| "none".to_owned(), |admin| admin.bind.to_string());
+    note("admin.bind".into(), bind(now), bind(then));
+    for cluster in &then.clusters {
+        if let Some(before) = now.clusters.iter().find(|before| before.name == cluster.name) {
+            note(format!("clusters.{}.slot", cluster.name), before.slot.to_string(), cluster.slot.to_string());
+        } else if let Some(before) = now.cluster(cluster.slot) {
+            let (key, then) = (format!("clusters.{}.slot", cluster.name), cluster.slot.to_string());
+            note(key, format!("taken by {}", before.name), then);
+        }
+    }
+    fixed
+}
+
+/// Names whose home is another one by the second config, with both homes.
+pub fn moved<'n>(
+    now: &Config,
+    then: &Config,
+    names: impl IntoIterator<Item = &'n str>,
+    of: fn(&Config, &str) -> crate::types::Slot,
+) -> Vec<(&'n str, crate::types::Slot, crate::types::Slot)> {
+    let names: BTreeSet<_> = names.into_iter().collect();
+    let homes = names.into_iter().map(|name| (name, of(now, name), of(then, name)));
+    homes.filter(|(_, now, then)| now != then).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: '127.0.0.1:0' }]
+clusters:
+  a: { slot: 0, bootstrap: ['a.example:1'] }
+  b: { slot: 1, bootstrap: ['b.example:1'] }
+pipelines:
+  - { name: one, topics: ['b-*'], groups: ['gb-*'], cluster: b }
+  - { name: two, topics: ['c-*'], cluster: a }
+";
+
+    fn config(text: &str) -> Config {
+        Config::from_text("c.yaml", text).expect("a config")
+    }
+
+    /// What replacing the first text by the second in the file does, in words.
+    fn changed(from: &str, to: &str) -> (Vec<String>, Vec<String>) {
+        assert!(NOW.contains(from), "{from}");
+        let diff = Diff::between(&config(NOW), &config(&NOW.replace(from, to)));
+        let words = |one: &Change| format!("{:?} {} {}: {}", one.what, one.key, one.name, one.how.join("; "));
+        (diff.changes.iter().map(words).collect(), diff.needs_restart.iter().map(Fixed::words).collect())
+    }
+
+    #[test]
+    fn a_config_is_no_different_from_itself() {
+        assert!(Diff::between(&config(NOW), &config(NOW)).is_empty());
+    }
+
+    #[test]
+    fn what_is_added_removed_and_changed_is_told() {
+        for (from, to, told) in [
+            ("['b-*']", "['b-*', '!b-x']", "Changed pipelines one: topics: b-* -> b-*, !b-x"),
+            ("cluster: a }", "cluster: b }", "Changed pipelines two: cluster: a -> b"),
+            ("  - { name: two, topics: ['c-*'], cluster: a }\n", "", "Removed pipelines two: topics: c-*; cluster: a"),
+            (
+                "cluster: a }\n",
+                "cluster: a }\n  - { name: three, topics: [d], cluster: b }\n",
+                "Added pipelines three: topics: d; cluster: b",
+            ),
+            ("'a.example:1'", "'a.example:2'", "Changed clusters a: bootstrap: a.example:1 -> a.example:2"),
+            ("pipelines:", "limits: { sessions: 7 }\npipelines:", "Changed limits limits: sessions: 20000 -> 7"),
+            (
+                "pipelines:",
+                "clients: [{ name: x, from: '1.2', view: single }]\npipelines:",
+                "Added clients x from 1.2: view single",
+            ),
+            ("pipelines:", "log: debug\npipelines:", "Changed log log: info -> debug"),
+            ("default_cluster: a", "default_cluster: b", "Changed default_cluster default_cluster: a -> b"),
+            (
+                "pipelines:",
+                "  c: { slot: 2, bootstrap: ['c:1'] }\npipelines:",
+                "Added clusters c: slot 2, bootstrap c:1",
+            ),
+        ] {
+            assert_eq!(changed(from, to), (vec![told.to_owned()], vec![]), "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_pipelines_is_a_change() {
+        let text =
+            NOW.replace("name: one", "name: x").replace("name: two", "name: one").replace("name: x", "name: two");
+        let diff = Diff::between(&config(NOW), &config(&text));
+        assert!(diff.changes.iter().any(|one| one.name == "their order" && one.how == ["two, one"]), "{diff:?}");
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named_by_its_key() {
+        for (from, to, told) in [
+            ("virtual_cluster: v", "virtual_cluster: w", "virtual_cluster is v and would be w: this needs a restart"),
+            ("slot: 1", "slot: 2", "clusters.b.slot is 1 and would be 2: this needs a restart"),
+            (
+                "pipelines:",
+                "admin: { bind: '127.0.0.1:1' }\npipelines:",
+                "admin.bind is none and would be 127.0.0.1:1: this needs a restart",
+            ),
+        ] {
+            assert_eq!(changed(from, to).1, [told], "{from} -> {to}");
+        }
+        let (_, listeners) = changed("127.0.0.1:0", "127.0.0.1:9");
+        assert!(listeners.len() == 1 && listeners[0].starts_with("listeners is "), "{listeners:?}");
+        let other = NOW.replace("  b: {", "  new: {").replace("cluster: b", "cluster: new");
+        let diff = Diff::between(&config(NOW), &config(&other));
+        assert_eq!(
+            diff.needs_restart[0].words(),
+            "clusters.new.slot is taken by b and would be 1: this needs a restart"
+        );
+    }
+
+    #[test]
+    fn names_that_change_home_are_told() {
+        let (now, then) = (config(NOW), config(&NOW.replace("'c-*'", "'b-1'").replace("['b-*']", "['b-2*']")));
+        let of: fn(&Config, &str) -> crate::types::Slot = |config, name| config.pipeline_of_topic(name).cluster;
+        let told = moved(&now, &then, ["b-1", "b-2", "x"], of);
+        assert_eq!(told.iter().map(|(name, ..)| *name).collect::<Vec<_>>(), ["b-1"]);
+    }
+}

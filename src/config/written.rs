@@ -1,0 +1,141 @@
+//! A config as a file that says the same, in one piece and with nothing left to defaults: how a running proxy tells what it
+//! runs with. JSON is YAML. Whatever is a secret must never be in here.
+
+use super::{ClientRule, Cluster, Config, Hosts, Listener, Nodes, Pipeline};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// The file. [`Config::from_text`] reads the same config out of it.
+#[must_use]
+pub fn written(config: &Config) -> Value {
+    let clusters = config.clusters.iter().map(|one| (one.name.to_string(), cluster(one))).collect::<Map<_, _>>();
+    let pipelines = config.pipelines.iter().filter(|one| !one.is_default()).map(|one| pipeline(config, one));
+    let mut file = json!({
+        "virtual_cluster": text(&config.virtual_cluster),
+        "default_cluster": cluster_name(config, config.default_cluster),
+        "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
+        "clusters": clusters,
+        "pipelines": pipelines.collect::<Vec<_>>(),
+    });
+    let super::Memory { requests, responses, parked } = config.memory;
+    file["memory"] = json!({ "requests": bytes(requests), "responses": bytes(responses), "parked": bytes(parked) });
+    let super::Limits { request, handshake, stalled, idle, sessions, sessions_per_address } = config.limits;
+    file["limits"] = json!({
+        "request": bytes(request),
+        "handshake": time(handshake),
+        "stalled": time(stalled),
+        "idle": time(idle),
+        "sessions": sessions,
+        "sessions_per_address": sessions_per_address,
+    });
+    if !config.clients.own().is_empty() {
+        file["clients"] = config.clients.own().iter().map(client).collect();
+    }
+    if let Some(admin) = &config.admin {
+        file["admin"] = json!({ "bind": admin.bind.to_string() });
+    }
+    if let Some(log) = &config.log {
+        file["log"] = text(log);
+    }
+    file
+}
+
+fn bytes(count: usize) -> String {
+    format!("{count}B")
+}
+
+fn time(of: Duration) -> String {
+    format!("{}ms", of.as_millis())
+}
+
+/// `${` would be looked up.
+fn text(plain: impl AsRef<str>) -> Value {
+    Value::String(plain.as_ref().replace("${", "$${"))
+}
+
+fn cluster_name(config: &Config, slot: crate::types::Slot) -> Value {
+    config.cluster(slot).map_or(Value::Null, |cluster| text(cluster.name.as_str()))
+}
+
+fn listener(listener: &Listener) -> Value {
+    let mut file = json!({ "bind": listener.bind.to_string() });
+    if let Some(advertised) = &listener.advertised {
+        file["advertised"] = text(advertised.to_string());
+    }
+    file["nodes"] = match listener.nodes {
+        Nodes::Auto => json!("auto"),
+        Nodes::All(view) => json!(view.as_str()),
+    };
+    match &listener.hosts {
+        None => {}
+        Some(Hosts::Names { template, port }) => file["hosts"] = text(format!("{template}:{port}")),
+        Some(Hosts::Ports { host, ports }) => {
+            let name = text(format!("{host}:{}", Hosts::PORT));
+            file["hosts"] = json!({ "name": name, "ports": format!("{}-{}", ports.start(), ports.end()) });
+        }
+    }
+    file
+}
+
+fn client(rule: &ClientRule) -> Value {
+    let (major, minor) = rule.from;
+    let mut file = json!({ "name": text(&*rule.name), "view": rule.view.as_str() });
+    if rule.from != (0, 0) {
+        file["from"] = json!(format!("{major}.{minor}"));
+    }
+    file
+}
+
+fn cluster(cluster: &Cluster) -> Value {
+    let bootstrap = cluster.bootstrap.iter().map(|address| text(address.to_string())).collect::<Vec<_>>();
+    let Cluster { max_links, links_per_second, .. } = cluster;
+    json!({
+        "slot": cluster.slot.number(),
+        "bootstrap": bootstrap,
+        "max_links": max_links,
+        "links_per_second": links_per_second,
+    })
+}
+
+fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {
+    let list = |patterns: &super::Patterns| patterns.written().map(text).collect::<Vec<_>>();
+    let mut file = json!({
+        "name": text(pipeline.name.as_str()),
+        "topics": list(&pipeline.topics),
+        "cluster": cluster_name(config, pipeline.cluster),
+    });
+    if !pipeline.groups.is_empty() {
+        file["groups"] = list(&pipeline.groups).into();
+    }
+    file
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// The same config; patterns are equal when their lists are.
+    fn same(config: &Config) -> bool {
+        Config::from_text("written.yaml", &written(config).to_string()).expect("a config") == *config
+    }
+
+    #[test]
+    fn what_is_written_says_the_same() {
+        assert!(same(&Config::from_file(Path::new("config/full.yaml")).expect("full.yaml")));
+        assert!(same(&Config::from_file(Path::new("config/minimal.yaml")).expect("minimal.yaml")));
+    }
+
+    #[test]
+    fn what_looks_like_a_reference_is_none() {
+        let text = "
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: '127.0.0.1:0' }]
+clusters: { a: { slot: 0, bootstrap: ['a.example:1'] } }
+pipelines: [{ name: p, topics: ['/a$${2}/'], cluster: a }]
+";
+        let config = Config::from_text("c.yaml", text);
+        assert!(config.is_ok_and(|config| same(&config)));
+    }
+}
