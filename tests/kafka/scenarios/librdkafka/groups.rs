@@ -21,24 +21,24 @@ const RECORDS: usize = 5 * ALL;
 const ROUNDS: usize = 3;
 
 /// How often each record was read, by all members of a group.
-type Reads = RefCell<BTreeMap<String, usize>>;
+pub type Reads = RefCell<BTreeMap<String, usize>>;
 
 /// A reader that counts what it reads.
-struct Member<'a> {
+pub struct Member<'a> {
     stage: &'a Stage,
     reader: Reader,
     reads: &'a Reads,
 }
 
 impl<'a> Member<'a> {
-    fn join(stage: &'a Stage, group: &str, reads: &'a Reads, more: &[(&str, &str)]) -> Self {
+    pub fn join(stage: &'a Stage, group: &str, reads: &'a Reads, more: &[(&str, &str)]) -> Self {
         let reader = stage.reader(group, more);
         reader.subscribe(&stage.topics.each_ref().map(String::as_str)).unwrap();
         Self { stage, reader, reads }
     }
 
     /// Polls what is there and tells what is assigned.
-    fn poll(&self) -> BTreeSet<String> {
+    pub fn poll(&self) -> BTreeSet<String> {
         while let Some(message) = self.reader.poll(MOMENT) {
             let message = message.unwrap();
             let at = self.stage.alias(message.topic(), message.partition());
@@ -48,12 +48,12 @@ impl<'a> Member<'a> {
         self.assigned()
     }
 
-    fn assigned(&self) -> BTreeSet<String> {
+    pub fn assigned(&self) -> BTreeSet<String> {
         let assigned = self.reader.assignment().unwrap();
         assigned.elements().iter().map(|one| self.stage.alias(one.topic(), one.partition())).collect()
     }
 
-    fn commit(&self) {
+    pub fn commit(&self) {
         self.reader.commit_consumer_state(CommitMode::Sync).unwrap();
     }
 }
