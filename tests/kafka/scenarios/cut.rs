@@ -6,6 +6,7 @@ use super::{differences, results};
 use crate::harness::Bootstrap;
 use crate::harness::link::Link;
 use crate::world::World;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,13 +18,19 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 pub fn judge(world: &World, client: &'static Client, view: View) {
     results::noted(client, view, CUT, || {
         let links: Vec<_> = world.a.brokers().iter().map(|broker| &broker.link).collect();
-        let bare = play(world, client, "bare", &world.a.over_links(), &links);
+        let links: Vec<_> = world.a.brokers().iter().map(|broker| &broker.link).collect();
         let port = world.ports.take();
         let door = Link::new(0, port).unwrap();
         let address = format!("127.0.0.1:{}", door.port());
         let proxy = world.start_proxy(&world.config().on_port(port).advertised(&address));
         let servers = Bootstrap { name: "fishplate over a link".into(), servers: address };
-        let through = play(world, client, view.name(), &servers, &[&door]);
+        // Both at once: most of it is waiting.
+        let (bare, through) = thread::scope(|scope| {
+            let bare =
+                scope.spawn(|| play(world, client, &format!("bare-{}", view.name()), &world.a.over_links(), &links));
+            let through = play(world, client, view.name(), &servers, &[&door]);
+            (bare.join().unwrap_or_else(|cause| resume_unwind(cause)), through)
+        });
         let saw = |line: &Line| line.result.clone().unwrap_or_else(|| panic!("{}", line.failure()));
         let differs = differences::judge(client.name, CUT, &saw(&bare), &saw(&through));
         proxy.finish();

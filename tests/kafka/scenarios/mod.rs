@@ -28,6 +28,7 @@ use std::thread;
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
     trials.push(matrix::trial());
+    say_what_is_left_out();
     trials.extend(tools::trials());
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
     trials
@@ -77,6 +78,14 @@ fn listener(world: &World, view: View) -> Bootstrap {
     match view {
         View::Brokers => world.proxy().bootstrap(),
         other => panic!("no listener with the {} view yet", other.name()),
+    }
+}
+
+fn say_what_is_left_out() {
+    let is_left_out = |client: &&Client| !full() && matches!(client.in_ci, InCi::Nothing);
+    let names: Vec<_> = CLIENTS.iter().filter(is_left_out).map(|client| client.name).collect();
+    if !names.is_empty() {
+        eprintln!("clients that only the full level plays (FISHPLATE_TEST_LEVEL=full): {}", names.join(", "));
     }
 }
 
