@@ -18,7 +18,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 pub fn judge(world: &World, client: &'static Client, view: View) {
     results::noted(client, view, CUT, || {
         let links: Vec<_> = world.a.brokers().iter().map(|broker| &broker.link).collect();
-        let links: Vec<_> = world.a.brokers().iter().map(|broker| &broker.link).collect();
         let port = world.ports.take();
         let door = Link::new(0, port).unwrap();
         let address = format!("127.0.0.1:{}", door.port());
