@@ -7,6 +7,7 @@ use kafka_protocol::messages::ConsumerProtocolAssignment;
 use kafka_protocol::protocol::Decodable;
 use rdkafka::Message;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::groups::GroupInfo;
 use rdkafka::topic_partition_list::Offset;
 use serde_json::{Map, Value, json};
@@ -40,7 +41,11 @@ impl<'a> Member<'a> {
     /// Polls what is there and tells what is assigned.
     pub fn poll(&self) -> BTreeSet<String> {
         while let Some(message) = self.reader.poll(MOMENT) {
-            let message = message.unwrap();
+            let message = match message {
+                // It tells that it has no connection, and makes new ones.
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) => continue,
+                other => other.unwrap(),
+            };
             let at = self.stage.alias(message.topic(), message.partition());
             let what = format!("{at}@{}={}", message.offset(), text(message.payload()).unwrap_or_default());
             *self.reads.borrow_mut().entry(what).or_default() += 1;
