@@ -1,5 +1,5 @@
 // The franz-go client's scenarios: `franz SCENARIO... --bootstrap HOST:PORT --topics T1,T2 --groups G1,G2
-// [--parallel N] [--log FILE]`.
+// [--parallel N] [--log FILE] [--cut FILE]`.
 //
 // Each scenario makes topics named after T1 and T2, and prints one line of JSON: what an application saw (`result`, in
 // which nothing varies from run to run) and what only a test of addresses wants (`raw`). The exit code is 1 when a
@@ -37,6 +37,7 @@ var scenes = map[string]func(*stage){
 	"topics":          topicLifeCycle,
 	"unknown":         unknownTopics,
 	"cluster":         describeCluster,
+	"cut":             cut,
 	"look":            look,
 	"refused":         refused,
 }
@@ -46,6 +47,7 @@ type options struct {
 	topics    []string
 	groups    []string
 	log       io.Writer
+	cut       string
 }
 
 type line struct {
@@ -68,6 +70,7 @@ func main() {
 		topics:    strings.Split(given["topics"], ","),
 		groups:    strings.Split(given["groups"], ","),
 		log:       io.Discard,
+		cut:       given["cut"],
 	}
 	if name, ok := given["log"]; ok {
 		file, err := os.Create(name)

@@ -22,6 +22,7 @@ type stage struct {
 	bootstrap string
 	topics    []string // through a proxy they live on two clusters
 	groups    []string // likewise
+	cutFile   string
 	log       io.Writer
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -40,7 +41,7 @@ type place struct {
 }
 
 func newStage(name string, o options) *stage {
-	s := &stage{name: name, bootstrap: o.bootstrap, log: o.log, result: map[string]any{}, raw: map[string]any{}}
+	s := &stage{name: name, bootstrap: o.bootstrap, log: o.log, cutFile: o.cut, result: map[string]any{}, raw: map[string]any{}}
 	s.ctx, s.cancel = context.WithTimeout(context.Background(), deadline)
 	for _, topic := range o.topics {
 		s.topics = append(s.topics, topic+"."+name)

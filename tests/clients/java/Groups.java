@@ -92,7 +92,7 @@ final class Groups {
     }
 
     /** A consumer that counts in `read` what it reads. */
-    private static final class Member implements AutoCloseable {
+    static final class Member implements AutoCloseable {
         final KafkaConsumer<byte[], byte[]> consumer;
         private final Stage stage;
         private final Map<String, Integer> read;

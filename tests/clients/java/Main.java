@@ -42,6 +42,7 @@ public final class Main {
         SCENES.put("topics", Topics::lifeCycle);
         SCENES.put("unknown", Topics::unknown);
         SCENES.put("cluster", Topics::cluster);
+        SCENES.put("cut", Cut::play);
         SCENES.put("others", Others::play);
     }
 

@@ -34,6 +34,8 @@ final class Stage implements AutoCloseable {
     final List<String> groups;
     final Map<String, Object> result = new LinkedHashMap<>();
     final Map<String, Object> raw = new LinkedHashMap<>();
+    /** For the scenario `cut`. */
+    final String cutFile;
     final Admin admin;
 
     Stage(String scenario, Map<String, String> options) {
@@ -41,6 +43,7 @@ final class Stage implements AutoCloseable {
         bootstrap = options.get("bootstrap");
         topics = named(options.get("topics"));
         groups = named(options.get("groups"));
+        cutFile = options.get("cut");
         admin = Admin.create(common(Map.of("default.api.timeout.ms", 30_000, "request.timeout.ms", 20_000)));
     }
 

@@ -73,7 +73,7 @@ pub const CLIENTS: &[Client] = &[
         scenarios: PYTHON,
         lacks: &[],
         views: ONE_ADDRESS_EACH,
-        in_ci: InCi::Nothing,
+        in_ci: InCi::Some(View::Single, &["codecs", "commit", CUT]),
         play: |run| programs::python("confluent", run),
     },
     Client {
@@ -103,7 +103,7 @@ pub const CLIENTS: &[Client] = &[
         scenarios: PYTHON,
         lacks: &[],
         views: View::ALL,
-        in_ci: InCi::Some(View::Brokers, &["codecs", "cooperative", "commit"]),
+        in_ci: InCi::Some(View::Brokers, &["codecs", "cooperative"]),
         play: |run| programs::python("confluent", run),
     },
     Client {
@@ -113,7 +113,7 @@ pub const CLIENTS: &[Client] = &[
         scenarios: PYTHON,
         lacks: &[],
         views: View::ALL,
-        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "rebalance", "commit"]),
+        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit"]),
         play: |run| programs::python("kafka_python", run),
     },
     Client {
@@ -133,7 +133,7 @@ pub const CLIENTS: &[Client] = &[
         scenarios: AIOKAFKA,
         lacks: &[Lack { scenarios: &["cooperative"], why: "it rebalances eagerly only" }],
         views: ONE_ADDRESS_EACH,
-        in_ci: InCi::Nothing,
+        in_ci: InCi::Some(View::Hosts, &["codecs", "commit"]),
         play: |run| programs::python("aio", run),
     },
     Client {

@@ -144,4 +144,5 @@ pub const JAVA: &[&str] = &[
     "cluster",
     "seek",
     "topics",
+    CUT,
 ];

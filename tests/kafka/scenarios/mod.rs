@@ -29,6 +29,7 @@ use std::thread;
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
     trials.push(matrix::trial());
+    say_what_is_left_out();
     trials.extend(tools::trials());
     trials.push(shared("kcat: an old librdkafka is served in single and hosts", kcat::an_old_librdkafka_is_served));
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
@@ -82,6 +83,14 @@ fn shown(view: View) -> Shown {
         View::Brokers => Shown::Brokers,
         View::Hosts => Shown::Hosts,
         View::Single => Shown::Single,
+    }
+}
+
+fn say_what_is_left_out() {
+    let is_left_out = |client: &&Client| !full() && matches!(client.in_ci, InCi::Nothing);
+    let names: Vec<_> = CLIENTS.iter().filter(is_left_out).map(|client| client.name).collect();
+    if !names.is_empty() {
+        eprintln!("clients that only the full level plays (FISHPLATE_TEST_LEVEL=full): {}", names.join(", "));
     }
 }
 

@@ -42,7 +42,10 @@ class Library:
 
     def outcome(self, call):
         """Its answers are as they travel: a list of (name, code, ...)."""
-        answer = self.ask(call)
+        try:
+            answer = self.ask(call)
+        except kafka_errors.KafkaError as error:
+            return self.name_of(error)
         lists = [value for value in vars(answer).values() if isinstance(value, list)]
         return self.code_name(lists[0][0][1])
 

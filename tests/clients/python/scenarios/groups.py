@@ -158,7 +158,7 @@ def cut(stage):
     member = Member(stage, stage.groups[1], reads, partition_assignment_strategy="range")
     stage.until("the member has all", lambda: len(member.has) == 4)
     outcomes = []
-    with stage.library.writer(linger_ms=2, acks="all") as writer:
+    with stage.library.writer(linger_ms=2, acks="all", enable_idempotence=stage.library.idempotent) as writer:
         for part in range(2):
             outcomes += writer.send(paced(New(*at, f"{part}-{i}".encode()) for i in range(20) for at in stage.places(2)))
             if part == 0:

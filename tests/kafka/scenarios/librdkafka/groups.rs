@@ -7,6 +7,7 @@ use kafka_protocol::messages::ConsumerProtocolAssignment;
 use kafka_protocol::protocol::Decodable;
 use rdkafka::Message;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::groups::GroupInfo;
 use rdkafka::topic_partition_list::Offset;
 use serde_json::{Map, Value, json};
@@ -21,26 +22,30 @@ const RECORDS: usize = 5 * ALL;
 const ROUNDS: usize = 3;
 
 /// How often each record was read, by all members of a group.
-type Reads = RefCell<BTreeMap<String, usize>>;
+pub type Reads = RefCell<BTreeMap<String, usize>>;
 
 /// A reader that counts what it reads.
-struct Member<'a> {
+pub struct Member<'a> {
     stage: &'a Stage,
     reader: Reader,
     reads: &'a Reads,
 }
 
 impl<'a> Member<'a> {
-    fn join(stage: &'a Stage, group: &str, reads: &'a Reads, more: &[(&str, &str)]) -> Self {
+    pub fn join(stage: &'a Stage, group: &str, reads: &'a Reads, more: &[(&str, &str)]) -> Self {
         let reader = stage.reader(group, more);
         reader.subscribe(&stage.topics.each_ref().map(String::as_str)).unwrap();
         Self { stage, reader, reads }
     }
 
     /// Polls what is there and tells what is assigned.
-    fn poll(&self) -> BTreeSet<String> {
+    pub fn poll(&self) -> BTreeSet<String> {
         while let Some(message) = self.reader.poll(MOMENT) {
-            let message = message.unwrap();
+            let message = match message {
+                // It tells that it has no connection, and makes new ones.
+                Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) => continue,
+                other => other.unwrap(),
+            };
             let at = self.stage.alias(message.topic(), message.partition());
             let what = format!("{at}@{}={}", message.offset(), text(message.payload()).unwrap_or_default());
             *self.reads.borrow_mut().entry(what).or_default() += 1;
@@ -48,12 +53,12 @@ impl<'a> Member<'a> {
         self.assigned()
     }
 
-    fn assigned(&self) -> BTreeSet<String> {
+    pub fn assigned(&self) -> BTreeSet<String> {
         let assigned = self.reader.assignment().unwrap();
         assigned.elements().iter().map(|one| self.stage.alias(one.topic(), one.partition())).collect()
     }
 
-    fn commit(&self) {
+    pub fn commit(&self) {
         self.reader.commit_consumer_state(CommitMode::Sync).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! The scenarios for librdkafka, through the `rdkafka` crate, which carries a version that Fishplate takes.
 
+mod cut;
 mod groups;
 mod offsets;
 mod records;
@@ -38,6 +39,7 @@ fn scene(name: &str) -> Option<Scene> {
         "cooperative" => groups::cooperative,
         "static" => groups::fixed,
         "groups" => groups::admin,
+        "cut" => cut::play,
         "topics" => topics::life_cycle,
         "unknown" => topics::unknown,
         "cluster" => topics::cluster,

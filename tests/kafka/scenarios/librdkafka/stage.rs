@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub struct Stage {
     pub topics: [String; 2],
     /// Likewise.
     pub groups: [String; 2],
+    /// For the scenario `cut`.
+    pub cut: Option<PathBuf>,
     pub admin: Admin,
     runtime: tokio::runtime::Runtime,
     ears: Ears,
@@ -102,6 +105,7 @@ impl Stage {
             scenario,
             topics: run.topics.each_ref().map(named),
             groups: run.groups.each_ref().map(named),
+            cut: run.cut.clone(),
             admin: config(servers, scenario, &[]).create_with_context(ears.clone()).unwrap(),
             runtime,
             ears,
