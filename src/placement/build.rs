@@ -1,5 +1,6 @@
 //! Builds the placement from the config and what each cluster last said. Pure.
 
+use super::fence::Fence;
 use super::{ClusterPlace, Nodes, Placement, TopicPlace, Written};
 use crate::config::Config;
 use crate::types::{FastMap, Name, Slot, Target};
@@ -7,6 +8,10 @@ use crate::upstream::{Snapshot, Topic};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use uuid::Uuid;
+
+/// Kafka's code for a partition that nobody leads now.
+const LEADER_NOT_AVAILABLE: i16 = 5;
 
 /// What one cluster contributes.
 #[derive(Clone, Debug, Default)]
@@ -36,19 +41,26 @@ pub enum Remark {
 impl Placement {
     /// The picture. `before` lets topics that did not change keep their object.
     #[must_use]
-    pub fn build(config: &Arc<Config>, heard: &HashMap<Slot, Heard>, before: Option<&Self>) -> (Self, Vec<Remark>) {
+    pub fn build(
+        config: &Arc<Config>,
+        heard: &HashMap<Slot, Heard>,
+        fence: &Arc<Fence>,
+        before: Option<&Self>,
+    ) -> (Self, Vec<Remark>) {
         let clusters: Vec<_> = config.clusters.iter().map(|cluster| place_cluster(cluster, heard)).collect();
         let brokers = clusters.iter().flat_map(|cluster| {
             cluster.snapshot.brokers.keys().map(|broker| Target { cluster: cluster.slot, broker: *broker })
         });
         let (nodes, collisions) = Nodes::of(brokers);
         // Under another config a topic may belong to another pipeline.
-        let before = before.filter(|before| Arc::ptr_eq(&before.config, config));
-        let topics = place_topics(config, &clusters, before);
+        let same = |before: &&Self| Arc::ptr_eq(&before.config, config) && Arc::ptr_eq(&before.fence, fence);
+        let mut topics = place_topics(config, &clusters, before.filter(same));
+        keep_off(config, &clusters, fence, &mut topics);
         let ids = topics.values().filter(|p| !p.topic.id.is_nil()).map(|p| (p.topic.id, Arc::clone(p))).collect();
         let mut remarks: Vec<_> = collisions.into_iter().map(|(one, two)| Remark::NodesCollide(one, two)).collect();
         remarks.extend(topics_twice(&clusters, &topics));
-        (Self { config: Arc::clone(config), clusters, nodes, topics, ids }, remarks)
+        let (config, fence) = (Arc::clone(config), Arc::clone(fence));
+        (Self { config, fence, clusters, nodes, topics, ids }, remarks)
     }
 }
 
@@ -88,6 +100,29 @@ fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc
     (pipeline.cluster == cluster).then(|| Arc::new(place()))
 }
 
+/// Topics behind the fence are there for everybody to see, and nobody leads them. One that is not on its home is shown with
+/// the partitions that it has elsewhere: as an unknown one it might be made there.
+fn keep_off(
+    config: &Config,
+    clusters: &[ClusterPlace],
+    fence: &Fence,
+    topics: &mut FastMap<StrBytes, Arc<TopicPlace>>,
+) {
+    for name in fence.names() {
+        let home = config.pipeline_of_topic(name).cluster;
+        let elsewhere = || clusters.iter().find_map(|cluster| cluster.snapshot.topics.get(name));
+        let at_home = topics.get(name).map(|place| Topic::clone(&place.topic));
+        let shown = at_home.or_else(|| Some(Topic { id: Uuid::nil(), ..Topic::clone(elsewhere()?) }));
+        let Some(mut topic) = shown else { continue };
+        topic.partitions.iter_mut().for_each(|partition| {
+            (partition.leader, partition.error) = (-1, LEADER_NOT_AVAILABLE);
+        });
+        if let Some(place) = place_topic(config, home, &Arc::new(topic)) {
+            topics.insert(name.clone(), place);
+        }
+    }
+}
+
 fn topics_twice<'a>(
     clusters: &'a [ClusterPlace],
     topics: &'a FastMap<StrBytes, Arc<TopicPlace>>,
@@ -108,7 +143,6 @@ pub(crate) mod tests {
     use crate::placement::Leader;
     use crate::types::{BrokerId, HostPort};
     use crate::upstream::{Broker, Partition};
-    use uuid::Uuid;
 
     pub(crate) const TWO: &str = "
 virtual_cluster: v
@@ -167,7 +201,7 @@ pipelines:
     /// Two clusters, `a` (slot 0) and `b` (slot 1), with these topics.
     pub(crate) fn placement(a: &[Arc<Topic>], b: &[Arc<Topic>]) -> (Placement, Vec<Remark>) {
         let heard = HashMap::from([(slot(0), heard("a", a)), (slot(1), heard("b", b))]);
-        Placement::build(&config(), &heard, None)
+        Placement::build(&config(), &heard, &Arc::default(), None)
     }
 
     #[test]
@@ -195,7 +229,7 @@ pipelines:
         let (x, y) = (topic("x", &[1]), topic("y", &[1]));
         let (one, _) = placement(&[Arc::clone(&x), y], &[]);
         let later = HashMap::from([(slot(0), heard("a", &[x, topic("y", &[2])]))]);
-        let (two, _) = Placement::build(&one.config, &later, Some(&one));
+        let (two, _) = Placement::build(&one.config, &later, &one.fence, Some(&one));
         assert!(Arc::ptr_eq(one.topic("x").unwrap(), two.topic("x").unwrap()));
         assert!(!Arc::ptr_eq(one.topic("y").unwrap(), two.topic("y").unwrap()));
     }
@@ -205,8 +239,8 @@ pipelines:
         let (both, _) = placement(&[], &[]);
         assert_eq!(both.controller().0, 2);
         let only_b = HashMap::from([(slot(1), heard("b", &[]))]);
-        assert_eq!(Placement::build(&config(), &only_b, None).0.controller().0, (1 << 25) | 2);
-        assert_eq!(Placement::build(&config(), &HashMap::new(), None).0.controller().0, -1);
+        assert_eq!(Placement::build(&config(), &only_b, &Arc::default(), None).0.controller().0, (1 << 25) | 2);
+        assert_eq!(Placement::build(&config(), &HashMap::new(), &Arc::default(), None).0.controller().0, -1);
     }
 
     #[test]

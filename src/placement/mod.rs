@@ -2,9 +2,11 @@
 //! The only place where real ids become virtual ones. All of it is pure; `task` publishes it.
 
 pub mod build;
+pub mod fence;
 pub mod nodes;
 pub mod task;
 
+pub use fence::Fence;
 pub use nodes::Nodes;
 
 use crate::config::Config;
@@ -21,6 +23,8 @@ use uuid::Uuid;
 pub struct Placement {
     /// What the operator wrote.
     pub config: Arc<Config>,
+    /// The topics that are kept from everybody.
+    pub fence: Arc<Fence>,
     /// Every configured cluster, by slot.
     pub clusters: Vec<ClusterPlace>,
     /// Virtual ids and back.

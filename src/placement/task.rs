@@ -2,6 +2,7 @@
 
 use super::Placement;
 use super::build::{Heard, Remark};
+use super::fence::Fence;
 use crate::config::Config;
 use crate::types::Slot;
 use crate::upstream::Cluster;
@@ -9,7 +10,8 @@ use crate::upstream::cluster::News;
 use arc_swap::ArcSwap;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 
 /// The placement in force, and a bell for the next one.
 #[derive(Clone, Debug)]
@@ -53,52 +55,145 @@ impl Current {
     }
 }
 
-/// Starts the task. The first placement knows no topic.
+/// What the publisher is told.
+enum Told {
+    News(Slot, News),
+    Config(Arc<Config>, oneshot::Sender<()>),
+    Fence(Arc<Fence>, oneshot::Sender<()>),
+}
+
+/// Tells the publisher of clusters that come and go, and of new configs. The publisher lives as long as this does, or
+/// any of the clusters it listens to.
+#[derive(Debug)]
+pub struct Publisher {
+    tell: mpsc::Sender<Told>,
+    listening: HashMap<Slot, AbortHandle>,
+}
+
+impl Publisher {
+    /// From now on this cluster's news are placed, where the config has it.
+    pub fn listen(&mut self, cluster: &Cluster) {
+        let listening = tokio::spawn(listen(cluster.slot(), cluster.news(), self.tell.clone()));
+        if let Some(before) = self.listening.insert(cluster.slot(), listening.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// Hears no more of a cluster.
+    pub fn ignore(&mut self, slot: Slot) {
+        if let Some(listening) = self.listening.remove(&slot) {
+            listening.abort();
+        }
+    }
+
+    /// Places everything by another config; returns when that is in force. What was heard of clusters that are in both
+    /// stays.
+    pub async fn configure(&self, config: Arc<Config>) {
+        let (done, waiting) = oneshot::channel();
+        if self.tell.send(Told::Config(config, done)).await.is_ok() {
+            let _ = waiting.await;
+        }
+    }
+
+    /// Keeps these topics from everybody, and no others; returns when that is in force.
+    pub async fn fence(&self, fence: Arc<Fence>) {
+        let (done, waiting) = oneshot::channel();
+        if self.tell.send(Told::Fence(fence, done)).await.is_ok() {
+            let _ = waiting.await;
+        }
+    }
+}
+
+/// Starts the task for clusters that stay. The first placement knows no topic.
 #[must_use]
 pub fn start(config: Arc<Config>, clusters: &[Arc<Cluster>]) -> Current {
-    let (first, _) = Placement::build(&config, &HashMap::new(), None);
+    let (current, mut publisher) = begin(config);
+    clusters.iter().for_each(|cluster| publisher.listen(cluster));
+    current
+}
+
+/// Starts the task. It is yet to be told of any cluster.
+#[must_use]
+pub fn begin(config: Arc<Config>) -> (Current, Publisher) {
+    let (first, _) = Placement::build(&config, &HashMap::new(), &Arc::default(), None);
     let placement = Arc::new(ArcSwap::from_pointee(first));
     let (publish, changed) = watch::channel(0);
-    let (tell, told) = mpsc::channel(clusters.len().max(1));
-    for cluster in clusters {
-        tokio::spawn(listen(cluster.slot(), cluster.news(), tell.clone()));
-    }
-    tokio::spawn(publish_all(config, told, Arc::clone(&placement), publish));
-    Current { placement, changed }
+    let (tell, told) = mpsc::channel(config.clusters.len().max(1));
+    let picture = Picture { config, fence: Arc::default(), heard: HashMap::new(), remarked: HashSet::new() };
+    tokio::spawn(publish_all(picture, told, Arc::clone(&placement), publish));
+    (Current { placement, changed }, Publisher { tell, listening: HashMap::new() })
 }
 
 /// Passes one cluster's news on; news that comes while the last was not taken yet is passed on in its newest form.
-async fn listen(slot: Slot, mut news: watch::Receiver<News>, tell: mpsc::Sender<(Slot, News)>) {
+async fn listen(slot: Slot, mut news: watch::Receiver<News>, tell: mpsc::Sender<Told>) {
     // What was told before anybody listened is news too.
     news.mark_changed();
     while news.changed().await.is_ok() {
         let newest = news.borrow_and_update().clone();
-        if tell.send((slot, newest)).await.is_err() {
+        if tell.send(Told::News(slot, newest)).await.is_err() {
             return;
         }
     }
 }
 
-async fn publish_all(
+/// What the next placement is made of.
+struct Picture {
     config: Arc<Config>,
-    mut told: mpsc::Receiver<(Slot, News)>,
+    fence: Arc<Fence>,
+    heard: HashMap<Slot, Heard>,
+    remarked: HashSet<Remark>,
+}
+
+impl Picture {
+    /// Takes what was told in; who waits for it to be in force is given back.
+    fn take(&mut self, told: Told) -> Option<oneshot::Sender<()>> {
+        match told {
+            Told::News(slot, news) => {
+                // The last word of a cluster that was removed may come behind its removal.
+                if self.config.cluster(slot).is_some() {
+                    let up = news.read && news.down.is_none();
+                    self.heard.insert(slot, Heard { snapshot: news.snapshot, up });
+                }
+                None
+            }
+            Told::Config(config, done) => {
+                let same = |slot: &Slot| {
+                    let name = |config: &Config| config.cluster(*slot).map(|cluster| cluster.name.clone());
+                    name(&config).is_some() && name(&config) == name(&self.config)
+                };
+                self.heard.retain(|slot, _| same(slot));
+                self.config = config;
+                Some(done)
+            }
+            Told::Fence(fence, done) => {
+                self.fence = fence;
+                Some(done)
+            }
+        }
+    }
+
+    fn place(&mut self, before: &Placement) -> Placement {
+        let (next, remarks) = Placement::build(&self.config, &self.heard, &self.fence, Some(before));
+        remarks.iter().filter(|remark| !self.remarked.contains(remark)).for_each(log);
+        self.remarked = remarks.into_iter().collect();
+        next
+    }
+}
+
+async fn publish_all(
+    mut picture: Picture,
+    mut told: mpsc::Receiver<Told>,
     placement: Arc<ArcSwap<Placement>>,
     publish: watch::Sender<u64>,
 ) {
-    let mut heard = HashMap::new();
-    let mut remarked = HashSet::new();
-    while let Some((slot, news)) = told.recv().await {
-        heard.insert(slot, Heard { snapshot: news.snapshot, up: news.read && news.down.is_none() });
+    while let Some(told) = told.recv().await {
+        let waits = picture.take(told);
         let before = placement.load_full();
-        let (next, remarks) = Placement::build(&config, &heard, Some(&before));
-        placement.store(Arc::new(next));
+        placement.store(Arc::new(picture.place(&before)));
         publish.send_modify(|generation| *generation += 1);
-        for remark in &remarks {
-            if !remarked.contains(remark) {
-                log(remark);
-            }
+        if let Some(done) = waits {
+            let _ = done.send(());
         }
-        remarked = remarks.into_iter().collect();
     }
 }
 

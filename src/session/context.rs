@@ -6,8 +6,8 @@ use crate::error::Fault;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{HostPort, SessionId, Slot};
-use crate::upstream::Cluster;
 use crate::upstream::connect::Shared;
+use crate::upstream::{Cluster, Clusters};
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct Context {
     /// What lives where.
     pub current: Current,
     /// The clusters, for what is asked of them on a session's behalf.
-    pub clusters: Vec<Arc<Cluster>>,
+    pub clusters: Clusters,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
     /// The address that clients are told for every node.
@@ -81,7 +81,7 @@ impl Context {
     #[must_use]
     pub fn new(
         current: Current,
-        clusters: Vec<Arc<Cluster>>,
+        clusters: impl Into<Clusters>,
         telemetry: Arc<Telemetry>,
         address: HostPort,
         shared: Arc<Shared>,
@@ -89,7 +89,7 @@ impl Context {
     ) -> Arc<Self> {
         Arc::new(Self {
             current,
-            clusters,
+            clusters: clusters.into(),
             telemetry,
             address,
             shared,
@@ -107,8 +107,8 @@ impl Context {
 
     /// A cluster of the config.
     #[must_use]
-    pub fn cluster(&self, slot: Slot) -> Option<&Arc<Cluster>> {
-        self.clusters.iter().find(|cluster| cluster.slot() == slot)
+    pub fn cluster(&self, slot: Slot) -> Option<Arc<Cluster>> {
+        self.clusters.get(slot)
     }
 
     /// Reads a cluster's metadata of these topics again (of all, where none are named), and waits until it is in the
@@ -118,7 +118,7 @@ impl Context {
     /// # Errors
     /// Where the cluster does not answer: the placement keeps what was last heard.
     pub async fn refreshed(&self, slot: Slot, names: Vec<StrBytes>, create: bool) -> Result<(), Fault> {
-        self.read(slot, |cluster| cluster.refreshed(names, create)).await
+        self.read(slot, async |cluster| cluster.refreshed(names, create).await).await
     }
 
     /// The same for everything, where what we have is older than `age`.
@@ -126,18 +126,14 @@ impl Context {
     /// # Errors
     /// As `refreshed`.
     pub async fn no_older_than(&self, slot: Slot, age: Duration) -> Result<(), Fault> {
-        self.read(slot, |cluster| cluster.no_older_than(age)).await
+        self.read(slot, async |cluster| cluster.no_older_than(age).await).await
     }
 
-    async fn read<'c, F: Future<Output = ()>>(
-        &'c self,
-        slot: Slot,
-        ask: impl FnOnce(&'c Cluster) -> F,
-    ) -> Result<(), Fault> {
+    async fn read(&self, slot: Slot, ask: impl AsyncFnOnce(&Cluster)) -> Result<(), Fault> {
         let cluster = self.cluster(slot).ok_or_else(|| Fault::cluster(slot, "it is not in the config"))?;
         let read = async {
-            ask(cluster).await;
-            self.current.caught_up(cluster).await;
+            ask(&cluster).await;
+            self.current.caught_up(&cluster).await;
         };
         if timeout(READ_WITHIN, read).await.is_err() {
             return Err(Fault::cluster(slot, format_args!("no metadata within {READ_WITHIN:?}")));

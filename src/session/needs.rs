@@ -34,11 +34,12 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
         }
         Need::AllTopics => {
             // One that does not answer has told what it had.
-            join(context.clusters.iter().map(|cluster| context.no_older_than(cluster.slot(), ALL_AGAIN_AFTER))).await;
+            let all = context.clusters.all();
+            join(all.iter().map(|cluster| context.no_older_than(cluster.slot(), ALL_AGAIN_AFTER))).await;
             Refusal::Done
         }
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {
-            Some(home) => shadows::make(context, home, topic, *partitions).await,
+            Some(home) => shadows::make(context, &home, topic, *partitions).await,
             None => no_such(*cluster),
         },
     }

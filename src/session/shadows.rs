@@ -183,7 +183,7 @@ pub async fn drop_of(context: &Arc<Context>, doomed: Doomed) {
         for (home, topics) in &doomed {
             forget(&context, *home, topics).await;
         }
-        for cluster in &context.clusters {
+        for cluster in context.clusters.all().iter() {
             let elsewhere = doomed.iter().filter(|(home, _)| !is_home(&context, **home, cluster));
             let topics: Vec<_> = elsewhere.flat_map(|(_, topics)| topics.clone()).collect();
             if !topics.is_empty() {
@@ -197,7 +197,7 @@ pub async fn drop_of(context: &Arc<Context>, doomed: Doomed) {
 /// Whether a cluster is this home, by its slot or, where the config has one cluster twice, by the id it bears itself.
 fn is_home(context: &Context, home: Slot, cluster: &Cluster) -> bool {
     let id = |cluster: &Cluster| cluster.news().borrow().snapshot.cluster_id.clone();
-    let same = |home: &Arc<Cluster>| id(home).is_some() && id(home) == id(cluster);
+    let same = |home: Arc<Cluster>| id(&home).is_some() && id(&home) == id(cluster);
     home == cluster.slot() || context.cluster(home).is_some_and(same)
 }
 
@@ -210,7 +210,7 @@ async fn forget(context: &Context, home: Slot, topics: &[StrBytes]) {
         let known = before.topic(name).map(|place| place.topic.id);
         told.error_code == codes::UNKNOWN_TOPIC_OR_PARTITION || known.is_none_or(|known| known != told.topic_id)
     };
-    if !all_brokers_say(cluster, topics, gone).await {
+    if !all_brokers_say(&cluster, topics, gone).await {
         tracing::debug!(cluster = %cluster.name(), "not all brokers say that topics are gone which were deleted");
     }
     // Where that fails the placement learns of it later, and so does a commit.

@@ -111,7 +111,7 @@ impl Session {
                     }
                 }
                 Effect::Settle(cluster, topic, there) => {
-                    if let Some(cluster) = self.context.cluster(cluster).cloned() {
+                    if let Some(cluster) = self.context.cluster(cluster) {
                         tokio::spawn(async move { cluster.settle(&topic, there).await });
                     }
                 }

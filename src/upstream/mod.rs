@@ -2,6 +2,7 @@
 //! Knows nothing of pipelines or of what clients see.
 
 pub mod cluster;
+pub mod clusters;
 pub mod connect;
 pub mod link;
 pub mod pace;
@@ -12,6 +13,7 @@ pub(crate) mod testing;
 pub mod versions;
 
 pub use cluster::Cluster;
+pub use clusters::Clusters;
 pub use link::{Answer, Expect, Link, LinkId, OnAnswer, Outgoing, Refused};
 pub use snapshot::{Broker, Partition, Snapshot, Topic};
 pub use versions::Versions;

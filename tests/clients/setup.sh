@@ -2,7 +2,7 @@
 # Builds the client programs that tests/kafka runs, and fetches a librdkafka for kcat. Everything goes to the cache.
 # Idempotent, and quick when nothing changed: the trials call it too, so that a changed program is never run stale.
 #
-# Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, go, python3 with pip, kcat.
+# Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, go, python3 (3.8 to 3.12) with pip, kcat.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FISHPLATE_CACHE:-$here/../../.cache}
@@ -12,6 +12,16 @@ out=$cache/clients
 
 # kcat takes any librdkafka; this package carries a new one, ready built.
 librdkafka=confluent-kafka==2.16.1
+
+# Python's clients, each in a folder of its own, with what it compresses by. All of them run on Python 3.8 to 3.12; the
+# older ones are not built for newer Pythons.
+python_clients='confluent-2.3 confluent-kafka==2.3.0
+confluent-2.6 confluent-kafka==2.6.1
+confluent-2.10 confluent-kafka==2.10.1
+confluent-2.16 confluent-kafka==2.16.1
+kafka-python-3 kafka-python==3.0.12 lz4==4.4.5 zstandard==0.25.0 python-snappy==0.7.3 cramjam==2.14.0
+kafka-python-2 kafka-python==2.0.2 lz4==4.4.5 zstandard==0.25.0 python-snappy==0.7.3 cramjam==2.14.0
+aiokafka aiokafka==0.14.0 cramjam==2.14.0 async-timeout==5.0.1 packaging==26.4 typing-extensions==4.16.0'
 
 stop() { printf 'tests/clients/setup.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -58,9 +68,21 @@ librdkafka() {
   mv "$found" "$folder/librdkafka.so.1" && rm -rf "$folder/wheel"
 }
 
+python_client() {
+  local folder=$out/python/$1
+  shift
+  rm -rf "$folder" && mkdir -p "$folder" &&
+    python3 -m pip install -q --disable-pip-version-check --no-deps --only-binary :all: --root-user-action ignore \
+      --target "$folder" "$@"
+}
+
 for kafka in 4.3 3.9; do
   once "java-$kafka" "$here"/java/* "$here/../kafka/pom-$kafka.xml" -- java_classes "$kafka"
 done
 once franz "$here"/franz/* -- franz
 once go "$here"/go/* -- go_clients
 once librdkafka <(printf '%s' "$librdkafka") -- librdkafka "$librdkafka"
+while read -r name packages; do
+  # shellcheck disable=SC2086  # a list of packages
+  once "python-$name" <(printf '%s' "$packages") -- python_client "$name" $packages
+done <<<"$python_clients"

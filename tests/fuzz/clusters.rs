@@ -77,7 +77,7 @@ fn coordinator(_: Slot, group: &str) -> Option<BrokerId> {
 fn placement(config: &Arc<Config>, a: Snapshot, b: Snapshot, before: Option<&Placement>) -> Placement {
     let heard = |snapshot| Heard { snapshot: Arc::new(snapshot), up: true };
     let heard = HashMap::from([(slot(0), heard(a)), (slot(1), heard(b))]);
-    Placement::build(config, &heard, before).0
+    Placement::build(config, &heard, &Arc::default(), before).0
 }
 
 /// Topics of these letters, with an id that the dice may roll, and six partitions of which one has no leader.

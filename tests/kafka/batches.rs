@@ -53,6 +53,7 @@ fn of_client(world: &World, client: &Client) {
         groups: [format!("ga-batches-{name}"), format!("gb-batches-{name}")],
         output: file("out"),
         log: file("log"),
+        cut: None,
     };
     for line in play(&run).unwrap() {
         assert!(line.result.is_some(), "{}", line.failure());

@@ -56,6 +56,8 @@ fn main() -> ExitCode {
     ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
+    scenarios::results::keep();
+    scenarios::matrix::write();
     world::end(!conclusion.has_failed());
     conclusion.exit_code()
 }

@@ -66,7 +66,7 @@ fn world() -> World {
     let heard = HashMap::from([(slot(1), Heard { snapshot: Arc::new(snapshot), up: true })]);
     let config = Arc::new(Config::from_text("leak.yaml", CONFIG).unwrap());
     let mut world = World::default().coordinated(1, "kept", IDS[0]);
-    world.placement = Placement::build(&config, &heard, None).0;
+    world.placement = Placement::build(&config, &heard, &Arc::default(), None).0;
     world.address = HostPort::new("proxy.example", 9092);
     world
 }

@@ -1,7 +1,7 @@
 //! The table of clients. Who adds one writes a program that keeps to the contract (`tests/clients`), has `setup.sh` build
 //! it, and adds an entry here; its trials and its row in docs/compatibility.md follow.
 
-use super::contract::{ALL, Client, InCi, JAVA, Lack, View};
+use super::contract::{ALL, CUT, Client, InCi, JAVA, Lack, View};
 use super::{kcat, librdkafka, programs};
 
 /// All clients, as the matrix has them from top to bottom.
@@ -57,6 +57,86 @@ pub const CLIENTS: &[Client] = &[
         play: kcat::play,
     },
     Client {
+        name: kcat::DEBIAN,
+        library: "kcat 1.7.1 (Debian's librdkafka 2.0.2)",
+        says: "librdkafka 2.0.2",
+        scenarios: kcat::SCENARIOS,
+        lacks: kcat::LACKS,
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Nothing,
+        play: kcat::play,
+    },
+    Client {
+        name: "confluent-2.3",
+        library: "confluent-kafka 2.3.0 (librdkafka 2.3.0)",
+        says: "confluent-kafka-python 2.3.0-rdkafka-2.3.0",
+        scenarios: PYTHON,
+        lacks: &[],
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Nothing,
+        play: |run| programs::python("confluent", run),
+    },
+    Client {
+        name: "confluent-2.6",
+        library: "confluent-kafka 2.6.1 (librdkafka 2.6.1)",
+        says: "confluent-kafka-python 2.6.1-rdkafka-2.6.1",
+        scenarios: PYTHON,
+        lacks: &[],
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Nothing,
+        play: |run| programs::python("confluent", run),
+    },
+    Client {
+        name: "confluent-2.10",
+        library: "confluent-kafka 2.10.1 (librdkafka 2.10.1)",
+        says: "confluent-kafka-python 2.10.1-rdkafka-2.10.1",
+        scenarios: PYTHON,
+        lacks: &[],
+        views: View::ALL,
+        in_ci: InCi::Nothing,
+        play: |run| programs::python("confluent", run),
+    },
+    Client {
+        name: "confluent-2.16",
+        library: "confluent-kafka 2.16.1 (librdkafka 2.16.0)",
+        says: "confluent-kafka-python 2.16.1-rdkafka-2.16.0",
+        scenarios: PYTHON,
+        lacks: &[],
+        views: View::ALL,
+        in_ci: InCi::Some(View::Brokers, &["codecs", "cooperative", "commit"]),
+        play: |run| programs::python("confluent", run),
+    },
+    Client {
+        name: "kafka-python-3",
+        library: "kafka-python 3.0.12",
+        says: "kafka-python 3.0.12",
+        scenarios: PYTHON,
+        lacks: &[],
+        views: View::ALL,
+        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "rebalance", "commit"]),
+        play: |run| programs::python("kafka_python", run),
+    },
+    Client {
+        name: "kafka-python-2",
+        library: "kafka-python 2.0.2",
+        says: "",
+        scenarios: PYTHON_2,
+        lacks: &[Lack { scenarios: &["cooperative", "static", "idempotent"], why: "it came before them" }],
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Nothing,
+        play: |run| programs::python("kafka_python", run),
+    },
+    Client {
+        name: "aiokafka",
+        library: "aiokafka 0.14.0",
+        says: "",
+        scenarios: AIOKAFKA,
+        lacks: &[Lack { scenarios: &["cooperative"], why: "it rebalances eagerly only" }],
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Nothing,
+        play: |run| programs::python("aio", run),
+    },
+    Client {
         name: "sarama",
         library: "sarama 1.61.1",
         says: "sarama v1.61.1",
@@ -90,3 +170,65 @@ const GO_PLAIN: &[&str] = &["commit", "rebalance", "codecs", "offsets", "many-pa
 /// What that program could play, and does not yet.
 const NOT_WRITTEN: Lack =
     Lack { scenarios: &["others", "unknown", "large", "groups", "cluster", "seek", "topics"], why: "not played yet" };
+
+/// The views of clients that take nodes of one address for one node, or do not say what they are.
+const ONE_ADDRESS_EACH: &[View] = &[View::Hosts, View::Single];
+
+const PYTHON: &[&str] = &[
+    "commit",
+    "large",
+    "cooperative",
+    "rebalance",
+    "reset",
+    "unknown",
+    "codecs",
+    "offsets",
+    "many-partitions",
+    "idempotent",
+    "acks",
+    "static",
+    "headers",
+    "groups",
+    "cluster",
+    "seek",
+    "topics",
+    CUT,
+];
+
+const PYTHON_2: &[&str] = &[
+    "commit",
+    "large",
+    "rebalance",
+    "reset",
+    "unknown",
+    "codecs",
+    "offsets",
+    "many-partitions",
+    "acks",
+    "headers",
+    "groups",
+    "cluster",
+    "seek",
+    "topics",
+    CUT,
+];
+
+const AIOKAFKA: &[&str] = &[
+    "commit",
+    "large",
+    "rebalance",
+    "reset",
+    "unknown",
+    "codecs",
+    "offsets",
+    "many-partitions",
+    "idempotent",
+    "acks",
+    "static",
+    "headers",
+    "groups",
+    "cluster",
+    "seek",
+    "topics",
+    CUT,
+];

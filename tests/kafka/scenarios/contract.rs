@@ -87,6 +87,8 @@ pub struct Run<'a> {
     pub output: PathBuf,
     /// A file for the client's own debug log.
     pub log: PathBuf,
+    /// For the scenario `cut`: it makes this file, and goes on when the file is gone and every connection was cut.
+    pub cut: Option<PathBuf>,
 }
 
 /// The line that a program prints for a scenario.
@@ -115,6 +117,9 @@ impl Line {
         format!("{} failed: {why}\nuntil then it saw {}", self.scenario, self.until_then)
     }
 }
+
+/// All connections are cut once, under a producer and a group: nothing is lost. It is played alone.
+pub const CUT: &str = "cut";
 
 /// The scenarios that every library plays, the slow ones first.
 pub const ALL: &[&str] = JAVA.split_at(1).1;

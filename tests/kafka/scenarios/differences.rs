@@ -9,20 +9,20 @@ use std::sync::OnceLock;
 /// An entry of `tests/clients/differences.yaml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Known {
-    clients: Vec<String>,
-    scenario: String,
+pub struct Known {
+    pub clients: Vec<String>,
+    pub scenario: String,
     /// Where in the scenario's result: at each of these, keys with slashes between.
-    at: Vec<String>,
+    pub at: Vec<String>,
     bare: Value,
     fishplate: Value,
     /// Why it is right that they differ, or who will mend it.
-    why: String,
+    pub why: String,
 }
 
-/// Panics where a difference is not in the list, and where the list has one that is none.
+/// Panics where a difference is not in the list, and where the list has one that is none; says whether there are any.
 #[track_caller]
-pub fn judge(client: &str, scenario: &str, bare: &Value, through: &Value) {
+pub fn judge(client: &str, scenario: &str, bare: &Value, through: &Value) -> bool {
     let known: Vec<_> = list().iter().filter(|one| one.is_about(client, scenario)).collect();
     let mut found = Vec::new();
     compare("", bare, through, &mut found);
@@ -37,9 +37,11 @@ pub fn judge(client: &str, scenario: &str, bare: &Value, through: &Value) {
         }
     }
     assert!(complaint.is_empty(), "{client} sees another {scenario} through Fishplate:{complaint}");
+    !found.is_empty()
 }
 
-fn list() -> &'static [Known] {
+/// All of it.
+pub fn list() -> &'static [Known] {
     static LIST: OnceLock<Vec<Known>> = OnceLock::new();
     LIST.get_or_init(|| {
         let file = repository().join("tests/clients/differences.yaml");
@@ -49,7 +51,8 @@ fn list() -> &'static [Known] {
 }
 
 impl Known {
-    fn is_about(&self, client: &str, scenario: &str) -> bool {
+    /// Whether this scenario of this client is meant.
+    pub fn is_about(&self, client: &str, scenario: &str) -> bool {
         self.scenario == scenario && self.clients.iter().any(|one| one == client)
     }
 

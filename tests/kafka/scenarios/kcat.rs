@@ -38,7 +38,10 @@ pub const LACKS: &[Lack] = &[Lack {
     why: "its command line has no way to it",
 }];
 
-/// With a new librdkafka.
+/// The client that is the system's kcat as it is.
+pub const DEBIAN: &str = "kcat-debian";
+
+/// With a new librdkafka, or with the system's for [`DEBIAN`].
 pub fn play(run: &Run) -> anyhow::Result<Vec<Line>> {
     set_up()?;
     let mut lines = Vec::new();
@@ -219,7 +222,10 @@ impl Kcat<'_> {
     /// Its debug log is added to the run's.
     fn kcat(&self, arguments: &[&str]) -> anyhow::Result<Printed> {
         let mut kcat = command("kcat");
-        kcat.env("LD_LIBRARY_PATH", built().join("librdkafka"));
+        match self.run.client {
+            DEBIAN => kcat.env_remove("LD_LIBRARY_PATH"),
+            _ => kcat.env("LD_LIBRARY_PATH", built().join("librdkafka")),
+        };
         kcat.args(["-b", &self.run.bootstrap.servers, "-d", "broker,metadata"]).args(arguments);
         let output = self.file("kcat");
         let printed = run_to_end("kcat", kcat, TO_RUN, &output);

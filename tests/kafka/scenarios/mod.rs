@@ -5,18 +5,20 @@
 
 mod addresses;
 pub mod clients;
-#[allow(dead_code, reason = "the matrix reads the rest of the table")]
 pub mod contract;
+mod cut;
 mod differences;
 pub mod kcat;
 pub mod librdkafka;
+pub mod matrix;
 pub mod programs;
+pub mod results;
 mod tools;
 
 use crate::harness::Bootstrap;
-use crate::world::{World, full, shared};
+use crate::world::{World, alone, full, shared};
 use clients::CLIENTS;
-use contract::{Client, InCi, Line, Run, View};
+use contract::{CUT, Client, InCi, Line, Run, View};
 use libtest_mimic::{Arguments, Trial};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +27,7 @@ use std::thread;
 /// All trials; those that `arguments` leave out are not played either.
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
+    trials.push(matrix::trial());
     trials.extend(tools::trials());
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
     trials
@@ -54,6 +57,8 @@ fn compared(
     arguments: &Arguments,
 ) -> Vec<Trial> {
     let name = |scenario: &str| format!("{}: {scenario} in {}", client.name, view.name());
+    let cut = scenarios.contains(&CUT).then(|| alone(name(CUT), move |world| cut::judge(world, client, view)));
+    let scenarios: Vec<_> = scenarios.iter().copied().filter(|one| *one != CUT).collect();
     let wanted: Vec<_> = scenarios.iter().copied().filter(|one| is_wanted(arguments, &name(one))).collect();
     let scenarios = if wanted.is_empty() { scenarios[..1].to_vec() } else { wanted.clone() };
     let played = Arc::new(Played { client, view, scenarios, lines: OnceLock::new() });
@@ -63,6 +68,7 @@ fn compared(
     };
     let mut trials: Vec<_> = wanted.into_iter().map(judge).collect();
     trials.push(shared(name("no real address in its log"), move |world| played.judge_log(world)));
+    trials.extend(cut);
     trials
 }
 
@@ -95,16 +101,22 @@ struct Lines {
 
 impl Played {
     fn judge(&self, world: &World, scenario: &str) {
+        results::noted(self.client, self.view, scenario, || self.differs(world, scenario));
+    }
+
+    /// Whether there are differences that are listed; panics at others.
+    fn differs(&self, world: &World, scenario: &str) -> bool {
         let Lines { bare, through } = self.lines(world);
         let bare = find(bare, scenario);
         let through = find(through, scenario);
         let bare_saw = bare.result.as_ref().unwrap_or_else(|| panic!("on bare Kafka, {}", bare.failure()));
         let through_saw = through.result.as_ref().unwrap_or_else(|| panic!("through Fishplate, {}", through.failure()));
         addresses::judge(world, through, bare);
-        differences::judge(self.client.name, scenario, bare_saw, through_saw);
+        let differs = differences::judge(self.client.name, scenario, bare_saw, through_saw);
         if scenario == "codecs" {
             self.judge_codecs(world);
         }
+        differs
     }
 
     fn judge_log(&self, world: &World) {
@@ -157,6 +169,7 @@ impl Played {
             groups: [names("ga"), names("gb")],
             output: world.directory.join(format!("{client}-{way}.out")),
             log: self.log(world, bootstrap),
+            cut: None,
         })
     }
 

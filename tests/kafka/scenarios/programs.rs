@@ -48,6 +48,17 @@ pub fn franz(run: &Run) -> anyhow::Result<Vec<Line>> {
     play(program, run)
 }
 
+/// One of Python's clients, by the library that plays it; its packages are in a folder of the client's name.
+pub fn python(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
+    set_up()?;
+    let mut program = command("python3");
+    program.env("PYTHONPATH", built().join("python").join(run.client)).env("PYTHONDONTWRITEBYTECODE", "1");
+    // Cargo adds the folder of the `rdkafka` crate's own library to the path.
+    program.env_remove("LD_LIBRARY_PATH");
+    program.arg(repository().join("tests/clients/python/main.py")).arg(library).arg("--log").arg(&run.log);
+    play(program, run)
+}
+
 /// The Go program that is named after its library.
 pub fn go(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     set_up()?;
@@ -87,6 +98,9 @@ pub fn play(mut program: Command, run: &Run) -> anyhow::Result<Vec<Line>> {
     program.args(run.scenarios);
     program.args(["--bootstrap", &run.bootstrap.servers]);
     program.args(["--topics", &run.topics.join(","), "--groups", &run.groups.join(",")]);
+    if let Some(file) = &run.cut {
+        program.arg("--cut").arg(file);
+    }
     let name = format!("{} at {}", run.client, run.bootstrap);
     // A scenario that failed makes the exit code 1 and has its own line; without any line the program itself failed.
     let ended = run_to_end(&name, program, TO_PLAY, &run.output);
