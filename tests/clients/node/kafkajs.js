@@ -35,7 +35,7 @@ class KafkaJs {
   async create (topic, partitions, configs) {
     const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
     const wanted = { topic, numPartitions: partitions, replicationFactor: 1, configEntries }
-    await (await this.admin()).createTopics({ topics: [wanted] })
+    await (await this.admin()).createTopics({ topics: [wanted], waitForLeaders: false })
   }
 
   async send ({ acks, codec = 'none', idempotent = false }, ...rounds) {

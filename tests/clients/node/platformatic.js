@@ -27,7 +27,7 @@ class Platformatic {
   }
 
   async close () {
-    await Promise.all([this.admin, ...this.asking.values()].map(one => one.close(true)))
+    await Promise.all([this.admin.close(), ...[...this.asking.values()].map(one => one.close(true))])
   }
 
   // A consumer that only asks. It never joins the group.
