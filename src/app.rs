@@ -5,10 +5,12 @@ use crate::admin::http::{self, AdminState};
 use crate::config::Config;
 use crate::placement::task::{self, Current};
 use crate::session::{Context, Limits, listener};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{PoolFacts, Telemetry};
 use crate::types::HostPort;
-use crate::upstream::connect::Shared;
+use crate::upstream::connect::{Memory, Shared};
+use crate::upstream::places::Limit;
 use crate::upstream::{Cluster, refresh};
+use crate::wire::budget::Standing;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
-/// Unused read buffers that are kept, bytes.
+/// Unused read buffers that are kept, bytes; never more than nobody has drawn of the pools.
 const KEEP_BUFFERS: usize = 64 << 20;
 /// The largest answer that is taken from a broker: Fetch answers may exceed what was asked by one batch.
 const UPSTREAM_FRAME: usize = 256 << 20;
@@ -89,7 +91,9 @@ impl Running {
         for listener in &config.listeners {
             bound.push((bind(listener.bind).await?, listener.advertised.clone()));
         }
-        let shared = Shared::new(KEEP_BUFFERS, UPSTREAM_FRAME);
+        let crate::config::Memory { requests, responses, parked } = config.memory;
+        let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
+        let limits = Limits::from(&*config);
         let (clusters, current) = start_clusters(&config, &shared, &telemetry, &mut tasks);
         wait_for_clusters(&clusters, &current, &readiness, &telemetry, &mut tasks).await;
         let mut running = Self {
@@ -101,7 +105,7 @@ impl Running {
             stop,
         };
         for (listener, advertised) in bound {
-            running.listen(listener, advertised, &clusters, &current)?;
+            running.listen(listener, advertised, &clusters, &current, limits)?;
         }
         running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
@@ -113,6 +117,7 @@ impl Running {
         advertised: Option<HostPort>,
         clusters: &[Arc<Cluster>],
         current: &Current,
+        limits: Limits,
     ) -> Result<(), StartError> {
         let unbound: SocketAddr = ([0, 0, 0, 0], 0).into();
         let address = listener.local_addr().map_err(|error| StartError::Bind { address: unbound, error })?;
@@ -120,8 +125,7 @@ impl Running {
         let shared = clusters.first().map(|cluster| Arc::clone(cluster.shared()));
         let Some(shared) = shared else { return Ok(()) };
         let telemetry = Arc::clone(&self.telemetry);
-        let context =
-            Context::new(current.clone(), clusters.to_vec(), telemetry, advertised, shared, Limits::default());
+        let context = Context::new(current.clone(), clusters.to_vec(), telemetry, advertised, shared, limits);
         self.tasks.spawn(listener::accept_all(listener, Arc::clone(&context)));
         self.contexts.push(context);
         self.addresses.listeners.push(address);
@@ -179,7 +183,8 @@ fn start_clusters(
 ) -> (Vec<Arc<Cluster>>, Current) {
     let mut clusters = Vec::new();
     for configured in &config.clusters {
-        let crate::config::Cluster { slot, name, bootstrap } = configured.clone();
+        let crate::config::Cluster { slot, name, bootstrap, max_links, links_per_second } = configured.clone();
+        shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
         let meter = telemetry.cluster(&name);
         let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared), meter);
         tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
@@ -239,6 +244,7 @@ async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemet
 async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
     let (mut sweep, mut trim) = (interval(SWEEP_EVERY), interval(TRIM_EVERY));
     let (mut late, mut seen) = (false, 0);
+    let shared = contexts.first().map(|context| (Arc::clone(&context.shared), Arc::clone(&context.telemetry)));
     loop {
         tokio::select! {
             _ = trim.tick() => {
@@ -251,9 +257,20 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
         }
         seen = current.generation();
         late = false;
+        if let Some((shared, telemetry)) = &shared {
+            tell_memory(&shared.memory, telemetry);
+        }
         for context in &contexts {
             late |= context.sweep();
         }
+    }
+}
+
+fn tell_memory(memory: &Memory, telemetry: &Telemetry) {
+    for (name, pool) in [("requests", &memory.requests), ("responses", &memory.responses), ("parked", &memory.parked)] {
+        let Standing { capacity, drawn, waiting, waits, waited } = pool.standing();
+        let facts = PoolFacts { size: capacity, drawn, waiting, waits, waited: waited.as_secs_f64() };
+        telemetry.memory(name, facts);
     }
 }
 

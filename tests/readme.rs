@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 use fishplate::config::Reading;
-use fishplate::telemetry::{MeterKey, Telemetry, Use};
+use fishplate::telemetry::{MeterKey, PoolFacts, Telemetry, Use};
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../README.md");
@@ -35,6 +35,8 @@ fn everything_counted_once() -> String {
     cluster.link_failed("connect");
     cluster.set_up(true);
     drop(cluster.link_opened(Use::Own));
+    telemetry.session_refused("sessions");
+    telemetry.memory("requests", PoolFacts::default());
     telemetry.session_opened().client("x", "1");
     telemetry.render().unwrap()
 }

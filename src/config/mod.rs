@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::types::{HostPort, Name, Slot};
 
@@ -40,6 +41,65 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// Metrics and health, if wanted.
     pub admin: Option<Admin>,
+    /// The pools of memory that all sessions share.
+    pub memory: Memory,
+    /// What one client, and all together, may take.
+    pub limits: Limits,
+}
+
+/// Pools of memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Of requests that are read and not yet passed on.
+    pub requests: usize,
+    /// Of answers that are read and that clients have not taken.
+    pub responses: usize,
+    /// Of requests that wait for a leader, or for their order to be sure.
+    pub parked: usize,
+}
+
+/// A session may hold this part of a pool, and so no request may be larger.
+pub const SHARES: usize = 8;
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { requests: 64 << 20, responses: 64 << 20, parked: 32 << 20 }
+    }
+}
+
+/// What one client, and all together, may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request, in bytes.
+    pub request: usize,
+    /// A connection has sent its first request by then.
+    pub handshake: Duration,
+    /// A request that has begun is complete by then.
+    pub stalled: Duration,
+    /// A connection that asks nothing for so long is closed.
+    pub idle: Duration,
+    /// Client connections in all.
+    pub sessions: usize,
+    /// And from one address.
+    pub sessions_per_address: usize,
+}
+
+/// Kafka's default for `socket.request.max.bytes`.
+pub const LARGEST_REQUEST: usize = 100 << 20;
+
+impl Limits {
+    /// Where nothing else is said, beside these pools.
+    #[must_use]
+    pub fn within(memory: &Memory) -> Self {
+        Self {
+            request: LARGEST_REQUEST.min(memory.requests / SHARES),
+            handshake: Duration::from_secs(10),
+            stalled: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            sessions: 20_000,
+            sessions_per_address: 20_000,
+        }
+    }
 }
 
 /// An address that clients connect to.
@@ -60,6 +120,17 @@ pub struct Cluster {
     pub name: Name,
     /// Some of its brokers; at least one.
     pub bootstrap: Vec<HostPort>,
+    /// How many connections clients' sessions may have to one broker of it.
+    pub max_links: usize,
+    /// How many new ones a second.
+    pub links_per_second: usize,
+}
+
+impl Cluster {
+    /// More connections to a broker than this are not made, unless the config says so.
+    pub const MAX_LINKS: usize = 20_000;
+    /// Nor more than this in a second.
+    pub const LINKS_PER_SECOND: usize = 1_000;
 }
 
 /// A named set of topics with what holds for them.

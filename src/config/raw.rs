@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::findings::At;
-use super::read::{Fields, Number, Reader, Text, list, named, number, some, text, texts};
+use super::read::{Amount, Fields, Number, Reader, Text, list, named, number, size, some, text, texts, time};
 use super::yaml::{Entry, Node, What};
 
 /// The config of Fishplate.
@@ -29,6 +29,10 @@ pub(super) struct File {
     pub(super) pipelines: Option<Vec<Pipeline>>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
+    /// Pools of memory that all client connections share. A connection may hold an eighth of each.
+    pub(super) memory: Option<Memory>,
+    /// What one client, and all together, may take.
+    pub(super) limits: Option<Limits>,
     /// Files with more pipelines, such as `conf.d/*.yaml`, beside this file.
     #[schemars(with = "Option<OneOrMany>")]
     pub(super) include: Option<Vec<Text>>,
@@ -89,6 +93,44 @@ pub(super) struct Cluster {
     /// Some of its brokers, as host:port.
     #[schemars(required, length(min = 1))]
     pub(super) bootstrap: Option<Vec<Text>>,
+    /// Connections of clients to one of its brokers. More wait, ten seconds at most. Default: 20000.
+    #[schemars(with = "Option<u64>")]
+    pub(super) max_links: Option<Number>,
+    /// New connections to one of its brokers in a second. Default: 1000.
+    #[schemars(with = "Option<u64>")]
+    pub(super) links_per_second: Option<Number>,
+}
+
+/// Pools of memory.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Memory {
+    /// For requests that are read and not yet passed on. Default: 64MiB.
+    pub(super) requests: Option<Amount>,
+    /// For answers that are read and that clients have not taken. Default: 64MiB.
+    pub(super) responses: Option<Amount>,
+    /// For requests that wait for a leader, or for their order to be sure. Default: 32MiB.
+    pub(super) parked: Option<Amount>,
+}
+
+/// What one client, and all together, may take.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Limits {
+    /// The largest request. Default: an eighth of `memory.requests`, at most 100MiB.
+    pub(super) request: Option<Amount>,
+    /// A connection that has not sent its first request by then is closed. Default: 10s.
+    pub(super) handshake: Option<Amount>,
+    /// A connection whose request has begun and is not complete by then is closed. Default: 30s.
+    pub(super) stalled: Option<Amount>,
+    /// A connection that asks nothing for so long is closed. Default: 10m.
+    pub(super) idle: Option<Amount>,
+    /// Client connections in all; more are closed at once. Default: 20000.
+    #[schemars(with = "Option<u64>")]
+    pub(super) sessions: Option<Number>,
+    /// Client connections from one address. Default: 20000.
+    #[schemars(with = "Option<u64>")]
+    pub(super) sessions_per_address: Option<Number>,
 }
 
 /// A named set of topics and the cluster they live on.
@@ -136,9 +178,11 @@ impl File {
             ),
             pipelines: fields.optional("pipelines", pipelines),
             admin: fields.optional("admin", Admin::read),
+            memory: fields.optional("memory", Memory::read),
+            limits: fields.optional("limits", Limits::read),
             include: fields.optional("include", one_or_many),
         };
-        fields.finish(&["control", "memory", "clients", "metrics"]);
+        fields.finish(&["control", "clients", "metrics"]);
         Some(file)
     }
 }
@@ -172,12 +216,43 @@ impl Cluster {
     fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<Self> {
         let name = Text::from_key(entry);
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
-            return Some(Self { name, slot: None, bootstrap: None });
+            return Some(Self { name, slot: None, bootstrap: None, max_links: None, links_per_second: None });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
+        let max_links = fields.optional("max_links", number);
+        let links_per_second = fields.optional("links_per_second", number);
         fields.finish(&["tls", "sasl", "kind"]);
-        Some(Self { name, slot, bootstrap })
+        Some(Self { name, slot, bootstrap, max_links, links_per_second })
+    }
+}
+
+impl Memory {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "memory", reader)?;
+        let memory = Self {
+            requests: fields.optional("requests", size),
+            responses: fields.optional("responses", size),
+            parked: fields.optional("parked", size),
+        };
+        fields.finish(&[]);
+        Some(memory)
+    }
+}
+
+impl Limits {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "limits", reader)?;
+        let limits = Self {
+            request: fields.optional("request", size),
+            handshake: fields.optional("handshake", time),
+            stalled: fields.optional("stalled", time),
+            idle: fields.optional("idle", time),
+            sessions: fields.optional("sessions", number),
+            sessions_per_address: fields.optional("sessions_per_address", number),
+        };
+        fields.finish(&[]);
+        Some(limits)
     }
 }
 

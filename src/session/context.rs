@@ -1,7 +1,9 @@
 //! What all sessions of one listener share.
 
+use super::crowd::Crowd;
 use super::late::Watch;
 use super::state::Session;
+use crate::config::{self, Config, SHARES};
 use crate::error::Fault;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
@@ -21,10 +23,13 @@ const READ_WITHIN: Duration = Duration::from_secs(3);
 /// Metadata that is younger is not read again for the sake of one late broker; brokers come in swarms.
 const REREAD_AFTER: Duration = Duration::from_millis(900);
 
+/// A link that has carried nothing for this long makes room where others wait for a place at its broker.
+const IDLE_WHERE_SOUGHT: Duration = Duration::from_secs(2);
+
 /// What a session may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The largest request, bytes; Kafka's default for `socket.request.max.bytes`.
+    /// The largest request, bytes; at most Kafka's default for `socket.request.max.bytes`.
     pub frame: usize,
     /// Bytes of requests that are not answered yet, beyond which a session is read no further.
     pub requests: usize,
@@ -39,18 +44,56 @@ pub struct Limits {
     pub park: Duration,
     /// How long what a gone client left behind may take to be delivered.
     pub linger: Duration,
+    /// How long a client has for its first request.
+    pub handshake: Duration,
+    /// And for the rest of a request that has begun.
+    pub stalled: Duration,
+    /// A session that asks nothing for so long is closed.
+    pub idle: Duration,
+    /// One that takes none of its answers for so long is closed where others wait for the memory.
+    pub slow: Duration,
+    /// Sessions in all.
+    pub sessions: usize,
+    /// Sessions from one address.
+    pub sessions_per_address: usize,
+}
+
+/// A session may owe so many bytes of answers, and have so many of requests unanswered, whatever its share is.
+const MOST: usize = 8 << 20;
+
+impl From<&Config> for Limits {
+    fn from(config: &Config) -> Self {
+        let config::Limits { request, handshake, stalled, idle, sessions, sessions_per_address } = config.limits;
+        Self {
+            frame: request,
+            requests: MOST.min(config.memory.requests / SHARES),
+            responses: MOST.min(config.memory.responses / SHARES),
+            handshake,
+            stalled,
+            idle,
+            sessions,
+            sessions_per_address,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             frame: 100 << 20,
-            requests: 8 << 20,
+            requests: MOST,
             in_flight: 10_000,
-            responses: 8 << 20,
+            responses: MOST,
             idle_link: Duration::from_secs(300),
             park: Duration::from_secs(5),
             linger: Duration::from_secs(5),
+            handshake: Duration::from_secs(10),
+            stalled: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            slow: Duration::from_secs(30),
+            sessions: 20_000,
+            sessions_per_address: 20_000,
         }
     }
 }
@@ -73,6 +116,8 @@ pub struct Context {
     pub seldom: Seldom<String>,
     /// Every session that is open.
     pub sessions: DashMap<SessionId, Arc<Session>>,
+    /// Who may come.
+    pub crowd: Arc<Crowd>,
     next_session: AtomicU64,
 }
 
@@ -96,6 +141,7 @@ impl Context {
             limits,
             seldom: Seldom::new(Duration::from_secs(60)),
             sessions: DashMap::new(),
+            crowd: Arc::default(),
             next_session: AtomicU64::new(1),
         })
     }
@@ -149,8 +195,12 @@ impl Context {
         let mut watch = Watch::new(self.current.load());
         // Collected first: ending a link may end its session, which takes it out of the map.
         let sessions: Vec<_> = self.sessions.iter().map(|entry| Arc::clone(entry.value())).collect();
+        let sought = self.shared.memory.responses.is_sought();
         for session in sessions {
-            session.links.sweep(now, self.limits.idle_link, |link| watch.see(link, now, &session.orders));
+            session.look(now, sought);
+            let idle =
+                |broker| if self.shared.places.is_sought(broker) { IDLE_WHERE_SOUGHT } else { self.limits.idle_link };
+            session.links.sweep(now, idle, |link| watch.see(link, now, &session.orders));
         }
         for cluster in watch.late().filter_map(|slot| self.cluster(slot)) {
             cluster.reread(REREAD_AFTER);

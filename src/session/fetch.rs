@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Target};
 use crate::upstream::{Answer, Expect, OnAnswer, Outgoing, Refused};
-use crate::wire::codec::{encode_request, forward_request, forward_response};
+use crate::wire::codec::{encode_request, forward_fetch, forward_response};
 use crate::wire::glance::plain_fetch;
 use crate::wire::malformed::Malformed;
 use bytes::Bytes;
@@ -34,7 +34,10 @@ pub struct FetchSession {
 
 /// Serves one Fetch.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
-    let request: FetchRequest = ticket.read(frame)?;
+    let mut request: FetchRequest = ticket.read(frame)?;
+    // What is larger than the session may hold is asked for again by the client [L4].
+    let share = ticket.session().context.limits.responses;
+    request.max_bytes = request.max_bytes.min(i32::try_from(share).unwrap_or(i32::MAX));
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())
@@ -295,7 +298,7 @@ impl Asked {
                 let lacks = || Fault::upstream(to, false, "it lacks Fetch");
                 let spoken = versions.nearest(ApiKey::Fetch, version).ok_or_else(lacks)?;
                 if let Some(frame) = as_is.filter(|_| spoken == version) {
-                    return Ok((version, forward_request(&frame, correlation)));
+                    return Ok((version, forward_fetch(&frame, correlation, version, request.max_bytes)));
                 }
                 let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &*request, &[]);
                 written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))

@@ -79,11 +79,11 @@ impl Links {
     }
 
     /// Gives up what waits too long, and what `see` does; closes what has been idle.
-    pub fn sweep(&self, now: Instant, idle: Duration, mut see: impl FnMut(&Link)) {
+    pub fn sweep(&self, now: Instant, idle: impl Fn(Target) -> Duration, mut see: impl FnMut(&Link)) {
         for link in self.all() {
             link.enforce_deadline(now);
             see(&link);
-            if let Some(since) = now.checked_sub(idle) {
+            if let Some(since) = now.checked_sub(idle(link.target())) {
                 link.end_if_idle(since);
             }
         }

@@ -1,14 +1,32 @@
 //! Accepts client connections.
 
 use super::context::Context;
+use super::crowd::{Admitted, Full};
 use super::reader;
 use crate::wire::outlet::tune;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// After a failed accept (no descriptors left, say): others get a chance to close something.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr, _admitted: Admitted) {
+    reader::serve(context, socket, peer).await;
+}
+
+/// Its socket is closed when it is dropped.
+fn refuse(context: &Context, peer: SocketAddr, full: Full) {
+    context.telemetry.session_refused(full);
+    if let Some(held_back) = context.seldom.pass(format!("full {full}")) {
+        tracing::warn!(
+            %peer, limit = full, held_back,
+            "closing a client connection at once: as many are open as `limits` allows; it tries again. Raise the limit, \
+             or find out who opens so many"
+        );
+    }
+}
 
 /// Serves every connection that comes, for as long as it is polled.
 pub async fn accept_all(listener: TcpListener, context: Arc<Context>) {
@@ -19,7 +37,10 @@ pub async fn accept_all(listener: TcpListener, context: Arc<Context>) {
                     tracing::debug!(%peer, %error, "a client went before it was served");
                     continue;
                 }
-                tokio::spawn(reader::serve(Arc::clone(&context), socket, peer));
+                match context.crowd.admit(peer.ip(), &context.limits) {
+                    Ok(admitted) => drop(tokio::spawn(serve(Arc::clone(&context), socket, peer, admitted))),
+                    Err(full) => refuse(&context, peer, full),
+                }
             }
             Err(error) => {
                 if let Some(held_back) = context.seldom.pass("accept".to_owned()) {

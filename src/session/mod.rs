@@ -3,8 +3,10 @@
 
 pub mod clients;
 pub mod context;
+pub mod crowd;
 pub mod fetch;
 pub mod generic;
+pub mod habits;
 pub mod known;
 pub mod late;
 pub mod links;

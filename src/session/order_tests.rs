@@ -27,6 +27,12 @@ const SHORT: Limits = Limits {
     idle_link: Duration::from_secs(300),
     park: Duration::from_millis(300),
     linger: Duration::from_millis(500),
+    handshake: Duration::from_secs(10),
+    stalled: Duration::from_secs(30),
+    idle: Duration::from_secs(600),
+    slow: Duration::from_secs(30),
+    sessions: 1_000,
+    sessions_per_address: 1_000,
 };
 
 /// What brokers were sent: which broker, and the batch's sequence.
@@ -264,7 +270,7 @@ async fn l6_the_session_ends_where_who_refused_cannot_be_asked() {
     assert_eq!(call(&mut client, &idempotent(0)).await, 0);
     leads.store(2, Ordering::Relaxed);
     assert_eq!(call(&mut client, &idempotent(1)).await, NOT_LEADER);
-    world.session().links.sweep(Instant::now() + Duration::from_secs(1), Duration::ZERO, |_| {});
+    world.session().links.sweep(Instant::now() + Duration::from_secs(1), |_| Duration::ZERO, |_| {});
     world.led_by(2).await;
     // When the next one comes
     client.send(9, &idempotent(2)).await;

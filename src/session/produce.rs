@@ -58,9 +58,10 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits.park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
+    let tab = ticket.tab();
     let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
     let (session, state) = (Arc::clone(&session), Mutex::new(state));
-    let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, state });
+    let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, tab, state });
     let held = Held::new(&request, frame.clone(), cells);
     let session = &request.session;
     let mut later = Later::default();
@@ -212,7 +213,8 @@ impl Turn<'_, '_> {
     /// Holds cells for as long as their request may wait, then gives them up. Those that wait for a producer's first batch
     /// to be answered are in good hands: a broker would keep them waiting as long.
     fn wait(&mut self, mut cells: Vec<Cell>, needs: Vec<Need>) {
-        if !self.request.may_wait() {
+        let may_wait = cells.is_empty() || self.request.may_wait() && self.request.park();
+        if !may_wait {
             let in_turn = |cell: &Cell| {
                 let partition = self.state.ledger.partition_of(cell);
                 partition.is_some_and(|partition| self.order.is_behind_a_first(&partition))

@@ -16,9 +16,11 @@ use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::outlet::Together;
+use crate::wire::pool::{Pool, Tab};
 use crate::wire::versions;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, MetadataRequest};
+use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -102,14 +104,22 @@ impl Drop for Ending {
 
 async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
     let context = &session.context;
-    let mut reader = Reader::new(Arc::clone(&context.shared.pool), context.limits.frame);
+    let reader = Reader::new(Arc::clone(&context.shared.pool), context.limits.frame);
+    let mut reader = reader.telling(Arc::clone(&session.amid));
     let mut together = Together::default();
-    while let Some(frame) = together.wait(reader.next(socket)).await? {
+    while let Some(size) = together.wait(reader.length(socket)).await? {
+        let takes = Pool::takes(size, session.requests.capacity());
+        let charge = match session.requests.try_draw(takes) {
+            Some(charge) => charge,
+            None => together.wait(session.requests.draw(takes, || false)).await,
+        };
+        let tab = Arc::new(Mutex::new(charge));
+        let frame = together.wait(reader.body(socket, Arc::clone(&tab))).await?;
         // The socket still gives what had come before we closed it; serving that would overtake what was refused.
         if session.is_closed() {
             return Ok(());
         }
-        together.gather(|| dispatch(session, frame))?;
+        together.gather(|| dispatch(session, frame, tab))?;
         together.wait(room(session, socket)).await;
     }
     Ok(())
@@ -155,14 +165,14 @@ fn log(session: &Session, broken: &Broken) {
     }
 }
 
-fn dispatch(session: &Arc<Session>, frame: Bytes) -> Result<(), Broken> {
+fn dispatch(session: &Arc<Session>, frame: Bytes, tab: Tab) -> Result<(), Broken> {
     let head = RequestHead::read(&frame)?;
     if head.api_key == ApiKey::ApiVersions as i16 {
         return Ok(answer_versions(session, head, &frame)?);
     }
     let not_served = Broken::NotServed { api: head.api_key, version: head.version };
     let api = versions::serves(head.api_key, head.version).ok_or(not_served)?;
-    let ticket = Ticket::new(session, api, head, &frame);
+    let ticket = Ticket::new(session, api, head, &frame).charged(tab);
     match api {
         ApiKey::Produce => produce::submit(ticket, &frame),
         ApiKey::Fetch => fetch::submit(ticket, &frame),

@@ -90,6 +90,12 @@ impl<F> Replies<F> {
         self.bytes
     }
 
+    /// How many were ever promised.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.first + self.promises.len() as u64
+    }
+
     /// How many replies have not left.
     #[must_use]
     pub fn len(&self) -> usize {

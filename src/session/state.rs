@@ -3,6 +3,7 @@
 use super::clients::{NAMELESS, Software};
 use super::context::{Context, Limits};
 use super::fetch::FetchSession;
+use super::habits::{Found, Habits};
 use super::links::Links;
 use super::orders::Orders;
 use super::produce::Held;
@@ -12,7 +13,8 @@ use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::placement::Placement;
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, SessionId, Slot};
-use crate::upstream::connect::Flow;
+use crate::upstream::connect::{Flow, SMALL_ANSWER};
+use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, size_of};
 use crate::wire::outlet::Outlet;
 use parking_lot::Mutex;
@@ -53,14 +55,30 @@ pub struct Session {
     replies: Mutex<Replies<Frame>>,
     /// Rings when requests have been answered.
     answered: Notify,
+    /// What the session may hold of requests' memory.
+    pub(super) requests: Arc<Share>,
+    /// And of answers'.
+    pub(super) responses: Arc<Share>,
+    /// Its reader waits for the client inside a request.
+    pub(super) amid: Arc<AtomicBool>,
+    /// What the last looks at it found.
+    habits: Mutex<Habits>,
 }
+
+/// Requests of up to so many bytes, of a session that holds none, are always read: heartbeats must not wait behind
+/// others' records.
+const SMALL_REQUEST: usize = 4 << 10;
 
 impl Session {
     /// A session on a connection that was just accepted.
     #[must_use]
     pub fn new(context: &Arc<Context>, socket: Arc<TcpStream>, peer: SocketAddr) -> Arc<Self> {
         let outlet = Outlet::new(socket);
-        let flow = Flow { outlet: Arc::clone(&outlet), limit: context.limits.responses };
+        let memory = &context.shared.memory;
+        let requests = Share::of(&memory.requests, SMALL_REQUEST);
+        let responses = Share::of(&memory.responses, SMALL_ANSWER);
+        let limit = context.limits.responses;
+        let flow = Flow { outlet: Arc::clone(&outlet), limit, share: Arc::clone(&responses) };
         let session = Arc::new(Self {
             id: context.next_session(),
             peer,
@@ -76,6 +94,10 @@ impl Session {
             outlet,
             replies: Mutex::default(),
             answered: Notify::new(),
+            requests,
+            responses,
+            amid: Arc::default(),
+            habits: Mutex::new(Habits::new(Instant::now())),
         });
         context.sessions.insert(session.id, Arc::clone(&session));
         session
@@ -131,6 +153,32 @@ impl Session {
         self.gauge.closing(reason);
         self.outlet.close();
         self.answered.notify_waiters();
+    }
+
+    /// Looks whether the client still does its part, and closes its connection where it does not. `sought` where others
+    /// wait for memory that it may hold.
+    pub(super) fn look(&self, now: Instant, sought: bool) {
+        let found = {
+            let replies = self.replies.lock();
+            Found {
+                asked: replies.asked(),
+                unanswered: replies.len(),
+                amid: self.amid.load(Ordering::Relaxed),
+                taken: self.outlet.taken(),
+                owed: self.outlet.backlog(),
+                sought,
+            }
+        };
+        let Some(fault) = self.habits.lock().look(&found, now, &self.context.limits) else { return };
+        if let Some(held_back) =
+            self.context.seldom.pass(format!("{} {}", self.peer.ip(), fault.word())).filter(|_| fault.is_news())
+        {
+            tracing::warn!(
+                session = %self.id, peer = %self.peer, client = %self.client(), reason = %fault, held_back,
+                "closing a client connection that keeps what others need"
+            );
+        }
+        self.close(fault.word());
     }
 
     /// Takes the session apart when its reader has ended. The client is told nothing any more, but what it had sent is
@@ -217,7 +265,8 @@ impl Session {
     pub(super) async fn room(&self) {
         let limits = &self.context.limits;
         self.answered(limits).await;
-        self.outlet.room(limits.responses).await;
+        let allowed = if self.responses.pool().is_short() { 0 } else { limits.responses };
+        self.outlet.room(allowed).await;
         if self.unanswered.load(Ordering::Relaxed) {
             tokio::select! {
                 () = self.links.room(limits.requests) => {}

@@ -11,6 +11,7 @@ use crate::wire::frame::LENGTH;
 use crate::wire::glance::Produce;
 use crate::wire::head::RequestHead;
 use crate::wire::malformed::Malformed;
+use crate::wire::pool::Tab;
 use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
@@ -34,6 +35,8 @@ pub struct Ticket {
     /// The errors in its answer.
     codes: Codes,
     answered: bool,
+    /// What its frame has drawn.
+    tab: Tab,
 }
 
 impl Ticket {
@@ -53,7 +56,20 @@ impl Ticket {
             blamed: Vec::new(),
             codes: Codes::default(),
             answered: false,
+            tab: Tab::default(),
         }
+    }
+
+    /// The request's frame has drawn this.
+    pub(super) fn charged(mut self, tab: Tab) -> Self {
+        self.tab = tab;
+        self
+    }
+
+    /// What its frame has drawn, for who lets it wait.
+    #[must_use]
+    pub fn tab(&self) -> Tab {
+        Arc::clone(&self.tab)
     }
 
     /// The request's number: later ones of its session have higher ones.

@@ -10,6 +10,7 @@ use crate::types::Target;
 use crate::upstream::Answer;
 use crate::wire::codec::forward_response;
 use crate::wire::glance::plain_produce;
+use crate::wire::pool::Tab;
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
 use parking_lot::Mutex;
@@ -33,6 +34,8 @@ pub struct Underway {
     /// Counts what becomes of a request with acks=0, which has no ticket any more when it fails. Taken by the first
     /// failure.
     pub silent: Mutex<Option<Arc<Meter>>>,
+    /// What its frame has drawn.
+    pub tab: Tab,
     /// What changes.
     pub state: Mutex<State>,
 }
@@ -89,6 +92,13 @@ impl Underway {
             (None, Some(ticket)) if self.acks != 0 => ticket.blame(blame),
             (None, _) => {}
         }
+    }
+
+    /// Its frame is counted among those that wait from now on. False where there is no room for it there: so what is
+    /// held for one cluster does not keep the requests of others from being read [L4].
+    #[must_use]
+    pub fn park(&self) -> bool {
+        self.tab.lock().move_to(&self.session.context.shared.memory.parked)
     }
 
     /// Whether it may be held.

@@ -4,12 +4,14 @@
 
 mod clusters;
 pub mod log;
+mod memory;
 mod meter;
 mod recent;
 mod seldom;
 mod sessions;
 
 pub use clusters::{ClusterMeter, LinkGauge, Use};
+pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
 pub use recent::Recent;
 pub use seldom::Seldom;
@@ -17,6 +19,7 @@ pub use sessions::SessionGauge;
 
 use crate::types::{FastMap, Name};
 use clusters::ClusterFamilies;
+use memory::MemoryFamilies;
 use meter::MeterFamilies;
 use parking_lot::{Mutex, RwLock};
 use prometheus::core::Collector;
@@ -38,6 +41,7 @@ pub struct Telemetry {
     clusters: ClusterFamilies,
     known_clusters: RwLock<HashMap<Name, Arc<ClusterMeter>>>,
     sessions: Arc<SessionFamilies>,
+    memory: MemoryFamilies,
     copied: IntCounter,
     copied_so_far: Mutex<u64>,
 }
@@ -56,6 +60,7 @@ impl Telemetry {
             clusters: ClusterFamilies::new(&registry)?,
             known_clusters: RwLock::default(),
             sessions: Arc::new(SessionFamilies::new(&registry)?),
+            memory: MemoryFamilies::new(&registry)?,
             copied: register(
                 &registry,
                 IntCounter::new(
@@ -92,6 +97,16 @@ impl Telemetry {
     #[must_use]
     pub fn session_opened(&self) -> SessionGauge {
         SessionFamilies::opened(&self.sessions)
+    }
+
+    /// A client was closed at once, for this limit.
+    pub fn session_refused(&self, limit: &str) {
+        self.sessions.refused.with_label_values(&[limit]).inc();
+    }
+
+    /// How a pool of memory stands.
+    pub fn memory(&self, pool: &str, facts: PoolFacts) {
+        self.memory.stand(pool, facts);
     }
 
     /// The one copy function has copied `total` bytes of records since the process began. Said before a scrape.

@@ -41,7 +41,7 @@ impl SessionGauge {
     }
 
     /// Why it is about to end, in one of a few words. The client did: `client` (it hung up), `io`, `protocol` (it sent
-    /// what cannot be read). We did: `refused` (we would harm it), `upstream`, `held`, `overtaking`, `unwritable`,
+    /// what cannot be read), `handshake`, `stalled`, `slow`, `idle` (it did not do its part in time). We did: `refused` (we would harm it), `upstream`, `held`, `overtaking`, `unwritable`,
     /// `unanswered` (only so does it send its requests again), `shutdown`. The first word stands; without one it is `dropped`.
     pub fn closing(&self, reason: &'static str) {
         let _first_stands = self.reason.set(reason);
@@ -78,6 +78,7 @@ pub(super) struct SessionFamilies {
     open: IntGauge,
     opened: IntCounter,
     closed: IntCounterVec,
+    pub(super) refused: IntCounterVec,
     in_flight: IntGauge,
     by_software: IntGaugeVec,
     sightings: IntCounterVec,
@@ -97,6 +98,11 @@ impl SessionFamilies {
                 IntCounter::new("fishplate_sessions_opened_total", "Client connections accepted."),
             )?,
             closed: counters("fishplate_sessions_closed_total", "Client connections ended, and why.", &["reason"])?,
+            refused: counters(
+                "fishplate_sessions_refused_total",
+                "Client connections closed at once since a limit was reached, and which.",
+                &["limit"],
+            )?,
             in_flight: register(
                 registry,
                 IntGauge::new("fishplate_requests_in_flight", "Requests read from clients and not yet answered."),

@@ -284,6 +284,8 @@ impl Cluster {
         if let Some(link) = links.get(address).filter(|link| !link.is_dead()) {
             return Arc::clone(link);
         }
+        // Brokers come and go.
+        links.retain(|_, link| !link.is_dead());
         let link = Link::opening(target);
         links.insert(address.clone(), Arc::clone(&link));
         let (shared, meter) = (Arc::clone(&self.shared), Arc::clone(&self.meter));

@@ -2,9 +2,11 @@
 
 use super::link::Link;
 use super::pace::Pace;
+use super::places::{Place, Places};
 use super::versions::Versions;
 use crate::telemetry::{ClusterMeter, Seldom, Use};
 use crate::types::{HostPort, Target};
+use crate::wire::budget::{Budget, Charge, Share};
 use crate::wire::codec::{decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::read_response;
@@ -14,11 +16,12 @@ use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
+use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Connecting, name resolution and the first exchange together may take this long.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
@@ -27,15 +30,42 @@ const ASKED_FIRST: i16 = 3;
 /// Kafka's code for a version it does not have.
 const UNSUPPORTED_VERSION: i16 = 35;
 
+/// Answers of up to so many bytes are always read: acknowledgements must not wait behind bodies that may wait for them.
+pub const SMALL_ANSWER: usize = 64 << 10;
+
+/// The pools of memory [L4].
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// Of requests that are read and not yet passed on.
+    pub requests: Arc<Budget>,
+    /// Of answers that are read and that clients have not taken.
+    pub responses: Arc<Budget>,
+    /// Of requests that wait for a leader, or for their order to be sure.
+    pub parked: Arc<Budget>,
+}
+
+impl Memory {
+    /// Pools of these sizes.
+    #[must_use]
+    pub fn new(requests: usize, responses: usize, parked: usize) -> Self {
+        let [requests, responses, parked] = [requests, responses, parked].map(Budget::new);
+        Self { requests, responses, parked }
+    }
+}
+
 /// What every link of the process shares.
 #[derive(Debug)]
 pub struct Shared {
     /// Read buffers.
     pub pool: Arc<Pool>,
+    /// What they are drawn from.
+    pub memory: Memory,
     /// The largest answer that is taken.
     pub frame_limit: usize,
     /// When a broker may be connected to again.
     pub pace: Pace<(Target, HostPort)>,
+    /// How many links sessions may have.
+    pub places: Places,
     /// Holds repeated warnings back.
     pub seldom: Seldom<Target>,
 }
@@ -44,8 +74,15 @@ impl Shared {
     /// For links that take answers up to `frame_limit` bytes and keep up to `keep` bytes of unused read buffers.
     #[must_use]
     pub fn new(keep: usize, frame_limit: usize) -> Arc<Self> {
+        Self::within(Memory::new(64 << 20, 64 << 20, 32 << 20), keep, frame_limit)
+    }
+
+    /// The same, and all that is read for sessions is drawn from these pools.
+    #[must_use]
+    pub fn within(memory: Memory, keep: usize, frame_limit: usize) -> Arc<Self> {
         let seldom = Seldom::new(Duration::from_secs(60));
-        Arc::new(Self { pool: Pool::new(keep), frame_limit, pace: Pace::default(), seldom })
+        let pool = Pool::within(keep, vec![Arc::clone(&memory.requests), Arc::clone(&memory.responses)]);
+        Arc::new(Self { pool, memory, frame_limit, pace: Pace::default(), places: Places::default(), seldom })
     }
 }
 
@@ -56,6 +93,25 @@ pub struct Flow {
     pub outlet: Arc<Outlet>,
     /// Reading stops while more bytes than this wait in it.
     pub limit: usize,
+    /// What the session may hold of answers.
+    pub share: Arc<Share>,
+}
+
+impl Flow {
+    /// What may wait in the outlet: less where others need the memory.
+    fn allows(&self) -> usize {
+        if self.share.pool().is_short() { 0 } else { self.limit }
+    }
+
+    /// Memory for an answer. Small ones are read at once, whatever is drawn.
+    fn try_draw(&self, size: usize) -> Option<Charge> {
+        let takes = Pool::takes(size, self.share.capacity());
+        if size <= SMALL_ANSWER { Some(self.share.force(takes)) } else { self.share.try_draw(takes) }
+    }
+
+    async fn draw(&self, size: usize) -> Charge {
+        self.share.draw(Pool::takes(size, self.share.capacity()), || self.outlet.backlog() == 0).await
+    }
 }
 
 /// Why a link could not be opened or had to end.
@@ -65,6 +121,10 @@ enum Broken {
     Connect(HostPort, io::Error),
     #[error("{0} did not answer within {OPEN_WITHIN:?}")]
     Slow(HostPort),
+    #[error(
+        "as many links to it are open, or are being opened, as its cluster's `max_links` and `links_per_second` allow"
+    )]
+    Full,
     #[error("the connection failed: {0}")]
     Read(#[from] FrameError),
     #[error("the broker closed the connection")]
@@ -86,6 +146,7 @@ impl Broken {
         match self {
             Self::Connect(..) => "connect",
             Self::Slow(_) => "timeout",
+            Self::Full => "full",
             Self::Read(FrameError::Io(_) | FrameError::Cut) => "io",
             Self::Closed => "eof",
             Self::Read(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
@@ -105,6 +166,18 @@ pub async fn serve(
 ) {
     let _poisoned_at_last = Abandoned(&link);
     let place = (link.target(), address);
+    let mut _at_broker = None;
+    if flow.is_some() {
+        match timeout(OPEN_WITHIN, admitted(link.target(), &shared)).await {
+            Ok(admitted) => _at_broker = Some(admitted),
+            Err(_) => {
+                let full = Broken::Full;
+                meter.link_failed(full.word());
+                report(&link, &shared, &full, true);
+                return link.poison(full.word(), &full);
+            }
+        }
+    }
     sleep(shared.pace.wait(&place, Instant::now())).await;
     let opened = timeout(OPEN_WITHIN, open(&place.1, &shared)).await.unwrap_or(Err(Broken::Slow(place.1.clone())));
     let (socket, mut reader, versions) = match opened {
@@ -126,6 +199,24 @@ pub async fn serve(
         tracing::warn!(broker = %link.target(), reason = %end, held_back, "closing a link: its broker answers nonsense");
     }
     link.poison(end.word(), &end);
+}
+
+/// A place at the broker, and its turn.
+async fn admitted(at: Target, shared: &Shared) -> Place {
+    let place = shared.places.take(at).await;
+    if place.nearly_full
+        && let Some(held_back) = shared.seldom.pass(at)
+    {
+        tracing::warn!(
+            broker = %at, held_back,
+            "four in five of the connections that `max_links` allows to this broker are open; beyond it requests wait and \
+             are then refused. Raise it where the broker takes more"
+        );
+    }
+    if let Some(not_before) = place.not_before {
+        sleep_until(not_before.into()).await;
+    }
+    place
 }
 
 /// Clients feel it when a broker cannot be reached. Our own calls go to another one, and a whole cluster that does not
@@ -209,15 +300,36 @@ async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
 
 async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Option<&Flow>) -> Result<(), Broken> {
     let mut together = Together::default();
-    while let Some(frame) = together.wait(reader.next(socket)).await? {
+    while let Some(size) = together.wait(reader.length(socket)).await? {
+        let charge = match flow {
+            None => Charge::none(),
+            Some(flow) => match flow.try_draw(size) {
+                Some(charge) => charge,
+                None => {
+                    link.pause(true);
+                    let charge = together.wait(drawn_while_open(link, flow, size)).await?;
+                    link.pause(false);
+                    charge
+                }
+            },
+        };
+        let frame = together.wait(reader.body(socket, Arc::new(Mutex::new(charge)))).await?;
         together.gather(|| link.answered(frame))?;
-        if let Some(flow) = flow.filter(|flow| flow.outlet.backlog() > flow.limit) {
+        if let Some(flow) = flow.filter(|flow| flow.outlet.backlog() > flow.allows()) {
             link.pause(true);
-            together.wait(flow.outlet.room(flow.limit)).await;
+            together.wait(flow.outlet.room(flow.allows())).await;
             link.pause(false);
         }
     }
     Ok(())
+}
+
+/// Waits for memory, unless the link is given up meanwhile.
+async fn drawn_while_open(link: &Link, flow: &Flow, size: usize) -> Result<Charge, Broken> {
+    tokio::select! {
+        charge = flow.draw(size) => Ok(charge),
+        () = link.ended() => Err(Broken::Closed),
+    }
 }
 
 #[cfg(test)]
@@ -385,7 +497,8 @@ mod tests {
         let link = Link::opening(Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) });
         let (first, second) = (heartbeat(&link), heartbeat(&link));
         let (shared, meter) = (Arc::clone(&world.shared), world.telemetry.cluster(&"a".into()));
-        let flow = Some(Flow { outlet, limit: 0 });
+        let share = Share::of(&world.shared.memory.responses, 0);
+        let flow = Some(Flow { outlet, limit: 0, share });
         let served = tokio::spawn(serve(Arc::clone(&link), cluster.bootstrap()[0].clone(), shared, meter, flow));
         assert!(first.await.unwrap().is_ok());
         while link.owed(Instant::now()).is_some() {

@@ -153,7 +153,7 @@ pub struct Link {
     id: LinkId,
     target: Target,
     state: Mutex<State>,
-    /// Rings when it is no longer opening.
+    /// Rings when it is no longer opening, and when it has ended.
     opened: Notify,
     doubt: Doubt,
 }
@@ -328,6 +328,17 @@ impl Link {
                 Some(outlet) => outlet.room(limit).await,
                 None => opened.await,
             }
+        }
+    }
+
+    /// Waits until it has ended.
+    pub(super) async fn ended(&self) {
+        loop {
+            let rings = self.opened.notified();
+            if matches!(self.state.lock().phase, Phase::Poisoned(_)) {
+                return;
+            }
+            rings.await;
         }
     }
 

@@ -6,6 +6,7 @@ pub mod clusters;
 pub mod connect;
 pub mod link;
 pub mod pace;
+pub mod places;
 pub mod refresh;
 pub mod snapshot;
 #[cfg(test)]

@@ -12,6 +12,9 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// beyond a second's worth: nobody waits much longer than `LONGEST`.
 const APART: Duration = Duration::from_millis(10);
 const SLOTS: u32 = 100;
+/// With so many places known, those that were not tried for so long are forgotten.
+const PRUNE_FROM: usize = 256;
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// Back-off per place that is connected to.
 #[derive(Debug)]
@@ -51,6 +54,10 @@ impl<K: Eq + Hash> Pace<K> {
     /// It did not: the wait doubles, from 50 ms up to 1 s, each with up to a fifth of jitter.
     pub fn failed(&self, place: K, now: Instant) {
         let mut all = self.failed.lock();
+        if all.len() >= PRUNE_FROM {
+            // Brokers come and go.
+            all.retain(|_, failed| now.saturating_duration_since(failed.until) < FORGOTTEN_AFTER);
+        }
         let wait = all.get(&place).map_or(FIRST, |before| (before.wait * 2).min(LONGEST));
         let until = now + wait.mul_f64(0.8 + 0.2 * fastrand::f64());
         all.insert(place, Failed { wait, until, waiting: 0 });
@@ -68,6 +75,15 @@ mod tests {
         let waits: Vec<_> = (0..250).map(|_| pace.wait(&1, now)).collect();
         assert!(waits[..100].windows(2).all(|pair| pair[1] - pair[0] == APART), "{waits:?}");
         assert_eq!((waits[100], waits[249]), (waits[0], waits[49]), "and nobody for ever");
+    }
+
+    #[test]
+    fn places_that_nobody_tries_are_forgotten() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        for place in 0..10_000_u64 {
+            pace.failed(place, now + Duration::from_secs(place));
+        }
+        assert!(pace.failed.lock().len() <= PRUNE_FROM, "{}", pace.failed.lock().len());
     }
 
     #[test]

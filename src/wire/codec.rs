@@ -1,7 +1,7 @@
 //! Messages to bytes and back. Decoding keeps strings and records as slices of the frame; encoding keeps large slices
 //! of known frames as shared pieces.
 
-use super::head::FIXED_HEAD;
+use super::head::{FIXED_HEAD, RequestHead};
 use super::malformed::Malformed;
 use super::pieces::Pieces;
 use super::shape::{Shaped, check};
@@ -100,6 +100,28 @@ pub fn forward_request(frame: &Bytes, correlation: i32) -> Frame {
     vec![head.freeze(), frame.slice(FIXED_HEAD.min(frame.len())..)]
 }
 
+/// From this version on a Fetch says in a tagged field who asks (KIP-903).
+const FETCH_WITHOUT_REPLICA: i16 = 15;
+
+/// A client's Fetch as it is, but for our own correlation id and for how much may be answered at most. What is no Fetch
+/// goes as it is.
+#[must_use]
+pub fn forward_fetch(frame: &Bytes, correlation: i32, version: i16, max_bytes: i32) -> Frame {
+    let body_at = RequestHead::read(frame).map_or(frame.len(), |head| head.body_at);
+    // Behind who asks, how long and how little it waits for.
+    let at = body_at + if version >= FETCH_WITHOUT_REPLICA { 8 } else { 12 };
+    let (Some(before), true) = (frame.get(FIXED_HEAD..at), frame.len() >= at + 4) else {
+        return forward_request(frame, correlation);
+    };
+    let mut head = BytesMut::with_capacity(4 + at + 4);
+    head.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+    head.put_slice(frame.get(..4).unwrap_or_default());
+    head.put_i32(correlation);
+    head.put_slice(before);
+    head.put_i32(max_bytes);
+    vec![head.freeze(), frame.slice(at + 4..)]
+}
+
 /// A broker's answer as it is, but for the client's correlation id.
 #[must_use]
 pub fn forward_response(frame: &Bytes, correlation: i32) -> Frame {
@@ -111,9 +133,11 @@ pub fn forward_response(frame: &Bytes, correlation: i32) -> Frame {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head::{RequestHead, read_response};
+    use super::super::head::read_response;
     use super::super::pieces::record_bytes_copied;
     use super::*;
+    use kafka_protocol::messages::FetchRequest;
+    use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
     use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
     use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 
@@ -143,6 +167,25 @@ mod tests {
         assert_eq!(joined(&again), frame, "the same bytes");
         assert_eq!(again.iter().filter(|piece| piece.len() == 10_000).count(), 2, "as pieces of the first frame");
         assert_eq!(record_bytes_copied(), before);
+    }
+
+    /// [L4]
+    #[test]
+    fn l4_a_forwarded_fetch_asks_for_no_more_than_we_may_hold() {
+        let partition = FetchPartition::default().with_partition(3).with_partition_max_bytes(9 << 20);
+        let topic = FetchTopic::default().with_partitions(vec![partition]);
+        let request = FetchRequest::default().with_max_wait_ms(5).with_min_bytes(7).with_topics(vec![topic]);
+        let id = Bytes::from_static(b"client");
+        let written = |version, max_bytes, correlation| {
+            let request = request.clone().with_max_bytes(max_bytes);
+            joined(&encode_request(ApiKey::Fetch, version, correlation, Some(&id), &request, &[]).unwrap())
+        };
+        for version in 4..=18 {
+            let asked = written(version, 50 << 20, 5);
+            assert_eq!(joined(&forward_fetch(&asked, 77, version, 1_000)), written(version, 1_000, 77), "{version}");
+            let cut = asked.slice(..20);
+            assert_eq!(joined(&forward_fetch(&cut, 5, version, 1_000)), cut);
+        }
     }
 
     #[test]

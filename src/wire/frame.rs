@@ -1,11 +1,12 @@
 //! Frames: a 4-byte length, then that many bytes. The limit is checked before memory is taken, and a frame is read
 //! straight into one reused buffer of its size, so that record bytes are written once and never moved.
 
-use super::pool::{Buffer, Pool};
+use super::pool::{Buffer, Pool, Tab};
 use super::strangers::guess;
 use bytes::Bytes;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 
@@ -38,6 +39,7 @@ pub struct Reader {
     limit: usize,
     length: Length,
     body: Option<Body>,
+    amid: Arc<AtomicBool>,
 }
 
 /// The length field of the next frame, of which perhaps a part has come (with the frame before it).
@@ -58,32 +60,80 @@ impl Reader {
     /// Frames of at most `limit` bytes, read into buffers of `pool`.
     #[must_use]
     pub fn new(pool: Arc<Pool>, limit: usize) -> Self {
-        Self { pool, limit, length: Length::default(), body: None }
+        Self { pool, limit, length: Length::default(), body: None, amid: Arc::default() }
+    }
+
+    /// Says to `amid` whether it waits for the peer inside a frame.
+    #[must_use]
+    pub fn telling(self, amid: Arc<AtomicBool>) -> Self {
+        Self { amid, ..self }
     }
 
     /// The next frame without its length field; `None` at a clean end. An idle reader holds no buffer.
     pub async fn next(&mut self, socket: &TcpStream) -> Result<Option<Bytes>, FrameError> {
-        loop {
-            if let Some(frame) = self.take_complete()? {
-                return Ok(Some(frame));
+        match self.length(socket).await? {
+            Some(_) => self.body(socket, Tab::default()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The length of the next frame, once that has come; `None` at a clean end. No memory is taken for it yet.
+    pub async fn length(&mut self, socket: &TcpStream) -> Result<Option<usize>, FrameError> {
+        while self.body.is_none() && self.length.have < LENGTH {
+            if self.read_some(socket).await? == 0 {
+                return if self.length.have == 0 { Ok(None) } else { Err(FrameError::Cut) };
             }
-            // A peer that always has more to read must not keep this thread from everybody else.
-            consume_budget().await;
-            match self.fill(socket) {
-                Ok(0) if self.body.is_none() && self.length.have == 0 => return Ok(None),
-                Ok(0) => return Err(FrameError::Cut),
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => socket.readable().await?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e.into()),
+        }
+        if let Some(body) = &self.body {
+            return Ok(Some(body.size));
+        }
+        let announced = u32::from_be_bytes(self.length.bytes);
+        let size = usize::try_from(announced).unwrap_or(usize::MAX);
+        if size > self.limit {
+            return Err(FrameError::TooLarge { size: announced, limit: self.limit });
+        }
+        Ok(Some(size))
+    }
+
+    /// The frame whose length has come, read into memory that was drawn for it.
+    pub async fn body(&mut self, socket: &TcpStream, charge: Tab) -> Result<Bytes, FrameError> {
+        if self.body.is_none() {
+            let announced = u32::from_be_bytes(std::mem::take(&mut self.length).bytes);
+            let size = usize::try_from(announced).unwrap_or(usize::MAX).min(self.limit);
+            self.body = Some(Body { buffer: self.pool.take_charged(size, charge), size, have: 0 });
+        }
+        loop {
+            if let Some(body) = self.body.take_if(|body| body.have == body.size) {
+                return Ok(body.buffer.freeze(body.size));
+            }
+            if self.read_some(socket).await? == 0 {
+                return Err(FrameError::Cut);
             }
         }
     }
 
-    /// How many bytes the frame that is being read will take; 0 between frames.
+    /// Whether a frame has begun and is not complete.
     #[must_use]
-    pub fn announced(&self) -> usize {
-        self.body.as_ref().map_or(0, |body| body.size)
+    pub fn is_amid(&self) -> bool {
+        self.body.is_some() || self.length.have > 0
+    }
+
+    /// Reads what there is, and waits for it; 0 at the end.
+    async fn read_some(&mut self, socket: &TcpStream) -> Result<usize, FrameError> {
+        // A peer that always has more to read must not keep this thread from everybody else.
+        consume_budget().await;
+        loop {
+            match self.fill(socket) {
+                Ok(read) => return Ok(read),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.amid.store(self.is_amid(), Ordering::Relaxed);
+                    socket.readable().await?;
+                    self.amid.store(false, Ordering::Relaxed);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
     }
 
     /// One read. The body's rest and the next frame's length field come in one system call.
@@ -101,26 +151,6 @@ impl Reader {
         body.have += read.min(missing);
         *have += read.saturating_sub(missing);
         Ok(read)
-    }
-
-    /// A frame that is whole; opens the next body as soon as its length is known.
-    fn take_complete(&mut self) -> Result<Option<Bytes>, FrameError> {
-        if let Some(body) = self.body.take_if(|body| body.have == body.size) {
-            return Ok(Some(body.buffer.freeze(body.size)));
-        }
-        if self.body.is_none() && self.length.have == self.length.bytes.len() {
-            let announced = u32::from_be_bytes(std::mem::take(&mut self.length).bytes);
-            let size = usize::try_from(announced).unwrap_or(usize::MAX);
-            if size > self.limit {
-                return Err(FrameError::TooLarge { size: announced, limit: self.limit });
-            }
-            let body = Body { buffer: self.pool.take(size), size, have: 0 };
-            if size == 0 {
-                return Ok(Some(Bytes::new()));
-            }
-            self.body = Some(body);
-        }
-        Ok(None)
     }
 }
 

@@ -3,6 +3,7 @@
 //! panics on what a peer sends.
 
 pub mod batch;
+pub mod budget;
 pub mod codec;
 pub mod frame;
 pub mod glance;

@@ -46,6 +46,8 @@ pub struct Outlet {
 struct Queue {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    /// What the socket has taken so far.
+    taken: u64,
     end: End,
     /// A task is emptying the queue.
     emptying: bool,
@@ -115,6 +117,12 @@ impl Outlet {
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.queue.lock().bytes
+    }
+
+    /// Bytes that the socket has taken so far.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.queue.lock().taken
     }
 
     /// Whether it has ended.
@@ -274,6 +282,7 @@ impl Drop for Gathering<'_> {
 impl Queue {
     fn consume(&mut self, mut written: usize) {
         self.bytes = self.bytes.saturating_sub(written);
+        self.taken += written as u64;
         while let Some(piece) = self.pieces.front_mut() {
             if piece.len() > written {
                 piece.advance(written);

@@ -1,6 +1,7 @@
 //! Reused read buffers. Reading into memory that is already mapped is an order of magnitude cheaper than into fresh
 //! pages, so a frame's buffer goes back here when its last `Bytes` is dropped.
 
+use super::budget::{Budget, Charge};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ const CLASSES: usize = (LARGEST / SMALLEST).ilog2() as usize + 1;
 pub struct Pool {
     free: Mutex<Free>,
     keep: usize,
+    /// Unused buffers are kept out of what nobody has drawn of these.
+    budgets: Vec<Arc<Budget>>,
 }
 
 #[derive(Debug, Default)]
@@ -29,23 +32,75 @@ struct Free {
 pub struct Buffer {
     memory: Vec<u8>,
     pool: Arc<Pool>,
+    /// Shared with who may move it to another pool.
+    _charge: Tab,
 }
+
+/// What a buffer has drawn, while it lives.
+pub type Tab = Arc<Mutex<Charge>>;
 
 impl Pool {
     /// A pool that keeps at most `keep` bytes of unused buffers.
     #[must_use]
     pub fn new(keep: usize) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::default(), keep })
+        Self::within(keep, Vec::new())
+    }
+
+    /// The same, and together with what is drawn of these budgets no more than they have.
+    #[must_use]
+    pub fn within(keep: usize, budgets: Vec<Arc<Budget>>) -> Arc<Self> {
+        Arc::new(Self { free: Mutex::default(), keep, budgets })
+    }
+
+    /// What may be kept now.
+    fn keeps(&self) -> usize {
+        match self.budgets.as_slice() {
+            [] => self.keep,
+            budgets => self.keep.min(budgets.iter().map(|budget| budget.free()).sum()),
+        }
     }
 
     /// A buffer of at least `size` bytes.
     #[must_use]
     pub fn take(self: &Arc<Self>, size: usize) -> Buffer {
+        self.take_charged(size, Arc::default())
+    }
+
+    /// The same, for what was drawn for it.
+    #[must_use]
+    pub fn take_charged(self: &Arc<Self>, size: usize, charge: Tab) -> Buffer {
+        let drawn = charge.lock().bytes();
         let memory = match class_of(size) {
-            Some((class, rounded)) => self.reuse(class).unwrap_or_else(|| vec![0; rounded]),
-            None => vec![0; size],
+            Some((class, rounded)) if drawn == 0 || drawn >= rounded => {
+                self.reuse(class).unwrap_or_else(|| self.fresh(rounded))
+            }
+            _ if size > SMALLEST => self.fresh(size),
+            _ => vec![0; size],
         };
-        Buffer { memory, pool: Arc::clone(self) }
+        Buffer { memory, pool: Arc::clone(self), _charge: charge }
+    }
+
+    /// What a buffer for `size` bytes takes: of one that is used again, a power of two; where that is more than `share`,
+    /// what it needs.
+    #[must_use]
+    pub fn takes(size: usize, share: usize) -> usize {
+        class_of(size).map(|(_, rounded)| rounded).filter(|rounded| *rounded <= share).unwrap_or(size)
+    }
+
+    /// New memory, in the place of what is kept unused beyond what may be.
+    fn fresh(&self, size: usize) -> Vec<u8> {
+        let evicted = {
+            let (mut free, keeps) = (self.free.lock(), self.keeps());
+            let mut evicted = Vec::new();
+            while free.bytes > keeps {
+                let Some(memory) = free.classes.iter_mut().rev().find_map(Vec::pop) else { break };
+                free.bytes = free.bytes.saturating_sub(memory.len());
+                evicted.push(memory);
+            }
+            evicted
+        };
+        drop(evicted);
+        vec![0; size]
     }
 
     fn reuse(&self, class: usize) -> Option<Vec<u8>> {
@@ -58,7 +113,7 @@ impl Pool {
     fn give_back(&self, memory: Vec<u8>) {
         let Some((class, rounded)) = class_of(memory.len()) else { return };
         let mut free = self.free.lock();
-        if rounded != memory.len() || free.bytes + rounded > self.keep {
+        if rounded != memory.len() || free.bytes + rounded > self.keeps() {
             return;
         }
         if let Some(list) = free.classes.get_mut(class) {
@@ -104,12 +159,14 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
+        // Drawn no more when the memory has gone, or it could be drawn twice.
         self.pool.give_back(std::mem::take(&mut self.memory));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Share;
     use super::*;
 
     #[test]
@@ -138,5 +195,22 @@ mod tests {
         for size in [0, 1, 4095, 4096, 8192, 8193, LARGEST, LARGEST + 1] {
             assert!(pool.take(size).as_ref().len() >= size, "{size}");
         }
+    }
+
+    /// [L4]
+    #[test]
+    fn l4_unused_buffers_are_kept_out_of_what_nobody_has_drawn() {
+        let budget = Budget::new(1 << 20);
+        let (share, pool) = (Share::of(&budget, 0), Pool::within(1 << 30, vec![Arc::clone(&budget)]));
+        let charged =
+            |size: usize| pool.take_charged(size, Arc::new(Mutex::new(share.force(Pool::takes(size, 1 << 20)))));
+        let many: Vec<_> = (0..8).map(|_| charged(100_000)).collect();
+        drop(many);
+        assert_eq!(budget.free(), 1 << 20);
+        let kept = pool.free.lock().bytes;
+        assert!(kept > 512 << 10 && kept <= 1 << 20, "{kept}");
+        let large = charged(800 << 10);
+        assert!(pool.free.lock().bytes + (1 << 20) <= 1 << 20, "they make room");
+        drop(large);
     }
 }

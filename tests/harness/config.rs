@@ -10,6 +10,7 @@ pub struct Config {
     advertised: Option<String>,
     clusters: Vec<(&'static str, String)>,
     pipelines: Vec<Pipeline>,
+    more: String,
 }
 
 #[derive(Clone)]
@@ -23,7 +24,7 @@ struct Pipeline {
 impl Config {
     /// Topics `a-*` and groups `ga-*` live on `a`, `b-*` and `gb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
-        Self { port: 0, advertised: None, clusters: Vec::new(), pipelines: Vec::new() }
+        Self { port: 0, advertised: None, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
@@ -39,6 +40,13 @@ impl Config {
     /// Tells clients this address instead of the one it listens on.
     pub fn advertised(mut self, address: &str) -> Self {
         self.advertised = Some(address.to_owned());
+        self
+    }
+
+    /// Adds lines of YAML at the end.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn with(mut self, more: &str) -> Self {
+        self.more.push_str(more);
         self
     }
 
@@ -82,6 +90,7 @@ listeners:
             );
         }
         text.push_str("admin: { bind: 127.0.0.1:0 }\n");
+        text.push_str(&self.more);
         text
     }
 }

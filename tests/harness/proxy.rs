@@ -52,6 +52,12 @@ impl Proxy {
         self.with(|running| running.admin.clone())
     }
 
+    /// Its process id.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn pid(&self) -> u32 {
+        self.with(|running| running.process.id())
+    }
+
     /// What it logged.
     pub fn log(&self) -> &Log {
         &self.log

@@ -8,6 +8,7 @@ use super::super::raw::{self, File};
 use super::super::read::{Number, Text};
 use super::super::suggest::nearest;
 use super::addresses::host_port;
+use super::bounds::links;
 use super::label;
 use crate::types::{HostPort, Name, Slot};
 
@@ -78,7 +79,9 @@ fn cluster(
     let name = label(&raw.name, "a cluster", findings);
     let slot = raw.slot.and_then(|slot| slots.take(slot, &raw.name, findings));
     let bootstrap = raw.bootstrap.as_ref().and_then(|list| bootstrap(list, &raw.name, addresses, findings));
-    Some(Cluster { slot: slot?, name: Name::from(name?.value.as_str()), bootstrap: bootstrap? })
+    let (max_links, links_per_second) = links(raw, findings);
+    let name = Name::from(name?.value.as_str());
+    Some(Cluster { slot: slot?, name, bootstrap: bootstrap?, max_links, links_per_second })
 }
 
 /// Who has which slot.

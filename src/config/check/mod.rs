@@ -2,6 +2,7 @@
 //! `None` where something was wrong, and then everything that is wrong is in the findings. Pure.
 
 mod addresses;
+mod bounds;
 mod clusters;
 mod pipelines;
 
@@ -20,6 +21,8 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let admin = addresses::admin(raw, findings);
     addresses::apart(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
+    let memory = bounds::memory(raw, findings);
+    let limits = bounds::limits(raw, &memory, findings);
     Some(Config {
         virtual_cluster: virtual_cluster?.value.as_str().into(),
         default_cluster: default_cluster?,
@@ -27,6 +30,8 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         clusters: clusters.into_config()?,
         pipelines: pipelines?,
         admin: admin.map(|bind| Admin { bind }),
+        memory,
+        limits,
     })
 }
 

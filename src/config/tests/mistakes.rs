@@ -61,7 +61,6 @@ fn what_is_missing_is_named() {
 fn keys_of_other_versions_are_known_as_such() {
     for (text, key) in [
         (base("control: { cluster: a }\n"), "control"),
-        (base("memory: {}\n"), "memory"),
         (base("clients: []\n"), "clients"),
         (base("metrics: {}\n"), "metrics"),
         (base("pipelines: [{ name: p, topics: [t], cluster: a, limits: [] }]\n"), "limits"),

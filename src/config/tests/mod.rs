@@ -118,3 +118,27 @@ fn a_right_config_is_what_it_says() {
     assert_eq!(config.pipeline_of_group("g").cluster, b);
     assert_eq!(config.pipeline_of_group("g2").cluster, a);
 }
+
+#[test]
+fn pools_and_limits_are_what_they_say_and_fit_into_each_other() {
+    let of = |more: &str| Config::from_text("c.yaml", &base(more)).expect("a config");
+    let config = of("");
+    assert_eq!((config.memory, config.limits.request), (Memory::default(), 8 << 20));
+    let config = of("memory: { requests: 2GiB, parked: 3MiB }\nlimits: { idle: 90s, handshake: 500ms, sessions: 7 }\n");
+    assert_eq!((config.memory.requests, config.memory.parked), (2 << 30, 3 << 20));
+    let Limits { request, handshake, idle, sessions, .. } = config.limits;
+    let times = (handshake, idle);
+    assert_eq!((request, sessions), (100 << 20, 7), "no more than Kafka takes");
+    assert_eq!(times, (Duration::from_millis(500), Duration::from_secs(90)));
+    for (more, mistake) in [
+        ("memory: { requests: 8MiB }\nlimits: { request: 1025KiB }\n", "more than a connection may hold"),
+        ("memory: { requests: 1KiB }\n", "1024 bytes are no pool of memory"),
+        ("memory: { requests: 5s }\n", "`5s` is not a size"),
+        ("limits: { idle: 5 }\n", "this must be a time, not a number"),
+        ("limits: { idle: 0s }\n", "no time at all"),
+        ("limits: { sessions: 0 }\n", "0 lets nobody through"),
+    ] {
+        let all = found(&base(more));
+        assert!(all.len() == 1 && all[0].contains(mistake), "{more}: {all:?}");
+    }
+}

@@ -25,6 +25,8 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Cluster/properties", "clusters: { a: { ", " } }"),
         ("/$defs/Pipeline/properties", "pipelines: [{ ", " }]"),
         ("/$defs/Admin/properties", "admin: { ", " }"),
+        ("/$defs/Memory/properties", "memory: { ", " }"),
+        ("/$defs/Limits/properties", "limits: { ", " }"),
     ] {
         for key in keys(&schema, pointer) {
             let all = found(&format!("{before}{key}: 1.5{after}\n")).join("\n");

@@ -1,0 +1,89 @@
+//! The pools of memory and the limits: what fits into what.
+
+use std::time::Duration;
+
+use super::super::findings::Findings;
+use super::super::raw::{self, File};
+use super::super::read::{Amount, Number};
+use super::super::{Cluster, Limits, Memory, SHARES};
+
+/// A pool is no smaller: an eighth of it must hold more than the frames that are always read (64 KiB).
+const SMALLEST_POOL: usize = 1 << 20;
+/// The largest size that a frame may have, and so the largest useful share.
+const LARGEST_POOL: usize = 1 << 40;
+
+/// The pools; the default where a value is wrong, which is told.
+pub(super) fn memory(raw: &File, findings: &mut Findings) -> Memory {
+    let default = Memory::default();
+    let Some(raw) = &raw.memory else { return default };
+    let mut pool = |amount: Option<Amount>, default| amount.map_or(default, |amount| pool(amount, findings));
+    Memory {
+        requests: pool(raw.requests, default.requests),
+        responses: pool(raw.responses, default.responses),
+        parked: pool(raw.parked, default.parked),
+    }
+}
+
+fn pool(amount: Amount, findings: &mut Findings) -> usize {
+    let bytes = usize::try_from(amount.value).unwrap_or(usize::MAX);
+    if !(SMALLEST_POOL..=LARGEST_POOL).contains(&bytes) {
+        findings.mistake(amount.at, format!("{bytes} bytes are no pool of memory"), "write from 1MiB to 1024GiB");
+    }
+    bytes.clamp(SMALLEST_POOL, LARGEST_POOL)
+}
+
+/// The limits; the default where a value is wrong, which is told.
+pub(super) fn limits(raw: &File, memory: &Memory, findings: &mut Findings) -> Limits {
+    let default = Limits::within(memory);
+    let Some(raw::Limits { request, handshake, stalled, idle, sessions, sessions_per_address }) = &raw.limits else {
+        return default;
+    };
+    Limits {
+        request: request.map_or(default.request, |amount| largest_request(amount, memory, findings)),
+        handshake: time(*handshake, default.handshake, findings),
+        stalled: time(*stalled, default.stalled, findings),
+        idle: time(*idle, default.idle, findings),
+        sessions: count(*sessions, default.sessions, findings),
+        sessions_per_address: count(*sessions_per_address, default.sessions_per_address, findings),
+    }
+}
+
+fn largest_request(amount: Amount, memory: &Memory, findings: &mut Findings) -> usize {
+    let (bytes, share) = (usize::try_from(amount.value).unwrap_or(usize::MAX), memory.requests / SHARES);
+    if bytes > share {
+        let what = format!("a request of {bytes} bytes is more than a connection may hold, which is {share}");
+        let instead = format!("write a smaller one, or `memory: {{ requests: {}MiB }}`", pool_for(bytes));
+        findings.mistake(amount.at, what, instead);
+    } else if bytes == 0 {
+        findings.mistake(amount.at, "no request fits into 0 bytes", "write for example 1MiB");
+    }
+    bytes.min(share)
+}
+
+fn pool_for(request: usize) -> usize {
+    request.saturating_mul(SHARES).div_ceil(1 << 20)
+}
+
+fn time(amount: Option<Amount>, default: Duration, findings: &mut Findings) -> Duration {
+    let Some(amount) = amount else { return default };
+    if amount.value == 0 {
+        findings.mistake(amount.at, "no time at all is too short", "write for example 10s");
+    }
+    Duration::from_millis(amount.value)
+}
+
+/// How many connections a cluster's brokers get, in all and in a second.
+pub(super) fn links(raw: &raw::Cluster, findings: &mut Findings) -> (usize, usize) {
+    (
+        count(raw.max_links, Cluster::MAX_LINKS, findings),
+        count(raw.links_per_second, Cluster::LINKS_PER_SECOND, findings),
+    )
+}
+
+fn count(number: Option<Number>, default: usize, findings: &mut Findings) -> usize {
+    let Some(number) = number else { return default };
+    if number.value == 0 {
+        findings.mistake(number.at, "0 lets nobody through", "write a number from 1 up, or leave the key out");
+    }
+    usize::try_from(number.value).unwrap_or(usize::MAX)
+}

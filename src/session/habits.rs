@@ -1,0 +1,159 @@
+//! Whether a client still does its part: sends its first request, goes on with what it began, takes its answers, asks
+//! now and then. Found out by looking twice a second, so that it costs a request nothing. Pure.
+
+use super::context::Limits;
+use std::fmt;
+use std::time::Instant;
+
+/// One look at a session.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Found {
+    /// Requests so far.
+    pub asked: u64,
+    /// Of those, not answered.
+    pub unanswered: usize,
+    /// Its reader waits for the rest of a request.
+    pub amid: bool,
+    /// Bytes of answers that its socket took so far.
+    pub taken: u64,
+    /// Bytes of answers that wait for it.
+    pub owed: usize,
+    /// Others wait for memory that it may hold.
+    pub sought: bool,
+}
+
+/// What a client does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It sent no first request.
+    Handshake,
+    /// It does not go on with a request.
+    Stalled,
+    /// It does not take its answers.
+    Slow,
+    /// It asks nothing.
+    Idle,
+}
+
+impl Fault {
+    /// A word for the metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Stalled => "stalled",
+            Self::Slow => "slow",
+            Self::Idle => "idle",
+        }
+    }
+
+    /// Whether it is worth a warning: Kafka closes idle connections too, and every port is knocked at.
+    #[must_use]
+    pub fn is_news(self) -> bool {
+        matches!(self, Self::Stalled | Self::Slow)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handshake => "it sent no first request in time",
+            Self::Stalled => "a request that it began was not complete in time",
+            Self::Slow => "it does not take its answers, and others wait for the memory",
+            Self::Idle => "it asked nothing for too long",
+        })
+    }
+}
+
+/// Since when nothing of it has moved.
+#[derive(Debug)]
+pub struct Habits {
+    last: Found,
+    /// The last request, or its being accepted.
+    asked_at: Instant,
+    /// The request before this that is still not complete was seen first.
+    amid_since: Option<Instant>,
+    /// Answers were taken, or there were none to take.
+    took_at: Instant,
+}
+
+impl Habits {
+    /// Of a session that begins now.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { last: Found::default(), asked_at: now, amid_since: None, took_at: now }
+    }
+
+    /// Remembers what was found. Tells what the client has not done for too long.
+    pub fn look(&mut self, found: &Found, now: Instant, limits: &Limits) -> Option<Fault> {
+        let asks = found.asked != self.last.asked || found.unanswered > 0;
+        if asks {
+            self.asked_at = now;
+        }
+        self.amid_since = match self.amid_since {
+            Some(since) if found.amid && found.asked == self.last.asked => Some(since),
+            _ => found.amid.then_some(now),
+        };
+        if found.owed == 0 || found.taken != self.last.taken {
+            self.took_at = now;
+        }
+        self.last = *found;
+        let since = |then: Instant| now.saturating_duration_since(then);
+        if found.asked == 0 && since(self.asked_at) >= limits.handshake {
+            return Some(Fault::Handshake);
+        }
+        if self.amid_since.is_some_and(|then| since(then) >= limits.stalled) {
+            return Some(Fault::Stalled);
+        }
+        if found.sought && since(self.took_at) >= limits.slow {
+            return Some(Fault::Slow);
+        }
+        let moved_at = if found.owed == 0 { self.asked_at } else { self.asked_at.max(self.took_at) };
+        (since(moved_at) >= limits.idle).then_some(Fault::Idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Looks once a second, for so many seconds; the first fault, and when it was told.
+    fn watch(seconds: u64, found: impl Fn(u64) -> Found) -> Option<(u64, Fault)> {
+        let start = Instant::now();
+        let mut habits = Habits::new(start);
+        let mut look = |at| habits.look(&found(at), start + Duration::from_secs(at), &Limits::default());
+        (1..=seconds).find_map(|at| look(at).map(|fault| (at, fault)))
+    }
+
+    #[test]
+    fn a_first_request_must_come() {
+        assert_eq!(watch(60, |_| Found::default()), Some((10, Fault::Handshake)));
+        assert_eq!(watch(60, |_| Found { amid: true, ..Found::default() }), Some((10, Fault::Handshake)));
+        assert_eq!(watch(60, |_| Found { asked: 1, ..Found::default() }), None);
+    }
+
+    #[test]
+    fn a_request_that_has_begun_must_be_completed() {
+        let begun = |at| Found { asked: 1, amid: at > 5, ..Found::default() };
+        assert_eq!(watch(60, begun), Some((36, Fault::Stalled)));
+        let goes_on = |at| Found { asked: at, amid: true, ..Found::default() };
+        assert_eq!(watch(60, goes_on), None, "each look finds another one");
+    }
+
+    /// [L4]
+    #[test]
+    fn l4_who_takes_no_answers_is_closed_where_others_wait() {
+        let stuck = |sought| move |at: u64| Found { asked: 1, owed: 9, taken: at.min(5), sought, ..Found::default() };
+        assert_eq!(watch(60, stuck(true)), Some((35, Fault::Slow)));
+        assert_eq!(watch(60, stuck(false)), None);
+        assert_eq!(watch(60, |at| Found { asked: 1, owed: 9, taken: at, sought: true, ..Found::default() }), None);
+    }
+
+    #[test]
+    fn who_asks_nothing_is_closed_after_long() {
+        let idle = |at: u64| Found { asked: at.min(4), ..Found::default() };
+        assert_eq!(watch(700, idle), Some((604, Fault::Idle)));
+        assert_eq!(watch(1_000, |_| Found { asked: 1, unanswered: 1, ..Found::default() }), None, "we owe an answer");
+    }
+}

@@ -1,0 +1,54 @@
+//! How the pools of memory stand.
+
+use super::register;
+use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry};
+
+/// The families of the pools.
+pub(super) struct MemoryFamilies {
+    size: IntGaugeVec,
+    drawn: IntGaugeVec,
+    waiters: IntGaugeVec,
+    waits: IntGaugeVec,
+    waited: GaugeVec,
+}
+
+/// How one pool stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolFacts {
+    /// Bytes that there are.
+    pub size: usize,
+    /// Bytes that are drawn.
+    pub drawn: usize,
+    /// Who waits now.
+    pub waiting: usize,
+    /// How often somebody had to wait.
+    pub waits: u64,
+    /// How long they waited in all, seconds.
+    pub waited: f64,
+}
+
+impl MemoryFamilies {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauges = |name, help| register(registry, IntGaugeVec::new(Opts::new(name, help), &["pool"]));
+        let waited =
+            Opts::new("fishplate_memory_waited_seconds_total", "How long connections waited for memory in all.");
+        Ok(Self {
+            size: gauges("fishplate_memory_bytes", "Size of a pool of memory.")?,
+            drawn: gauges("fishplate_memory_drawn_bytes", "Bytes of a pool that are in use.")?,
+            waiters: gauges("fishplate_memory_waiters", "Connections that wait for a pool's memory.")?,
+            waits: gauges("fishplate_memory_waits_total", "How often a connection had to wait for a pool's memory.")?,
+            waited: register(registry, GaugeVec::new(waited, &["pool"]))?,
+        })
+    }
+
+    pub(super) fn stand(&self, pool: &str, facts: PoolFacts) {
+        let set = |family: &IntGaugeVec, value| {
+            family.with_label_values(&[pool]).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.size, facts.size);
+        set(&self.drawn, facts.drawn);
+        set(&self.waiters, facts.waiting);
+        set(&self.waits, usize::try_from(facts.waits).unwrap_or(usize::MAX));
+        self.waited.with_label_values(&[pool]).set(facts.waited);
+    }
+}

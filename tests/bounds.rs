@@ -1,0 +1,208 @@
+//! Memory is bounded by construction [L4], and connections that come and go leave nothing behind. The built program
+//! before brokers of this test's own, which answer as fast as they can and hold nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, unreachable_pub)]
+#![allow(dead_code, reason = "the harness has more than this needs")]
+
+#[path = "bounds/broker.rs"]
+mod broker;
+mod harness;
+#[path = "kafka/raw.rs"]
+mod raw;
+
+use broker::Broker;
+use harness::config::Config;
+use harness::metrics::Metrics;
+use harness::proxy::Proxy;
+use harness::wait;
+use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+use raw::{Raw, fetch, produce, text};
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// `requests` and `responses` of 6 MiB, and 4 MiB for what is parked.
+const BUDGET_KIB: usize = 16 << 10;
+/// What the process takes beside its pools, as ARCHITECTURE.md has it: at rest, and for each client connection.
+const AT_REST_KIB: usize = 24 << 10;
+const A_SESSION_KIB: usize = 32;
+
+struct World {
+    proxy: Proxy,
+    _broker: Broker,
+    directory: PathBuf,
+}
+
+impl World {
+    fn start(name: &str, answer: usize, more: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("fishplate-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let broker = Broker::start(answer);
+        let config = Config::two_clusters(&broker.bootstrap(), &Broker::start(1).bootstrap()).with(more);
+        Self { proxy: Proxy::start(&config, &directory).unwrap(), _broker: broker, directory }
+    }
+
+    fn connect(&self) -> Raw {
+        Raw::connect(&self.proxy.bootstrap().servers)
+    }
+
+    fn rss_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.proxy.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.proxy.pid())).unwrap().count()
+    }
+
+    fn end(self) {
+        self.proxy.finish();
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
+fn is_full() -> bool {
+    std::env::var("FISHPLATE_TEST_LEVEL").is_ok_and(|level| level == "full")
+}
+
+/// [L4]
+#[test]
+fn l4_sixteen_mebibytes_serve_200_producers_and_200_consumers_that_do_not_read() {
+    let time = if is_full() { Duration::from_secs(60) } else { Duration::from_secs(8) };
+    if !is_full() {
+        eprintln!("SHORT: {time:?} instead of a minute; FISHPLATE_TEST_LEVEL=full is the whole");
+    }
+    let world = World::start("l4", 500 << 10, "memory: { requests: 6MiB, responses: 6MiB, parked: 4MiB }\n");
+    world.proxy.log().allow("closing a client connection that keeps what others need");
+    let (stop, written, most) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut slowest = Duration::ZERO;
+    thread::scope(|scope| {
+        // Given consumers that ask and do not read
+        let mut stalled: Vec<_> = (0..200).map(|_| world.connect()).collect();
+        for consumer in &mut stalled {
+            (0..4).for_each(|_| consumer.send(12, &fetch(&["a-1"], 100)));
+        }
+        // And producers of large batches, five in flight
+        let batch = raw::batch(&[&"x".repeat(400 << 10)]);
+        for _ in 0..200 {
+            let (mut producer, batch, stop, written) = (world.connect(), batch.clone(), &stop, &written);
+            scope.spawn(move || {
+                let request = produce(&[("a-1", &batch)]);
+                (0..5).for_each(|_| producer.send(9, &request));
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = producer.receive::<kafka_protocol::messages::ProduceRequest>(9);
+                    assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+                    written.fetch_add(1, Ordering::Relaxed);
+                    producer.send(9, &request);
+                }
+            });
+        }
+        // When members of groups send heartbeats meanwhile
+        let mut member = world.connect();
+        let heartbeat = HeartbeatRequest::default().with_group_id(text("ga-1").into()).with_member_id(text("m"));
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let began = Instant::now();
+            let answer: HeartbeatResponse = member.call(4, &heartbeat);
+            assert_eq!(answer.error_code, 0);
+            slowest = slowest.max(began.elapsed());
+            most.fetch_max(world.rss_kib(), Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(50));
+        }
+        stop.store(true, Ordering::Relaxed);
+        // Then nobody waits for ever: the producers end, each with an answer.
+    });
+    let (written, most) = (written.into_inner(), most.into_inner());
+    let drawn =
+        |pool| Metrics::of(&world.proxy.admin()).sum("fishplate_memory_drawn_bytes", &[("pool", pool)]).unwrap();
+    eprintln!("{written} batches, slowest heartbeat {slowest:?}, RSS {most} KiB");
+    assert!(written > 400, "{written} batches");
+    assert!(slowest < Duration::from_secs(1), "a heartbeat took {slowest:?}");
+    let constant = AT_REST_KIB + 401 * A_SESSION_KIB;
+    assert!(most < BUDGET_KIB + constant, "{most} KiB of {BUDGET_KIB} and {constant}");
+    wait::until("all that was drawn has come back", wait::seconds(20), || {
+        drawn("requests") + drawn("responses") == 0.0
+    });
+    world.end();
+}
+
+/// [L4]
+#[test]
+fn l4_an_answer_of_fifty_megabytes_passes_a_budget_of_sixteen() {
+    let world = World::start("l4-large", 50 << 20, "memory: { requests: 6MiB, responses: 6MiB, parked: 4MiB }\n");
+    let mut consumers: Vec<_> = (0..3).map(|_| world.connect()).collect();
+    for consumer in &mut consumers {
+        consumer.send(12, &fetch(&["a-1"], 100));
+    }
+    // Each takes its own: which comes first is not said.
+    thread::scope(|scope| {
+        for mut consumer in consumers {
+            scope.spawn(move || {
+                let answer = consumer.receive::<kafka_protocol::messages::FetchRequest>(12);
+                assert_eq!(answer.responses[0].partitions[0].records.as_ref().unwrap().len(), 50 << 20);
+            });
+        }
+    });
+    world.end();
+}
+
+#[test]
+fn connections_that_come_and_go_leave_nothing_behind() {
+    let many = if is_full() { 100_000 } else { 3_000 };
+    if !is_full() {
+        eprintln!("SHORT: {many} connections instead of 100000; FISHPLATE_TEST_LEVEL=full is the whole");
+    }
+    let world = World::start("come-and-go", 100, "limits: { handshake: 1s, stalled: 1s }\n");
+    let address = world.proxy.bootstrap().servers;
+    let come_and_go = |times: usize| {
+        for at in 0..times {
+            match at % 3 {
+                0 => drop(TcpStream::connect(&address).unwrap()),
+                1 => TcpStream::connect(&address).unwrap().write_all(&[0, 0, 1, 0, 0, 3]).unwrap(),
+                _ => drop(world.connect()),
+            }
+        }
+    };
+    let settled = |descriptors: usize| {
+        wait::until("the connections are closed", wait::seconds(20), || world.descriptors() <= descriptors);
+    };
+    let at_first = world.descriptors();
+    come_and_go(1_000);
+    settled(at_first + 4);
+    let (descriptors, rss) = (world.descriptors(), world.rss_kib());
+    come_and_go(many);
+    settled(descriptors + 4);
+    let now = world.rss_kib();
+    eprintln!("RSS {rss} KiB, then {now} KiB");
+    assert!(now < rss + (4 << 10), "{rss} KiB, then {now} KiB");
+    // Those that say nothing, or half of it, and stay
+    let half_open = TcpStream::connect(&address).unwrap();
+    let mut half_sent = world.connect();
+    half_sent.send_raw(&[0, 0, 1, 0, 0, 3]);
+    world.proxy.log().allow("closing a client connection that keeps what others need");
+    assert!(half_sent.read_frame().is_none(), "closed");
+    settled(descriptors + 4);
+    drop(half_open);
+    world.end();
+}
+
+#[test]
+fn there_are_no_more_connections_from_one_address_than_may_be() {
+    let world = World::start("crowd", 100, "limits: { sessions_per_address: 2 }\n");
+    world.proxy.log().allow("closing a client connection at once");
+    let (one, _two) = (world.connect(), world.connect());
+    let mut third = TcpStream::connect(world.proxy.bootstrap().servers).unwrap();
+    assert!(matches!(std::io::Read::read(&mut third, &mut [0; 1]), Ok(0) | Err(_)), "it is closed");
+    drop(one);
+    wait::find("a place", wait::seconds(10), || {
+        let mut again = TcpStream::connect(world.proxy.bootstrap().servers).unwrap();
+        again.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let read = std::io::Read::read(&mut again, &mut [0; 1]);
+        read.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock).then_some(())
+    });
+    world.end();
+}

@@ -1,0 +1,145 @@
+//! A broker that keeps nothing: every Produce is written, every Fetch gets one batch of the size that was asked for when
+//! it was made, every Heartbeat is well.
+
+use super::harness::Bootstrap;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use fishplate::wire::versions::SERVED;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, FetchResponse, FindCoordinatorResponse, HeartbeatResponse, MetadataResponse,
+    ProduceResponse, RequestHeader, ResponseHeader,
+};
+use kafka_protocol::protocol::{Decodable, Encodable};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+pub struct Broker {
+    port: u16,
+}
+
+impl Broker {
+    /// Answers a Fetch with `size` bytes of records.
+    pub fn start(size: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let records = Bytes::from(vec![0; size]);
+        let scripted = Arc::new(Script { port, records });
+        thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let script = Arc::clone(&scripted);
+                // One that Fishplate closes ends here.
+                thread::Builder::new().stack_size(256 << 10).spawn(move || script.serve(socket)).unwrap();
+            }
+        });
+        Self { port }
+    }
+
+    pub fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { name: "synthetic".into(), servers: format!("127.0.0.1:{}", self.port) }
+    }
+}
+
+struct Script {
+    port: u16,
+    records: Bytes,
+}
+
+impl Script {
+    fn serve(&self, mut socket: TcpStream) -> Option<()> {
+        socket.set_nodelay(true).ok()?;
+        loop {
+            let mut length = [0; 4];
+            socket.read_exact(&mut length).ok()?;
+            let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+            socket.read_exact(&mut frame).ok()?;
+            socket.write_all(&self.answer(frame.into())).ok()?;
+        }
+    }
+
+    fn answer(&self, mut frame: Bytes) -> BytesMut {
+        let api = ApiKey::try_from(i16::from_be_bytes([frame[0], frame[1]])).unwrap();
+        let version = i16::from_be_bytes([frame[2], frame[3]]);
+        let head = RequestHeader::decode(&mut frame, api.request_header_version(version)).unwrap();
+        let mut body = BytesMut::new();
+        ResponseHeader::default()
+            .with_correlation_id(head.correlation_id)
+            .encode(&mut body, api.response_header_version(version))
+            .unwrap();
+        match api {
+            ApiKey::ApiVersions => versions().encode(&mut body, version),
+            ApiKey::Metadata => self.metadata().encode(&mut body, version),
+            ApiKey::Produce => written().encode(&mut body, version),
+            ApiKey::Fetch => self.fetched().encode(&mut body, version),
+            ApiKey::FindCoordinator => self.coordinator().encode(&mut body, version),
+            ApiKey::Heartbeat => HeartbeatResponse::default().encode(&mut body, version),
+            other => panic!("this broker does not know {other:?}"),
+        }
+        .unwrap();
+        let mut answer = BytesMut::with_capacity(4 + body.len());
+        answer.put_u32(u32::try_from(body.remaining()).unwrap());
+        answer.put_slice(&body);
+        answer
+    }
+
+    fn metadata(&self) -> MetadataResponse {
+        let broker = MetadataResponseBroker::default()
+            .with_node_id(1.into())
+            .with_host(super::text("127.0.0.1"))
+            .with_port(self.port.into());
+        let partition = MetadataResponsePartition::default().with_leader_id(1.into());
+        let topic =
+            MetadataResponseTopic::default().with_name(Some(super::raw::topic("a-1"))).with_partitions(vec![partition]);
+        MetadataResponse::default().with_brokers(vec![broker]).with_controller_id(1.into()).with_topics(vec![topic])
+    }
+
+    fn fetched(&self) -> FetchResponse {
+        let partition = PartitionData::default().with_high_watermark(9).with_records(Some(self.records.clone()));
+        let topic =
+            FetchableTopicResponse::default().with_topic(super::raw::topic("a-1")).with_partitions(vec![partition]);
+        FetchResponse::default().with_responses(vec![topic])
+    }
+
+    fn coordinator(&self) -> FindCoordinatorResponse {
+        FindCoordinatorResponse::default()
+            .with_node_id(1.into())
+            .with_host(super::text("127.0.0.1"))
+            .with_port(self.port.into())
+    }
+}
+
+fn written() -> ProduceResponse {
+    let partition = PartitionProduceResponse::default();
+    let topic =
+        TopicProduceResponse::default().with_name(super::raw::topic("a-1")).with_partition_responses(vec![partition]);
+    ProduceResponse::default().with_responses(vec![topic])
+}
+
+/// What Fishplate speaks, but no topic ids.
+fn versions() -> ApiVersionsResponse {
+    let known = [
+        ApiKey::ApiVersions,
+        ApiKey::Metadata,
+        ApiKey::Produce,
+        ApiKey::Fetch,
+        ApiKey::FindCoordinator,
+        ApiKey::Heartbeat,
+    ];
+    let rows = SERVED.iter().filter(|row| known.contains(&row.api)).map(|row| {
+        let most = if matches!(row.api, ApiKey::Fetch | ApiKey::Produce | ApiKey::Metadata) {
+            row.max.min(9)
+        } else {
+            row.max
+        };
+        let most = if row.api == ApiKey::Fetch { 12 } else { most };
+        let most = if row.api == ApiKey::FindCoordinator { 3 } else { most };
+        ApiVersion::default().with_api_key(row.api as i16).with_min_version(row.min).with_max_version(most)
+    });
+    ApiVersionsResponse::default().with_api_keys(rows.collect())
+}
