@@ -197,7 +197,8 @@ pub const CLIENTS: &[Client] = &[
 const PLAIN: &[&str] =
     &["commit", "rebalance", "codecs", "offsets", "many-partitions", "idempotent", "acks", "headers", "reset"];
 /// The same, for a library whose producer is not idempotent.
-const NOT_IDEMPOTENT: &[&str] = &["commit", "rebalance", "codecs", "offsets", "many-partitions", "acks", "headers", "reset"];
+const NOT_IDEMPOTENT: &[&str] =
+    &["commit", "rebalance", "codecs", "offsets", "many-partitions", "acks", "headers", "reset"];
 /// What those programs could play, and do not yet.
 const NOT_WRITTEN: Lack =
     Lack { scenarios: &["others", "unknown", "large", "groups", "cluster", "seek", "topics"], why: "not played yet" };
