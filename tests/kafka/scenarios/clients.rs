@@ -187,8 +187,8 @@ pub const CLIENTS: &[Client] = &[
             Lack { scenarios: &["static"], why: "not played yet" },
             NOT_WRITTEN,
         ],
-        views: View::ALL,
-        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit", "reset"]),
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Nothing,
         play: |run| programs::node("platformatic", run),
     },
 ];
