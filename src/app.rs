@@ -2,11 +2,11 @@
 
 use crate::admin::Readiness;
 use crate::admin::http::{self, AdminState};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::placement::Front;
 use crate::placement::task::{self, Current};
 use crate::session::{Context, Limits, listener};
 use crate::telemetry::{PoolFacts, Telemetry};
-use crate::types::HostPort;
 use crate::upstream::connect::{Memory, Shared};
 use crate::upstream::places::Limit;
 use crate::upstream::{Cluster, refresh};
@@ -89,7 +89,7 @@ impl Running {
         };
         let mut bound = Vec::new();
         for listener in &config.listeners {
-            bound.push((bind(listener.bind).await?, listener.advertised.clone()));
+            bound.push((bind_all(listener).await?, listener.clone()));
         }
         let crate::config::Memory { requests, responses, parked } = config.memory;
         let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
@@ -104,8 +104,8 @@ impl Running {
             tasks,
             stop,
         };
-        for (listener, advertised) in bound {
-            running.listen(listener, advertised, &clusters, &current, limits)?;
+        for (sockets, listener) in bound {
+            running.listen(sockets, &listener, &clusters, &current, limits)?;
         }
         running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)
@@ -113,20 +113,23 @@ impl Running {
 
     fn listen(
         &mut self,
-        listener: TcpListener,
-        advertised: Option<HostPort>,
+        sockets: Vec<TcpListener>,
+        listener: &config::Listener,
         clusters: &[Arc<Cluster>],
         current: &Current,
         limits: Limits,
     ) -> Result<(), StartError> {
-        let unbound: SocketAddr = ([0, 0, 0, 0], 0).into();
-        let address = listener.local_addr().map_err(|error| StartError::Bind { address: unbound, error })?;
-        let advertised = advertised.unwrap_or_else(|| HostPort::new(&address.ip().to_string(), address.port()));
+        let Some(first) = sockets.first() else { return Ok(()) };
+        let unbound = |error| StartError::Bind { address: listener.bind, error };
+        let address = first.local_addr().map_err(unbound)?;
+        let front = Front::of(listener, address);
         let shared = clusters.first().map(|cluster| Arc::clone(cluster.shared()));
         let Some(shared) = shared else { return Ok(()) };
         let telemetry = Arc::clone(&self.telemetry);
-        let context = Context::new(current.clone(), clusters.to_vec(), telemetry, advertised, shared, limits);
-        self.tasks.spawn(listener::accept_all(listener, Arc::clone(&context)));
+        let context = Context::new(current.clone(), clusters.to_vec(), telemetry, front, shared, limits);
+        for socket in sockets {
+            self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
+        }
         self.contexts.push(context);
         self.addresses.listeners.push(address);
         Ok(())
@@ -156,6 +159,15 @@ impl Running {
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Bind { address, error })
+}
+
+/// The listener's own port first, then those of its range: a connection is served alike wherever it comes in (L1).
+async fn bind_all(listener: &config::Listener) -> Result<Vec<TcpListener>, StartError> {
+    let mut sockets = vec![bind(listener.bind).await?];
+    for port in listener.hosts.as_ref().and_then(config::Hosts::ports).into_iter().cloned().flatten() {
+        sockets.push(bind(SocketAddr::new(listener.bind.ip(), port)).await?);
+    }
+    Ok(sockets)
 }
 
 async fn start_admin(

@@ -129,6 +129,41 @@ impl fmt::Display for Name {
     }
 }
 
+/// How a client is shown the nodes of the virtual cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum View {
+    /// A node for each broker of each cluster, all at one address.
+    Brokers,
+    /// The same nodes, each at an address of its own.
+    Hosts,
+    /// One node that leads and coordinates everything.
+    Single,
+}
+
+impl View {
+    /// The word for it in the config, the log and the metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Brokers => "brokers",
+            Self::Hosts => "hosts",
+            Self::Single => "single",
+        }
+    }
+
+    /// The view of such a word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Brokers, Self::Hosts, Self::Single].into_iter().find(|view| view.as_str() == word)
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A host and a port, not resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostPort {

@@ -37,6 +37,6 @@ fn everything_counted_once() -> String {
     drop(cluster.link_opened(Use::Own));
     telemetry.session_refused("sessions");
     telemetry.memory("requests", PoolFacts::default());
-    telemetry.session_opened().client("x", "1");
+    telemetry.session_opened().client("x", "1", fishplate::types::View::Single);
     telemetry.render().unwrap()
 }

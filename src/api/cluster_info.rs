@@ -2,11 +2,12 @@
 
 use super::metadata::{NO_OPERATIONS, is_legal};
 use super::needs::{Needs, sought};
+use super::nodes::Node;
 use super::{Api, Effects, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
-use crate::types::{Name, Slot, Target};
-use crate::upstream::{Broker, Partition};
+use crate::types::{Name, Slot};
+use crate::upstream::Partition;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_topic_partitions_request::Cursor as Asked;
 use kafka_protocol::messages::describe_topic_partitions_response::{
@@ -56,21 +57,20 @@ fn refused(code: i16, why: &'static str) -> DescribeClusterResponse {
 }
 
 fn describe(request: &DescribeClusterRequest, seen: &Seen<'_>) -> DescribeClusterResponse {
-    let host = StrBytes::from_string(seen.address.host.to_string());
-    let broker = |(target, broker): (Target, &Broker)| {
+    let broker = |node: Node| {
         DescribeClusterBroker::default()
-            .with_broker_id(seen.virtual_id(target.cluster, target.broker.0))
-            .with_host(host.clone())
-            .with_port(seen.address.port.into())
-            .with_rack(broker.rack.as_deref().map(|rack| StrBytes::from_string(rack.to_owned())))
+            .with_broker_id(node.id)
+            .with_host(node.host)
+            .with_port(node.port)
+            .with_rack(node.rack)
     };
     let default = seen.placement.cluster(seen.placement.config.default_cluster);
     let operations = default.filter(|_| request.include_cluster_authorized_operations);
     DescribeClusterResponse::default()
         .with_endpoint_type(BROKERS)
         .with_cluster_id(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string()))
-        .with_controller_id(seen.placement.controller().0.into())
-        .with_brokers(seen.placement.brokers().map(broker).collect())
+        .with_controller_id(seen.controller())
+        .with_brokers(seen.nodes().into_iter().map(broker).collect())
         .with_cluster_authorized_operations(
             operations.and_then(|cluster| cluster.snapshot.operations).unwrap_or(NO_OPERATIONS),
         )
@@ -214,15 +214,14 @@ fn describe_partition(
     home: Slot,
     seen: &Seen<'_>,
 ) -> DescribeTopicPartitionsResponsePartition {
-    let virtual_ids = |ids: &[i32]| ids.iter().map(|id| seen.virtual_id(home, *id)).collect();
     DescribeTopicPartitionsResponsePartition::default()
         .with_error_code(codes::NONE)
         .with_partition_index(index)
         .with_leader_id(seen.virtual_id(home, partition.leader))
         .with_leader_epoch(partition.epoch)
-        .with_replica_nodes(virtual_ids(&partition.replicas))
-        .with_isr_nodes(virtual_ids(&partition.isr))
-        .with_offline_replicas(virtual_ids(&partition.offline))
+        .with_replica_nodes(seen.virtual_ids(home, &partition.replicas))
+        .with_isr_nodes(seen.virtual_ids(home, &partition.isr))
+        .with_offline_replicas(seen.offline_ids(home, &partition.offline))
         .with_eligible_leader_replicas(Some(Vec::new()))
         .with_last_known_elr(Some(Vec::new()))
 }

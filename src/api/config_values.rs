@@ -5,8 +5,8 @@
 //! `partition:broker` pairs of `leader.replication.throttled.replicas` and its follower twin, there both ways, so that
 //! a tool reads back what it wrote.
 
+use super::Seen;
 use super::scrub::names_host;
-use crate::placement::Placement;
 use crate::types::{Slot, VirtualNode};
 use kafka_protocol::protocol::StrBytes;
 
@@ -26,13 +26,13 @@ fn is_address(name: &str) -> bool {
 }
 
 /// What clients see of a cluster's value. `true` where it is taken away.
-pub fn show(name: &str, value: &mut Option<StrBytes>, cluster: Slot, placement: &Placement) -> bool {
-    let hidden = |value: &StrBytes| is_address(name) || names_host(value, cluster, placement);
+pub fn show(name: &str, value: &mut Option<StrBytes>, cluster: Slot, seen: &Seen<'_>) -> bool {
+    let hidden = |value: &StrBytes| is_address(name) || names_host(value, cluster, seen.placement);
     if value.as_ref().is_some_and(hidden) {
         *value = None;
         return true;
     }
-    let virtual_id = |id| Some(placement.virtual_id(cluster, id));
+    let virtual_id = |id| Some(seen.virtual_id(cluster, id).0);
     if is_broker_id(name) {
         let id = value.as_ref().and_then(|value| value.parse().ok()).and_then(virtual_id);
         *value = id.map(|id: i32| StrBytes::from_string(id.to_string()));
@@ -43,9 +43,9 @@ pub fn show(name: &str, value: &mut Option<StrBytes>, cluster: Slot, placement: 
 
 /// Translates the ids of a client's value into the cluster's own. A node of another cluster stays as it is, and the
 /// cluster then throttles nothing for it.
-pub fn to_real(name: &str, value: &mut Option<StrBytes>, cluster: Slot, placement: &Placement) {
+pub fn to_real(name: &str, value: &mut Option<StrBytes>, cluster: Slot, seen: &Seen<'_>) {
     translate(name, value, |id| {
-        let real = placement.nodes.real_of(VirtualNode(id))?;
+        let real = seen.broker_behind(VirtualNode(id))?;
         (real.cluster == cluster).then_some(real.broker.0)
     });
 }
@@ -72,7 +72,7 @@ mod tests {
 
     fn shown(name: &str, value: &str) -> (Option<StrBytes>, bool) {
         let mut value = Some(text(value));
-        let hidden = show(name, &mut value, slot(1), &World::default().placement);
+        let hidden = show(name, &mut value, slot(1), &World::default().seen(4));
         (value, hidden)
     }
 
@@ -81,7 +81,7 @@ mod tests {
         let name = "leader.replication.throttled.replicas";
         let (mut value, _) = shown(name, "0:1,1:3");
         assert_eq!(value, Some(text("0:33554433,1:33554435")));
-        to_real(name, &mut value, slot(1), &World::default().placement);
+        to_real(name, &mut value, slot(1), &World::default().seen(4));
         assert_eq!(value, Some(text("0:1,1:3")));
         for other in ["*", "", "0:x"] {
             assert_eq!(shown(name, other), (Some(text(other)), false));

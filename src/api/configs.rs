@@ -7,7 +7,8 @@ use super::scrub::{scrubbed, scrubbed_message};
 use super::untag::Untag;
 use super::{Api, Effects, Part, Plan, Seen, codes, config_values, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Name, Slot, Target, VirtualNode};
+use crate::placement::nodes::SINGLE;
+use crate::types::{Name, Slot, Target, View, VirtualNode};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -123,11 +124,17 @@ fn place(asked: &DescribeConfigsResource, seen: &Seen<'_>) -> Result<(Target, St
     seen.placement.any_broker(cluster).map(|to| (to, name.clone())).ok_or(unreachable)
 }
 
-/// The live broker behind a virtual node.
+/// The live broker behind a virtual node. Behind the one of `single`, that of the default cluster which is asked about the
+/// cluster itself too.
 fn node(name: &StrBytes, seen: &Seen<'_>) -> Result<Target, (i16, &'static str)> {
     let odd = (codes::INVALID_REQUEST, "this is not the id of a node; Metadata tells the ids");
     let node = name.parse().map(VirtualNode).map_err(|_| odd)?;
-    let target = seen.placement.nodes.real_of(node).ok_or(odd)?;
+    if seen.view == View::Single && node != SINGLE {
+        return Err(odd);
+    }
+    let unreachable = (codes::REQUEST_TIMED_OUT, "the broker behind this node cannot be reached");
+    let missing = if seen.view == View::Single { unreachable } else { odd };
+    let target = seen.broker_behind(node).ok_or(missing)?;
     let cluster = seen.placement.cluster(target.cluster).ok_or(odd)?;
     let live = cluster.snapshot.brokers.contains_key(&target.broker);
     if live { Ok(target) } else { Err((codes::REQUEST_TIMED_OUT, "this node is not there now")) }
@@ -157,8 +164,7 @@ fn rewrite(told: &mut DescribeConfigsResult, cluster: Slot, seen: &Seen<'_>) {
 }
 
 fn rewrite_config(config: &mut DescribeConfigsResourceResult, cluster: Slot, seen: &Seen<'_>) {
-    let show =
-        |name: &StrBytes, value: &mut Option<StrBytes>| config_values::show(name, value, cluster, seen.placement);
+    let show = |name: &StrBytes, value: &mut Option<StrBytes>| config_values::show(name, value, cluster, seen);
     config.is_sensitive |= show(&config.name, &mut config.value);
     for DescribeConfigsSynonym { name, value, .. } in &mut config.synonyms {
         if config.is_sensitive {

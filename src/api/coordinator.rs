@@ -1,4 +1,4 @@
-//! FindCoordinator: where a group lives, as a virtual node at the address that clients know. Answered by us, once the
+//! FindCoordinator: where a group lives, as a virtual node at the address where clients find it. Answered by us, once the
 //! group's own cluster has told its coordinator.
 //!
 //! Transactions are not served yet. A producer that asks for their coordinator is told 31
@@ -55,11 +55,14 @@ fn find(key_type: i8, key: &StrBytes, seen: &Seen<'_>, needs: &mut Needs) -> Coo
     let refused = |code, message| nobody(key, code, message);
     match key_type {
         GROUP => match seen.coordinator_of(key) {
-            Ok(target) => Coordinator::default()
-                .with_key(key.clone())
-                .with_node_id(seen.virtual_id(target.cluster, target.broker.0))
-                .with_host(StrBytes::from_string(seen.address.host.to_string()))
-                .with_port(i32::from(seen.address.port)),
+            Ok(target) => {
+                let node = seen.node_of(target.cluster, target.broker.0, None);
+                Coordinator::default()
+                    .with_key(key.clone())
+                    .with_node_id(node.id)
+                    .with_host(node.host)
+                    .with_port(node.port)
+            }
             Err(Missing::Code(code)) => refused(code, "the group's cluster has not told its coordinator"),
             Err(Missing::Need(need)) => {
                 needs.push(need);

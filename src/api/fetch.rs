@@ -355,6 +355,7 @@ pub fn is_plain(answer: &FetchResponse) -> bool {
 #[must_use]
 pub fn translate(mut answer: FetchResponse, from: Slot, seen: &Seen<'_>) -> FetchResponse {
     answer.node_endpoints = endpoints(from, &answer.node_endpoints, seen).collect();
+    answer.node_endpoints.dedup_by_key(|node| node.node_id);
     answer.unknown_tagged_fields.clear();
     for topic in &mut answer.responses {
         if let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) {
@@ -400,13 +401,9 @@ fn ours(mut told: PartitionData, cluster: Slot, seen: &Seen<'_>) -> PartitionDat
 }
 
 fn endpoints<'a>(cluster: Slot, told: &'a [NodeEndpoint], seen: &'a Seen<'_>) -> impl Iterator<Item = NodeEndpoint> {
-    let host = StrBytes::from_string(seen.address.host.to_string());
     told.iter().map(move |node| {
-        NodeEndpoint::default()
-            .with_node_id(seen.virtual_id(cluster, node.node_id.0))
-            .with_host(host.clone())
-            .with_port(seen.address.port.into())
-            .with_rack(node.rack.clone())
+        let node = seen.node_of(cluster, node.node_id.0, node.rack.clone());
+        NodeEndpoint::default().with_node_id(node.id).with_host(node.host).with_port(node.port).with_rack(node.rack)
     })
 }
 

@@ -1,6 +1,7 @@
-//! Metadata, answered from the placement: every broker of every cluster as a virtual node at the one address.
+//! Metadata, answered from the placement: nodes as the client's view shows them (`nodes`).
 //! A cluster that is down keeps its known topics here; what it may have besides is "leader not available".
 
+use super::nodes::Node;
 use super::{Api, Codes, Effect, Effects, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
@@ -92,7 +93,7 @@ fn write_topic(place: &TopicPlace, seen: &Seen<'_>, codes: &mut Codes) -> Option
     if place.troubled {
         place.topic.partitions.iter().for_each(|partition| codes.note(code_of(partition)));
     }
-    place.written.get_or(seen.version, || encode_body(&describe(place, false, seen), seen.version)).ok()
+    place.written.get_or(seen.version, seen.view, || encode_body(&describe(place, false, seen), seen.version)).ok()
 }
 
 fn write_unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>, codes: &mut Codes) -> Option<Bytes> {
@@ -191,7 +192,7 @@ fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
     MetadataResponse::default()
         .with_brokers(brokers(seen))
         .with_cluster_id(Some(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string())))
-        .with_controller_id(seen.placement.controller().0.into())
+        .with_controller_id(seen.controller())
         .with_topics(topics)
         .with_cluster_authorized_operations(cluster_operations)
 }
@@ -202,15 +203,14 @@ fn default_cluster_operations(seen: &Seen<'_>) -> i32 {
 }
 
 fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
-    let host = StrBytes::from_string(seen.address.host.to_string());
-    let broker = |(target, broker): (crate::types::Target, &crate::upstream::Broker)| {
+    let broker = |node: Node| {
         MetadataResponseBroker::default()
-            .with_node_id(seen.virtual_id(target.cluster, target.broker.0))
-            .with_host(host.clone())
-            .with_port(seen.address.port.into())
-            .with_rack(broker.rack.as_deref().map(|rack| StrBytes::from_string(rack.to_owned())))
+            .with_node_id(node.id)
+            .with_host(node.host)
+            .with_port(node.port)
+            .with_rack(node.rack)
     };
-    seen.placement.brokers().map(broker).collect()
+    seen.nodes().into_iter().map(broker).collect()
 }
 
 fn named_topic(asked: &MetadataRequestTopic, operations: bool, seen: &Seen<'_>) -> MetadataResponseTopic {
@@ -262,15 +262,14 @@ fn code_of(partition: &Partition) -> i16 {
 }
 
 fn describe_partition(partition: &Partition, index: i32, home: Slot, seen: &Seen<'_>) -> MetadataResponsePartition {
-    let virtual_ids = |ids: &[i32]| ids.iter().map(|id| seen.virtual_id(home, *id)).collect();
     MetadataResponsePartition::default()
         .with_error_code(code_of(partition))
         .with_partition_index(index)
         .with_leader_id(seen.virtual_id(home, partition.leader))
         .with_leader_epoch(partition.epoch)
-        .with_replica_nodes(virtual_ids(&partition.replicas))
-        .with_isr_nodes(virtual_ids(&partition.isr))
-        .with_offline_replicas(virtual_ids(&partition.offline))
+        .with_replica_nodes(seen.virtual_ids(home, &partition.replicas))
+        .with_isr_nodes(seen.virtual_ids(home, &partition.isr))
+        .with_offline_replicas(seen.offline_ids(home, &partition.offline))
 }
 
 /// Kafka's rule for topic names.

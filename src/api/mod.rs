@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod group_lists;
 pub mod metadata;
 pub mod needs;
+pub mod nodes;
 pub mod offsets;
 pub mod partitioned;
 pub mod produce;
@@ -31,8 +32,8 @@ mod leak_tests;
 pub(crate) mod testing;
 
 use crate::error::Fault;
-use crate::placement::Placement;
-use crate::types::{BrokerId, HostPort, Name, Slot, Target};
+use crate::placement::{Front, Placement};
+use crate::types::{BrokerId, Name, Slot, Target, View};
 use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, StrBytes};
@@ -87,8 +88,10 @@ pub struct Seen<'a> {
     pub version: i16,
     /// What lives where.
     pub placement: &'a Placement,
-    /// The address that clients are told for every node.
-    pub address: &'a HostPort,
+    /// How the client is shown nodes.
+    pub view: View,
+    /// Where it is told that they are.
+    pub front: &'a Front,
     /// The coordinator of a group on a cluster, where it is known.
     pub coordinator: &'a (dyn Fn(Slot, &str) -> Option<BrokerId> + Sync),
     /// Needs that were tried in vain.
@@ -209,12 +212,6 @@ impl Seen<'_> {
     /// The pipeline of groups.
     pub fn pipeline_of_groups<'n>(&self, groups: impl Iterator<Item = &'n StrBytes>) -> Name {
         Name::of_all(groups.map(|group| &self.placement.config.pipeline_of_group(group).name))
-    }
-
-    /// A real broker id as clients see it.
-    #[must_use]
-    pub fn virtual_id(&self, cluster: Slot, broker: i32) -> kafka_protocol::messages::BrokerId {
-        self.placement.virtual_id(cluster, broker).into()
     }
 }
 

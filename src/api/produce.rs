@@ -439,13 +439,9 @@ fn ours(mut told: PartitionProduceResponse, cluster: Slot, seen: &Seen<'_>) -> P
 }
 
 fn endpoints<'a>(cluster: Slot, told: &'a [NodeEndpoint], seen: &'a Seen<'_>) -> impl Iterator<Item = NodeEndpoint> {
-    let host = StrBytes::from_string(seen.address.host.to_string());
     told.iter().map(move |node| {
-        NodeEndpoint::default()
-            .with_node_id(seen.virtual_id(cluster, node.node_id.0))
-            .with_host(host.clone())
-            .with_port(seen.address.port.into())
-            .with_rack(node.rack.clone())
+        let node = seen.node_of(cluster, node.node_id.0, node.rack.clone());
+        NodeEndpoint::default().with_node_id(node.id).with_host(node.host).with_port(node.port).with_rack(node.rack)
     })
 }
 

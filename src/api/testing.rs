@@ -2,9 +2,9 @@
 //! groups `gb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
 use super::{Api, Effects, Need, Part, Plan, Refusal, Seen};
-use crate::placement::Placement;
 use crate::placement::build::tests::{placement, slot};
-use crate::types::{BrokerId, HostPort, Slot, Target};
+use crate::placement::{Front, Placement};
+use crate::types::{BrokerId, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ type Lookup = Box<dyn Fn(Slot, &str) -> Option<BrokerId> + Sync>;
 /// A placement with what else a plan looks at.
 pub(crate) struct World {
     pub(crate) placement: Placement,
-    pub(crate) address: HostPort,
+    pub(crate) view: View,
+    pub(crate) front: Front,
     pub(crate) refused: Vec<(Need, Refusal)>,
     coordinators: HashMap<(Slot, String), BrokerId>,
     lookup: Lookup,
@@ -31,7 +32,8 @@ impl World {
     pub(crate) fn with(a: &[Arc<Topic>], b: &[Arc<Topic>]) -> Self {
         Self {
             placement: placement(a, b).0,
-            address: HostPort::new("proxy.example", 9092),
+            view: View::Brokers,
+            front: Front::plain(HostPort::new("proxy.example", 9092)),
             refused: Vec::new(),
             coordinators: HashMap::new(),
             lookup: Box::new(|_, _| None),
@@ -46,12 +48,19 @@ impl World {
         self
     }
 
+    /// Shown in this view.
+    pub(crate) fn shown(mut self, view: View) -> Self {
+        self.view = view;
+        self
+    }
+
     /// What a request in this version sees.
     pub(crate) fn seen(&self, version: i16) -> Seen<'_> {
         Seen {
             version,
             placement: &self.placement,
-            address: &self.address,
+            view: self.view,
+            front: &self.front,
             coordinator: &*self.lookup,
             refused: &self.refused,
         }

@@ -11,7 +11,7 @@ use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Name, Slot, VirtualNode};
+use crate::types::{Name, Slot, View, VirtualNode};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -112,7 +112,7 @@ impl Api for CreateTopics {
                         per_cluster.entry(home).or_default().push(topic);
                         told
                     }
-                    Err(id) => not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, Some(not_here(id))),
+                    Err(id) => not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, Some(not_here(id, seen))),
                 },
                 Some(_) => not_made(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
             };
@@ -146,8 +146,7 @@ impl Api for CreateTopics {
                     told.untag();
                     told.error_message = why_not_made(&mut told, origin.cluster, seen);
                     for config in told.configs.iter_mut().flatten() {
-                        let hidden =
-                            config_values::show(&config.name, &mut config.value, origin.cluster, seen.placement);
+                        let hidden = config_values::show(&config.name, &mut config.value, origin.cluster, seen);
                         config.is_sensitive |= hidden;
                     }
                     match told.error_code {
@@ -201,21 +200,30 @@ fn why_not_made(told: &mut CreatableTopicResult, cluster: Slot, seen: &Seen<'_>)
     }
 }
 
-fn not_here(id: BrokerId) -> StrBytes {
+fn not_here(id: BrokerId, seen: &Seen<'_>) -> StrBytes {
+    if seen.view == View::Single {
+        return StrBytes::from_static_str(ONE_NODE);
+    }
     StrBytes::from_string(format!("Broker {} is not on the cluster where topics of this name live.", id.0))
 }
+
+const ONE_NODE: &str = "This client is shown one node that stands for all brokers, so replicas cannot be assigned: give a \
+    number of partitions and a replication factor, or use a client or a listener that shows brokers.";
 
 /// The topic with the real ids of the brokers that are to hold it, or a broker that is not on its cluster.
 fn on_real_brokers(topic: &CreatableTopic, seen: &Seen<'_>) -> Result<CreatableTopic, BrokerId> {
     let home = seen.placement.home_of_topic(&topic.name);
     let mut topic = topic.clone();
     for id in topic.assignments.iter_mut().flat_map(|partition| &mut partition.broker_ids) {
-        let real = seen.placement.nodes.real_of(VirtualNode(id.0)).filter(|real| real.cluster == home);
+        if seen.view == View::Single {
+            return Err(*id);
+        }
+        let real = seen.broker_behind(VirtualNode(id.0)).filter(|real| real.cluster == home);
         let Some(real) = real else { return Err(*id) };
         *id = BrokerId(real.broker.0);
     }
     for config in &mut topic.configs {
-        config_values::to_real(&config.name, &mut config.value, home, seen.placement);
+        config_values::to_real(&config.name, &mut config.value, home, seen);
     }
     Ok(topic)
 }

@@ -2,13 +2,15 @@
 //! which cannot be wrong. Every mistake of all files is found in one run. Knows no tokio and no sockets.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::types::{HostPort, Name, Slot};
+use crate::types::{HostPort, Name, Slot, View, VirtualNode};
 
 mod check;
+pub mod clients;
 mod findings;
 mod load;
 mod patterns;
@@ -19,6 +21,7 @@ mod suggest;
 mod surroundings;
 mod yaml;
 
+pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use patterns::Patterns;
 pub use schema::schema;
@@ -39,6 +42,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// In the order in which they claim topics and groups; the last is [`DEFAULT_PIPELINE`] and matches everything.
     pub pipelines: Vec<Pipeline>,
+    /// Which clients are shown what, beside what is built in.
+    pub clients: Clients,
     /// Metrics and health, if wanted.
     pub admin: Option<Admin>,
     /// The pools of memory that all sessions share.
@@ -109,6 +114,93 @@ pub struct Listener {
     pub bind: SocketAddr,
     /// What clients are told; `None`: the bound address.
     pub advertised: Option<HostPort>,
+    /// How clients are shown nodes.
+    pub nodes: Nodes,
+    /// An address of its own for each node, for the view `hosts`.
+    pub hosts: Option<Hosts>,
+}
+
+/// Who decides how clients of a listener are shown nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nodes {
+    /// What a client says it is.
+    #[default]
+    Auto,
+    /// The listener: this for all.
+    All(View),
+}
+
+/// Where each node has an address of its own; all of them lead to the same listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hosts {
+    /// A name for each node, at one port.
+    Names {
+        /// With [`Hosts::NODE`] where the node's id belongs.
+        template: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A port for each node, at one name. The listener binds all of them too.
+    Ports {
+        /// The name.
+        host: Arc<str>,
+        /// The ports.
+        ports: RangeInclusive<u16>,
+    },
+}
+
+impl Hosts {
+    /// Stands for a node's id in a name.
+    pub const NODE: &str = "{node}";
+    /// Stands for a node's port.
+    pub const PORT: &str = "{port}";
+
+    /// The ports that the listener binds beside its own.
+    #[must_use]
+    pub fn ports(&self) -> Option<&RangeInclusive<u16>> {
+        match self {
+            Self::Names { .. } => None,
+            Self::Ports { ports, .. } => Some(ports),
+        }
+    }
+
+    /// A node's address, where `port_of` knows which port of a range is its.
+    #[must_use]
+    pub fn address(
+        &self,
+        node: VirtualNode,
+        port_of: impl FnOnce(&RangeInclusive<u16>, VirtualNode) -> u16,
+    ) -> HostPort {
+        match self {
+            Self::Names { template, port } => HostPort::new(&template.replace(Self::NODE, &node.0.to_string()), *port),
+            Self::Ports { host, ports } => HostPort { host: Arc::clone(host), port: port_of(ports, node) },
+        }
+    }
+}
+
+impl std::fmt::Display for Hosts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Names { template, port } => write!(f, "{template}:{port}"),
+            Self::Ports { host, ports } => write!(f, "{host}:{}-{}", ports.start(), ports.end()),
+        }
+    }
+}
+
+impl Listener {
+    /// What its clients are shown, in words.
+    #[must_use]
+    pub fn shows(&self) -> String {
+        let hosts = self.hosts.as_ref().map(|hosts| format!("hosts ({hosts})"));
+        let hosts = hosts.unwrap_or_else(|| View::Hosts.to_string());
+        let lonely = View::Single.as_str();
+        match self.nodes {
+            Nodes::All(View::Hosts) => hosts,
+            Nodes::All(view) => view.to_string(),
+            Nodes::Auto if self.hosts.is_some() => format!("brokers to clients on the list, {hosts} to others"),
+            Nodes::Auto => format!("brokers to clients on the list, {lonely} to others"),
+        }
+    }
 }
 
 /// A real cluster.

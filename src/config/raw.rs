@@ -27,6 +27,8 @@ pub(super) struct File {
     pub(super) clusters: Option<Vec<Cluster>>,
     /// What lives where; the first pipeline that matches a topic has it.
     pub(super) pipelines: Option<Vec<Pipeline>>,
+    /// What kinds of clients are shown: adds to the built-in list, and counts more.
+    pub(super) clients: Option<Vec<Client>>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
     /// Pools of memory that all client connections share. A connection may hold an eighth of each.
@@ -65,9 +67,76 @@ pub(super) struct Listener {
     /// The host and port that clients are told. Default: the bound address. With `0.0.0.0` or `[::]` it must be given.
     #[schemars(example = "kafka.example.com:9092")]
     pub(super) advertised: Option<Text>,
-    /// How brokers are shown to clients.
+    /// How brokers are shown to clients. Default: auto.
     #[schemars(with = "Option<Nodes>")]
     pub(super) nodes: Option<Text>,
+    /// An address of its own for each node: a name with `{node}` in it, or one name with a range of ports.
+    #[schemars(with = "Option<HostsAsWritten>")]
+    pub(super) hosts: Option<Hosts>,
+}
+
+/// Addresses of nodes, as they are written.
+#[derive(Debug)]
+pub(super) enum Hosts {
+    /// `n{node}.kafka.example.com:9092`.
+    Names(Text),
+    /// With a range of ports.
+    Ports(HostPorts),
+}
+
+/// Another name of the same port, or another port of the same name.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "stands in the schema only")]
+enum HostsAsWritten {
+    /// Such as `n{node}.kafka.example.com:9092`.
+    Names(String),
+    /// One name with a range of ports.
+    Ports(HostPorts),
+}
+
+/// One name with a range of ports that the listener binds too.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct HostPorts {
+    /// Such as `kafka.example.com:{port}`.
+    #[schemars(required, example = "kafka.example.com:{port}")]
+    pub(super) name: Option<Text>,
+    /// Such as `19092-19155`: at least one for each broker there will ever be.
+    #[schemars(required, example = "19092-19155")]
+    pub(super) ports: Option<Text>,
+    #[schemars(skip)]
+    pub(super) at: At,
+}
+
+/// A kind of client and what it is shown.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Client {
+    /// What it calls itself (KIP-511): the log says it when it is first seen.
+    #[schemars(required)]
+    pub(super) name: Option<Text>,
+    /// The first version that this is for. Default: all.
+    #[schemars(example = "1.2")]
+    pub(super) from: Option<Text>,
+    /// What it is shown where its listener says `nodes: auto`.
+    #[schemars(required, with = "View")]
+    pub(super) view: Option<Text>,
+    #[schemars(skip)]
+    pub(super) at: At,
+}
+
+/// How brokers are shown.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+#[expect(dead_code, reason = "stands in the schema only")]
+enum View {
+    /// A node for each broker, all at one address.
+    Brokers,
+    /// A node for each broker, each at an address of its own; `single` where the listener has no `hosts`.
+    Hosts,
+    /// One node.
+    Single,
 }
 
 /// How brokers are shown to clients.
@@ -75,10 +144,14 @@ pub(super) struct Listener {
 #[schemars(rename_all = "snake_case", inline)]
 #[expect(dead_code, reason = "stands in the schema only")]
 enum Nodes {
-    /// By the name that a client gives of itself.
+    /// By what a client says it is: brokers where it is on the list, else hosts where they are set, else single.
     Auto,
-    /// A virtual node for each broker of each cluster.
+    /// A node for each broker of each cluster, all at one address. Clients that are not on the list are turned away.
     Brokers,
+    /// One node that leads everything.
+    Single,
+    /// A node for each broker, each at an address of its own.
+    Hosts,
 }
 
 /// A real Kafka-compatible cluster.
@@ -177,12 +250,13 @@ impl File {
                 |node, reader| some(named(node, reader, Cluster::read), node, reader),
             ),
             pipelines: fields.optional("pipelines", pipelines),
+            clients: fields.optional("clients", |node, reader| list(node, reader, Client::read)),
             admin: fields.optional("admin", Admin::read),
             memory: fields.optional("memory", Memory::read),
             limits: fields.optional("limits", Limits::read),
             include: fields.optional("include", one_or_many),
         };
-        fields.finish(&["control", "clients", "metrics"]);
+        fields.finish(&["control", "metrics"]);
         Some(file)
     }
 }
@@ -205,9 +279,40 @@ impl Listener {
             bind: fields.required("bind", "127.0.0.1:9092", text),
             advertised: fields.optional("advertised", text),
             nodes: fields.optional("nodes", text),
+            hosts: fields.optional("hosts", Hosts::read),
         };
-        fields.finish(&["hosts", "tls", "sasl"]);
+        fields.finish(&["tls", "sasl"]);
         Some(listener)
+    }
+}
+
+impl Hosts {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if !matches!(node.what, What::Map(_)) {
+            return text(node, reader).map(Self::Names);
+        }
+        let mut fields = Fields::of(node, "hosts", reader)?;
+        let ports = HostPorts {
+            name: fields.required("name", "\"kafka.example.com:{port}\"", text),
+            ports: fields.required("ports", "19092-19155", text),
+            at: node.at,
+        };
+        fields.finish(&[]);
+        Some(Self::Ports(ports))
+    }
+}
+
+impl Client {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "a client", reader)?;
+        let client = Self {
+            name: fields.required("name", "my-client", text),
+            from: fields.optional("from", text),
+            view: fields.required("view", "brokers", text),
+            at: node.at,
+        };
+        fields.finish(&[]);
+        Some(client)
     }
 }
 

@@ -32,6 +32,11 @@ impl Text {
         self.value == self.shown
     }
 
+    /// Another value in the place of one, shown as that is.
+    pub(super) fn of(value: String, like: &Self) -> Self {
+        Self { value, shown: like.shown.clone(), at: like.at }
+    }
+
     /// A key that is a name: `${...}` means nothing in it.
     pub(super) fn from_key(entry: &Entry) -> Self {
         Self { value: entry.key.clone(), shown: entry.key.clone(), at: entry.at }

@@ -1,12 +1,13 @@
 //! Builds the placement from the config and what each cluster last said. Pure.
 
 use super::fence::Fence;
-use super::{ClusterPlace, Nodes, Placement, TopicPlace, Written};
+use super::{ClusterPlace, Nodes, Placement, Ports, TopicPlace, Written};
 use crate::config::Config;
 use crate::types::{FastMap, Name, Slot, Target};
 use crate::upstream::{Snapshot, Topic};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ pub struct Heard {
 }
 
 /// What an operator should hear of, once each.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Remark {
     /// A topic exists on its pipeline's cluster, `home`, and on another one too.
     TopicTwice {
@@ -36,6 +37,8 @@ pub enum Remark {
     },
     /// Two brokers are shown under one virtual id.
     NodesCollide(Target, Target),
+    /// There are more nodes than a listener has ports for, so that some share one.
+    PortsSpent(RangeInclusive<u16>),
 }
 
 impl Placement {
@@ -52,21 +55,44 @@ impl Placement {
             cluster.snapshot.brokers.keys().map(|broker| Target { cluster: cluster.slot, broker: *broker })
         });
         let (nodes, collisions) = Nodes::of(brokers);
+        let (ports, spent) = place_ports(config, &clusters, &nodes, before);
         // Under another config a topic may belong to another pipeline.
         let same = |before: &&Self| Arc::ptr_eq(&before.config, config) && Arc::ptr_eq(&before.fence, fence);
         let mut topics = place_topics(config, &clusters, before.filter(same));
         keep_off(config, &clusters, fence, &mut topics);
         let ids = topics.values().filter(|p| !p.topic.id.is_nil()).map(|p| (p.topic.id, Arc::clone(p))).collect();
         let mut remarks: Vec<_> = collisions.into_iter().map(|(one, two)| Remark::NodesCollide(one, two)).collect();
+        remarks.extend(spent.into_iter().map(Remark::PortsSpent));
         remarks.extend(topics_twice(&clusters, &topics));
         let (config, fence) = (Arc::clone(config), Arc::clone(fence));
-        (Self { config, fence, clusters, nodes, topics, ids }, remarks)
+        (Self { config, fence, clusters, nodes, ports, topics, ids }, remarks)
     }
 }
 
 fn place_cluster(cluster: &crate::config::Cluster, heard: &HashMap<Slot, Heard>) -> ClusterPlace {
     let heard = heard.get(&cluster.slot).cloned().unwrap_or_default();
     ClusterPlace { slot: cluster.slot, name: cluster.name.clone(), snapshot: heard.snapshot, up: heard.up }
+}
+
+/// The ports of every listener that has a range, and the ranges that are too small. What was at a port stays there, also
+/// under another config.
+fn place_ports(
+    config: &Config,
+    clusters: &[ClusterPlace],
+    nodes: &Nodes,
+    before: Option<&Placement>,
+) -> (Vec<Ports>, Vec<RangeInclusive<u16>>) {
+    let (mut all, mut spent) = (Vec::new(), Vec::new());
+    for range in config.listeners.iter().filter_map(|listener| listener.hosts.as_ref()?.ports()) {
+        let targets = clusters.iter().flat_map(|cluster| {
+            cluster.snapshot.brokers.keys().map(|broker| Target { cluster: cluster.slot, broker: *broker })
+        });
+        let shown = targets.map(|target| nodes.virtual_of(target));
+        let (ports, shared) = Ports::of(range, shown, before.and_then(|before| before.ports(range)));
+        all.push(ports);
+        spent.extend(shared.then(|| range.clone()));
+    }
+    (all, spent)
 }
 
 /// A topic is visible on the cluster its pipeline names; a copy elsewhere (a shadow, or a mistake) is not.

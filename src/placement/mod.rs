@@ -3,18 +3,23 @@
 
 pub mod build;
 pub mod fence;
+pub mod front;
 pub mod nodes;
+pub mod ports;
 pub mod task;
 
 pub use fence::Fence;
+pub use front::Front;
 pub use nodes::Nodes;
+pub use ports::Ports;
 
 use crate::config::Config;
-use crate::types::{BrokerId, FastMap, Name, Slot, Target, VirtualNode};
+use crate::types::{BrokerId, FastMap, Name, Slot, Target, View, VirtualNode};
 use crate::upstream::{Snapshot, Topic};
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::RwLock;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -29,6 +34,8 @@ pub struct Placement {
     pub clusters: Vec<ClusterPlace>,
     /// Virtual ids and back.
     pub nodes: Nodes,
+    /// By range of a listener of the config.
+    ports: Vec<Ports>,
     topics: FastMap<StrBytes, Arc<TopicPlace>>,
     ids: FastMap<Uuid, Arc<TopicPlace>>,
 }
@@ -57,26 +64,31 @@ pub struct TopicPlace {
     pub pipeline: Name,
     /// Some partition has no leader, or another error.
     pub troubled: bool,
-    /// Its description in Metadata answers, by version, once somebody asked. It goes with the place: a topic that
+    /// Its description in Metadata answers, by version and by whether its brokers are one node, once somebody asked. It
+    /// bears no address, so that all listeners share it. It goes with the place: a topic that
     /// changes gets a new one.
     pub written: Written,
 }
 
 /// What was written once and serves every client.
 #[derive(Debug, Default)]
-pub struct Written(RwLock<Vec<(i16, Bytes)>>);
+pub struct Written(RwLock<Vec<(Kind, Bytes)>>);
+
+/// The version, and whether all brokers are one node.
+type Kind = (i16, bool);
 
 impl Written {
-    /// What was written for a version, or is now.
-    pub fn get_or<E>(&self, version: i16, write: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
-        let same = |entry: &&(i16, Bytes)| entry.0 == version;
+    /// What was written for a version and a view, or is now.
+    pub fn get_or<E>(&self, version: i16, view: View, write: impl FnOnce() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        let kind = (version, view == View::Single);
+        let same = |entry: &&(Kind, Bytes)| entry.0 == kind;
         if let Some((_, bytes)) = self.0.read().iter().find(same) {
             return Ok(bytes.clone());
         }
         let bytes = write()?;
         let mut all = self.0.write();
-        if !all.iter().any(|entry| entry.0 == version) {
-            all.push((version, bytes.clone()));
+        if !all.iter().any(|entry| entry.0 == kind) {
+            all.push((kind, bytes.clone()));
         }
         Ok(bytes)
     }
@@ -194,9 +206,9 @@ impl Placement {
         preferred.or_else(any).map_or(VirtualNode(-1), |target| self.nodes.virtual_of(target))
     }
 
-    /// A real broker id of a cluster as clients see it; sentinels pass.
+    /// Which node is at which port of a listener's range; `None` for one that the config does not have.
     #[must_use]
-    pub fn virtual_id(&self, cluster: Slot, broker: i32) -> i32 {
-        self.nodes.virtual_of(Target { cluster, broker: BrokerId(broker) }).0
+    pub fn ports(&self, range: &RangeInclusive<u16>) -> Option<&Ports> {
+        self.ports.iter().find(|ports| ports.is_of(range))
     }
 }

@@ -4,6 +4,9 @@
 use crate::types::{BrokerId, Slot, Target, VirtualNode};
 use std::collections::HashMap;
 
+/// The one node of the view `single`: above every slot's, the same on every replica.
+pub const SINGLE: VirtualNode = VirtualNode(31 << SLOT_BITS);
+
 const SLOT_BITS: u32 = 25;
 /// Set where the low bits are a hash and not the broker's id itself.
 const HASHED: i32 = 1 << 24;

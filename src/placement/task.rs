@@ -203,6 +203,11 @@ fn log(remark: &Remark) {
             topic = %topic, %home, %other,
             "topic exists on two clusters; clients see the one on its home. A group's shadow topic is meant to be there"
         ),
+        Remark::PortsSpent(range) => tracing::warn!(
+            ports = ?range,
+            "more nodes than ports: some share one, and clients that tell nodes by their address see only one of them; \
+             give this listener's `hosts` a wider range"
+        ),
         Remark::NodesCollide(one, two) => {
             tracing::info!(%one, %two, "two brokers are shown under one node id; harmless, requests go by content");
         }

@@ -5,11 +5,13 @@ use super::late::Watch;
 use super::state::Session;
 use crate::config::{self, Config, SHARES};
 use crate::error::Fault;
+use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
-use crate::types::{HostPort, SessionId, Slot};
+use crate::types::{SessionId, Slot};
 use crate::upstream::connect::Shared;
 use crate::upstream::{Cluster, Clusters};
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
@@ -106,8 +108,8 @@ pub struct Context {
     pub clusters: Clusters,
     /// Counters.
     pub telemetry: Arc<Telemetry>,
-    /// The address that clients are told for every node.
-    pub address: HostPort,
+    /// What clients are shown: sessions keep what they began with.
+    pub front: ArcSwap<Front>,
     /// What links share.
     pub shared: Arc<Shared>,
     /// Bounds.
@@ -128,7 +130,7 @@ impl Context {
         current: Current,
         clusters: impl Into<Clusters>,
         telemetry: Arc<Telemetry>,
-        address: HostPort,
+        front: Front,
         shared: Arc<Shared>,
         limits: Limits,
     ) -> Arc<Self> {
@@ -136,7 +138,7 @@ impl Context {
             current,
             clusters: clusters.into(),
             telemetry,
-            address,
+            front: ArcSwap::from_pointee(front),
             shared,
             limits,
             seldom: Seldom::new(Duration::from_secs(60)),

@@ -77,8 +77,8 @@ fn refuse_empty(session: &Session, mut ticket: Ticket) {
     if let Some(held_back) = session.context.seldom.pass(format!("empty Produce {} {client}", session.peer.ip())) {
         tracing::warn!(
             session = %session.id, peer = %session.peer, %client, held_back,
-            "a Produce without topics: this client mistakes our nodes for one and would lose data; closing its \
-             connection. Give it a client library that keeps nodes of one address apart"
+            "a Produce without topics: this client takes our nodes for one and would lose data; closing its connection. \
+             Give its listener `nodes: auto` with `hosts:`, or name it in `clients:` with `view: single`"
         );
     }
     ticket.blame(Blame::Client);

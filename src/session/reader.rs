@@ -220,17 +220,17 @@ fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> 
 fn introduce(session: &Session, request: &ApiVersionsRequest) {
     let software = Software::said(&request.client_software_name, &request.client_software_version);
     if session.software.get().is_none() {
-        session.gauge.client(&software.name, &software.version);
         let _first_stands = session.software.set(software);
+        session.view(&session.context.current.load().config);
     }
 }
 
-/// Metadata shows many nodes at one address. A client that cannot keep them apart is refused here, before it can lose
-/// anything.
+/// A client that cannot keep nodes of one address apart is refused here, before it can lose anything, where its listener
+/// shows them to all.
 fn answer_metadata(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let session = Arc::clone(ticket.session());
     let client = session.client();
-    if client.keeps_nodes_apart() {
+    if !session.front.harms(&client.name, &client.version, &session.context.current.load().config) {
         return match written_metadata(&mut ticket, frame)? {
             Some(body) => {
                 let (version, correlation) = (ticket.head().version, ticket.head().correlation);
@@ -243,8 +243,8 @@ fn answer_metadata(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     if let Some(held_back) = session.context.seldom.pass(format!("{} {client}", session.peer.ip())) {
         tracing::warn!(
             session = %session.id, peer = %session.peer, %client, held_back,
-            "refusing a client that cannot keep several nodes of one address apart and would lose data; \
-             use librdkafka 2.10 or newer, the Java client, franz-go, sarama or kafka-python 3"
+            "refusing a client that is not known to keep several nodes of one address apart and might lose data: its \
+             listener says `nodes: brokers`. Let it come to one with `nodes: auto`, or put it into `clients:` if it can"
         );
     }
     ticket.blame(Blame::Client);
@@ -271,11 +271,11 @@ fn written_metadata(ticket: &mut Ticket, frame: &Bytes) -> Result<Option<Bytes>,
 mod tests {
     use super::super::context::Limits;
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Nodes};
     use crate::placement::build::tests::TWO;
-    use crate::placement::task;
+    use crate::placement::{Front, task};
     use crate::telemetry::Telemetry;
-    use crate::types::{BrokerId, HostPort, Slot, Target};
+    use crate::types::{BrokerId, HostPort, Slot, Target, View};
     use crate::upstream::connect::Shared;
     use crate::wire::codec::encode_request;
     use kafka_protocol::protocol::StrBytes;
@@ -289,7 +289,9 @@ mod tests {
         let config = Arc::new(Config::from_text("two.yaml", TWO).unwrap());
         let shared = Shared::new(0, 1 << 20);
         let (current, telemetry) = (task::start(config, &[]), Arc::new(Telemetry::new().unwrap()));
-        let context = Context::new(current, Vec::new(), telemetry, HostPort::new("h", 1), shared, limits);
+        let nodes = Nodes::All(View::Brokers);
+        let front = Front { nodes, ..Front::plain(HostPort::new("h", 1)) };
+        let context = Context::new(current, Vec::new(), telemetry, front, shared, limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(there, listener.accept());

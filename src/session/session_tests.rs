@@ -6,7 +6,9 @@ use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse, TopicName};
+use kafka_protocol::messages::{
+    ApiKey, FetchRequest, FetchResponse, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -187,4 +189,40 @@ async fn a_fetch_session_that_its_client_leaves_is_ended_where_it_lives() {
     assert_eq!(client.call(12, &fetch((99, 1), &["l-1"])).await.error_code, 70);
     client.call(9, &to_both).await;
     assert_eq!(*ended.lock(), [(1, 99), (1, 99), (2, 99)]);
+}
+
+#[tokio::test]
+async fn a_produce_without_topics_closes_its_connection_and_no_other() {
+    let world = World::start(serves(0)).await;
+    let (mut lost, mut other) = (world.client().await, world.client().await);
+    // Given a client that takes our nodes for one, and finds nothing to send to the one it means
+    lost.send(9, &produce(-1, &[])).await;
+    // Then it does not hear of a success
+    lost.is_closed().await;
+    assert_eq!(codes(&other.call(9, &produce(-1, &[("l-1", &[1])])).await), [0]);
+    world.until("sessions_closed_total", &[("reason", "refused")], 1.0).await;
+    assert_eq!(world.errors("client"), 1.0);
+}
+
+#[tokio::test]
+async fn a_client_is_shown_what_it_can_use() {
+    let world = World::start(serves(0)).await;
+    let all = MetadataRequest::default().with_topics(None);
+    // A client on the list sees a node for each broker, twice as many as one cluster has
+    let listed = world.client().await.call(9, &all).await;
+    assert!(listed.brokers.len() > 1, "{listed:#?}");
+    // One that does not say what it is sees one, which leads everything: before and after it was written once
+    let mut unnamed = world.unnamed().await;
+    for _ in 0..2 {
+        let told = unnamed.call(9, &all).await;
+        let nodes: Vec<_> = told.brokers.iter().map(|node| (node.node_id.0, node.port)).collect();
+        assert_eq!(nodes, [(31 << 25, i32::from(world.context.front.load().advertised.port))]);
+        let leaders = told.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.leader_id.0);
+        assert!(leaders.clone().count() > 0 && leaders.clone().all(|leader| leader == 31 << 25));
+        assert_eq!(told.controller_id.0, 31 << 25);
+    }
+    // And what was written for the one is not told to the other
+    assert_eq!(world.client().await.call(9, &all).await.brokers, listed.brokers);
+    let sightings = |software, view| world.shown("client_sightings_total", &[("software", software), ("view", view)]);
+    assert_eq!((sightings("kgo", "brokers"), sightings("unknown", "single")), (2.0, 1.0));
 }

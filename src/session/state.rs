@@ -10,9 +10,10 @@ use super::produce::Held;
 use super::replies::Replies;
 use super::turns::Turns;
 use crate::api::{Effect, Effects, Need, Refusal, Seen};
-use crate::placement::Placement;
+use crate::config::Config;
+use crate::placement::{Front, Placement};
 use crate::telemetry::{Recent, SessionGauge};
-use crate::types::{BrokerId, SessionId, Slot};
+use crate::types::{BrokerId, SessionId, Slot, View};
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, size_of};
@@ -37,6 +38,9 @@ pub struct Session {
     pub context: Arc<Context>,
     /// What the client says it is; nothing until it says so.
     pub software: OnceLock<Software>,
+    /// What its listener showed when it began.
+    pub front: Arc<Front>,
+    view: OnceLock<View>,
     /// Its connections to brokers.
     pub links: Links,
     /// Its fetch sessions (KIP-227). Two brokers may give the same number.
@@ -84,6 +88,8 @@ impl Session {
             peer,
             context: Arc::clone(context),
             software: OnceLock::new(),
+            front: context.front.load_full(),
+            view: OnceLock::new(),
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             orders: Orders::default(),
@@ -109,6 +115,21 @@ impl Session {
         self.software.get().unwrap_or(&NAMELESS)
     }
 
+    /// How it is shown nodes, for ever: by what it says it is, if it has said so before it asks for anything else.
+    pub fn view(&self, config: &Config) -> View {
+        *self.view.get_or_init(|| {
+            let client = self.client();
+            let view = self.front.view(&client.name, &client.version, config);
+            if self.gauge.client(&client.name, &client.version, view) {
+                tracing::info!(
+                    session = %self.id, peer = %self.peer, client = %client, view = %view, listener = %self.front.bound,
+                    "a client that was not seen before"
+                );
+            }
+            view
+        })
+    }
+
     /// What a request in `version` sees, under a placement.
     pub fn see<R>(
         &self,
@@ -120,7 +141,8 @@ impl Session {
         let coordinator = |cluster: Slot, group: &str| -> Option<BrokerId> {
             self.context.cluster(cluster).and_then(|cluster| cluster.known_coordinator(group))
         };
-        look(&Seen { version, placement, address: &self.context.address, coordinator: &coordinator, refused })
+        let view = self.view(&placement.config);
+        look(&Seen { version, placement, view, front: &self.front, coordinator: &coordinator, refused })
     }
 
     /// Does what answers told us to do.

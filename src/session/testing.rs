@@ -3,7 +3,7 @@
 
 use super::{Context, Limits, Session, listener};
 use crate::config::Config;
-use crate::placement::task;
+use crate::placement::{Front, task};
 use crate::telemetry::Telemetry;
 use crate::types::HostPort;
 use crate::upstream::connect::Shared;
@@ -94,14 +94,26 @@ pipelines:
         }
         let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = HostPort::new("127.0.0.1", listening.local_addr().unwrap().port());
-        let context = Context::new(current, clusters.clone(), Arc::clone(&telemetry), address.clone(), shared, limits);
+        let context = Context::new(
+            current,
+            clusters.clone(),
+            Arc::clone(&telemetry),
+            Front::plain(address.clone()),
+            shared,
+            limits,
+        );
         tasks.spawn(listener::accept_all(listening, Arc::clone(&context)));
         Self { telemetry, address, context, a: Some(a), b: Some(b), clusters, _tasks: tasks }
     }
 
-    pub(super) async fn client(&self) -> Client {
+    /// A client that does not say what it is.
+    pub(super) async fn unnamed(&self) -> Client {
         let socket = TcpStream::connect((&*self.address.host, self.address.port)).await.unwrap();
-        let mut client = Client { socket, reader: Reader::new(Pool::new(0), 1 << 20), sent: 0, received: 0 };
+        Client { socket, reader: Reader::new(Pool::new(0), 1 << 20), sent: 0, received: 0 }
+    }
+
+    pub(super) async fn client(&self) -> Client {
+        let mut client = self.unnamed().await;
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("kgo"))
             .with_client_software_version(text("1.22.2"));

@@ -170,6 +170,7 @@ mod tests {
     use super::*;
     use crate::error::Blame;
     use crate::types::Slot;
+    use crate::types::View;
     use std::time::Duration;
 
     /// The value of the one sample whose line starts with `sample`.
@@ -215,8 +216,8 @@ mod tests {
         let sample = |name: &str| value(&telemetry.render().unwrap(), name).unwrap();
         let session = telemetry.session_opened();
         let link = telemetry.cluster(&"a".into()).link_opened(Use::Session);
-        session.client("kgo", "v1.22.2");
-        session.client("kgo", "v1.22.2");
+        session.client("kgo", "v1.22.2", View::Brokers);
+        session.client("kgo", "v1.22.2", View::Brokers);
         session.began();
         session.began();
         session.ended();
@@ -228,7 +229,7 @@ mod tests {
         let links = |whose| sample(&format!("fishplate_links{{cluster=\"a\",use=\"{whose}\"}}"));
         assert_eq!((links("session"), links("own")), (1.0, 0.0));
         assert_eq!(of_a("fishplate_link_requests_in_flight"), 1.0);
-        let kgo = r#"{software="kgo",version="v1.22.2"}"#;
+        let kgo = r#"{software="kgo",version="v1.22.2",view="brokers"}"#;
         assert_eq!(sample(&format!("fishplate_client_sessions{kgo}")), 1.0);
         session.closing("client");
         session.closing("io");
@@ -277,13 +278,16 @@ mod tests {
     fn what_clients_call_themselves_makes_a_bounded_number_of_labels() {
         let telemetry = Telemetry::new().unwrap();
         for number in 0..1000 {
-            telemetry.session_opened().client(&format!("evil\n{number}"), &"9".repeat(10_000));
+            telemetry.session_opened().client(&format!("evil\n{number}"), &"9".repeat(10_000), View::Single);
         }
         let text = telemetry.render().unwrap();
         let sightings = text.lines().filter(|line| line.starts_with("fishplate_client_sightings_total{"));
         assert_eq!(sightings.count(), 201);
         assert!(text.contains(r#"software="evil_7""#) && text.len() < 100_000, "{}", text.len());
-        assert_eq!(value(&text, r#"fishplate_client_sightings_total{software="other",version="other"}"#), Some(800.0));
+        assert_eq!(
+            value(&text, r#"fishplate_client_sightings_total{software="other",version="other",view="single"}"#),
+            Some(800.0)
+        );
     }
 
     #[test]
@@ -294,7 +298,7 @@ mod tests {
         cluster.metadata_refreshed(true);
         cluster.link_failed("connect");
         cluster.set_up(false);
-        telemetry.session_opened().client("x", "1");
+        telemetry.session_opened().client("x", "1", View::Single);
         drop(cluster.link_opened(Use::Own));
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();

@@ -1,17 +1,20 @@
 //! What is counted per client connection: how many there are, why they ended, who they say they are.
 
 use super::register;
+use crate::types::View;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Names and versions come from outside, so at most this many pairs become labels; the rest are `other`.
-const SOFTWARE_PAIRS: usize = 200;
+/// Names and versions come from outside, so at most this many kinds become labels; the rest are `other`.
+const SOFTWARE_KINDS: usize = 200;
 /// Longer names and versions are cut.
 const SOFTWARE_LENGTH: usize = 64;
 const OTHER: &str = "other";
+/// Of a client that does not say what it is: Kafka's own word.
+const UNKNOWN: &str = "unknown";
 
 /// One client connection, counted until it is [`gone`](Self::gone) or this is dropped. Whoever works for it shares this.
 pub struct SessionGauge {
@@ -23,9 +26,12 @@ pub struct SessionGauge {
 }
 
 impl SessionGauge {
-    /// The client said who it is (ApiVersions 3+, KIP-511). The first word stands.
-    pub fn client(&self, software: &str, version: &str) {
-        self.software.get_or_init(|| self.families.sighted(software, version));
+    /// The client said who it is (ApiVersions 3+, KIP-511), or asked for something without, and is shown this view. The
+    /// first word stands. True for one that was not seen before.
+    pub fn client(&self, software: &str, version: &str, view: View) -> bool {
+        let mut new = false;
+        self.software.get_or_init(|| self.families.sighted(software, version, view, &mut new));
+        new
     }
 
     /// A request that will be answered was read.
@@ -82,14 +88,14 @@ pub(super) struct SessionFamilies {
     in_flight: IntGauge,
     by_software: IntGaugeVec,
     sightings: IntCounterVec,
-    pairs: Mutex<HashSet<(String, String)>>,
+    kinds: Mutex<HashSet<(String, String, View)>>,
 }
 
 impl SessionFamilies {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let counters =
             |name, help, labels: &[&str]| register(registry, IntCounterVec::new(Opts::new(name, help), labels));
-        let software = ["software", "version"];
+        let software = ["software", "version", "view"];
         let by_software = Opts::new("fishplate_client_sessions", "Open client connections by what they say they are.");
         Ok(Self {
             open: register(registry, IntGauge::new("fishplate_sessions", "Open client connections."))?,
@@ -110,10 +116,10 @@ impl SessionFamilies {
             by_software: register(registry, IntGaugeVec::new(by_software, &software))?,
             sightings: counters(
                 "fishplate_client_sightings_total",
-                "Client connections that said what they are (ApiVersions 3+).",
+                "Client connections by what they said they are (ApiVersions 3+) and are shown.",
                 &software,
             )?,
-            pairs: Mutex::default(),
+            kinds: Mutex::default(),
         })
     }
 
@@ -129,17 +135,18 @@ impl SessionFamilies {
         }
     }
 
-    fn sighted(&self, software: &str, version: &str) -> IntGauge {
-        let mut pair = (plain(software), plain(version));
-        let mut pairs = self.pairs.lock();
-        if !pairs.contains(&pair) {
-            if pairs.len() < SOFTWARE_PAIRS {
-                pairs.insert(pair.clone());
+    fn sighted(&self, software: &str, version: &str, view: View, new: &mut bool) -> IntGauge {
+        let mut kind = (plain(software), plain(version), view);
+        let mut kinds = self.kinds.lock();
+        if !kinds.contains(&kind) {
+            if kinds.len() < SOFTWARE_KINDS {
+                *new = true;
+                kinds.insert(kind.clone());
             } else {
-                pair = (OTHER.to_owned(), OTHER.to_owned());
+                (kind.0, kind.1) = (OTHER.to_owned(), OTHER.to_owned());
             }
         }
-        let labels = [pair.0.as_str(), pair.1.as_str()];
+        let labels = [kind.0.as_str(), kind.1.as_str(), view.as_str()];
         self.sightings.with_label_values(&labels).inc();
         let open = self.by_software.with_label_values(&labels);
         open.inc();
@@ -149,6 +156,9 @@ impl SessionFamilies {
 
 /// KIP-511 allows letters, digits, dots and hyphens; anything else a client sends becomes an underscore.
 fn plain(text: &str) -> String {
+    if text.is_empty() {
+        return UNKNOWN.to_owned();
+    }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
     text.chars().take(SOFTWARE_LENGTH).map(|c| if allowed(c) { c } else { '_' }).collect()
 }

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use fishplate::api::{Need, Refusal, Seen};
-use fishplate::config::Config;
-use fishplate::placement::Placement;
+use fishplate::config::{Config, Hosts};
 use fishplate::placement::build::Heard;
-use fishplate::types::{BrokerId, HostPort, Slot, Target};
+use fishplate::placement::{Front, Placement};
+use fishplate::types::{BrokerId, HostPort, Slot, Target, View};
 use fishplate::upstream::Snapshot;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -31,7 +31,12 @@ pipelines:
 pub(super) struct World {
     config: Arc<Config>,
     placement: Placement,
-    address: HostPort,
+    front: Front,
+}
+
+fn front() -> Front {
+    let hosts = Hosts::Ports { host: "proxy.example".into(), ports: 100..=163 };
+    Front { hosts: Some(hosts), ..Front::plain(HostPort::new("proxy.example", 9092)) }
 }
 
 fn slot(number: u8) -> Slot {
@@ -43,7 +48,7 @@ impl World {
         let config = Arc::new(Config::from_text("fuzz.yaml", CONFIG).unwrap_or_else(|e| panic!("{e}")));
         let told = |from: u8| Snapshot::default().after(&metadata((b'a' + from..=b'z').step_by(2)), true);
         let placement = placement(&config, told(0), told(1), None);
-        Self { config, placement, address: HostPort::new("proxy.example", 9092) }
+        Self { config, placement, front: front() }
     }
 
     /// The same config, where cluster `a` is what this broker says it is, one answer after the other.
@@ -54,12 +59,18 @@ impl World {
             snapshot = snapshot.after(answer, *whole);
             placement = self::placement(&self.config, snapshot.clone(), snapshot.clone(), Some(&placement));
         }
-        Self { config: Arc::clone(&self.config), placement, address: self.address.clone() }
+        Self { config: Arc::clone(&self.config), placement, front: self.front.clone() }
     }
 
     /// What a request in this version sees.
     pub(super) fn seen<'w>(&'w self, version: i16, refused: &'w [(Need, Refusal)]) -> Seen<'w> {
-        Seen { version, placement: &self.placement, address: &self.address, coordinator: &coordinator, refused }
+        // Each version in one of the views.
+        let view = match version.rem_euclid(3) {
+            0 => View::Brokers,
+            1 => View::Hosts,
+            _ => View::Single,
+        };
+        Seen { version, placement: &self.placement, view, front: &self.front, coordinator: &coordinator, refused }
     }
 
     /// A broker of `a`.

@@ -2,15 +2,52 @@
 
 use super::Bootstrap;
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 /// Clusters `a` and `b` in slots 0 and 1; topics and groups go by the first letter of their names.
 #[derive(Clone)]
 pub struct Config {
-    port: u16,
-    advertised: Option<String>,
+    listeners: Vec<Listener>,
     clusters: Vec<(&'static str, String)>,
     pipelines: Vec<Pipeline>,
     more: String,
+}
+
+/// An address that clients connect to.
+#[derive(Clone, Default)]
+struct Listener {
+    port: u16,
+    advertised: Option<String>,
+    nodes: Option<&'static str>,
+    ports: Option<RangeInclusive<u16>>,
+}
+
+/// What a listener shows its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum View {
+    /// What each can use: nodes at one address for clients on the list, one node for others.
+    Auto,
+    /// A node for each broker, all at one address.
+    Brokers,
+    /// One node.
+    Single,
+    /// A node for each broker, each at a port of its own.
+    Hosts,
+}
+
+impl View {
+    /// In the order of the shared proxy's listeners.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Brokers, Self::Single, Self::Hosts];
+
+    /// As the config says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Brokers => "brokers",
+            Self::Single => "single",
+            Self::Hosts => "hosts",
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -24,7 +61,8 @@ struct Pipeline {
 impl Config {
     /// Topics `a-*` and groups `ga-*` live on `a`, `b-*` and `gb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
-        Self { port: 0, advertised: None, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
+        let listeners = vec![Listener::default()];
+        Self { listeners, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
@@ -33,14 +71,33 @@ impl Config {
 
     /// Listens on that port instead of any free one, so that a second process can take its place.
     pub fn on_port(mut self, port: u16) -> Self {
-        self.port = port;
+        self.listeners[0].port = port;
         self
     }
 
     /// Tells clients this address instead of the one it listens on.
     pub fn advertised(mut self, address: &str) -> Self {
-        self.advertised = Some(address.to_owned());
+        self.listeners[0].advertised = Some(address.to_owned());
         self
+    }
+
+    /// The first listener shows this to all. The ports are for `hosts`.
+    pub fn showing(mut self, view: View, ports: Option<RangeInclusive<u16>>) -> Self {
+        self.listeners[0].nodes = Some(view.word());
+        self.listeners[0].ports = ports;
+        self
+    }
+
+    /// Adds a listener on a free port that shows this. The ports are for `hosts`.
+    pub fn listener(mut self, view: View, ports: Option<RangeInclusive<u16>>) -> Self {
+        self.listeners.push(Listener { nodes: Some(view.word()), ports, ..Listener::default() });
+        self
+    }
+
+    /// What each listener shows.
+    pub fn views(&self) -> Vec<View> {
+        let view = |one: &Listener| View::ALL.into_iter().find(|view| Some(view.word()) == one.nodes);
+        self.listeners.iter().map(|one| view(one).unwrap_or(View::Auto)).collect()
     }
 
     /// Adds lines of YAML at the end.
@@ -66,18 +123,18 @@ impl Config {
     /// The file.
     pub fn yaml(&self) -> String {
         let default = self.clusters.first().map_or("a", |(name, _)| name);
-        let advertised =
-            self.advertised.as_ref().map_or_else(String::new, |address| format!("    advertised: {address}\n"));
-        let mut text = format!(
-            "virtual_cluster: fishplate-test
-default_cluster: {default}
-listeners:
-  - bind: 127.0.0.1:{}
-{advertised}clusters:
-",
-            self.port
-        );
+        let mut text = format!("virtual_cluster: fishplate-test\ndefault_cluster: {default}\nlisteners:\n");
         // Writing to a String cannot fail.
+        for Listener { port, advertised, nodes, ports } in &self.listeners {
+            let _ = writeln!(text, "  - bind: 127.0.0.1:{port}");
+            let _ = advertised.as_ref().map(|address| writeln!(text, "    advertised: {address}"));
+            let _ = nodes.map(|nodes| writeln!(text, "    nodes: {nodes}"));
+            if let Some(ports) = ports {
+                let (first, last) = (ports.start(), ports.end());
+                let _ = writeln!(text, "    hosts: {{ name: \"127.0.0.1:{{port}}\", ports: {first}-{last} }}");
+            }
+        }
+        text.push_str("clusters:\n");
         for (slot, (name, servers)) in self.clusters.iter().enumerate() {
             let list: Vec<_> = servers.split(',').map(|server| format!("\"{server}\"")).collect();
             let _ = writeln!(text, "  {name}: {{ slot: {slot}, bootstrap: [{}] }}", list.join(", "));

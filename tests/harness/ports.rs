@@ -2,6 +2,7 @@
 //! a bound first port reserves, so that several test runs on one machine keep out of each other's way.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 const FIRST: u16 = 20_000;
@@ -26,6 +27,18 @@ impl Ports {
             }
         }
         anyhow::bail!("no block of free ports between {FIRST} and {}", FIRST + BLOCKS * BLOCK)
+    }
+
+    /// So many free ports of the block that follow each other, never given twice.
+    pub fn range(&self, count: u16) -> RangeInclusive<u16> {
+        loop {
+            let first = self.next.fetch_add(count, Ordering::Relaxed);
+            assert!(first + count <= self.end, "the block of {BLOCK} ports is used up");
+            let ports = first..=first + count - 1;
+            if ports.clone().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+                return ports;
+            }
+        }
     }
 
     /// A free port of the block, never given twice.

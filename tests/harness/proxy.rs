@@ -1,6 +1,6 @@
 //! The built binary, run as a user runs it.
 
-use super::config::Config;
+use super::config::{Config, View};
 use super::log::Log;
 use super::process::{Process, command};
 use super::{Bootstrap, wait};
@@ -19,13 +19,14 @@ const TO_LISTEN: Duration = wait::seconds(30);
 /// A running Fishplate; killed when dropped.
 pub struct Proxy {
     config_file: PathBuf,
+    views: Vec<View>,
     log: Log,
     running: Mutex<Option<Running>>,
 }
 
 struct Running {
     process: Process,
-    listener: String,
+    listeners: Vec<String>,
     admin: String,
 }
 
@@ -37,14 +38,23 @@ impl Proxy {
         let config_file = directory.join(format!("fishplate-{number}.yaml"));
         fs::write(&config_file, config.yaml())?;
         let log = Log::new(directory.join(format!("fishplate-{number}.log")));
-        let proxy = Self { config_file, log, running: Mutex::new(None) };
+        let proxy = Self { config_file, views: config.views(), log, running: Mutex::new(None) };
         proxy.run()?;
         Ok(proxy)
     }
 
-    /// Its listener.
+    /// Its first listener.
     pub fn bootstrap(&self) -> Bootstrap {
-        Bootstrap { name: "fishplate".into(), servers: self.with(|running| running.listener.clone()) }
+        Bootstrap { name: "fishplate".into(), servers: self.with(|running| running.listeners[0].clone()) }
+    }
+
+    /// Its first listener that shows this.
+    #[track_caller]
+    pub fn bootstrap_in(&self, view: View) -> Bootstrap {
+        let at = self.views.iter().position(|shown| *shown == view);
+        let at = at.unwrap_or_else(|| panic!("no listener of this Fishplate shows {}", view.word()));
+        let name = if at == 0 { "fishplate".into() } else { format!("fishplate {}", view.word()) };
+        Bootstrap { name, servers: self.with(|running| running.listeners[at].clone()) }
     }
 
     /// Its admin address, `127.0.0.1:PORT`.
@@ -103,28 +113,28 @@ impl Proxy {
         self.log.follow(stderr)?;
         let said = lines(stdout);
         let addresses = self.wait_for_addresses(&said);
-        let (listener, admin) = addresses.with_context(|| {
+        let (listeners, admin) = addresses.with_context(|| {
             let ended = process.ended().map_or_else(|| "still runs".into(), |status| format!("ended with {status}"));
             format!("Fishplate {ended}; its log ends\n{}", self.log.tail(20))
         })?;
-        *self.running() = Some(Running { process, listener, admin });
+        *self.running() = Some(Running { process, listeners, admin });
         Ok(())
     }
 
     /// It is ready when it has said both: `listening on ADDRESS` and `admin on ADDRESS`.
-    fn wait_for_addresses(&self, said: &mpsc::Receiver<String>) -> anyhow::Result<(String, String)> {
+    fn wait_for_addresses(&self, said: &mpsc::Receiver<String>) -> anyhow::Result<(Vec<String>, String)> {
         let deadline = Instant::now() + TO_LISTEN;
-        let (mut listener, mut admin) = (None, None);
+        let (mut listeners, mut admin) = (Vec::new(), None);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = said.recv_timeout(left).context("it never said where it listens")?;
             match line.split_once(" on ") {
-                Some(("listening", address)) => listener = Some(address.to_owned()),
+                Some(("listening", address)) => listeners.push(address.to_owned()),
                 Some(("admin", address)) => admin = Some(address.to_owned()),
                 _ => anyhow::bail!("it said `{line}` on stdout"),
             }
-            if let (Some(listener), Some(admin)) = (&listener, &admin) {
-                return Ok((listener.clone(), admin.clone()));
+            if let Some(admin) = admin.take_if(|_| listeners.len() == self.views.len()) {
+                return Ok((listeners, admin));
             }
         }
     }

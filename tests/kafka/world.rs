@@ -2,7 +2,7 @@
 //! before both. Each is started when the first trial asks for it, so that listing or filtering starts nothing.
 
 use crate::harness::cluster::{Cluster, Plan};
-use crate::harness::config::Config;
+use crate::harness::config::{Config, View};
 use crate::harness::metrics::Metrics;
 use crate::harness::ports::Ports;
 use crate::harness::proxy::Proxy;
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 const A: Plan = Plan { name: "a", kafka: "4.3", brokers: 3 };
 const B: Plan = Plan { name: "b", kafka: "3.9", brokers: 1 };
+
+/// Ports for the view `hosts`.
+const HOSTS: u16 = 16;
 
 static WORLD: OnceLock<Result<World, String>> = OnceLock::new();
 /// Who breaks what all share holds this alone.
@@ -148,10 +151,14 @@ impl World {
         Config::two_clusters(&self.a.over_links(), &self.b.over_links())
     }
 
-    /// The Fishplate that all trials share.
+    /// The Fishplate that all trials share. It has a listener for each view (`Proxy::bootstrap_in`).
     #[track_caller]
     pub fn proxy(&self) -> &Proxy {
-        let start = || Proxy::start(&self.config(), &self.directory).map_err(|error| format!("{error:#}"));
+        let config = || {
+            let config = self.config().listener(View::Brokers, None).listener(View::Single, None);
+            config.listener(View::Hosts, Some(self.ports.range(HOSTS)))
+        };
+        let start = || Proxy::start(&config(), &self.directory).map_err(|error| format!("{error:#}"));
         self.proxy.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 

@@ -10,11 +10,11 @@ use super::{
     Api, Codes, Effects, ErrorCodes, Plan, by_group, by_leader, cluster_info, configs, coordinator, fetch, group_lists,
 };
 use super::{metadata, offsets, produce, producer_id, topics, versions};
-use crate::config::Config;
-use crate::placement::Placement;
+use crate::config::{Config, Hosts};
 use crate::placement::build::Heard;
 use crate::placement::build::tests::slot;
-use crate::types::HostPort;
+use crate::placement::{Front, Placement};
+use crate::types::{HostPort, View};
 use crate::upstream::Snapshot;
 use crate::wire::glance::{plain_fetch, plain_produce};
 use crate::wire::versions::{PRODUCE_FROM, SERVED};
@@ -24,6 +24,7 @@ use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceReque
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
+use std::rc::Rc;
 use std::sync::Arc;
 
 const HOST: &str = "leak.sentinel.internal";
@@ -60,6 +61,16 @@ fn node() -> i32 {
     (1 << 25) | IDS[0]
 }
 
+fn worlds() -> impl Iterator<Item = World> {
+    [View::Brokers, View::Hosts, View::Single].into_iter().map(|view| world().shown(view))
+}
+
+/// Each of these under the same world.
+fn with<T>(world: World, each: impl IntoIterator<Item = T>) -> impl Iterator<Item = (Rc<World>, T)> {
+    let world = Rc::new(world);
+    each.into_iter().map(move |one| (Rc::clone(&world), one))
+}
+
 fn world() -> World {
     let told: kafka_protocol::messages::MetadataResponse = over_the_wire(&answers::metadata(), 13);
     let snapshot = Snapshot::default().after(&told, true);
@@ -67,7 +78,8 @@ fn world() -> World {
     let config = Arc::new(Config::from_text("leak.yaml", CONFIG).unwrap());
     let mut world = World::default().coordinated(1, "kept", IDS[0]);
     world.placement = Placement::build(&config, &heard, &Arc::default(), None).0;
-    world.address = HostPort::new("proxy.example", 9092);
+    world.front = Front::plain(HostPort::new("proxy.example", 9092));
+    world.front.hosts = Some(Hosts::Ports { host: "proxy.example".into(), ports: 100..=163 });
     world
 }
 
@@ -129,9 +141,8 @@ fn check<A>(
     A: Api,
     A::Response: std::fmt::Debug,
 {
-    let world = world();
     let mut planted = false;
-    for (client, link) in pairs(versions) {
+    for (world, (client, link)) in worlds().flat_map(|world| with(world, pairs(versions.clone()))) {
         for code in CODES {
             let seen = world.seen(client);
             let (mut response, parts) = super::testing::sent(A::plan(&over_the_wire(&request(client), client), &seen));
@@ -166,12 +177,13 @@ where
     A: Api,
     A::Response: std::fmt::Debug,
 {
-    let world = world();
-    for client in versions {
+    for (world, client) in worlds().flat_map(|world| with(world, versions.clone())) {
         let Plan::Answer(answer) = A::plan(&over_the_wire(&request(client), client), &world.seen(client)) else {
             panic!("{:?} asks a cluster", A::KEY)
         };
         let bytes = assert_clean(A::KEY, client, client, &answer);
+        // Of the cluster's own, only racks are told here, and one node for all has none.
+        let keeps = keeps && !(A::KEY == ApiKey::DescribeCluster && world.view == View::Single);
         assert!(!keeps || holds(&bytes, KEPT), "{:?} {client}: {answer:#?}", A::KEY);
     }
 }
@@ -245,8 +257,7 @@ fn no_upstream_address_reaches_a_client() {
 }
 
 fn check_produce(client: i16, link: i16) {
-    let world = world();
-    for code in CODES {
+    for (world, code) in worlds().flat_map(|world| with(world, CODES)) {
         let seen = world.seen(client);
         let request: ProduceRequest = over_the_wire(&requests::produce(client), client);
         let (mut ledger, cells) = produce::Ledger::open(request);
@@ -262,8 +273,8 @@ fn check_produce(client: i16, link: i16) {
 }
 
 fn check_fetch(client: i16, link: i16) {
-    let world = world();
-    for (code, partitions) in CODES.into_iter().flat_map(|code| [(code, 1), (code, 2)]) {
+    let asked = || CODES.into_iter().flat_map(|code| [(code, 1), (code, 2)]);
+    for (world, (code, partitions)) in worlds().flat_map(|world| with(world, asked())) {
         let seen = world.seen(client);
         let request: FetchRequest = over_the_wire(&requests::fetch(client, partitions), client);
         let how = How { version: link, code };

@@ -154,7 +154,7 @@ pub(super) fn describe_configs(version: i16) -> DescribeConfigsRequest {
     let resource = |(kind, name): (i8, &str)| {
         DescribeConfigsResource::default().with_resource_type(kind).with_resource_name(text(name))
     };
-    let resources = [(2, "kept"), (4, &*node), (4, ""), (8, &*node), (32, "kept"), (16, "kept")];
+    let resources = [(2, "kept"), (4, &*node), (4, ""), (4, "1040187392"), (8, &*node), (32, "kept"), (16, "kept")];
     DescribeConfigsRequest::default()
         .with_resources(resources.map(resource).to_vec())
         .with_include_synonyms(true)

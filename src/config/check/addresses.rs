@@ -6,7 +6,7 @@ use super::super::Listener;
 use super::super::findings::{At, Findings};
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::super::suggest::nearest;
+use super::hosts;
 use crate::types::HostPort;
 
 /// Where a cluster can be reached or a client be sent.
@@ -57,15 +57,16 @@ fn bind(text: &Text, findings: &mut Findings) -> Option<SocketAddr> {
 
 /// `None` if one of them is wrong or there is none.
 pub(super) fn listeners(raw: &File, findings: &mut Findings) -> Option<Vec<Listener>> {
-    raw.listeners.as_deref()?.iter().map(|raw| listener(raw, findings)).collect::<Vec<_>>().into_iter().collect()
+    let clusters = raw.clusters.as_ref().map_or(0, Vec::len);
+    let listener = |raw| listener(raw, clusters, findings);
+    raw.listeners.as_deref()?.iter().map(listener).collect::<Vec<_>>().into_iter().collect()
 }
 
-fn listener(raw: &raw::Listener, findings: &mut Findings) -> Option<Listener> {
+fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Option<Listener> {
     let address = raw.bind.as_ref().and_then(|text| bind(text, findings));
     let told = raw.advertised.as_ref().map(|text| host_port(text, findings));
-    if let Some(nodes) = &raw.nodes {
-        check_nodes(nodes, findings);
-    }
+    let nodes = hosts::nodes(raw, findings);
+    let hosts = raw.hosts.as_ref().map(|written| hosts::hosts(written, clusters, findings));
     let address = address?;
     if let (Some(text), None, true) = (&raw.bind, &raw.advertised, address.ip().is_unspecified()) {
         let what = format!("clients cannot be told `{text}`, which means every address of this machine");
@@ -76,22 +77,10 @@ fn listener(raw: &raw::Listener, findings: &mut Findings) -> Option<Listener> {
         findings.mistake(text.at, what, instead);
         return None;
     }
-    match told {
-        Some(None) => None,
-        told => Some(Listener { bind: address, advertised: told.flatten() }),
-    }
-}
-
-fn check_nodes(text: &Text, findings: &mut Findings) {
-    match text.value.as_str() {
-        "auto" | "brokers" => {}
-        "single" | "hosts" => {
-            findings.mistake(text.at, format!("`nodes: {text}` is not in this version"), "write auto or brokers")
-        }
-        other => {
-            let near = text.is_literal().then(|| nearest(other, ["auto", "brokers"])).flatten();
-            let instead = near.map_or("write auto or brokers".to_owned(), |near| format!("did you mean `{near}`?"));
-            findings.mistake(text.at, format!("`{text}` is no way to show nodes"), instead);
+    match (told, hosts) {
+        (Some(None), _) | (_, Some(None)) => None,
+        (told, hosts) => {
+            Some(Listener { bind: address, advertised: told.flatten(), nodes: nodes?, hosts: hosts.flatten() })
         }
     }
 }
@@ -117,6 +106,9 @@ pub(super) fn apart(raw: &File, findings: &mut Findings) {
         }
         taken.push((address, text.at));
     }
+    for listener in listeners {
+        ranges_apart(listener, &mut taken, findings);
+    }
     let own: Vec<String> = listeners
         .iter()
         .flat_map(|one| [&one.bind, &one.advertised])
@@ -132,6 +124,22 @@ pub(super) fn apart(raw: &File, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// The ports of a range are bound like any other.
+fn ranges_apart(listener: &raw::Listener, taken: &mut Vec<(SocketAddr, At)>, findings: &mut Findings) {
+    let bind = listener.bind.as_ref().and_then(|text| text.value.parse::<SocketAddr>().ok());
+    let Some((ports, at)) = listener.hosts.as_ref().and_then(hosts::range) else { return };
+    let Some(bind) = bind else { return };
+    let mine: Vec<_> = ports.map(|port| SocketAddr::new(bind.ip(), port)).collect();
+    let met = mine.iter().find_map(|address| {
+        taken.iter().find(|(other, _)| collide(*other, *address)).map(|(_, first)| (address.port(), *first))
+    });
+    if let Some((port, first)) = met {
+        let what = format!("port {port} of this range is bound already ({})", findings.spot(first));
+        findings.mistake(at, what, "give each range ports of its own, apart from those of every `bind`");
+    }
+    taken.extend(mine.into_iter().map(|address| (address, at)));
 }
 
 /// One of them could not be bound while the other is.

@@ -3,7 +3,9 @@
 
 mod addresses;
 mod bounds;
+mod clients;
 mod clusters;
+mod hosts;
 mod pipelines;
 
 use super::findings::Findings;
@@ -18,6 +20,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let clusters = clusters::Known::new(raw, findings);
     let default_cluster = raw.default_cluster.as_ref().and_then(|name| clusters.slot(name, findings));
     let listeners = addresses::listeners(raw, findings);
+    let clients = clients::all(raw, findings);
     let admin = addresses::admin(raw, findings);
     addresses::apart(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
@@ -29,6 +32,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         listeners: listeners?,
         clusters: clusters.into_config()?,
         pipelines: pipelines?,
+        clients: clients?,
         admin: admin.map(|bind| Admin { bind }),
         memory,
         limits,

@@ -61,17 +61,20 @@ fn what_is_missing_is_named() {
 fn keys_of_other_versions_are_known_as_such() {
     for (text, key) in [
         (base("control: { cluster: a }\n"), "control"),
-        (base("clients: []\n"), "clients"),
         (base("metrics: {}\n"), "metrics"),
         (base("pipelines: [{ name: p, topics: [t], cluster: a, limits: [] }]\n"), "limits"),
         (base("pipelines: [{ name: p, topics: [t], cluster: a, slo: {} }]\n"), "slo"),
         (BASE.replace("slot: 1,", "slot: 1, sasl: {},"), "sasl"),
-        (BASE.replace("9092 }", "9092, hosts: x }"), "hosts"),
     ] {
         let all = found(&text);
         assert_eq!(all.len(), 1, "{all:?}");
         assert!(all[0].ends_with(&format!("`{key}` is not in this version -> leave it out")), "{all:?}");
     }
+}
+
+/// The first listener with more in it.
+fn with(more: &str) -> String {
+    BASE.replace("9092 }", &format!("9092, {more} }}"))
 }
 
 /// One wrong thing each, and exactly one finding with these words.
@@ -121,6 +124,25 @@ fn each_mistake_is_found_once() {
         (
             BASE.replace("9092 }", "9092, nodes: broker }"),
             "3:44 `broker` is no way to show nodes -> did you mean `brokers`?",
+        ),
+        (with("nodes: hosts"), "3:44 `nodes: hosts` needs an address for each node -> add `hosts:` to this listener"),
+        (with("nodes: single, hosts: \"n{node}.k:1\""), "3:59 warning: no client is shown these"),
+        (with("hosts: \"kafka:9092\""), "3:44 `kafka:9092` has no {node} in its name"),
+        (with("hosts: \"n{node}.k\""), "3:44 `n{node}.k` is not host:port"),
+        (with("hosts: \"n{id}.k:1\""), "3:44 in `n{id}.k:1`, only {node} may stand in braces"),
+        (with("hosts: \"k:{port}\""), "3:44 `k:{port}` has {port} and no range of ports -> write for example { name"),
+        (with("hosts: { name: k, ports: 100-110 }"), "3:52 `k` does not end in :{port}"),
+        (with("hosts: { name: \"k:{port}\", ports: 9 }"), "3:71 this must be a text, not a number"),
+        (with("hosts: { name: \"k:{port}\", ports: 9-1 }"), "3:71 `9-1` is no range of ports"),
+        (with("hosts: { name: \"k:{port}\", ports: 9-9 }"), "3:71 1 ports are too few for 2 clusters"),
+        (with("hosts: { name: \"k:{port}\", ports: 1-9000 }"), "3:71 9000 ports are more than the 2000"),
+        (with("hosts: { name: \"k:{port}\", ports: 9090-9095 }"), "3:71 port 9092 of this range is bound already"),
+        (base("clients: [{ name: x, view: broker }]\n"), "7:28 `broker` is no view -> did you mean `brokers`?"),
+        (base("clients: [{ name: x, from: new, view: single }]\n"), "7:28 `new` is no version"),
+        (base("clients: [{ name: x }]\n"), "7:13 a client needs `view`"),
+        (
+            base("clients: [{ name: x, view: single }, { name: x, view: hosts }]\n"),
+            "7:38 this client stands in the list already: x",
         ),
         (BASE.replace("[{ bind: 127.0.0.1:9092 }]", "[]"), "3:12 there must be at least one"),
         (base("admin: { bind: 127.0.0.1:9092 }\n"), "7:16 `127.0.0.1:9092` is bound already (c.yaml:3)"),

@@ -1,6 +1,6 @@
 //! No address, id or name of a real broker or cluster may reach a client: neither in what it is told nor in its logs.
 
-use super::contract::Line;
+use super::contract::{Line, View};
 use crate::harness::cluster::Cluster;
 use crate::world::World;
 use regex::Regex;
@@ -9,19 +9,22 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 const BITS_OF_A_BROKER: u32 = 25;
+/// The one node of `single` is above every slot's.
+const SLOT_OF_SINGLE: i64 = 31;
 const VIRTUAL_CLUSTER: &str = "fishplate-test";
 
 /// Looks at the `raw` part of what a client printed.
 #[track_caller]
-pub fn judge(world: &World, through: &Line, bare: &Line) {
-    judge_nodes(world, &through.raw["nodes"], Nodes::All);
-    judge_nodes(world, &through.raw["coordinators"], Nodes::Some);
-    judge_nodes(world, &through.raw["controller"], Nodes::Some);
+pub fn judge(world: &World, view: View, through: &Line, bare: &Line) {
+    judge_nodes(world, view, &through.raw["nodes"], Nodes::All);
+    judge_nodes(world, view, &through.raw["coordinators"], Nodes::Some);
+    judge_nodes(world, view, &through.raw["controller"], Nodes::Some);
     if let Some(id) = through.raw["cluster_id"].as_str() {
         assert_eq!(id, VIRTUAL_CLUSTER, "the cluster id that clients see");
     }
     for (topic, slot) in [("one", 0), ("two", 1)] {
         for leader in numbers(&through.raw["leaders"][topic]) {
+            let slot = if view == View::Single { SLOT_OF_SINGLE } else { slot };
             assert_eq!(leader >> BITS_OF_A_BROKER, slot, "topic {topic} is led by node {leader}");
         }
     }
@@ -56,22 +59,41 @@ enum Nodes {
 
 /// Nodes are `{id, host, port}`, one or a list; absent where the scenario is about something else.
 #[track_caller]
-fn judge_nodes(world: &World, nodes: &Value, which: Nodes) {
+fn judge_nodes(world: &World, view: View, nodes: &Value, which: Nodes) {
     let list = match nodes {
         Value::Null => return,
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let all: BTreeSet<i64> = [&world.a, &world.b].into_iter().zip(0_i64..).flat_map(virtual_ids).collect();
+    let all: BTreeSet<i64> = match view {
+        View::Single => [SLOT_OF_SINGLE << BITS_OF_A_BROKER].into(),
+        View::Brokers | View::Hosts => [&world.a, &world.b].into_iter().zip(0_i64..).flat_map(virtual_ids).collect(),
+    };
     let seen: BTreeSet<i64> = list.iter().filter_map(|node| node["id"].as_i64()).collect();
-    match which {
+    match &which {
         Nodes::All => assert_eq!(seen, all, "the nodes that clients see"),
         Nodes::Some => assert!(seen.is_subset(&all), "{seen:?} are not all among {all:?}"),
     }
-    let listener = world.proxy().bootstrap().servers;
+    let listener = super::listener(world, view).servers;
+    let mut ports = BTreeSet::new();
     for node in list {
         let address = format!("{}:{}", node["host"].as_str().unwrap_or_default(), node["port"]);
-        assert_eq!(address, listener, "the address that clients are told of node {}", node["id"]);
+        match view {
+            View::Brokers | View::Single => {
+                assert_eq!(address, listener, "the address that clients are told of node {}", node["id"]);
+            }
+            View::Hosts => {
+                assert!(
+                    address.starts_with("127.0.0.1:") && address != listener,
+                    "node {} is at {address}",
+                    node["id"]
+                );
+                ports.insert(address);
+            }
+        }
+    }
+    if matches!((view, which), (View::Hosts, Nodes::All)) {
+        assert_eq!(ports.len(), all.len(), "each node has an address of its own: {ports:?}");
     }
 }
 

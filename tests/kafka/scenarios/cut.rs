@@ -2,7 +2,7 @@
 //! whoever uses the same links would be cut too.
 
 use super::contract::{CUT, Client, Line, Run, View};
-use super::{differences, results};
+use super::{differences, results, shown};
 use crate::harness::Bootstrap;
 use crate::harness::link::Link;
 use crate::world::World;
@@ -21,7 +21,7 @@ pub fn judge(world: &World, client: &'static Client, view: View) {
         let port = world.ports.take();
         let door = Link::new(0, port).unwrap();
         let address = format!("127.0.0.1:{}", door.port());
-        let proxy = world.start_proxy(&world.config().on_port(port).advertised(&address));
+        let proxy = world.start_proxy(&world.config().on_port(port).advertised(&address).showing(shown(view), None));
         let servers = Bootstrap { name: "fishplate over a link".into(), servers: address };
         let through = play(world, client, view.name(), &servers, &[&door]);
         let saw = |line: &Line| line.result.clone().unwrap_or_else(|| panic!("{}", line.failure()));

@@ -1,8 +1,9 @@
-//! kcat: with a new librdkafka it plays scenarios of its own, typed as a user types them; with Debian's old one it must
-//! be refused, because that would lose data here.
+//! kcat: with a new librdkafka it plays scenarios of its own, typed as a user types them; Debian's old one is shown
+//! one node or an address for each, and is refused where only many nodes at one address are shown: it would lose data there.
 
 use super::contract::{Lack, Line, Run};
 use super::programs::{built, run_to_end, set_up};
+use crate::harness::config::View;
 use crate::harness::process::command;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
@@ -247,7 +248,7 @@ pub fn an_old_librdkafka_is_refused(world: &World) {
     let version = old_version();
     let topic = "a-refused";
     Topics::of(&world.a.bootstrap()).create(topic, 1, 1);
-    let proxy = world.start_proxy(&world.config());
+    let proxy = world.start_proxy(&world.config().showing(View::Brokers, None));
     proxy.log().allow("refusing a client");
     let bootstrap = proxy.bootstrap();
     // When it lists, consumes or produces
@@ -266,6 +267,39 @@ pub fn an_old_librdkafka_is_refused(world: &World) {
     let end = world.a.metadata(Some(topic)).map(|_| end_of(world, topic));
     assert_eq!(end, Some(0), "the end of {topic}");
     proxy.finish();
+}
+
+/// The same kcat where it is shown what it can use: both clusters are there.
+pub fn an_old_librdkafka_is_served(world: &World) {
+    old_version();
+    for view in [View::Auto, View::Single, View::Hosts] {
+        let bootstrap = world.proxy().bootstrap_in(view);
+        // Given a topic on each cluster
+        let topics = ["a", "b"].map(|home| format!("{home}-old-{}", view.word()));
+        Topics::of(&world.a.bootstrap()).create(&topics[0], 2, 1);
+        Topics::of(&world.b.bootstrap()).create(&topics[1], 2, 1);
+        for topic in &topics {
+            // When it produces to both
+            let file = world.directory.join(format!("{topic}.in"));
+            fs::write(&file, format!("{topic} one\n{topic} two\n{topic} three\n")).unwrap();
+            let sent = || old_kcat(world, &bootstrap, &["-P", "-t", topic, "-l", &file.display().to_string()]).ok();
+            wait::poll(TO_RUN, sent).unwrap_or_else(|| panic!("cannot produce to {topic}"));
+        }
+        // And a group reads both at once, then it sees all of both: in `brokers` it would see one cluster only
+        let group = format!("ga-old-{}", view.word());
+        let reset = "auto.offset.reset=earliest";
+        let read = ["-G", &group, "-c", "6", "-f", "%s\\n", "-X", reset, &topics[0], &topics[1]];
+        let printed = old_kcat(world, &bootstrap, &read).unwrap_or_else(|error| panic!("{view:?}: {error:#}"));
+        let mut lines: Vec<_> = printed.lines().collect();
+        lines.sort_unstable();
+        let expected = topics.iter().flat_map(|topic| ["one", "three", "two"].map(|which| format!("{topic} {which}")));
+        assert_eq!(lines, expected.collect::<Vec<_>>(), "{view:?}");
+        // And its nodes are those of the view
+        let listed = old_kcat(world, &bootstrap, &["-L"]).unwrap();
+        let nodes = listed.matches("\n  broker ").count();
+        let brokers = world.a.brokers().len() + world.b.brokers().len();
+        assert_eq!(nodes, if view == View::Hosts { brokers } else { 1 }, "{listed}");
+    }
 }
 
 /// What `kcat -V` says of itself.

@@ -16,6 +16,7 @@ pub mod results;
 mod tools;
 
 use crate::harness::Bootstrap;
+use crate::harness::config::View as Shown;
 use crate::world::{World, alone, full, shared};
 use clients::CLIENTS;
 use contract::{CUT, Client, InCi, Line, Run, View};
@@ -29,19 +30,15 @@ pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
     trials.push(matrix::trial());
     trials.extend(tools::trials());
+    trials.push(shared("kcat: an old librdkafka is served in single and hosts", kcat::an_old_librdkafka_is_served));
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
     trials
 }
 
-/// The views that the harness has a listener with.
-const BUILT: &[View] = &[View::Brokers];
-
 /// What this level plays of a client: on bare Kafka once, and in each view.
 fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
     let plan: Vec<(View, &[&str])> = match client.in_ci {
-        _ if full() => {
-            client.views.iter().filter(|view| BUILT.contains(view)).map(|view| (*view, client.scenarios)).collect()
-        }
+        _ if full() => client.views.iter().map(|view| (*view, client.scenarios)).collect(),
         InCi::All(view) => vec![(view, client.scenarios)],
         InCi::Some(view, scenarios) => vec![(view, scenarios)],
         InCi::Nothing => Vec::new(),
@@ -57,7 +54,9 @@ fn compared(
     arguments: &Arguments,
 ) -> Vec<Trial> {
     let name = |scenario: &str| format!("{}: {scenario} in {}", client.name, view.name());
-    let cut = scenarios.contains(&CUT).then(|| alone(name(CUT), move |world| cut::judge(world, client, view)));
+    // In `hosts`, clients go to ports that Fishplate itself binds: no link can be put before them.
+    let cuts = scenarios.contains(&CUT) && view != View::Hosts;
+    let cut = cuts.then(|| alone(name(CUT), move |world| cut::judge(world, client, view)));
     let scenarios: Vec<_> = scenarios.iter().copied().filter(|one| *one != CUT).collect();
     let wanted: Vec<_> = scenarios.iter().copied().filter(|one| is_wanted(arguments, &name(one))).collect();
     let scenarios = if wanted.is_empty() { scenarios[..1].to_vec() } else { wanted.clone() };
@@ -74,9 +73,15 @@ fn compared(
 
 /// Where clients of a view are pointed.
 fn listener(world: &World, view: View) -> Bootstrap {
+    world.proxy().bootstrap_in(shown(view))
+}
+
+/// A view as the harness knows it.
+fn shown(view: View) -> Shown {
     match view {
-        View::Brokers => world.proxy().bootstrap(),
-        other => panic!("no listener with the {} view yet", other.name()),
+        View::Brokers => Shown::Brokers,
+        View::Hosts => Shown::Hosts,
+        View::Single => Shown::Single,
     }
 }
 
@@ -111,7 +116,7 @@ impl Played {
         let through = find(through, scenario);
         let bare_saw = bare.result.as_ref().unwrap_or_else(|| panic!("on bare Kafka, {}", bare.failure()));
         let through_saw = through.result.as_ref().unwrap_or_else(|| panic!("through Fishplate, {}", through.failure()));
-        addresses::judge(world, through, bare);
+        addresses::judge(world, self.view, through, bare);
         let differs = differences::judge(self.client.name, scenario, bare_saw, through_saw);
         if scenario == "codecs" {
             self.judge_codecs(world);
