@@ -19,8 +19,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4};
-use std::time::Duration;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = wait::seconds(10);
 
@@ -84,22 +84,35 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Sends it from an address of its own, for of one address few warnings are written; tells how many bytes came
-/// back before it was closed. Says that it is a Java client first, which may ask for Metadata.
-fn send(to: SocketAddr, from: Ipv4Addr, bytes: &[u8], end: bool) -> usize {
+/// A connection from an address of its own, for of one address few warnings are written.
+fn connect(to: SocketAddr, from: Ipv4Addr) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddrV4::new(from, 0).into()).unwrap();
     socket.connect(&to.into()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let hello = ApiVersionsRequest::default()
-        .with_client_software_name(text("apache-kafka-java"))
-        .with_client_software_version(text("4.3.1"));
-    let mut socket = std::net::TcpStream::from(socket);
-    socket.write_all(&request(ApiKey::ApiVersions, 3, &encoded(&hello, 3))).unwrap();
+    socket.into()
+}
+
+/// One that has said that it is a Java client, which may ask for Metadata.
+fn greet(to: SocketAddr, from: Ipv4Addr) -> TcpStream {
+    let mut socket = connect(to, from);
+    socket.write_all(&hello()).unwrap();
     let mut size = [0; 4];
     socket.read_exact(&mut size).unwrap();
     socket.read_exact(&mut vec![0; u32::from_be_bytes(size) as usize]).unwrap();
+    socket
+}
 
+fn hello() -> Vec<u8> {
+    let hello = ApiVersionsRequest::default()
+        .with_client_software_name(text("apache-kafka-java"))
+        .with_client_software_version(text("4.3.1"));
+    request(ApiKey::ApiVersions, 3, &encoded(&hello, 3))
+}
+
+/// Sends it and tells how many bytes came back before it was closed.
+fn send(to: SocketAddr, from: Ipv4Addr, bytes: &[u8], end: bool) -> usize {
+    let mut socket = greet(to, from);
     // It may be closed before all is sent.
     let _ = socket.write_all(bytes);
     if end {
@@ -156,6 +169,65 @@ fn strangers_are_shown_out_and_others_served() {
     }
     serves("a flood");
     assert_eq!(proxy.log().lines_with(&format!("{flood}:")).len(), 2);
+    proxy.finish();
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Sends a byte, and another, until it is closed or a time is over. Panics at an answer.
+fn is_closed_while_dripping(mut socket: TcpStream, bytes: impl IntoIterator<Item = u8>) -> bool {
+    socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let end = Instant::now() + PATIENCE;
+    let mut bytes = bytes.into_iter();
+    while Instant::now() < end {
+        // Who was closed hears of it when it reads.
+        let _ = bytes.next().map(|byte| socket.write_all(&[byte]));
+        match socket.read(&mut [0; 1]) {
+            Ok(0) => return true,
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => return true,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            other => panic!("{other:?} instead of silence"),
+        }
+    }
+    false
+}
+
+#[test]
+fn who_never_finishes_is_shown_out_and_who_has_nothing_to_say_stays() {
+    // Given little time for a first request and for the rest of one
+    let (a, b) = (mock(), mock());
+    let directory = std::env::temp_dir().join(format!("fishplate-slow-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let config = Config::two_clusters(&bootstrap(&a), &bootstrap(&b)).with("limits: { handshake: 1s, stalled: 1s }\n");
+    let proxy = Proxy::start(&config, &directory).unwrap();
+    proxy.log().allow("closing a client connection that keeps what others need");
+    let mut other = Raw::connect(&proxy.bootstrap().servers);
+    let address = proxy.bootstrap().servers.parse().unwrap();
+    let from = |last| Ipv4Addr::new(127, 0, 3, last);
+    // When strangers say nothing, or a byte and another
+    let frame = framed(&[0; 4_000]);
+    let (silent, slow_to_begin) = (connect(address, from(1)), connect(address, from(2)));
+    let (slow, amid_the_length) = (greet(address, from(3)), greet(address, from(4)));
+    let drips = [
+        ("says nothing", silent, vec![]),
+        ("never finishes its first request", slow_to_begin, frame.clone()),
+        ("never finishes a request", slow, frame),
+        ("never finishes a length", amid_the_length, vec![0, 0]),
+    ];
+    // Then each is closed
+    std::thread::scope(|scope| {
+        for (what, socket, bytes) in drips {
+            scope.spawn(move || assert!(is_closed_while_dripping(socket, bytes), "who {what} is not closed"));
+        }
+    });
+    // And there is a warning of those that kept us waiting amid a request, and none of knocks at the port
+    let warnings = |last| proxy.log().lines_with(&format!("{}:", from(last)));
+    for last in [3, 4] {
+        let told = wait::find("a warning", PATIENCE, || Some(warnings(last)).filter(|lines| !lines.is_empty()));
+        assert!(told.len() == 1 && told[0].contains("was not complete in time"), "{told:#?}");
+    }
+    assert_eq!([warnings(1), warnings(2)], [Vec::<String>::new(), Vec::new()]);
+    // And who was silent meanwhile, after a request, is served on
+    assert_eq!(other.call(9, &MetadataRequest::default()).brokers.len(), 2);
     proxy.finish();
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -19,7 +19,10 @@ use libtest_mimic::Trial;
 use std::fmt::Debug;
 
 pub fn trials() -> Vec<Trial> {
-    vec![shared("hostile: bad requests are answered as Kafka answers them", as_kafka_answers)]
+    vec![
+        shared("hostile: bad requests are answered as Kafka answers them", as_kafka_answers),
+        shared("hostile: who reads slowly delays nobody else", slow_readers),
+    ]
 }
 
 /// A bad request.
@@ -400,4 +403,40 @@ fn coordinator(cluster: &Cluster, proxy: &Proxy, group: &str) -> String {
         });
     }
     found
+}
+
+/// A kilobyte a second of answers of a megabyte; what others get meanwhile has the raw client's deadline of 30 s.
+fn slow_readers(world: &World) {
+    // Given four megabytes on each cluster, and readers that have asked for them many times over and take them slowly
+    let proxy = world.proxy().bootstrap().servers;
+    let large = batch(&["x".repeat(900_000).as_str()]);
+    let mut slow = Vec::new();
+    for (cluster, name, replicas) in [(&world.a, "a-slow", 3), (&world.b, "b-slow", 1)] {
+        Topics::of(&cluster.bootstrap()).create(name, 1, replicas);
+        let mut writer = Raw::connect(&proxy);
+        for _ in 0..4 {
+            // Brokers hear of a new topic one after the other.
+            wait::until("it is written", wait::seconds(20), || {
+                writer.call(9, &produce(&[(name, &large)])).responses[0].partition_responses[0].error_code == 0
+            });
+        }
+        for _ in 0..5 {
+            let mut reader = Raw::connect(&proxy);
+            (0..40).for_each(|_| reader.send(12, &fetch(&[name], 500)));
+            slow.push(reader);
+        }
+    }
+    let mut other = Raw::connect(&proxy);
+    for _ in 0..5 {
+        // When they take a little
+        slow.iter_mut().for_each(|reader| reader.sip(1_024));
+        // Then another client writes and reads on both clusters
+        for name in ["a-slow", "b-slow"] {
+            let told = other.call(9, &produce(&[(name, &batch(&["quick"]))]));
+            assert_eq!(told.responses[0].partition_responses[0].error_code, 0);
+            let told = other.call(12, &fetch(&[name], 500));
+            assert_eq!(told.responses[0].partitions[0].error_code, 0);
+        }
+        std::thread::sleep(wait::seconds(1));
+    }
 }

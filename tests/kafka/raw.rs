@@ -59,6 +59,12 @@ impl Raw {
         let _ = self.socket.write_all(bytes);
     }
 
+    /// Takes so many bytes of what was answered.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn sip(&mut self, bytes: usize) {
+        self.socket.read_exact(&mut vec![0; bytes]).expect("bytes of an answer");
+    }
+
     /// Sends these bytes, whatever they are.
     #[allow(dead_code, reason = "not in every test program")]
     pub fn send_raw(&mut self, bytes: &[u8]) {
