@@ -161,7 +161,7 @@ pub const CLIENTS: &[Client] = &[
             NOT_WRITTEN,
         ],
         views: &[View::Single, View::Hosts],
-        in_ci: InCi::Nothing,
+        in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit"]),
         play: |run| programs::go("kafka-go", run),
     },
     Client {
@@ -174,7 +174,7 @@ pub const CLIENTS: &[Client] = &[
             NOT_WRITTEN,
         ],
         views: ONE_ADDRESS_EACH,
-        in_ci: InCi::Nothing,
+        in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit", "rebalance"]),
         play: |run| programs::node("kafkajs", run),
     },
     Client {
@@ -188,7 +188,7 @@ pub const CLIENTS: &[Client] = &[
             NOT_WRITTEN,
         ],
         views: ONE_ADDRESS_EACH,
-        in_ci: InCi::Nothing,
+        in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit", "reset"]),
         play: |run| programs::node("platformatic", run),
     },
 ];
