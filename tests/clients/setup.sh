@@ -2,7 +2,8 @@
 # Builds the client programs that tests/kafka runs, and fetches a librdkafka for kcat. Everything goes to the cache.
 # Idempotent, and quick when nothing changed: the trials call it too, so that a changed program is never run stale.
 #
-# Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, go, python3 (3.8 to 3.12) with pip, kcat.
+# Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, go, node, npm, python3 (3.8 to 3.12) with pip,
+# kcat.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FISHPLATE_CACHE:-$here/../../.cache}
@@ -55,6 +56,12 @@ franz() { (cd "$here/franz" && go build -o "$out/franz" .); }
 # One program under the name of each library: it goes by the name that it is called by.
 go_clients() { (cd "$here/go" && go build -o "$out/sarama" . && ln -f "$out/sarama" "$out/kafka-go"); }
 
+# The sources go along: Node looks for packages beside them. The lock file names no registry, so npm asks the configured one.
+node_clients() {
+  rm -rf "$out/node" && mkdir -p "$out/node" && cp "$here"/node/* "$here/node/.npmrc" "$out/node" &&
+    (cd "$out/node" && npm ci --ignore-scripts --no-audit --no-fund)
+}
+
 # A folder for LD_LIBRARY_PATH. The package is one for some Python; which one is all the same to us.
 librdkafka() {
   local folder=$out/librdkafka found
@@ -81,6 +88,7 @@ for kafka in 4.3 3.9; do
 done
 once franz "$here"/franz/* -- franz
 once go "$here"/go/* -- go_clients
+once node "$here"/node/* "$here/node/.npmrc" -- node_clients
 once librdkafka <(printf '%s' "$librdkafka") -- librdkafka "$librdkafka"
 while read -r name packages; do
   # shellcheck disable=SC2086  # a list of packages

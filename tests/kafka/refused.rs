@@ -3,6 +3,7 @@
 //! record and reports it delivered: that shows that the refusal bites. Through Fishplate nobody loses, doubles or
 //! reorders anything.
 
+use crate::harness::config::View;
 use crate::harness::process::command;
 use crate::harness::refusing::Refusing;
 use crate::harness::topics::Topics;
@@ -17,6 +18,7 @@ use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 const RECORDS: usize = 50;
@@ -26,33 +28,43 @@ const TO_SEND: Duration = wait::seconds(60);
 /// number for a value; an error where the client was told that one was lost.
 type Send = fn(&Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()>;
 
-const CLIENTS: &[(&str, Send)] = &[
-    ("librdkafka-2.12", librdkafka),
-    ("librdkafka-2.16", kcat),
-    ("java-4.3", |to, topic, files| java("4.3", to, topic, files)),
-    ("franz-go", |to, topic, files| program("franz", to, topic, files)),
-    ("sarama", |to, topic, files| program("sarama", to, topic, files)),
+/// Who sends, in which view, and whether CI has time for it.
+struct Case(&'static str, View, InCi, Send);
+
+enum InCi {
+    Yes,
+    No,
+}
+
+const CASES: &[Case] = &[
+    Case("librdkafka-2.12", View::Brokers, InCi::Yes, librdkafka),
+    Case("librdkafka-2.16", View::Brokers, InCi::Yes, new_kcat),
+    Case("java-4.3", View::Brokers, InCi::Yes, |to, topic, files| java("4.3", to, topic, files)),
+    // It takes long to start.
+    Case("java-3.9", View::Brokers, InCi::No, |to, topic, files| java("3.9", to, topic, files)),
+    Case("franz-go", View::Brokers, InCi::Yes, |to, topic, files| program("franz", to, topic, files)),
+    Case("sarama", View::Brokers, InCi::Yes, |to, topic, files| program("sarama", to, topic, files)),
+    Case("librdkafka-2.12", View::Single, InCi::No, librdkafka),
+    Case("librdkafka-2.0", View::Single, InCi::Yes, debian_kcat),
+    Case("franz-go", View::Single, InCi::Yes, |to, topic, files| program("franz", to, topic, files)),
 ];
-/// One more that takes long to start.
-const JAVA_3_9: (&str, Send) = ("java-3.9", |to, topic, files| java("3.9", to, topic, files));
 
 pub fn trials() -> Vec<Trial> {
-    let clients = CLIENTS.iter().chain(full().then_some(&JAVA_3_9));
-    let through = |(name, send): &(&'static str, Send)| {
-        let (name, send) = (*name, *send);
-        alone(format!("L6: a refused first batch loses nothing, {name} in brokers"), move |world| {
-            l6_refused_through(world, name, send);
+    let played = CASES.iter().filter(|Case(_, _, in_ci, _)| full() || matches!(in_ci, InCi::Yes));
+    let through = |Case(name, view, _, send): &'static Case| {
+        alone(format!("L6: a refused first batch loses nothing, {name} in {}", view.word()), |world| {
+            l6_refused_through(world, name, *view, *send);
         })
     };
-    let mut trials: Vec<_> = clients.map(through).collect();
+    let mut trials: Vec<_> = played.map(through).collect();
     trials.push(alone("L6: on bare Kafka a refused first batch is lost", l6_lost_on_bare));
     trials
 }
 
-fn l6_refused_through(world: &World, client: &str, send: Send) {
+fn l6_refused_through(world: &World, client: &str, view: View, send: Send) {
     // Given a broker that refuses the first batch that comes for a topic, and takes the second
-    let scene = Scene::new(world, &format!("b-l6-{client}"));
-    let proxy = world.start_proxy(&world.config_over_links());
+    let scene = Scene::new(world, &format!("b-l6-{client}-{}", view.word()));
+    let proxy = world.start_proxy(&world.config_over_links().showing(view, None));
     // When a client has several on their way
     let sent = send(&proxy.bootstrap(), &scene.topic, &world.directory.join(&scene.topic));
     sent.unwrap_or_else(|error| panic!("{client} was told that it lost a record: {error:#}"));
@@ -161,22 +173,27 @@ impl rdkafka::producer::ProducerContext for Outcomes {
     }
 }
 
-fn kcat(to: &Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()> {
+/// kcat with the librdkafka that `tests/clients/setup.sh` fetched.
+fn new_kcat(to: &Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()> {
     set_up()?;
+    let mut kcat = command("kcat");
+    kcat.env("LD_LIBRARY_PATH", built().join("librdkafka"));
+    run_kcat(kcat, to, topic, files)
+}
+
+/// kcat as Debian has it.
+fn debian_kcat(to: &Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()> {
+    let mut kcat = command("kcat");
+    // Cargo adds the folder of the `rdkafka` crate's own library to the path.
+    kcat.env_remove("LD_LIBRARY_PATH");
+    run_kcat(kcat, to, topic, files)
+}
+
+fn run_kcat(mut kcat: Command, to: &Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()> {
     let lines = files.with_extension("in");
     fs::write(&lines, numbers(0).join("\n") + "\n")?;
-    let mut kcat = command("kcat");
-    kcat.env("LD_LIBRARY_PATH", built().join("librdkafka")).args([
-        "-P",
-        "-b",
-        &to.servers,
-        "-t",
-        topic,
-        "-p",
-        "0",
-        "-l",
-    ]);
-    kcat.arg(&lines).args(["-X", "enable.idempotence=true", "-X", "batch.num.messages=1"]);
+    kcat.args(["-P", "-b", &to.servers, "-t", topic, "-p", "0", "-l"]).arg(&lines);
+    kcat.args(["-X", "enable.idempotence=true", "-X", "batch.num.messages=1"]);
     kcat.args(["-X", "linger.ms=0", "-X", "max.in.flight=5"]);
     run_to_end("kcat", kcat, TO_SEND, files).map(drop)
 }

@@ -140,8 +140,12 @@ pub const CLIENTS: &[Client] = &[
         name: "sarama",
         library: "sarama 1.61.1",
         says: "sarama v1.61.1",
-        scenarios: GO,
-        lacks: &[Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" }, NOT_WRITTEN],
+        scenarios: PLAIN,
+        lacks: &[
+            Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" },
+            Lack { scenarios: &["static"], why: "not played yet" },
+            NOT_WRITTEN,
+        ],
         views: View::ALL,
         in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit", "rebalance"]),
         play: |run| programs::go("sarama", run),
@@ -150,24 +154,52 @@ pub const CLIENTS: &[Client] = &[
         name: "kafka-go",
         library: "segmentio/kafka-go 0.4.51",
         says: "",
-        scenarios: GO_PLAIN,
+        scenarios: NOT_IDEMPOTENT,
         lacks: &[
             Lack { scenarios: &["cooperative", "static"], why: "no cooperative rebalance, no static members" },
             Lack { scenarios: &["idempotent"], why: "its producer is not idempotent" },
             NOT_WRITTEN,
         ],
         views: &[View::Single, View::Hosts],
-        in_ci: InCi::Nothing,
+        in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit"]),
         play: |run| programs::go("kafka-go", run),
+    },
+    Client {
+        name: "kafkajs",
+        library: "kafkajs 2.2.4",
+        says: "",
+        scenarios: PLAIN,
+        lacks: &[
+            Lack { scenarios: &["cooperative", "static"], why: "no cooperative rebalance, no static members" },
+            NOT_WRITTEN,
+        ],
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit", "rebalance"]),
+        play: |run| programs::node("kafkajs", run),
+    },
+    Client {
+        name: "platformatic",
+        library: "@platformatic/kafka 1.35.0",
+        says: "platformatic-kafka 1.35.0",
+        scenarios: PLAIN,
+        lacks: &[
+            Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" },
+            Lack { scenarios: &["static"], why: "not played yet" },
+            NOT_WRITTEN,
+        ],
+        views: ONE_ADDRESS_EACH,
+        in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit", "reset"]),
+        play: |run| programs::node("platformatic", run),
     },
 ];
 
-/// What the program of `tests/clients/go` plays.
-const GO: &[&str] =
+/// What the programs of `tests/clients/go` and `tests/clients/node` play.
+const PLAIN: &[&str] =
     &["commit", "rebalance", "codecs", "offsets", "many-partitions", "idempotent", "acks", "headers", "reset"];
 /// The same, for a library whose producer is not idempotent.
-const GO_PLAIN: &[&str] = &["commit", "rebalance", "codecs", "offsets", "many-partitions", "acks", "headers", "reset"];
-/// What that program could play, and does not yet.
+const NOT_IDEMPOTENT: &[&str] =
+    &["commit", "rebalance", "codecs", "offsets", "many-partitions", "acks", "headers", "reset"];
+/// What those programs could play, and do not yet.
 const NOT_WRITTEN: Lack =
     Lack { scenarios: &["others", "unknown", "large", "groups", "cluster", "seek", "topics"], why: "not played yet" };
 

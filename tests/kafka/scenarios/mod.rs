@@ -155,7 +155,9 @@ impl Played {
         let through = look(&listener(world, self.view), view);
         assert_eq!(bare, through, "the codecs of what {} stored", self.client.name);
         let codecs = bare["codecs read"]["two/0"].as_array().map_or(0, Vec::len);
-        assert!(codecs >= 4, "only {codecs} codecs in {bare}");
+        // kafkajs has gzip and nothing else.
+        let least = if self.client.name == "kafkajs" { 2 } else { 4 };
+        assert!(codecs >= least, "only {codecs} codecs in {bare}");
     }
 
     /// Both ways at once: most of it is waiting.

@@ -67,6 +67,14 @@ pub fn go(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     play(program, run)
 }
 
+/// One of Node's clients, by the file that plays it.
+pub fn node(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
+    set_up()?;
+    let mut program = command("node");
+    program.arg(built().join("node/main.js")).arg(library).arg("--log").arg(&run.log);
+    play(program, run)
+}
+
 /// The codecs that the batches of two topics are stored with, as franz-go sees them.
 pub fn look(bootstrap: &Bootstrap, topics: &[String; 2], output: &Path) -> anyhow::Result<Value> {
     set_up()?;
