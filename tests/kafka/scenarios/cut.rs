@@ -25,7 +25,7 @@ pub fn judge(world: &World, client: &'static Client, view: View) {
         let servers = Bootstrap { name: "fishplate over a link".into(), servers: address };
         let through = play(world, client, view.name(), &servers, &[&door]);
         let saw = |line: &Line| line.result.clone().unwrap_or_else(|| panic!("{}", line.failure()));
-        let differs = differences::judge(client.name, CUT, &saw(&bare), &saw(&through));
+        let differs = differences::judge(client.name, view, CUT, &saw(&bare), &saw(&through));
         proxy.finish();
         differs
     });
