@@ -69,16 +69,20 @@ impl Config {
             .pipeline("right", "b-*", "gb-*", "b")
     }
 
-    /// Listens on that port instead of any free one, so that a second process can take its place.
+    /// The last listener listens on that port instead of any free one, so that a second process can take its place.
     pub fn on_port(mut self, port: u16) -> Self {
-        self.listeners[0].port = port;
+        self.last().port = port;
         self
     }
 
-    /// Tells clients this address instead of the one it listens on.
+    /// The last listener tells clients this address instead of the one it listens on.
     pub fn advertised(mut self, address: &str) -> Self {
-        self.listeners[0].advertised = Some(address.to_owned());
+        self.last().advertised = Some(address.to_owned());
         self
+    }
+
+    fn last(&mut self) -> &mut Listener {
+        self.listeners.last_mut().expect("a listener")
     }
 
     /// The first listener shows this to all. The ports are for `hosts`.

@@ -4,6 +4,7 @@
 //! Each fault that bare Kafka has too is also run there (`full` level, or `-- --include-ignored`): what fails in both
 //! is Kafka's or the harness's.
 
+use crate::harness::config::View;
 use crate::harness::link::{Link, Side};
 use crate::harness::metrics::Metrics;
 use crate::harness::proxy::Proxy;
@@ -30,24 +31,52 @@ const NEVER_NOTICED: Duration = wait::seconds(3);
 /// What is done to a scene, and what must hold meanwhile.
 type Fault = fn(&Scene<'_>);
 
+/// A fault and where it is played.
+struct Case {
+    name: &'static str,
+    fault: Fault,
+    /// Bare Kafka has it too.
+    bare: bool,
+    /// There is a load in the view `single` beside the one in `brokers`.
+    single: bool,
+}
+
+const CASES: [Case; 7] = [
+    Case { name: "a broker is killed and comes back", fault: broker_killed, bare: true, single: true },
+    Case { name: "a broker is frozen", fault: broker_frozen, bare: true, single: true },
+    Case { name: "brokers stop and start one after the other", fault: brokers_restarted, bare: true, single: false },
+    Case {
+        name: "links to brokers are cut at every point of a frame, stalled and down",
+        fault: broker_links_cut,
+        bare: true,
+        single: false,
+    },
+    Case {
+        name: "cluster b stops, is killed, is frozen and comes back, a's topics flow on",
+        fault: cluster_away,
+        bare: false,
+        single: false,
+    },
+    Case {
+        name: "clients' connections are cut, at every point of a frame",
+        fault: client_connections_cut,
+        bare: false,
+        single: false,
+    },
+    Case {
+        name: "Fishplate is killed, or stopped, and comes back",
+        fault: fishplate_restarted,
+        bare: false,
+        single: true,
+    },
+];
+
 pub fn trials() -> Vec<Trial> {
-    let at_both: [(&str, Fault); 4] = [
-        ("a broker is killed and comes back", broker_killed),
-        ("a broker is frozen", broker_frozen),
-        ("brokers stop and start one after the other", brokers_restarted),
-        ("links to brokers are cut at every point of a frame, stalled and down", broker_links_cut),
-    ];
-    let through_only: [(&str, Fault); 3] = [
-        ("cluster b stops, is killed, is frozen and comes back, a's topics flow on", cluster_away),
-        ("clients' connections are cut, at every point of a frame", client_connections_cut),
-        ("Fishplate is killed, or stopped, and comes back", fishplate_restarted),
-    ];
-    let through = at_both
+    let through = CASES
         .iter()
-        .chain(&through_only)
-        .map(|&(name, fault)| alone(format!("fault: {name}"), move |world| Scene::through(world, name).play(fault)));
-    let bare = at_both.iter().map(|&(name, fault)| {
-        let trial = alone(format!("bare fault: {name}"), move |world| Scene::bare(world, name).play(fault));
+        .map(|case| alone(format!("fault: {}", case.name), |world| Scene::through(world, case).play(case.fault)));
+    let bare = CASES.iter().filter(|case| case.bare).map(|case| {
+        let trial = alone(format!("bare fault: {}", case.name), |world| Scene::bare(world, case.name).play(case.fault));
         trial.with_ignored_flag(!full())
     });
     bare.chain(through).collect()
@@ -56,12 +85,15 @@ pub fn trials() -> Vec<Trial> {
 /// A load and what it runs over.
 struct Scene<'a> {
     world: &'a World,
-    /// Where the clients connect.
-    door: Option<Link>,
+    /// Where the clients connect; where there are two, those of the view `single` at the second.
+    doors: Vec<Link>,
     proxy: Option<Proxy>,
     /// One on `a`; one on `b` too where the load goes through Fishplate.
     topics: Vec<String>,
     load: Load,
+    /// One with topics of its own, in the view `single`. There a connection is answered in order whichever broker a request is
+    /// for, so it is promised less: it recovers, but what did not break may notice.
+    single: Option<Load>,
 }
 
 impl<'a> Scene<'a> {
@@ -69,39 +101,60 @@ impl<'a> Scene<'a> {
     fn bare(world: &'a World, name: &str) -> Self {
         let topics = given_topics(world, &["a"], &format!("bare {name}"));
         let load = Load::start(&world.a.over_links(), &names(&topics));
-        Self { world, door: None, proxy: None, topics, load }
+        Self { world, doors: Vec::new(), proxy: None, topics, load, single: None }
     }
 
     /// A load on both clusters through a Fishplate of its own, with links before and behind it.
-    fn through(world: &'a World, name: &str) -> Self {
-        let topics = given_topics(world, &["a", "b"], name);
-        let port = world.ports.take();
-        let door = Link::new(world.ports.take(), port).expect("a link");
-        let config = world.config_over_links().on_port(port).advertised(&format!("127.0.0.1:{}", door.port()));
+    fn through(world: &'a World, case: &Case) -> Self {
+        let topics = given_topics(world, &["a", "b"], case.name);
+        let mut config = world.config_over_links();
+        let mut doors = Vec::new();
+        for view in [View::Brokers, View::Single].into_iter().take(1 + usize::from(case.single)) {
+            let port = world.ports.take();
+            let door = Link::new(world.ports.take(), port).expect("a link");
+            config = if doors.is_empty() { config } else { config.listener(view, None) };
+            config = config.on_port(port).advertised(&format!("127.0.0.1:{}", door.port()));
+            doors.push(door);
+        }
         let proxy = world.start_proxy(&config);
         // Where brokers are too busy to hear of a new topic within seconds.
         proxy.log().allow("have not heard of a new shadow topic yet");
-        let bootstrap = Bootstrap { name: "fishplate".into(), servers: format!("127.0.0.1:{}", door.port()) };
-        let load = Load::start(&bootstrap, &names(&topics));
-        Self { world, door: Some(door), proxy: Some(proxy), topics, load }
+        let at =
+            |door: &Link, name: &str| Bootstrap { name: name.into(), servers: format!("127.0.0.1:{}", door.port()) };
+        let load = Load::start(&at(&doors[0], "fishplate"), &names(&topics));
+        let single = doors.get(1).map(|door| {
+            let topics = given_topics(world, &["a", "b"], &format!("single {}", case.name));
+            Load::start(&at(door, "fishplate single"), &names(&topics))
+        });
+        Self { world, doors, proxy: Some(proxy), topics, load, single }
     }
 
     /// Does `fault` to it, then everything must flow and nothing may be lost, doubled or reordered.
     fn play(self, fault: Fault) {
         for _ in 0..if full() { 5 } else { 1 } {
             fault(&self);
-            self.load.flows(TO_FAIL_OVER);
+            self.flows(TO_FAIL_OVER);
             self.world.a.wait_ready();
             self.world.b.wait_ready();
         }
-        let outcome = match self.proxy {
-            Some(_) => self.load.judge(&[&self.world.a, &self.world.b]),
-            None => self.load.judge(&[&self.world.a]),
-        };
-        self.world.note(format!("{}: {outcome}", self.topics[0]));
-        outcome.must_be_clean();
+        let clusters = [&self.world.a, &self.world.b];
+        let clusters = if self.proxy.is_some() { &clusters[..] } else { &clusters[..1] };
+        for (load, view) in [(Some(self.load), ""), (self.single, " in single")] {
+            let Some(outcome) = load.map(|load| load.judge(clusters)) else { continue };
+            self.world.note(format!("{}{view}: {outcome}", self.topics[0]));
+            outcome.must_be_clean();
+        }
         if let Some(proxy) = self.proxy {
             proxy.finish();
+        }
+    }
+
+    /// All loads do.
+    #[track_caller]
+    fn flows(&self, within: Duration) {
+        self.load.flows(within);
+        if let Some(single) = &self.single {
+            single.flows(within);
         }
     }
 
@@ -153,7 +206,7 @@ fn broker_killed(scene: &Scene<'_>) {
     // Then others take its partitions over and all goes on without it
     let moved = || scene.world.a.leader(scene.a_topic(), partition).is_some_and(|leader| leader != 2);
     wait::until("another broker leads", TO_FAIL_OVER, moved);
-    scene.load.flows(TO_RECOVER);
+    scene.flows(TO_RECOVER);
     // And also when it is back
     scene.world.a.broker(2).restart();
     scene.world.a.wait_ready();
@@ -181,7 +234,7 @@ fn brokers_restarted(scene: &Scene<'_>) {
         // When a broker hands its partitions over and ends
         scene.world.a.broker(id).stop();
         // Then all goes on without it, and when it is back
-        scene.load.flows(TO_RECOVER);
+        scene.flows(TO_RECOVER);
         scene.world.a.broker(id).restart();
         scene.world.a.wait_ready();
     }
@@ -213,29 +266,29 @@ fn broker_links_cut(scene: &Scene<'_>) {
     // When connections to brokers break again and again
     for broker in brokers.iter().cycle().take(9) {
         broker.link.cut();
-        scene.load.flows(TO_RECOVER);
+        scene.flows(TO_RECOVER);
     }
     // And inside of frames, theirs and ours
     break_everywhere(&brokers.iter().map(|broker| &broker.link).collect::<Vec<_>>());
-    scene.load.flows(TO_FAIL_OVER);
+    scene.flows(TO_FAIL_OVER);
     // And end in good order
     brokers.iter().for_each(|broker| broker.link.close());
-    scene.load.flows(TO_RECOVER);
+    scene.flows(TO_RECOVER);
     // And are slow
     brokers.iter().for_each(|broker| broker.link.slow(Duration::from_millis(20)));
-    scene.load.flows(TO_RECOVER);
+    scene.flows(TO_RECOVER);
     brokers.iter().for_each(|broker| broker.link.flow());
     // And carry nothing for a while
     brokers[1].link.stall();
     sleep(wait::seconds(3));
     brokers[1].link.flow();
-    scene.load.flows(TO_RECOVER);
+    scene.flows(TO_RECOVER);
     // And cannot be made for a while
     brokers[2].link.down();
     sleep(wait::seconds(3));
     brokers[2].link.up();
     // Then all goes on
-    scene.load.flows(TO_RECOVER);
+    scene.flows(TO_RECOVER);
 }
 
 fn cluster_away(scene: &Scene<'_>) {
@@ -251,38 +304,37 @@ fn cluster_away(scene: &Scene<'_>) {
     wait::until("cluster b is shown as down", TO_RECOVER, || (up("a"), up("b")) == (Some(1.0), Some(0.0)));
     // And when it is back, b's do again
     b.restart();
-    scene.load.flows(TO_FAIL_OVER);
+    scene.flows(TO_FAIL_OVER);
     wait::until("cluster b is shown as up", TO_RECOVER, || up("b") == Some(1.0));
     // And also when it is killed
     b.broker(1).kill();
     scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
     b.restart();
-    scene.load.flows(TO_FAIL_OVER);
+    scene.flows(TO_FAIL_OVER);
     // And when it hangs
     b.broker(1).freeze();
     sleep(wait::seconds(5));
     scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
     b.broker(1).thaw();
-    scene.load.flows(TO_FAIL_OVER);
+    scene.flows(TO_FAIL_OVER);
     // And a's never noticed
     let gap = scene.load.longest_gap(scene.a_topic());
     assert!(gap < NEVER_NOTICED, "a's topic stood still for {gap:?} while cluster b was away");
 }
 
 fn client_connections_cut(scene: &Scene<'_>) {
-    let door = scene.door.as_ref().expect("a link before Fishplate");
     // When clients' connections break again and again, at any moment
     for _ in 0..10 {
-        door.cut();
-        scene.load.flows(TO_RECOVER);
+        scene.doors.iter().for_each(Link::cut);
+        scene.flows(TO_RECOVER);
     }
     // And inside of frames, theirs and ours
-    break_everywhere(&[door]);
-    scene.load.flows(TO_FAIL_OVER);
+    break_everywhere(&scene.doors.iter().collect::<Vec<_>>());
+    scene.flows(TO_FAIL_OVER);
     // And end in good order
-    door.close();
+    scene.doors.iter().for_each(Link::close);
     // Then all goes on
-    scene.load.flows(TO_RECOVER);
+    scene.flows(TO_RECOVER);
 }
 
 fn fishplate_restarted(scene: &Scene<'_>) {
@@ -296,6 +348,6 @@ fn fishplate_restarted(scene: &Scene<'_>) {
         }
         scene.proxy().restart();
         // Then all goes on
-        scene.load.flows(TO_RECOVER);
+        scene.flows(TO_RECOVER);
     }
 }
