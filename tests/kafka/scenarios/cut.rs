@@ -31,7 +31,7 @@ pub fn judge(world: &World, client: &'static Client, view: View) {
             (bare.join().unwrap_or_else(|cause| resume_unwind(cause)), through)
         });
         let saw = |line: &Line| line.result.clone().unwrap_or_else(|| panic!("{}", line.failure()));
-        let differs = differences::judge(client.name, CUT, &saw(&bare), &saw(&through));
+        let differs = differences::judge(client.name, view, CUT, &saw(&bare), &saw(&through));
         before.proxy.finish();
         differs
     });

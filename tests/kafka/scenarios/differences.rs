@@ -1,5 +1,6 @@
 //! Bare Kafka against Fishplate, scenario by scenario, and the list of differences that have a reason.
 
+use super::contract::View;
 use crate::harness::repository;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,6 +13,9 @@ use std::sync::OnceLock;
 pub struct Known {
     pub clients: Vec<String>,
     pub scenario: String,
+    /// In these views; absent: in all.
+    #[serde(default)]
+    pub views: Option<Vec<String>>,
     /// Where in the scenario's result: at each of these, keys with slashes between.
     pub at: Vec<String>,
     bare: Value,
@@ -22,8 +26,8 @@ pub struct Known {
 
 /// Panics where a difference is not in the list, and where the list has one that is none; says whether there are any.
 #[track_caller]
-pub fn judge(client: &str, scenario: &str, bare: &Value, through: &Value) -> bool {
-    let known: Vec<_> = list().iter().filter(|one| one.is_about(client, scenario)).collect();
+pub fn judge(client: &str, view: View, scenario: &str, bare: &Value, through: &Value) -> bool {
+    let known: Vec<_> = list().iter().filter(|one| one.is_about(client, view, scenario)).collect();
     let mut found = Vec::new();
     compare("", bare, through, &mut found);
     let mut complaint = String::new();
@@ -36,7 +40,7 @@ pub fn judge(client: &str, scenario: &str, bare: &Value, through: &Value) -> boo
             let _ = write!(complaint, "\n  `{at}` is in the list and no longer so ({})", one.why);
         }
     }
-    assert!(complaint.is_empty(), "{client} sees another {scenario} through Fishplate:{complaint}");
+    assert!(complaint.is_empty(), "{client} sees another {scenario} through Fishplate in {}:{complaint}", view.name());
     !found.is_empty()
 }
 
@@ -52,8 +56,9 @@ pub fn list() -> &'static [Known] {
 
 impl Known {
     /// Whether this scenario of this client is meant.
-    pub fn is_about(&self, client: &str, scenario: &str) -> bool {
-        self.scenario == scenario && self.clients.iter().any(|one| one == client)
+    pub fn is_about(&self, client: &str, view: View, scenario: &str) -> bool {
+        let here = self.views.as_ref().is_none_or(|views| views.iter().any(|one| one == view.name()));
+        here && self.scenario == scenario && self.clients.iter().any(|one| one == client)
     }
 
     fn is(&self, found: &Difference) -> bool {

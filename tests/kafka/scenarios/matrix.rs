@@ -83,7 +83,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
     let of = |came: CameOfIt| here.iter().filter(|one| one.came_of_it == came).collect::<Vec<_>>();
     let mut parts = vec![format!("{} the same", of(CameOfIt::Same).len())];
     let notes =
-        of(CameOfIt::Listed).into_iter().map(|one| format!("{} {}", one.scenario, notes(client, &one.scenario)));
+        of(CameOfIt::Listed).into_iter().map(|one| format!("{} {}", one.scenario, notes(client, view, &one.scenario)));
     parts.extend(notes);
     parts.extend(of(CameOfIt::Failed).iter().map(|one| format!("**{} failed**", one.scenario)));
     let played = |scenario: &&&str| here.iter().any(|one| one.scenario == ***scenario);
@@ -95,8 +95,8 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
 }
 
 /// The numbers under "Differences".
-fn notes(client: &Client, scenario: &str) -> String {
-    let about = (1..).zip(differences::list()).filter(|(_, known)| known.is_about(client.name, scenario));
+fn notes(client: &Client, view: View, scenario: &str) -> String {
+    let about = (1..).zip(differences::list()).filter(|(_, known)| known.is_about(client.name, view, scenario));
     about.map(|(number, _)| format!("[{number}]")).collect()
 }
 

@@ -126,7 +126,7 @@ impl Played {
         let bare_saw = bare.result.as_ref().unwrap_or_else(|| panic!("on bare Kafka, {}", bare.failure()));
         let through_saw = through.result.as_ref().unwrap_or_else(|| panic!("through Fishplate, {}", through.failure()));
         addresses::judge(world, self.view, through, bare);
-        let differs = differences::judge(self.client.name, scenario, bare_saw, through_saw);
+        let differs = differences::judge(self.client.name, self.view, scenario, bare_saw, through_saw);
         if scenario == "codecs" {
             self.judge_codecs(world);
         }
