@@ -11,8 +11,9 @@ use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
 use crate::error::Fault;
+use crate::placement::nodes::SINGLE;
 use crate::types::{Name, Slot, View, VirtualNode};
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
@@ -207,17 +208,36 @@ fn not_here(id: BrokerId, seen: &Seen<'_>) -> StrBytes {
     StrBytes::from_string(format!("Broker {} is not on the cluster where topics of this name live.", id.0))
 }
 
-const ONE_NODE: &str = "This client is shown one node that stands for all brokers, so replicas cannot be assigned: give a \
-    number of partitions and a replication factor, or use a client or a listener that shows brokers.";
+const ONE_NODE: &str =
+    "This client is shown one node that stands for all brokers: each partition can be assigned to it alone.";
+
+/// Which versions leave the number of replicas to the cluster (KIP-464).
+const DEFAULT_REPLICAS: i16 = 4;
+
+/// In the view `single` an assignment can but say how many partitions there are: each is on the one node. How many brokers
+/// behind it hold a partition is the cluster's to say.
+fn on_one_node(mut topic: CreatableTopic, seen: &Seen<'_>) -> Result<CreatableTopic, BrokerId> {
+    let mut partitions: Vec<_> = topic.assignments.iter().map(|partition| partition.partition_index).collect();
+    partitions.sort_unstable();
+    let in_a_row = partitions.iter().zip(0..).all(|(partition, index)| *partition == index);
+    let other = |partition: &CreatableReplicaAssignment| partition.broker_ids != [BrokerId(SINGLE.0)];
+    if !in_a_row || topic.assignments.iter().any(other) {
+        return Err(BrokerId(SINGLE.0));
+    }
+    topic.num_partitions = i32::try_from(partitions.len()).unwrap_or(i32::MAX);
+    topic.replication_factor = if seen.version >= DEFAULT_REPLICAS { -1 } else { 1 };
+    topic.assignments.clear();
+    Ok(topic)
+}
 
 /// The topic with the real ids of the brokers that are to hold it, or a broker that is not on its cluster.
 fn on_real_brokers(topic: &CreatableTopic, seen: &Seen<'_>) -> Result<CreatableTopic, BrokerId> {
     let home = seen.placement.home_of_topic(&topic.name);
     let mut topic = topic.clone();
+    if seen.view == View::Single && !topic.assignments.is_empty() {
+        topic = on_one_node(topic, seen)?;
+    }
     for id in topic.assignments.iter_mut().flat_map(|partition| &mut partition.broker_ids) {
-        if seen.view == View::Single {
-            return Err(*id);
-        }
         let real = seen.broker_behind(VirtualNode(id.0)).filter(|real| real.cluster == home);
         let Some(real) = real else { return Err(*id) };
         *id = BrokerId(real.broker.0);
@@ -390,7 +410,6 @@ mod tests {
     use super::super::testing::{World, at, round, sent, text};
     use super::*;
     use crate::placement::build::tests::{slot, topic};
-    use kafka_protocol::messages::create_topics_request::CreatableReplicaAssignment;
     use proptest::prelude::*;
 
     fn create(names: &[&str]) -> CreateTopicsRequest {
@@ -456,6 +475,29 @@ mod tests {
         };
         let (answer, _) = round::<CreateTopics>(&assigned("b-1", &[33_554_435]), &world.seen(7), broker);
         assert!(!answer.topics[0].error_message.as_ref().unwrap().contains('3'), "a real id");
+    }
+
+    #[test]
+    fn in_single_an_assignment_is_a_number_of_partitions() {
+        let world = World::default().shown(View::Single);
+        let partition = |index: i32, node: i32| {
+            CreatableReplicaAssignment::default().with_partition_index(index).with_broker_ids(vec![BrokerId(node)])
+        };
+        let assigned = |assignments: Vec<CreatableReplicaAssignment>| {
+            let mut request = create(&["b-1"]);
+            request.topics[0].assignments = assignments;
+            request
+        };
+        // All on the one node there is: the cluster says how many brokers hold each
+        let request = assigned(vec![partition(1, SINGLE.0), partition(0, SINGLE.0)]);
+        let (_, parts) = sent(CreateTopics::plan(&request, &world.seen(7)));
+        let asked = &parts[0].request.topics[0];
+        assert_eq!((asked.num_partitions, asked.replication_factor, asked.assignments.len()), (2, -1, 0));
+        // A node of another view, a partition that is missing
+        for wrong in [vec![partition(0, 1)], vec![partition(1, SINGLE.0)]] {
+            let (answer, _) = round::<CreateTopics>(&assigned(wrong), &world.seen(7), |_, _| panic!("sent"));
+            assert_eq!(created(&answer), [("b-1", 39)]);
+        }
     }
 
     fn by_name(names: &[&str]) -> DeleteTopicsRequest {
