@@ -31,8 +31,8 @@ pub(super) struct File {
     pub(super) clients: Option<Vec<Client>>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
-    /// What is logged, such as `info` or `fishplate::session=debug,info`. FISHPLATE_LOG and --log win. Default: info.
-    #[schemars(example = "fishplate::session=debug,info")]
+    /// What is logged, such as `info` or `fishplate=debug,warn`. FISHPLATE_LOG and --log win. Default: info.
+    #[schemars(example = "fishplate=debug,warn")]
     pub(super) log: Option<Text>,
     /// Pools of memory that all client connections share. A connection may hold an eighth of each.
     pub(super) memory: Option<Memory>,

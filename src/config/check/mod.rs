@@ -49,7 +49,7 @@ fn log(text: &Text, findings: &mut Findings) -> Option<Arc<str>> {
         Ok(_) => Some(text.value.as_str().into()),
         Err(why) => {
             let what = format!("`{text}` does not say what is to be logged: {why}");
-            findings.mistake(text.at, what, "write for example `info` or `fishplate::session=debug,info`");
+            findings.mistake(text.at, what, "write for example `info` or `fishplate=debug,warn`");
             None
         }
     }
