@@ -71,7 +71,7 @@ impl Telemetry {
                 IntGaugeVec::new(
                     Opts::new(
                         "fishplate_misplaced_topics",
-                        "Topics with records on a cluster that is not their home: away (none at home; kept from clients) or both.",
+                        "Topics with records on a cluster that is not their home: away (none at home) or both.",
                     ),
                     &["records"],
                 ),

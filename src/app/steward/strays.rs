@@ -1,4 +1,6 @@
-//! Topics that exist where they do not live: what was found of each, and which are kept from clients for it.
+//! Topics that exist where they do not live: what was found of each, and which are kept from clients for it. These are topics
+//! that were so when a cluster told its topics for the first time under a config: what comes later, behind our back, does not
+//! take a topic from clients that may be at work with it, and is reported.
 
 use super::fence_of;
 use crate::admin::guard::{self, Held, Questions, Stray, Verdict};
@@ -7,22 +9,27 @@ use crate::placement::Fence;
 use crate::types::Slot;
 use crate::upstream::Cluster;
 use kafka_protocol::protocol::StrBytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Strays {
     judged: HashMap<StrBytes, (Stray, Verdict)>,
+    /// Clusters that have told their topics before.
+    met: HashSet<Slot>,
+    /// Topics that are kept from clients where their records are away.
+    guarded: HashSet<StrBytes>,
     fence: Arc<Fence>,
 }
 
 impl Strays {
     /// Another config is in force: everything is judged again.
     pub(super) fn reset(&mut self) {
-        let kept = |(_, verdict): &(Stray, Verdict)| matches!(verdict, Verdict::Away(_));
         // Until then what was kept from clients is.
-        self.judged.retain(|_, judged| kept(judged));
+        let guarded = &self.guarded;
+        self.judged.retain(|topic, (_, verdict)| guarded.contains(topic) && matches!(verdict, Verdict::Away(_)));
+        self.met.clear();
     }
 
     /// What is kept from clients.
@@ -30,7 +37,7 @@ impl Strays {
         Arc::clone(&self.fence)
     }
 
-    /// How many topics are kept from clients.
+    /// How many topics have records elsewhere and none at home.
     pub(super) fn kept(&self) -> usize {
         self.count(|verdict| matches!(verdict, Verdict::Away(_)))
     }
@@ -47,7 +54,14 @@ impl Strays {
     /// Looks at those that are new or have changed; `again` also at those that somebody may have resolved since. Another
     /// fence, where it must be.
     pub(super) async fn look(&mut self, config: &Config, clusters: &[Arc<Cluster>], again: bool) -> Option<Arc<Fence>> {
-        let strays = guard::strays(config, &guard::seen(clusters));
+        let seen = guard::seen(clusters);
+        let strays = guard::strays(config, &seen);
+        let is_new = |stray: &Stray| {
+            stray.on.iter().chain([&stray.home]).any(|slot| seen.contains_key(slot) && !self.met.contains(slot))
+        };
+        let new: Vec<_> = strays.iter().filter(|stray| is_new(stray)).map(|stray| stray.topic.clone()).collect();
+        self.guarded.extend(new);
+        self.met.extend(seen.keys());
         let is_open = |verdict: &Verdict| matches!(verdict, Verdict::Away(_) | Verdict::Unknown(..));
         let judged = |stray: &Stray| {
             let known = self.judged.get(&stray.topic).filter(|(before, _)| before == stray);
@@ -57,11 +71,12 @@ impl Strays {
         let ask: Vec<_> = strays.iter().filter(|stray| !judged(stray)).cloned().collect();
         ask.iter().for_each(|stray| stray.question(&mut questions));
         let held = Held::ask(clusters, &questions).await;
+        let guarded = &mut self.guarded;
         let there: HashMap<_, _> = strays.iter().map(|stray| (&stray.topic, stray)).collect();
         // Gone from there, or at home there by now.
         self.judged.retain(|topic, (_, verdict)| {
             let goes = !there.contains_key(topic);
-            if goes && matches!(verdict, Verdict::Away(_)) {
+            if goes && guarded.remove(topic) && matches!(verdict, Verdict::Away(_)) {
                 tracing::info!(topic = %topic, "topic is served again: its records elsewhere are gone");
             }
             !goes
@@ -74,15 +89,18 @@ impl Strays {
                 (Verdict::Unknown(..), Some(Verdict::Away(slot))) => Verdict::Away(slot),
                 (verdict, before) => {
                     if before.as_ref() != Some(&verdict) {
-                        report(&stray, &verdict, before.as_ref(), config);
+                        report(&stray, &verdict, before.as_ref(), guarded.contains(&stray.topic), config);
                     }
                     verdict
                 }
             };
+            if matches!(verdict, Verdict::Fine | Verdict::Both(_)) {
+                guarded.remove(&stray.topic);
+            }
             self.judged.insert(stray.topic.clone(), (stray, verdict));
         }
         let away = self.judged.values().filter_map(|(stray, verdict)| match verdict {
-            Verdict::Away(slot) => Some((stray.topic.clone(), *slot)),
+            Verdict::Away(slot) if guarded.contains(&stray.topic) => Some((stray.topic.clone(), *slot)),
             _ => None,
         });
         let fence = fence_of(away);
@@ -92,14 +110,18 @@ impl Strays {
     }
 }
 
-fn report(stray: &Stray, verdict: &Verdict, before: Option<&Verdict>, config: &Config) {
+fn report(stray: &Stray, verdict: &Verdict, before: Option<&Verdict>, guarded: bool, config: &Config) {
     let named = |slot: Slot| config.cluster(slot).map_or_else(|| slot.to_string(), |cluster| cluster.name.to_string());
     let (topic, pipeline, home) = (&stray.topic, &stray.pipeline, named(stray.home));
     match verdict {
-        Verdict::Fine if matches!(before, Some(Verdict::Away(_))) => {
+        Verdict::Fine if guarded && matches!(before, Some(Verdict::Away(_))) => {
             tracing::info!(%topic, %home, "topic is served again: nothing of it is elsewhere");
         }
         Verdict::Fine => {}
+        Verdict::Away(slot) if !guarded => tracing::info!(
+            %topic, %pipeline, %home, on = named(*slot),
+            "topic has got records on another cluster and has none at home; Fishplate would keep it from clients if it started now"
+        ),
         Verdict::Away(slot) => tracing::warn!(
             %topic, %pipeline, %home, on = named(*slot),
             "topic is kept from clients: its records are on another cluster and none at home; give it to a pipeline on the \
