@@ -168,7 +168,7 @@ impl<P> Changing<'_, P> {
 
     /// Whether a batch of this partition may go to this broker over this link now. Behind another that is on its way it
     /// may where that broker finds gaps: anywhere, unless its producer is idempotent and the broker has not shown that
-    /// it knows it [L6].
+    /// it knows it (L6).
     #[must_use]
     pub fn may_go(&self, partition: &Partition, stamp: Option<Stamp>, to: Target, by: LinkId) -> bool {
         let finds_gaps = || stamp.is_none_or(|stamp| self.0.known.knows(partition, stamp, to));

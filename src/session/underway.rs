@@ -95,7 +95,7 @@ impl Underway {
     }
 
     /// Its frame is counted among those that wait from now on. False where there is no room for it there: so what is
-    /// held for one cluster does not keep the requests of others from being read [L4].
+    /// held for one cluster does not keep the requests of others from being read (L4).
     #[must_use]
     pub fn park(&self) -> bool {
         self.tab.lock().move_to(&self.session.context.shared.memory.parked)

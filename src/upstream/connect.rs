@@ -33,7 +33,7 @@ const UNSUPPORTED_VERSION: i16 = 35;
 /// Answers of up to so many bytes are always read: acknowledgements must not wait behind bodies that may wait for them.
 pub const SMALL_ANSWER: usize = 64 << 10;
 
-/// The pools of memory [L4].
+/// The pools of memory (L4).
 #[derive(Clone, Debug)]
 pub struct Memory {
     /// Of requests that are read and not yet passed on.

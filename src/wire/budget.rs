@@ -1,4 +1,4 @@
-//! Memory that is bounded by construction [L4]: a pool of bytes that all sessions draw from before they read, and each
+//! Memory that is bounded by construction (L4): a pool of bytes that all sessions draw from before they read, and each
 //! session's share of it. What was drawn travels with the buffer it is for, and is given back when the buffer's last
 //! slice is dropped. To draw costs a few atomic operations while nobody waits; who waits is served in order.
 
