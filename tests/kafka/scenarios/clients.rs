@@ -113,7 +113,7 @@ pub const CLIENTS: &[Client] = &[
         scenarios: PYTHON,
         lacks: &[],
         views: View::ALL,
-        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit"]),
+        in_ci: InCi::Some(View::Brokers, &["codecs", "headers"]),
         play: |run| programs::python("kafka_python", run),
     },
     Client {
