@@ -43,6 +43,8 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let trials = [
+        // First: what others leave on bare Kafka is records of b's topics on a, which a reload refuses, rightly.
+        reload::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),
@@ -54,7 +56,6 @@ fn main() -> ExitCode {
         shadows::trials(),
         hostile::trials(),
         faults::trials(),
-        reload::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

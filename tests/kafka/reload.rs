@@ -6,7 +6,7 @@ use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
 use crate::load::Load;
-use crate::world::{World, alone, shared};
+use crate::world::{World, alone};
 use libtest_mimic::Trial;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -19,7 +19,7 @@ use std::time::Duration;
 pub fn trials() -> Vec<Trial> {
     vec![
         alone("reload: pipelines and clusters come and go under load and no connection is closed", under_load),
-        shared("reload: a topic with records keeps its home, at a reload and at a restart", records_stay),
+        alone("reload: a topic with records keeps its home, at a reload and at a restart", records_stay),
     ]
 }
 
