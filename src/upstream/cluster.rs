@@ -2,7 +2,8 @@
 //! and who coordinates which group.
 
 use super::connect::{self, Shared};
-use super::link::{Answer, Expect, Link, Outgoing, Patience, Refused};
+use super::link::Link;
+use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod clusters;
 pub mod connect;
 pub mod link;
+pub mod outgoing;
 pub mod pace;
 pub mod places;
 pub mod refresh;
@@ -15,6 +16,7 @@ pub mod versions;
 
 pub use cluster::Cluster;
 pub use clusters::Clusters;
-pub use link::{Answer, Expect, Link, LinkId, OnAnswer, Outgoing, Refused};
+pub use link::{Link, LinkId};
+pub use outgoing::{Answer, Expect, OnAnswer, Outgoing, Patience, Refused, Write};
 pub use snapshot::{Broker, Partition, Snapshot, Topic};
 pub use versions::Versions;

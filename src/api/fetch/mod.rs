@@ -3,6 +3,7 @@
 //! session. The drivers in `session` keep the table of sessions and do the sending.
 
 pub mod asked;
+mod kept;
 pub mod split;
 mod told;
 
