@@ -110,6 +110,8 @@ pub struct ClientRow {
     pub version: String,
     /// Its own word for itself, of its first request.
     pub client_id: Option<String>,
+    /// How it is shown nodes; `None`: it has not asked yet.
+    pub view: Option<&'static str>,
     /// Its connections to brokers.
     pub links: usize,
     /// Requests that are not answered yet.
@@ -144,6 +146,7 @@ fn client(session: &Session) -> ClientRow {
         name: software.name.clone(),
         version: software.version.clone(),
         client_id: session.client_id.get().map(|id| plain(id)),
+        view: session.shown().map(|view| view.as_str()),
         links: session.links.count(),
         requests,
         bytes,

@@ -1,6 +1,6 @@
 //! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
 
-use super::{ClientRule, Cluster, Config, Patterns, Pipeline};
+use super::{Cluster, Config, Patterns, Pipeline};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -104,6 +104,17 @@ fn log(now: &Config, then: &Config) -> Option<Change> {
     (word(now) != word(then)).then(|| change(What::Changed, "log", "log", how))
 }
 
+/// Entries of the list; one name may have several, for several versions. Who is connected keeps what it was shown.
+fn clients(now: &Config, then: &Config) -> Vec<Change> {
+    let list = |config: &Config| -> Vec<(String, Vec<String>)> {
+        config.clients.own().iter().map(|rule| (rule.to_string(), vec![format!("view: {}", rule.view)])).collect()
+    };
+    let how = |now: &(String, Vec<String>), then: &(String, Vec<String>)| {
+        (now.1 != then.1).then(|| format!("{} -> {}", now.1.concat(), then.1.concat())).into_iter().collect()
+    };
+    by_name("clients", (&list(now), &list(then)), |one| one.0.as_str(), how, |one| one.1.clone())
+}
+
 fn limits(now: &Config, then: &Config) -> Option<Change> {
     let (before, after) = (super::written(now), super::written(then));
     let of = |file: &Value| file.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -181,26 +192,6 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
     if was != is {
         changes.push(change(What::Changed, "pipelines", "their order", vec![is.join(", ")]));
     }
-    changes
-}
-
-/// A client that is connected keeps what it was shown.
-fn clients(now: &Config, then: &Config) -> Vec<Change> {
-    let (now, then) = (now.clients.own(), then.clients.own());
-    let words = |rule: &ClientRule| vec![format!("view {}", rule.view.as_str())];
-    let mut changes = Vec::new();
-    for rule in then {
-        match now.iter().find(|before| (&before.name, before.from) == (&rule.name, rule.from)) {
-            None => changes.push(change(What::Added, "clients", rule.to_string(), words(rule))),
-            Some(before) => {
-                let how = differs("view", before.view.as_str(), rule.view.as_str());
-                changes.extend(how.map(|how| change(What::Changed, "clients", rule.to_string(), vec![how])));
-            }
-        }
-    }
-    let stays = |gone: &ClientRule| then.iter().any(|rule| (&rule.name, rule.from) == (&gone.name, gone.from));
-    let gone = now.iter().filter(|rule| !stays(rule));
-    changes.extend(gone.map(|rule| change(What::Removed, "clients", rule.to_string(), words(rule))));
     changes
 }
 
@@ -293,7 +284,7 @@ pipelines:
             (
                 "pipelines:",
                 "clients: [{ name: x, from: '1.2', view: single }]\npipelines:",
-                "Added clients x from 1.2: view single",
+                "Added clients x from 1.2: view: single",
             ),
             ("pipelines:", "log: debug\npipelines:", "Changed log log: info -> debug"),
             ("default_cluster: a", "default_cluster: b", "Changed default_cluster default_cluster: a -> b"),

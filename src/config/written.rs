@@ -16,6 +16,7 @@ pub fn written(config: &Config) -> Value {
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "clusters": clusters,
         "pipelines": pipelines.collect::<Vec<_>>(),
+        "clients": config.clients.own().iter().map(client).collect::<Vec<_>>(),
     });
     let super::Memory { requests, responses, parked } = config.memory;
     file["memory"] = json!({ "requests": bytes(requests), "responses": bytes(responses), "parked": bytes(parked) });
@@ -28,9 +29,6 @@ pub fn written(config: &Config) -> Value {
         "sessions": sessions,
         "sessions_per_address": sessions_per_address,
     });
-    if !config.clients.own().is_empty() {
-        file["clients"] = config.clients.own().iter().map(client).collect();
-    }
     if let Some(admin) = &config.admin {
         file["admin"] = json!({ "bind": admin.bind.to_string() });
     }
@@ -63,25 +61,24 @@ fn listener(listener: &Listener) -> Value {
         file["advertised"] = text(advertised.to_string());
     }
     file["nodes"] = match listener.nodes {
-        Nodes::Auto => json!("auto"),
-        Nodes::All(view) => json!(view.as_str()),
+        Nodes::Auto => "auto".into(),
+        Nodes::All(view) => view.as_str().into(),
     };
     match &listener.hosts {
-        None => {}
         Some(Hosts::Names { template, port }) => file["hosts"] = text(format!("{template}:{port}")),
         Some(Hosts::Ports { host, ports }) => {
-            let name = text(format!("{host}:{}", Hosts::PORT));
-            file["hosts"] = json!({ "name": name, "ports": format!("{}-{}", ports.start(), ports.end()) });
+            let ports = format!("{}-{}", ports.start(), ports.end());
+            file["hosts"] = json!({ "name": text(format!("{host}:{}", Hosts::PORT)), "ports": ports });
         }
+        None => {}
     }
     file
 }
 
 fn client(rule: &ClientRule) -> Value {
-    let (major, minor) = rule.from;
-    let mut file = json!({ "name": text(&*rule.name), "view": rule.view.as_str() });
+    let mut file = json!({ "name": text(&rule.name), "view": rule.view.as_str() });
     if rule.from != (0, 0) {
-        file["from"] = json!(format!("{major}.{minor}"));
+        file["from"] = format!("{}.{}", rule.from.0, rule.from.1).into();
     }
     file
 }

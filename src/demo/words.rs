@@ -20,7 +20,7 @@ sample events through it. Its config:
 To try from another terminal while it runs; clients need nothing but the bootstrap address:
 
     bootstrap.servers={bootstrap}
-    kcat -b {bootstrap} -L            # `kcat -V` must name librdkafka 2.10 or newer
+    kcat -b {bootstrap} -L
     kcat -b {bootstrap} -C -t {events} -o -5 -e -f '%h\\n%s\\n\\n'
     kafka-console-consumer.sh --bootstrap-server {bootstrap} --topic {logs} --partition 0
     kafka-console-producer.sh --bootstrap-server {bootstrap} --topic {events}

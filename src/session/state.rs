@@ -129,6 +129,12 @@ impl Session {
         self.software.get().unwrap_or(&NAMELESS)
     }
 
+    /// How it is shown nodes, where it has asked.
+    #[must_use]
+    pub fn shown(&self) -> Option<View> {
+        self.view.get().copied()
+    }
+
     /// How it is shown nodes, for ever: by what it says it is, if it has said so before it asks for anything else.
     pub fn view(&self, config: &Config) -> View {
         *self.view.get_or_init(|| {

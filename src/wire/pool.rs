@@ -135,8 +135,8 @@ const PLACED_FROM: usize = 32 << 10;
 const PAGE: usize = 4 << 10;
 
 /// A buffer's bytes. In large ones a frame's body begins as far into a page as it does into its frame, and so mostly into the
-/// kernel's pages, on its way in and on its way out. The kernel copies with `rep movsb`, which some processors (AMD's Zen 3
-/// and 4) do 15 times slower where the target stands up to 31 bytes behind the source within their pages: as it
+/// kernel's pages, on its way in and on its way out. The kernel copies with `rep movsb`, which some processors (an AMD EPYC was
+/// measured) do 15 times slower where the target stands up to 31 bytes behind the source within their pages: as it
 /// does where malloc maps a large buffer, 16 bytes into a page.
 #[derive(Debug, Default)]
 struct Memory {
