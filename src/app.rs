@@ -147,6 +147,7 @@ impl Running {
         let Some(first) = sockets.first() else { return Ok(()) };
         let unbound = |error| StartError::Bind { address: listener.bind, error };
         let address = first.local_addr().map_err(unbound)?;
+        tracing::info!(listener = %address, shows = listener.shows(), "listening");
         let front = Front::of(listener, address);
         let telemetry = Arc::clone(&self.telemetry);
         let context = Context::new(current.clone(), clusters.clone(), telemetry, front, Arc::clone(shared), limits);

@@ -182,7 +182,7 @@ fn connections_that_come_and_go_leave_nothing_behind() {
     // Those that say nothing, or half of it, and stay
     let half_open = TcpStream::connect(&address).unwrap();
     let mut half_sent = world.connect();
-    half_sent.send_raw(&[0, 0, 1, 0, 0, 3]);
+    half_sent.throw(&[0, 0, 1, 0, 0, 3]);
     world.proxy.log().allow("closing a client connection that keeps what others need");
     assert!(half_sent.read_frame().is_none(), "closed");
     settled(descriptors + 4);

@@ -30,20 +30,28 @@ struct Running {
     admin: String,
 }
 
+/// No two of a run share their files.
+fn next_number() -> u32 {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
 impl Proxy {
     /// Writes the config and its log into `directory` and returns when it listens.
     pub fn start(config: &Config, directory: &Path) -> anyhow::Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let number = next_number();
         let config_file = directory.join(format!("fishplate-{number}.yaml"));
         fs::write(&config_file, config.yaml())?;
-        Self::of_file(&config_file, config.views(), directory)
+        Self::numbered(number, &config_file, config.views(), directory)
     }
 
     /// The same with a config file that is there already, under any name, whose listeners show these views.
+    #[allow(dead_code, reason = "not in every test program")]
     pub fn of_file(config_file: &Path, views: Vec<View>, directory: &Path) -> anyhow::Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self::numbered(next_number(), config_file, views, directory)
+    }
+
+    fn numbered(number: u32, config_file: &Path, views: Vec<View>, directory: &Path) -> anyhow::Result<Self> {
         let log = Log::new(directory.join(format!("fishplate-{number}.log")));
         let proxy = Self { config_file: config_file.to_owned(), views, log, running: Mutex::new(None) };
         proxy.run()?;

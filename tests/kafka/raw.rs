@@ -65,12 +65,6 @@ impl Raw {
         self.socket.read_exact(&mut vec![0; bytes]).expect("bytes of an answer");
     }
 
-    /// Sends these bytes, whatever they are.
-    #[allow(dead_code, reason = "not in every test program")]
-    pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.socket.write_all(bytes).unwrap();
-    }
-
     /// Reads the answer to the oldest request of this kind that is not read yet.
     pub fn receive<R: Request>(&mut self, version: i16) -> R::Response {
         let mut frame = self.read_frame().expect("an answer");
