@@ -76,7 +76,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
     }
     let is_here = |one: &&Outcome| one.client == client.name && one.view == view.name();
     let here: Vec<_> =
-        outcomes.iter().filter(is_here).filter(|one| client.scenarios.contains(&&*one.scenario)).collect();
+        outcomes.iter().filter(is_here).filter(|one| client.plays().contains(&&*one.scenario)).collect();
     if here.is_empty() {
         return "not run".into();
     }
@@ -87,7 +87,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
     parts.extend(notes);
     parts.extend(of(CameOfIt::Failed).iter().map(|one| format!("**{} failed**", one.scenario)));
     let played = |scenario: &&&str| here.iter().any(|one| one.scenario == ***scenario);
-    let left: Vec<_> = client.scenarios.iter().filter(|one| !played(one)).copied().collect();
+    let left: Vec<_> = client.plays().into_iter().filter(|one| !played(&one)).collect();
     if !left.is_empty() {
         parts.push(format!("not run: {}", left.join(", ")));
     }
