@@ -75,8 +75,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
         return "not for it".into();
     }
     let is_here = |one: &&Outcome| one.client == client.name && one.view == view.name();
-    let here: Vec<_> =
-        outcomes.iter().filter(is_here).filter(|one| client.plays().contains(&&*one.scenario)).collect();
+    let here: Vec<_> = outcomes.iter().filter(is_here).filter(|one| client.plays().contains(&&*one.scenario)).collect();
     if here.is_empty() {
         return "not run".into();
     }

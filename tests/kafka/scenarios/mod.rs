@@ -48,12 +48,7 @@ fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
 }
 
 /// One client's scenarios in one view, each a trial, and one more that looks at what the client logged meanwhile.
-fn compared(
-    client: &'static Client,
-    view: View,
-    scenarios: Vec<&'static str>,
-    arguments: &Arguments,
-) -> Vec<Trial> {
+fn compared(client: &'static Client, view: View, scenarios: Vec<&'static str>, arguments: &Arguments) -> Vec<Trial> {
     let name = |scenario: &str| format!("{}: {scenario} in {}", client.name, view.name());
     let cut = scenarios.contains(&CUT).then(|| alone(name(CUT), move |world| cut::judge(world, client, view)));
     let scenarios: Vec<_> = scenarios.into_iter().filter(|one| *one != CUT).collect();
