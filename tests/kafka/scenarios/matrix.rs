@@ -66,6 +66,7 @@ fn document(outcomes: &[Outcome]) -> String {
         let at = at.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "{number}. {}, {scenario} ({at}): {}", clients.join(", "), why.trim());
     }
+    text.push_str(BY_THEMSELVES);
     text
 }
 
@@ -119,4 +120,17 @@ partitions, idempotence, offsets by time, reset, seek, commit and resume, groups
 members), admin of topics and groups, and all connections cut once. A cell says in how many of them a client saw the same;
 [n] is a difference under that number; \"not for it\" is a view that such a client is not shown, because it takes nodes of
 one address for one node or does not say what it is.
+";
+
+const BY_THEMSELVES: &str = "
+## What clients do by themselves
+
+Seen on bare Kafka and through Fishplate alike; the scenarios go around it.
+
+- kafka-python 3.0.12: a consumer stands still for ever when it comes to know its topics' partitions while it joins as the
+  group's leader, and `poll()` returns before it has joined: it never takes the assignment. Ask `partitions_for_topic()` after `subscribe()`.
+- kafkajs 2.2.4 keeps the order of headers of one key only. @platformatic/kafka 1.35.0 takes a `Map` of headers: two of one
+  key must be two objects. `listGroups()` of kafkajs, segmentio/kafka-go and librdkafka puts the answers of all nodes one behind the other.
+- @platformatic/kafka cannot go back in a stream, nor can sarama in a partition: the scenario opens another.
+- node-rdkafka 3.6.1: the end of its admin client may take the process with it (SIGSEGV) while other clients are at work.
 ";
