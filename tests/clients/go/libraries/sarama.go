@@ -220,7 +220,7 @@ func (r *saramaReader) next(count int) ([]record, error) {
 		select {
 		case m := <-r.partition.Messages():
 			all = append(all, ofSarama(m))
-		case <-time.After(20 * time.Second):
+		case <-time.After(play.Soon):
 			return nil, fmt.Errorf("only %d of %d records", len(all), count)
 		}
 	}
