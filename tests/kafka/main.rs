@@ -23,6 +23,7 @@ mod batches;
 mod behind;
 mod faults;
 mod hostile;
+mod large;
 mod laws;
 mod load;
 mod metrics;
@@ -32,6 +33,7 @@ mod refused;
 mod reload;
 mod scenarios;
 mod shadows;
+mod split;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -54,6 +56,8 @@ fn main() -> ExitCode {
         scenarios::trials(&arguments),
         behind::trials(),
         shadows::trials(),
+        split::trials(),
+        large::trials(),
         hostile::trials(),
         faults::trials(),
     ];
