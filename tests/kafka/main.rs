@@ -28,6 +28,7 @@ mod laws;
 mod load;
 mod metrics;
 mod nodes;
+mod operator;
 mod raw;
 mod refused;
 mod reload;
@@ -45,8 +46,6 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let trials = [
-        // First: what others leave on bare Kafka is records of b's topics on a, which a reload refuses, rightly.
-        reload::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),
@@ -58,6 +57,8 @@ fn main() -> ExitCode {
         shadows::trials(),
         split::trials(),
         large::trials(),
+        reload::trials(),
+        operator::trials(),
         hostile::trials(),
         faults::trials(),
     ];
