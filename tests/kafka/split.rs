@@ -23,9 +23,12 @@ const LONG_POLL_MS: &str = "50000";
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        alone("split: an idle cluster delays nobody and holds one long poll", idle_delays_nobody),
-        alone("split: while a cluster is frozen the other's records are read, then its own", frozen_is_read_later),
-        alone("split: while a cluster is frozen the other's records are written", frozen_delays_no_writing),
+        alone("split: an idle cluster delays nobody and holds one long poll", idle_delays_nobody)
+            .with_ignored_flag(true),
+        alone("split: while a cluster is frozen the other's records are read, then its own", frozen_is_read_later)
+            .with_ignored_flag(true),
+        alone("split: while a cluster is frozen the other's records are written", frozen_delays_no_writing)
+            .with_ignored_flag(true),
         // A benchmark, whose figures docs/views.md has.
         alone("measure: delay of a busy cluster's records in single", measure).with_ignored_flag(true),
     ]
