@@ -39,7 +39,7 @@ pub const CLIENTS: &[Client] = &[
     Client {
         name: "librdkafka",
         library: "rdkafka crate 0.39.0 (librdkafka 2.12.1)",
-        says: "rdkafka-rust 0.39.0-rdkafka-2.12.1",
+        says: "librdkafka 2.12.1",
         scenarios: ALL,
         lacks: &[],
         views: View::ALL,

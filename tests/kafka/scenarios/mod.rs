@@ -129,6 +129,10 @@ impl Played {
     fn judge_log(&self, world: &World) {
         self.lines(world);
         addresses::judge_log(world, &self.log(world, &listener(world, self.view)));
+        // And it said of itself what the matrix has it say.
+        let said = format!(r#""client":"{}""#, self.client.says);
+        let is_known = self.client.says.is_empty() || !world.proxy().log().lines_with(&said).is_empty();
+        assert!(is_known, "no {} came to Fishplate", self.client.says);
     }
 
     fn lines(&self, world: &World) -> &Lines {
