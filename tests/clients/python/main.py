@@ -80,6 +80,9 @@ def log_into(file):
     log = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+    # These two of kafka-python write every byte that comes and goes, which takes longer than all the rest.
+    for chatty in ["kafka.protocol.parser", "kafka.net.connection"]:
+        logging.getLogger(chatty).setLevel(logging.INFO)
 
 
 def main():
