@@ -69,16 +69,18 @@ pub(crate) enum Command {
 Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes, or --live found something.
 3: --live could not reach a cluster or a broker.")]
     Check(CheckArgs),
-    /// Say where a topic and a group live, and why
+    /// Say where a topic and a group live, and why; and what a client is shown
     #[command(after_help = "\
 Examples:
   fishplate explain -c config/full.yaml --topic events_eu
+  fishplate explain -c config/full.yaml --client librdkafka/2.3.0
   fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1")]
     Explain(ExplainArgs),
     /// Say what a reload of this file would change on the running proxy, and what would be refused
     #[command(after_help = "\
 Exit code 0: nothing would change. 1: something would, or would be refused. 3: the running proxy cannot be reached.
-Clusters are asked from here, so that topics with records are known.")]
+Topics with records keep their homes, so clusters are asked what they hold; this program asks them itself: run it where the
+addresses of the file, and those that brokers advertise, lead to them.")]
     Diff(tables::DiffArgs),
     /// Show the running proxy's topics, and where each lives
     Topics(tables::TableArgs),
@@ -138,7 +140,8 @@ pub(crate) enum LogFormat {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     file: FileArgs,
-    /// Ask the clusters too: reachable, versions, topics and groups that are not where the config says
+    /// Ask the clusters too: reachable, versions, topics and groups that are not where the config says, and where the records
+    /// of such topics are
     #[arg(long)]
     live: bool,
     /// Print JSON
@@ -151,11 +154,14 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     file: FileArgs,
     /// The topic
-    #[arg(long, value_name = "TOPIC", required_unless_present = "group")]
+    #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "client"])]
     topic: Option<String>,
     /// The consumer group
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
+    /// The client: what it calls itself (KIP-511), as in `fishplate clients` and in the log
+    #[arg(long, value_name = "NAME[/VERSION]")]
+    client: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -237,7 +243,12 @@ fn verdict(check: &Check) -> Verdict {
 
 fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
     let Some(config) = load(&args.file) else { return Ok(Verdict::Found) };
-    let explanation = operations::explain(&config, args.topic.as_deref(), args.group.as_deref());
+    let asked = operations::Asked {
+        topic: args.topic.as_deref(),
+        group: args.group.as_deref(),
+        client: args.client.as_deref(),
+    };
+    let explanation = operations::explain(&config, asked);
     if args.json { say_json(&explanation) } else { say(&text::explanation(&explanation)) }
 }
 

@@ -4,12 +4,15 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails so")]
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use serde_json::Value;
 
 fn fishplate(arguments: &[&str]) -> Output {
@@ -120,6 +123,13 @@ fn mock(topics: &[&str]) -> MockCluster<'static, DefaultProducerContext> {
     cluster
 }
 
+fn write(cluster: &MockCluster<'_, DefaultProducerContext>, topic: &str) {
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().expect("a producer");
+    producer.send(BaseRecord::<str, str>::to(topic).payload("x")).unwrap_or_else(|(error, _)| panic!("{error}"));
+    producer.flush(Duration::from_secs(30)).expect("it is written");
+}
+
 fn two_clusters(old: &str, new: &str) -> String {
     format!(
         "\
@@ -136,21 +146,31 @@ pipelines: [{{ name: events, topics: [\"events*\"], cluster: new }}]
 
 #[test]
 fn a_live_check_finds_what_is_not_where_the_config_says() {
-    let (old, new) = (mock(&["plain", "events_old", "events_both"]), mock(&["events_new", "events_both"]));
+    let (old, new) = (
+        mock(&["plain", "events_old", "events_empty", "events_both", "events_shadow"]),
+        mock(&["events_new", "events_both", "events_shadow"]),
+    );
+    for (cluster, topic) in
+        [(&old, "events_old"), (&old, "events_both"), (&new, "events_both"), (&new, "events_shadow")]
+    {
+        write(cluster, topic);
+    }
     let config = File::new("live", &two_clusters(&old.bootstrap_servers(), &new.bootstrap_servers()));
     let output = fishplate(&["check", "-c", config.path(), "--live", "--json"]);
     assert_eq!(code(&output), 1, "{output:?}");
     let live: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let live = &live["live"];
-    assert_eq!((&live["clusters"][0]["topics"], &live["clusters"][1]["topics"]), (&3.into(), &2.into()), "{live}");
+    assert_eq!((&live["clusters"][0]["topics"], &live["clusters"][1]["topics"]), (&5.into(), &3.into()), "{live}");
     let found = |kind: &str, topic: &str| {
         let all = live["found"].as_array().expect("a list");
         all.iter().any(|one| one["kind"] == kind && one["topic"] == topic)
     };
-    assert!(found("topic_twice", "events_both") && found("topic_away", "events_old"), "{live}");
-    assert!(!found("topic_away", "plain") && !found("topic_away", "events_new"), "{live}");
+    assert!(found("topic_twice", "events_both") && found("topic_kept", "events_old"), "{live}");
+    assert!(found("topic_away", "events_empty"), "{live}");
+    let topics = live["found"].as_array().expect("a list").iter().filter(|one| one.get("topic").is_some());
+    assert_eq!(topics.count(), 3, "what is at home is fine, and so is a shadow: {live}");
     let output = fishplate(&["check", "-c", config.path(), "--live"]);
-    assert!(out(&output).contains("\ntopic events_both exists on new and on old;"), "{}", out(&output));
+    assert!(out(&output).contains("\ntopic events_both has records on new and on old;"), "{}", out(&output));
 }
 
 #[test]
@@ -163,4 +183,30 @@ fn a_live_check_says_which_cluster_cannot_be_reached() {
     assert_eq!(code(&output), 3, "{output:?}");
     assert!(out(&output).contains("\ncluster new cannot be reached: "), "{}", out(&output));
     assert!(out(&output).contains("\nold: 1 broker, 0 topics"), "{}", out(&output));
+}
+
+#[test]
+fn a_proxy_that_does_not_run_is_told_apart_from_what_is_no_fishplate() {
+    let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").to_string();
+    for table in ["topics", "groups", "clients"] {
+        let output = fishplate(&[table, "--admin", &gone]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let wanted = format!("fishplate: cannot reach a running proxy at {gone}; is its `admin.bind` there?");
+        assert!(code(&output) == 3 && said.starts_with(&wanted) && said.contains("refused"), "{table}: {said}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+    let output = fishplate(&["diff", "-c", "config/minimal.yaml", "--admin", &gone]);
+    assert_eq!(code(&output), 3, "{output:?}");
+    // And somebody else who listens there
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().expect("a connection");
+        let _asked = stream.read(&mut [0; 1_024]).expect("a request");
+        stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\nnothing here\n").expect("an answer");
+    });
+    let output = fishplate(&["topics", "--admin", &address]);
+    answering.join().expect("it answered");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(code(&output) == 3 && said.contains("it answers 404: nothing here"), "{said}");
 }

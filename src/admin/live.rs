@@ -8,15 +8,12 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ListGroupsRequest};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::config::{self, Config};
-use crate::telemetry::{ClusterMeter, Telemetry};
+use super::guard::{self, Held, Questions, Stray, Verdict};
+use crate::config::Config;
+use crate::telemetry::Telemetry;
 use crate::types::{BrokerId, Name, Slot};
-use crate::upstream::connect::Shared;
-use crate::upstream::{Cluster, Snapshot, Versions, refresh};
+use crate::upstream::{Cluster, Snapshot, Versions};
 use crate::wire::versions::SERVED;
-
-/// Larger than any answer about topics and groups.
-const FRAME_LIMIT: usize = 64 << 20;
 
 /// What was seen and what is wrong with it.
 #[derive(Debug, Serialize)]
@@ -86,16 +83,36 @@ pub enum Finding {
         /// Kafka's error code.
         error: i16,
     },
-    /// A topic exists on its own cluster and on another.
+    /// A topic has records on its own cluster and on another.
     TopicTwice {
         /// The topic.
         topic: String,
         /// Where clients find it.
         home: String,
-        /// Where it exists as well.
+        /// Where it has some as well.
         also_on: String,
     },
-    /// A topic exists, and not where the config says that it lives.
+    /// A topic's records are on another cluster, and none on its own: a proxy that starts keeps it from clients.
+    TopicKept {
+        /// The topic.
+        topic: String,
+        /// Where it lives by the config.
+        home: String,
+        /// Where its records are.
+        on: String,
+        /// The pipeline that has it.
+        pipeline: String,
+    },
+    /// It is not known whether a topic that is on another cluster too has records there, or at home.
+    TopicUnknown {
+        /// The topic.
+        topic: String,
+        /// Which cluster does not tell.
+        cluster: String,
+        /// Why not.
+        why: String,
+    },
+    /// A topic exists, without records, and not where the config says that it lives.
     TopicAway {
         /// The topic.
         topic: String,
@@ -145,11 +162,19 @@ impl Finding {
                 "groups were not checked; allow Describe on the cluster".into(),
             ),
             Self::TopicTwice { topic, home, also_on } => (
-                format!("topic {topic} exists on {home} and on {also_on}; clients see only the one on {home}"),
+                format!("topic {topic} has records on {home} and on {also_on}; clients see only those on {home}"),
+                format!("move those on {also_on} elsewhere, or delete the topic there if nobody needs them"),
+            ),
+            Self::TopicKept { topic, home, on, pipeline } => (
                 format!(
-                    "leave the one on {also_on} alone if it is empty: it may be a shadow topic, and deleting it deletes the \
-                     commits of groups that live there; if it has records, move them elsewhere"
+                    "topic {topic} has records on {on} and none on {home}, where the pipeline {pipeline} has it; a proxy that \
+                     starts keeps it from clients"
                 ),
+                format!("give it to a pipeline on {on}, or delete it there if nobody needs its records"),
+            ),
+            Self::TopicUnknown { topic, cluster, why } => (
+                format!("it is not known whether topic {topic} has records on {cluster}: {why}"),
+                "it is on two clusters: look again when the cluster answers".into(),
             ),
             Self::TopicAway { topic, home, on, pipeline } => (
                 format!(
@@ -186,20 +211,27 @@ struct Seen {
 
 /// Looks at all clusters of a config at once, each for some ten seconds at most, and compares.
 pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
-    let shared = Shared::new(0, FRAME_LIMIT);
+    let (clusters, _tasks) = guard::open(&[config], telemetry);
     let mut looks = JoinSet::new();
-    for cluster in config.clusters.clone() {
-        let (shared, meter) = (Arc::clone(&shared), telemetry.cluster(&cluster.name));
-        looks.spawn(async move { (cluster.slot, look(cluster, shared, meter).await) });
+    for cluster in &clusters {
+        let cluster = Arc::clone(cluster);
+        looks.spawn(async move { (cluster.slot(), look(&cluster).await) });
     }
-    compare(config, &looks.join_all().await.into_iter().collect())
+    let seen = looks.join_all().await.into_iter().collect();
+    compare(config, &seen, &judge(config, &clusters).await)
 }
 
-async fn look(cluster: config::Cluster, shared: Arc<Shared>, meter: Arc<ClusterMeter>) -> Seen {
-    let (cluster, asks) = Cluster::new(cluster.slot, cluster.name, cluster.bootstrap, shared, meter);
-    let task = tokio::spawn(refresh::run(Arc::clone(&cluster), asks));
+/// Each topic that is somewhere else than where it lives, and what that means for its records.
+async fn judge(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<(Stray, Verdict)> {
+    let mut questions = Questions::new();
+    let strays = guard::strays(config, &guard::seen(clusters));
+    strays.iter().for_each(|stray| stray.question(&mut questions));
+    let held = Held::ask(clusters, &questions).await;
+    strays.into_iter().map(|stray| (stray.clone(), stray.verdict(&held))).collect()
+}
+
+async fn look(cluster: &Arc<Cluster>) -> Seen {
     cluster.refreshed(Vec::new(), false).await;
-    task.abort();
     let news = cluster.news().borrow().clone();
     if let Some(why) = news.down.as_deref().or_else(|| (!news.read).then_some("it told no metadata")) {
         return Seen { down: Some(why.to_owned()), ..Seen::default() };
@@ -207,7 +239,7 @@ async fn look(cluster: config::Cluster, shared: Arc<Shared>, meter: Arc<ClusterM
     let mut seen = Seen::of(&news.snapshot);
     let mut asked = JoinSet::new();
     for (id, broker) in &news.snapshot.brokers {
-        let (cluster, id, address) = (Arc::clone(&cluster), *id, broker.address.to_string());
+        let (cluster, id, address) = (Arc::clone(cluster), *id, broker.address.to_string());
         asked.spawn(async move { (address, ask(&cluster, id).await) });
     }
     for (address, answer) in asked.join_all().await {
@@ -266,14 +298,14 @@ fn lacking(versions: &Versions) -> impl Iterator<Item = String> {
 }
 
 /// What was seen, against what the config says.
-fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>) -> Live {
+fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>, strays: &[(Stray, Verdict)]) -> Live {
     let named = |slot: &Slot| config.cluster(*slot).map_or_else(String::new, |cluster| cluster.name.to_string());
     let mut found = BTreeSet::new();
     for (slot, one) in seen {
         found.extend(of_cluster(&named(slot), one));
     }
     found.extend(one_cluster_twice(seen, named));
-    found.extend(topics(config, seen, named));
+    found.extend(strays.iter().flat_map(|(stray, verdict)| topic(stray, verdict, seen, named)));
     found.extend(groups(config, seen, named));
     let summary = |(slot, one): (&Slot, &Seen)| Summary {
         cluster: named(slot),
@@ -311,20 +343,26 @@ fn one_cluster_twice(seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) -> Strin
     twice.map(|(id, clusters)| Finding::OneClusterTwice { clusters, id: id.to_owned() }).collect()
 }
 
-/// Topics that are somewhere else than where they live. Silent about what lives on a cluster that told nothing.
-fn topics(config: &Config, seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) -> String) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for (slot, topic) in names(seen, |one| &one.topics) {
-        let pipeline = config.pipeline_of_topic(topic);
-        let Some(at_home) = away(slot, pipeline.cluster, seen) else { continue };
-        let (topic, home, on) = (topic.clone(), named(&pipeline.cluster), named(slot));
-        found.push(if at_home.topics.contains(&topic) {
-            Finding::TopicTwice { topic, home, also_on: on }
-        } else {
-            Finding::TopicAway { topic, home, on, pipeline: text(&pipeline.name) }
-        });
-    }
-    found
+/// A topic that is somewhere else than where it lives. Silent about what lives on a cluster that told nothing, and about an
+/// empty topic beside the one at home: shadow topics are such.
+fn topic(
+    stray: &Stray,
+    verdict: &Verdict,
+    seen: &BTreeMap<Slot, Seen>,
+    named: impl Fn(&Slot) -> String,
+) -> Vec<Finding> {
+    let Some(at_home) = seen.get(&stray.home).filter(|at_home| at_home.down.is_none()) else { return Vec::new() };
+    let (topic, home, pipeline) = (stray.topic.to_string(), named(&stray.home), text(&stray.pipeline));
+    vec![match verdict {
+        Verdict::Both(on) => Finding::TopicTwice { topic, home, also_on: named(on) },
+        Verdict::Away(on) => Finding::TopicKept { topic, home, on: named(on), pipeline },
+        Verdict::Unknown(on, why) => Finding::TopicUnknown { topic, cluster: named(on), why: why.clone() },
+        Verdict::Fine if at_home.topics.contains(&topic) => return Vec::new(),
+        Verdict::Fine => {
+            let on = stray.on.iter().map(named).collect::<Vec<_>>().join(" and ");
+            Finding::TopicAway { topic, home, on, pipeline }
+        }
+    }]
 }
 
 /// Groups that are not where they live. One that is there as well is told nothing of: what is elsewhere is a leftover.
@@ -383,10 +421,17 @@ pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], cluster: b }]
         Seen { id: Some(id.to_owned()), brokers: 1, topics: set(topics), groups: set(groups), ..Seen::default() }
     }
 
+    fn slot(number: u8) -> Slot {
+        Slot::new(number).expect("a slot")
+    }
+
     /// What is found with these on the clusters `a` and `b`, in words.
     fn found(a: Seen, b: Seen) -> Vec<String> {
-        let slot = |number| Slot::new(number).expect("a slot");
-        let live = compare(&config(), &BTreeMap::from([(slot(0), a), (slot(1), b)]));
+        found_with(a, b, &[])
+    }
+
+    fn found_with(a: Seen, b: Seen, strays: &[(Stray, Verdict)]) -> Vec<String> {
+        let live = compare(&config(), &BTreeMap::from([(slot(0), a), (slot(1), b)]), strays);
         live.found.iter().map(|one| one.words().0).collect()
     }
 
@@ -396,13 +441,10 @@ pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], cluster: b }]
     }
 
     #[test]
-    fn what_is_elsewhere_is_told() {
+    fn a_group_elsewhere_is_told() {
         assert_eq!(
-            found(seen("A", &["b-1", "b-2"], &["gb-1", "gb-2"]), seen("B", &["b-1", "x"], &["gb-1", "g"])),
+            found(seen("A", &[], &["gb-1", "gb-2"]), seen("B", &[], &["gb-1", "g"])),
             [
-                "topic b-1 exists on b and on a; clients see only the one on b",
-                "topic b-2 exists on a only, and the pipeline p says b; clients do not see it",
-                "topic x exists on b only, and the pipeline default says a; clients do not see it",
                 "group g exists on b only, and the pipeline default says a; its commits would not be found",
                 "group gb-2 exists on a only, and the pipeline p says b; its commits would not be found",
             ]
@@ -410,10 +452,29 @@ pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], cluster: b }]
     }
 
     #[test]
-    fn nobody_is_told_to_delete_what_may_be_a_shadow_topic() {
-        let twice = Finding::TopicTwice { topic: "x".into(), home: "a".into(), also_on: "b".into() };
-        let advice = twice.words().1;
-        assert!(advice.starts_with("leave the one on b alone if it is empty: it may be a shadow topic"), "{advice}");
+    fn a_topic_elsewhere_is_told_where_records_are_or_clients_miss_it() {
+        let stray = |topic: &str, verdict| {
+            let topic = kafka_protocol::protocol::StrBytes::from_string(topic.to_owned());
+            (Stray { topic, home: slot(1), pipeline: "p".into(), on: vec![slot(0)] }, verdict)
+        };
+        let strays = [
+            stray("b-shadow", Verdict::Fine),
+            stray("b-empty", Verdict::Fine),
+            stray("b-kept", Verdict::Away(slot(0))),
+            stray("b-twice", Verdict::Both(slot(0))),
+            stray("b-unknown", Verdict::Unknown(slot(0), "no answer".to_owned())),
+        ];
+        assert_eq!(
+            found_with(seen("A", &[], &[]), seen("B", &["b-shadow", "b-twice"], &[]), &strays),
+            [
+                "topic b-twice has records on b and on a; clients see only those on b",
+                "topic b-kept has records on a and none on b, where the pipeline p has it; a proxy that starts keeps it from clients",
+                "it is not known whether topic b-unknown has records on a: no answer",
+                "topic b-empty exists on a only, and the pipeline p says b; clients do not see it",
+            ]
+        );
+        let down = Seen { down: Some("refused".to_owned()), ..Seen::default() };
+        assert_eq!(found_with(seen("A", &[], &[]), down, &strays), ["cluster b cannot be reached: refused"]);
     }
 
     #[test]

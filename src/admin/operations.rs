@@ -8,9 +8,10 @@ use serde::Serialize;
 use super::guard::{self, Refusal};
 use super::live::Live;
 use crate::config::diff::{Change, Diff, moved};
-use crate::config::{Cluster, Config, Mistakes, Pipeline, Reading};
+use crate::config::{Cluster, Config, Listener, Mistakes, Pipeline, Reading};
+use crate::placement::Front;
 use crate::telemetry::Telemetry;
-use crate::types::Slot;
+use crate::types::{Slot, View};
 
 /// What `check` found.
 #[derive(Debug, Serialize)]
@@ -23,6 +24,8 @@ pub struct Check {
     pub found: Mistakes,
     /// How much there is of what; `None` with mistakes.
     pub size: Option<Size>,
+    /// What clients are shown where.
+    pub listeners: Vec<Face>,
     /// What the clusters themselves say, if they were asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live: Option<Live>,
@@ -39,6 +42,27 @@ pub struct Size {
     pub pipelines: usize,
 }
 
+/// What one listener shows its clients.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Face {
+    /// Where it listens.
+    pub bind: String,
+    /// What clients are told of nodes that have no address of their own.
+    pub advertised: String,
+    /// Whom it shows what, in words.
+    pub shows: String,
+    /// Where each node is, in the view `hosts`; `None` where the listener has no such template.
+    pub hosts: Option<String>,
+}
+
+impl Face {
+    fn of(listener: &Listener) -> Self {
+        let advertised = listener.advertised.as_ref().map_or_else(|| listener.bind.to_string(), ToString::to_string);
+        let hosts = listener.hosts.as_ref().map(ToString::to_string);
+        Self { bind: listener.bind.to_string(), advertised, shows: listener.shows(), hosts }
+    }
+}
+
 /// Checks a config file without talking to anything.
 #[must_use]
 pub fn check(file: &Path) -> (Check, Option<Config>) {
@@ -48,7 +72,8 @@ pub fn check(file: &Path) -> (Check, Option<Config>) {
         clusters: config.clusters.len(),
         pipelines: config.pipelines.len() - 1,
     });
-    let check = Check { file: file.display().to_string(), fine: config.is_some(), found, size, live: None };
+    let listeners = config.iter().flat_map(|config| &config.listeners).map(Face::of).collect();
+    let check = Check { file: file.display().to_string(), fine: config.is_some(), found, size, listeners, live: None };
     (check, config)
 }
 
@@ -61,6 +86,45 @@ pub struct Explanation {
     pub group: Option<Home>,
     /// The topic and the group live on different clusters.
     pub apart: bool,
+    /// The client, if one was asked about.
+    pub client: Option<Client>,
+}
+
+/// What `explain` is asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// A topic.
+    pub topic: Option<&'a str>,
+    /// A group.
+    pub group: Option<&'a str>,
+    /// A client, as `NAME` or `NAME/VERSION`: what it calls itself (KIP-511).
+    pub client: Option<&'a str>,
+}
+
+/// What a client is shown that calls itself so.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Client {
+    /// What it calls itself.
+    pub name: String,
+    /// And its version; empty where none was given.
+    pub version: String,
+    /// It is on the list of clients that this program or the config has.
+    pub listed: bool,
+    /// By each listener.
+    pub views: Vec<Shown>,
+}
+
+/// What one listener shows it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Shown {
+    /// The listener.
+    pub bind: String,
+    /// The view.
+    pub view: &'static str,
+    /// Where it finds nodes.
+    pub at: String,
+    /// It may lose data there: it takes the nodes of one address for one.
+    pub harmed: bool,
 }
 
 /// Where one name lives, and why.
@@ -82,17 +146,38 @@ pub struct Home {
 
 /// Explains by the config alone, without talking to anything.
 #[must_use]
-pub fn explain(config: &Config, topic: Option<&str>, group: Option<&str>) -> Explanation {
-    let topic = topic.map(|name| {
+pub fn explain(config: &Config, asked: Asked<'_>) -> Explanation {
+    let topic = asked.topic.map(|name| {
         let pipeline = config.pipeline_of_topic(name);
         home(config, name, pipeline, pipeline.topics.which(name))
     });
-    let group = group.map(|name| {
+    let group = asked.group.map(|name| {
         let pipeline = config.pipeline_of_group(name);
         home(config, name, pipeline, pipeline.groups.which(name))
     });
     let apart = topic.as_ref().zip(group.as_ref()).is_some_and(|(topic, group)| topic.slot != group.slot);
-    Explanation { topic, group, apart }
+    Explanation { topic, group, apart, client: asked.client.map(|client| shown(config, client)) }
+}
+
+fn shown(config: &Config, client: &str) -> Client {
+    let (name, version) = client.split_once('/').unwrap_or((client, ""));
+    let by = |listener: &Listener| {
+        let front = Front::of(listener, listener.bind);
+        let view = front.view(name, version, config);
+        let own = listener.hosts.as_ref().filter(|_| view == View::Hosts).map(ToString::to_string);
+        Shown {
+            bind: listener.bind.to_string(),
+            view: view.as_str(),
+            at: own.unwrap_or_else(|| front.advertised.to_string()),
+            harmed: front.harms(name, version, config),
+        }
+    };
+    Client {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        listed: config.clients.view_of(name, version).is_some(),
+        views: config.listeners.iter().map(by).collect(),
+    }
 }
 
 fn home(config: &Config, name: &str, pipeline: &Pipeline, pattern: Option<&str>) -> Home {
@@ -174,7 +259,7 @@ mod tests {
             ("events_eu", "events", Some("events*"), "ingestion"),
             ("events_dlq", "default", None, "shared"),
         ] {
-            let home = explain(&full(), Some(topic), None).topic.expect("a home");
+            let home = explain(&full(), Asked { topic: Some(topic), ..Asked::default() }).topic.expect("a home");
             assert_eq!(
                 (home.pipeline.as_str(), home.pattern.as_deref(), home.cluster.as_str()),
                 (pipeline, pattern, cluster)
@@ -184,8 +269,50 @@ mod tests {
 
     #[test]
     fn a_group_away_from_its_topic_is_told() {
-        let apart = |group| explain(&full(), Some("events_eu"), Some(group)).apart;
+        let apart =
+            |group| explain(&full(), Asked { topic: Some("events_eu"), group: Some(group), ..Asked::default() }).apart;
         assert!(!apart("clickhouse-ingestion-1"));
         assert!(apart("reports"));
+    }
+
+    #[test]
+    fn a_client_is_told_what_each_listener_shows_it() {
+        let text = "\
+virtual_cluster: v
+default_cluster: a
+listeners:
+  - { bind: 127.0.0.1:1 }
+  - { bind: 127.0.0.1:2, hosts: 'n{node}.example:9092' }
+  - { bind: 127.0.0.1:3, nodes: brokers, advertised: kafka.example:3 }
+clusters: { a: { slot: 0, bootstrap: ['a.example:1'] } }
+";
+        let config = Config::from_text("c.yaml", text).expect("a config");
+        let views = |client| {
+            let told = explain(&config, Asked { client: Some(client), ..Asked::default() }).client.expect("a client");
+            (told.listed, told.views.into_iter().map(|one| (one.view, one.at, one.harmed)).collect::<Vec<_>>())
+        };
+        let at = |view, at: &str, harmed| (view, at.to_owned(), harmed);
+        assert_eq!(
+            views("librdkafka/2.3.0"),
+            (
+                false,
+                vec![
+                    at("single", "127.0.0.1:1", false),
+                    at("hosts", "n{node}.example:9092", false),
+                    at("brokers", "kafka.example:3", true)
+                ]
+            )
+        );
+        assert_eq!(
+            views("sarama"),
+            (
+                true,
+                vec![
+                    at("brokers", "127.0.0.1:1", false),
+                    at("brokers", "127.0.0.1:2", false),
+                    at("brokers", "kafka.example:3", false)
+                ]
+            )
+        );
     }
 }

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 pub const ROWS: usize = 10_000;
 /// Groups whose topics are asked for: each is a question to its coordinator.
 const ASKED_GROUPS: usize = 1_000;
+const ASKED_AT_A_TIME: usize = 32;
 /// The first version of ListGroups that tells states, and the last of OffsetFetch that is of one group.
 const LIST_GROUPS: i16 = 4;
 const OFFSET_FETCH: i16 = 5;
@@ -200,7 +201,7 @@ pub async fn groups(view: &View, limit: usize) -> Groups {
             asked.spawn(async move { (Arc::clone(&cluster), broker, list(&cluster, broker).await) });
         }
     }
-    let (mut rows, mut silent) = (Vec::new(), Vec::new());
+    let (mut rows, mut silent) = (Vec::<Found>::new(), Vec::new());
     for (cluster, broker, answer) in asked.join_all().await {
         match answer {
             Ok(groups) => {
@@ -212,19 +213,17 @@ pub async fn groups(view: &View, limit: usize) -> Groups {
     rows.sort_by(|one, other| (&one.0, one.2.slot(), one.3).cmp(&(&other.0, other.2.slot(), other.3)));
     let total = rows.len();
     rows.truncate(limit.min(ROWS));
-    let mut told = Vec::with_capacity(rows.len());
-    for (number, (group, state, cluster, broker)) in rows.into_iter().enumerate() {
-        let elsewhere =
-            if number < ASKED_GROUPS { committed(&cluster, broker, &group, &placement).await } else { None };
-        told.push(GroupRow {
-            home: cluster_name(&placement.config, placement.home_of_group(&group)),
-            group: plain(group.as_bytes()),
-            cluster: cluster.name().to_string(),
-            state,
-            coordinator: broker.0,
-            elsewhere,
-        });
-    }
+    let elsewhere = committed_by(&rows[..rows.len().min(ASKED_GROUPS)], &placement).await;
+    let elsewhere = elsewhere.into_iter().chain(std::iter::repeat(None));
+    let told = rows.into_iter().zip(elsewhere).map(|((group, state, cluster, broker), elsewhere)| GroupRow {
+        home: cluster_name(&placement.config, placement.home_of_group(&group)),
+        group: plain(group.as_bytes()),
+        cluster: cluster.name().to_string(),
+        state,
+        coordinator: broker.0,
+        elsewhere,
+    });
+    let told = told.collect();
     silent.sort();
     Groups { table: Table { total, rows: told }, silent }
 }
@@ -237,6 +236,28 @@ async fn list(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<Vec<(String, S
     }
     let state = |state: &StrBytes| state.to_string();
     Ok(answer.groups.iter().map(|group| (group.group_id.to_string(), state(&group.group_state))).collect())
+}
+
+/// A group, its state, the cluster that has it and the broker that coordinates it.
+type Found = (String, String, Arc<Cluster>, BrokerId);
+
+/// What each of these groups committed for topics elsewhere, in their order; a few are asked for at a time.
+async fn committed_by(groups: &[Found], placement: &Arc<Placement>) -> Vec<Option<Vec<String>>> {
+    let mut told = Vec::with_capacity(groups.len());
+    for some in groups.chunks(ASKED_AT_A_TIME) {
+        let asked: Vec<_> = some
+            .iter()
+            .map(|(group, _, cluster, broker)| {
+                let (group, cluster, broker, placement) =
+                    (group.clone(), Arc::clone(cluster), *broker, Arc::clone(placement));
+                tokio::spawn(async move { committed(&cluster, broker, &group, &placement).await })
+            })
+            .collect();
+        for one in asked {
+            told.push(one.await.ok().flatten());
+        }
+    }
+    told
 }
 
 /// The topics of a group's commits that live elsewhere.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use fishplate::admin::live::Live;
-use fishplate::admin::operations::{Check, Explanation, Home};
+use fishplate::admin::operations::{Check, Client, Explanation, Face, Home};
 
 /// Mistakes, and a last line that sums up.
 pub(super) fn check(check: &Check, colours: bool) -> String {
@@ -23,6 +23,10 @@ pub(super) fn check(check: &Check, colours: bool) -> String {
         }
         None => writeln!(out, "{file}: {}, {}", count(mistakes, "mistake"), count(warnings, "warning")),
     };
+    for Face { bind, advertised, shows, .. } in &check.listeners {
+        let told = if advertised == bind { String::new() } else { format!(" (told as {advertised})") };
+        let _ = writeln!(out, "listener {bind}{told} shows {shows}");
+    }
     if let Some(live) = &check.live {
         seen(&mut out, live);
     }
@@ -67,7 +71,22 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     if explanation.apart {
         out.push_str("The group may read the topic all the same: its coordinator and committed offsets are on its own cluster.\n");
     }
+    if let Some(client) = &explanation.client {
+        views(&mut out, client);
+    }
     out
+}
+
+/// What each listener shows a client.
+fn views(out: &mut String, client: &Client) {
+    let named = if client.name.is_empty() { "that does not say what it is" } else { &client.name };
+    let listed = if client.listed { "on the list" } else { "on no list" };
+    let _ =
+        writeln!(out, "client {}", format!("{named} {}", client.version).trim_end().to_owned() + " (" + listed + ")");
+    for one in &client.views {
+        let harm = if one.harmed { "; it takes these nodes for one, and may lose data" } else { "" };
+        let _ = writeln!(out, "  {}  {} at {}{harm}", one.bind, one.view, one.at);
+    }
 }
 
 fn paragraph(out: &mut String, what: &str, home: &Home) {
@@ -92,15 +111,20 @@ mod tests {
     #[test]
     fn an_explanation_names_the_pattern_and_the_cluster() {
         let config = Config::from_file(Path::new("config/full.yaml")).expect("config/full.yaml");
-        let explain = |topic, group| explanation(&operations::explain(&config, topic, group));
-        insta::assert_snapshot!("explain_both", explain(Some("events_eu"), Some("reports")));
-        insta::assert_snapshot!("explain_topic", explain(Some("elsewhere"), None));
+        let explain = |topic, group, client| {
+            explanation(&operations::explain(&config, operations::Asked { topic, group, client }))
+        };
+        insta::assert_snapshot!("explain_both", explain(Some("events_eu"), Some("reports"), None));
+        insta::assert_snapshot!("explain_topic", explain(Some("elsewhere"), None, None));
+        insta::assert_snapshot!("explain_client", explain(None, None, Some("librdkafka/2.3.0")));
     }
 
     #[test]
     fn a_check_sums_up() {
         let sum = |file: &str| check(&operations::check(Path::new(file)).0, false);
-        assert_eq!(sum("config/minimal.yaml"), "config/minimal.yaml: fine; 1 listener, 2 clusters, 1 pipeline\n");
+        let fine = "config/minimal.yaml: fine; 1 listener, 2 clusters, 1 pipeline\n";
+        let shown = "listener 127.0.0.1:9092 shows brokers to clients on the list, single to others\n";
+        assert_eq!(sum("config/minimal.yaml"), fine.to_owned() + shown);
         assert!(sum("gone.yaml").ends_with("\ngone.yaml: 1 mistake, 0 warnings\n"), "{}", sum("gone.yaml"));
     }
 }

@@ -7,7 +7,7 @@ use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Target};
-use crate::upstream::link::LATE;
+use crate::upstream::owed::LATE;
 use crate::upstream::{Answer, Expect, Outgoing, Patience, Refused};
 use crate::wire::codec::encode_request;
 use crate::wire::malformed::Malformed;

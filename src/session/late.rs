@@ -7,7 +7,7 @@ use crate::api::produce::{TopicKey, keys_of};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::types::{FastMap, Slot, Target};
 use crate::upstream::Link;
-use crate::upstream::link::{LATE, Owed};
+use crate::upstream::owed::{LATE, Owed};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;

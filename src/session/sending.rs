@@ -9,7 +9,7 @@ use crate::api::produce::{Cell, Ledger, Part, Partition, fill_in};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::Target;
-use crate::upstream::link::LATE;
+use crate::upstream::owed::LATE;
 use crate::upstream::{Expect, Link, OnAnswer, Outgoing, Patience, Write};
 use crate::wire::codec::{decode, encode_request, forward_request};
 use crate::wire::head::RequestHead;

@@ -334,8 +334,8 @@ async fn drawn_while_open(link: &Link, flow: &Flow, size: usize) -> Result<Charg
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::LATE;
     use super::super::outgoing::Patience;
+    use super::super::owed::LATE;
     use super::super::testing::{Asked, FakeCluster, Reply};
     use super::super::{Answer, Expect, OnAnswer, Outgoing, Refused};
     use super::*;

@@ -1,7 +1,8 @@
 //! One connection to one broker, used by one session (or by ourselves). It is opening, ready, or poisoned with a
 //! reason that everybody who waits on it is told: a dead link is an error to every waiter, never a hang.
 
-use super::outgoing::{Answer, Doubt, Expect, OnAnswer, Outgoing, Patience, Refused};
+use super::outgoing::{Answer, Doubt, Expect, Outgoing, Refused};
+use super::owed::{Debts, LATE, Owed, Pending};
 use super::versions::Versions;
 use crate::error::Fault;
 use crate::telemetry::LinkGauge;
@@ -12,7 +13,6 @@ use crate::wire::outlet::Outlet;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,19 +21,6 @@ use tokio::sync::Notify;
 /// One link of all that there ever were: a new link to the same broker is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub u64);
-
-/// A broker that is well answers within this time, beyond what the request itself lets it wait. Our slowest (WarpStream)
-/// take 400 ms; a wrong guess costs a look at the cluster's metadata.
-pub const LATE: Duration = Duration::from_millis(1_500);
-
-/// What a link's broker owes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owed {
-    /// For how long.
-    pub waited: Duration,
-    /// Longer than it should.
-    pub late: bool,
-}
 
 /// A broker that takes nothing of what is queued for this long is given up.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -51,17 +38,12 @@ pub struct Link {
 struct State {
     phase: Phase,
     next_correlation: i32,
-    /// Requests that were sent, oldest first: a broker answers a connection in order.
-    pending: VecDeque<Pending>,
+    debts: Debts,
     /// The latest request that was sent and is never answered.
     unanswered: Option<Expect>,
     /// Takes no more requests; ends when what it has is done.
     finishing: bool,
     used: Instant,
-    /// When the link was made, the last answer came, or reading went on: the oldest request's turn began no earlier.
-    turn: Instant,
-    /// Answers are not read now, since the client does not take them: what is missing is not the broker's fault.
-    paused: bool,
     /// Counts it from when it is ready until it is poisoned.
     gauge: Option<LinkGauge>,
 }
@@ -70,15 +52,6 @@ enum Phase {
     Opening(Vec<Outgoing>),
     Ready(Arc<Versions>, Arc<Outlet>),
     Poisoned(Fault),
-}
-
-struct Pending {
-    correlation: i32,
-    api: ApiKey,
-    version: i16,
-    on_answer: OnAnswer,
-    sent: Instant,
-    patience: Patience,
 }
 
 impl std::fmt::Debug for Link {
@@ -95,12 +68,10 @@ impl Link {
         let state = State {
             phase: Phase::Opening(Vec::new()),
             next_correlation: 0,
-            pending: VecDeque::new(),
+            debts: Debts::new(now),
             unanswered: None,
             finishing: false,
             used: now,
-            turn: now,
-            paused: false,
             gauge: None,
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -149,7 +120,7 @@ impl Link {
     pub fn end_if_idle(&self, since: Instant) {
         let mut state = self.state.lock();
         let Phase::Ready(_, outlet) = &state.phase else { return };
-        if state.pending.is_empty() && outlet.backlog() == 0 && state.used < since {
+        if state.debts.is_empty() && outlet.backlog() == 0 && state.used < since {
             outlet.close();
             state.unanswered = None;
             state.phase = Phase::Poisoned(Fault::upstream(self.target, false, "it was idle"));
@@ -164,9 +135,8 @@ impl Link {
     pub fn enforce_deadline(&self, now: Instant) {
         let (late, stuck) = {
             let state = self.state.lock();
-            let over = |oldest: &&Pending| state.owed_for(oldest, now) > oldest.patience.over;
-            let late = state.oldest().filter(over).map(|oldest| oldest.api);
-            (late, state.queued_for(now).is_some_and(|queued| queued > STUCK_AFTER))
+            let late = state.debts.oldest(now).filter(|(oldest, waited)| *waited > oldest.patience.over);
+            (late.map(|(oldest, _)| oldest.api), state.queued_for(now).is_some_and(|queued| queued > STUCK_AFTER))
         };
         if let Some(api) = late {
             self.poison("timeout", &format_args!("no answer to {api:?} in time"));
@@ -179,19 +149,16 @@ impl Link {
     /// nothing, or we do not listen.
     pub fn owed(&self, now: Instant) -> Option<Owed> {
         let state = self.state.lock();
-        let owed = |waited, allowed| Owed { waited, late: waited >= allowed };
         if let Phase::Opening(waiting) = &state.phase {
-            let waited = now.saturating_duration_since(state.turn);
-            return waiting.first().map(|oldest| owed(waited, oldest.patience.late));
+            return waiting.first().map(|oldest| Owed::after(state.debts.turn(now), oldest.patience.late));
         }
-        let answer = state.oldest().map(|oldest| owed(state.owed_for(oldest, now), oldest.patience.late));
-        answer.or_else(|| state.queued_for(now).map(|queued| owed(queued, LATE)))
+        let answer = state.debts.oldest(now).map(|(oldest, waited)| Owed::after(waited, oldest.patience.late));
+        answer.or_else(|| state.queued_for(now).map(|queued| Owed::after(queued, LATE)))
     }
 
     /// Whether answers are not read for now.
     pub(super) fn pause(&self, paused: bool) {
-        let mut state = self.state.lock();
-        (state.paused, state.turn) = (paused, Instant::now());
+        self.state.lock().debts.pause(paused, Instant::now());
     }
 
     /// Bytes that wait for the broker to take them and that no answer is expected for: the others are bounded by the
@@ -247,11 +214,10 @@ impl Link {
     pub fn end_if_polled(&self) -> bool {
         let polled = {
             let state = self.state.lock();
-            let is_poll = |api: ApiKey| api == ApiKey::Fetch;
-            let sent = state.unanswered.is_none() && state.pending.iter().all(|sent| is_poll(sent.api));
+            let sent = state.unanswered.is_none() && state.debts.are_all(ApiKey::Fetch);
             sent && match &state.phase {
-                Phase::Opening(waiting) => waiting.iter().all(|waiting| is_poll(waiting.api)),
-                Phase::Ready(_, outlet) => !state.pending.is_empty() && outlet.backlog() == 0,
+                Phase::Opening(waiting) => waiting.iter().all(|waiting| waiting.api == ApiKey::Fetch),
+                Phase::Ready(_, outlet) => !state.debts.is_empty() && outlet.backlog() == 0,
                 Phase::Poisoned(_) => true,
             }
         };
@@ -285,7 +251,7 @@ impl Link {
             if let Some(gauge) = state.gauge.take() {
                 gauge.closing(if finishing { "session" } else { word });
             }
-            (finishing, std::mem::take(&mut state.pending), state.unanswered.take(), waiting)
+            (finishing, state.debts.take(), state.unanswered.take(), waiting)
         };
         let fault = |sent| fault(finishing, sent);
         self.opened.notify_waiters();
@@ -327,12 +293,12 @@ impl Link {
         let (oldest, broken) = {
             let mut state = self.state.lock();
             let now = Instant::now();
-            (state.used, state.turn) = (now, now);
+            state.used = now;
             if matches!(state.phase, Phase::Poisoned(_)) {
                 // It came while the link was given up, and who asked has been told.
                 return Ok(());
             }
-            let oldest = state.pending.pop_front().ok_or_else(|| odd("an answer that nobody asked for"))?;
+            let oldest = state.debts.settle(now).ok_or_else(|| odd("an answer that nobody asked for"))?;
             match read_response(&frame, oldest.api, oldest.version) {
                 Ok((correlation, body_at)) if correlation == oldest.correlation => {
                     if let Some(gauge) = &state.gauge {
@@ -354,19 +320,10 @@ impl Link {
 }
 
 impl State {
-    /// The request whose answer comes next, where we listen.
-    fn oldest(&self) -> Option<&Pending> {
-        self.pending.front().filter(|_| !self.paused)
-    }
-
-    fn owed_for(&self, oldest: &Pending, now: Instant) -> Duration {
-        now.saturating_duration_since(oldest.sent.max(self.turn))
-    }
-
     /// For how long the broker has taken nothing of what is queued, where it owes no answer.
     fn queued_for(&self, now: Instant) -> Option<Duration> {
         let queued = matches!(&self.phase, Phase::Ready(_, outlet) if outlet.backlog() > 0);
-        (queued && self.pending.is_empty()).then(|| now.saturating_duration_since(self.used))
+        (queued && self.debts.is_empty()).then(|| now.saturating_duration_since(self.used))
     }
 
     fn send(&mut self, outgoing: Outgoing) -> Result<(), Refused> {
@@ -387,7 +344,7 @@ impl State {
                 let (api, patience, sent) = (outgoing.api, outgoing.patience, Instant::now());
                 match outgoing.expect {
                     Expect::Answer(on_answer) => {
-                        self.pending.push_back(Pending { correlation, api, version, on_answer, sent, patience });
+                        self.debts.add(Pending { correlation, api, version, on_answer, sent, patience });
                         self.gauge.iter().for_each(LinkGauge::sent);
                     }
                     nothing @ Expect::Nothing { .. } => self.unanswered = Some(nothing),
@@ -402,118 +359,5 @@ impl State {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::{Telemetry, Use};
-    use crate::types::{BrokerId, Slot};
-    use std::sync::atomic::AtomicUsize;
-    use tokio::net::{TcpListener, TcpStream};
-    use tokio::time::timeout;
-
-    fn target() -> Target {
-        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) }
-    }
-
-    fn gauge() -> LinkGauge {
-        Telemetry::new().unwrap().cluster(&"a".into()).link_opened(Use::Session)
-    }
-
-    async fn outlet() -> (Arc<Outlet>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let there = TcpStream::connect(listener.local_addr().unwrap());
-        let (near, far) = tokio::join!(there, listener.accept());
-        (Outlet::new(Arc::new(near.unwrap())), far.unwrap().0)
-    }
-
-    fn unanswered(size: usize, told: &Arc<AtomicUsize>) -> Outgoing {
-        let told = Arc::clone(told);
-        Outgoing {
-            api: ApiKey::Produce,
-            write: Box::new(move |_, _| Ok((9, vec![Bytes::from(vec![0; size])]))),
-            expect: Expect::Nothing {
-                bytes: size,
-                on_fault: Box::new(move |_| {
-                    told.fetch_add(1, Ordering::Relaxed);
-                }),
-            },
-            patience: Patience { late: LATE, over: Duration::from_secs(1) },
-        }
-    }
-
-    #[tokio::test]
-    async fn what_a_broker_does_not_take_holds_its_senders_back() {
-        let (link, told) = (Link::opening(target()), Arc::default());
-        assert!(link.send(unanswered(1_000, &told)).is_ok());
-        link.room(1_000).await;
-        assert!(link.send(unanswered(20 << 20, &told)).is_ok());
-        let wait = Duration::from_millis(50);
-        assert!(timeout(wait, link.room(1_000)).await.is_err(), "while the link opens");
-        let (outlet, _frozen) = outlet().await;
-        link.ready(Arc::default(), outlet, gauge);
-        assert!(timeout(wait, link.room(1_000)).await.is_err(), "while the broker takes nothing");
-        link.enforce_deadline(Instant::now() + STUCK_AFTER / 2);
-        assert!(!link.is_dead());
-        link.enforce_deadline(Instant::now() + STUCK_AFTER * 2);
-        link.room(1_000).await;
-        assert!(link.is_dead(), "no hang without a deadline [L5]");
-        assert_eq!(told.load(Ordering::Relaxed), 1, "the latest is told, and closes its session");
-    }
-
-    fn answered(told: &Arc<AtomicUsize>) -> Outgoing {
-        let told = Arc::clone(told);
-        let on_answer = move |_| {
-            told.fetch_add(1, Ordering::Relaxed);
-        };
-        Outgoing { expect: Expect::Answer(Box::new(on_answer)), ..unanswered(10, &Arc::default()) }
-    }
-
-    #[tokio::test]
-    async fn what_a_broker_owes_is_counted_from_when_it_may_answer() {
-        let (link, told) = (Link::opening(target()), Arc::default());
-        let owed = |after: Duration| link.owed(Instant::now() + after).map(|owed| owed.late);
-        assert_eq!(owed(LATE), None, "nothing is asked");
-        assert!(link.send(answered(&told)).is_ok());
-        assert_eq!((owed(LATE / 2), owed(LATE)), (Some(false), Some(true)), "a link that opens is late too");
-        let (outlet, _frozen) = outlet().await;
-        link.ready(Arc::default(), outlet, gauge);
-        tokio::time::sleep(LATE / 10).await;
-        link.pause(true);
-        link.enforce_deadline(Instant::now() + LATE * 9);
-        assert_eq!((owed(LATE * 9), link.is_dead()), (None, false), "it is we who do not read");
-        link.pause(false);
-        assert_eq!((owed(LATE * 19 / 20), owed(LATE)), (Some(false), Some(true)), "counted anew");
-        link.enforce_deadline(Instant::now() + LATE * 9);
-        assert!(link.is_dead());
-        assert_eq!(told.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_comes_while_its_link_is_given_up_is_no_nonsense() {
-        let (link, told) = (Link::opening(target()), Arc::default());
-        let (outlet, _far) = outlet().await;
-        link.ready(Arc::default(), outlet, gauge);
-        let nonsense = || Bytes::from_static(&[0, 0, 0, 9]);
-        assert!(link.answered(nonsense()).is_err(), "nobody asked");
-        assert!(link.send(answered(&told)).is_ok());
-        link.poison("session", &"the client is gone");
-        assert!(link.answered(nonsense()).is_ok());
-        assert_eq!(told.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test]
-    async fn an_idle_link_ends_and_tells_nobody() {
-        let (link, told) = (Link::opening(target()), Arc::default());
-        let later = || Instant::now() + Duration::from_secs(1);
-        link.end_if_idle(later());
-        assert!(!link.is_dead(), "it is opening");
-        let (outlet, _far) = outlet().await;
-        link.ready(Arc::default(), outlet, gauge);
-        assert!(link.send(unanswered(10, &told)).is_ok());
-        link.end_if_idle(Instant::now().checked_sub(Duration::from_secs(1)).unwrap());
-        assert!(!link.is_dead(), "it was used since");
-        link.end_if_idle(later());
-        assert!(link.is_dead());
-        link.poison("closed", &"closed");
-        assert_eq!(told.load(Ordering::Relaxed), 0);
-    }
-}
+#[path = "link_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@ pub mod clusters;
 pub mod connect;
 pub mod link;
 pub mod outgoing;
+pub mod owed;
 pub mod pace;
 pub mod places;
 pub mod refresh;

@@ -5,6 +5,7 @@
 use super::clusters::World;
 use super::messages::damage::damage;
 use super::messages::dice::roll;
+use super::{fetch, produce};
 use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::{
@@ -14,15 +15,23 @@ use fishplate::api::{
 use fishplate::error::Fault;
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
-use fishplate::wire::versions::served;
+use fishplate::wire::versions::{SERVED, served};
+use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 /// Any version that we serve of an API, and that or a lower one for the link to a broker.
-pub(super) fn versions(rng: &mut Rng, api: i16) -> (i16, i16) {
+fn versions(rng: &mut Rng, api: i16) -> (i16, i16) {
     let row = served(api).expect("an API that is served");
     let client = rng.i16(row.lowest()..=row.max);
     let link = if rng.bool() { client } else { rng.i16(row.lowest()..=client) };
     (client, link)
+}
+
+/// The same; now and then a broker no longer speaks the client's version.
+pub(super) fn any_versions(rng: &mut Rng, api: i16) -> (i16, i16) {
+    let (client, link) = versions(rng, api);
+    let highest = served(api).map_or(client, |row| row.max);
+    (client, if rng.u8(..8) == 0 { rng.i16(client..=highest) } else { link })
 }
 
 /// Why a part has no answer.
@@ -49,28 +58,33 @@ pub(super) fn told<M: Decodable + Encodable>(rng: &mut Rng, version: i16) -> Byt
     if rng.u8(..3) == 0 { damage(rng, &body) } else { body }
 }
 
-/// One of the APIs that go the common way.
+/// One of the APIs that we serve, in any version.
 pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
-    match rng.u8(..19) {
-        0 => round::<by_leader::ListOffsets>(world, rng),
-        1 => round::<by_leader::OffsetForLeaderEpoch>(world, rng),
-        2 => round::<producer_id::InitProducerId>(world, rng),
-        3 => round::<coordinator::FindCoordinator>(world, rng),
-        4 => round::<by_group::JoinGroup>(world, rng),
-        5 => round::<by_group::SyncGroup>(world, rng),
-        6 => round::<by_group::Heartbeat>(world, rng),
-        7 => round::<by_group::LeaveGroup>(world, rng),
-        8 => round::<offsets::OffsetCommit>(world, rng),
-        9 => round::<offsets::OffsetFetch>(world, rng),
-        10 => round::<group_lists::DescribeGroups>(world, rng),
-        11 => round::<group_lists::ListGroups>(world, rng),
-        12 => round::<group_lists::DeleteGroups>(world, rng),
-        13 => round::<topics::CreateTopics>(world, rng),
-        14 => round::<topics::DeleteTopics>(world, rng),
-        15 => round::<configs::DescribeConfigs>(world, rng),
-        16 => round::<cluster_info::DescribeCluster>(world, rng),
-        17 => round::<cluster_info::DescribeTopicPartitions>(world, rng),
-        _ => round::<metadata::Metadata>(world, rng),
+    match SERVED[rng.usize(..SERVED.len())].api {
+        ApiKey::Produce => produce::round(world, rng),
+        ApiKey::Fetch => fetch::round(world, rng),
+        // It is answered from our table, and no cluster is asked.
+        ApiKey::ApiVersions => round::<metadata::Metadata>(world, rng),
+        ApiKey::ListOffsets => round::<by_leader::ListOffsets>(world, rng),
+        ApiKey::OffsetForLeaderEpoch => round::<by_leader::OffsetForLeaderEpoch>(world, rng),
+        ApiKey::InitProducerId => round::<producer_id::InitProducerId>(world, rng),
+        ApiKey::FindCoordinator => round::<coordinator::FindCoordinator>(world, rng),
+        ApiKey::JoinGroup => round::<by_group::JoinGroup>(world, rng),
+        ApiKey::SyncGroup => round::<by_group::SyncGroup>(world, rng),
+        ApiKey::Heartbeat => round::<by_group::Heartbeat>(world, rng),
+        ApiKey::LeaveGroup => round::<by_group::LeaveGroup>(world, rng),
+        ApiKey::OffsetCommit => round::<offsets::OffsetCommit>(world, rng),
+        ApiKey::OffsetFetch => round::<offsets::OffsetFetch>(world, rng),
+        ApiKey::DescribeGroups => round::<group_lists::DescribeGroups>(world, rng),
+        ApiKey::ListGroups => round::<group_lists::ListGroups>(world, rng),
+        ApiKey::DeleteGroups => round::<group_lists::DeleteGroups>(world, rng),
+        ApiKey::CreateTopics => round::<topics::CreateTopics>(world, rng),
+        ApiKey::DeleteTopics => round::<topics::DeleteTopics>(world, rng),
+        ApiKey::DescribeConfigs => round::<configs::DescribeConfigs>(world, rng),
+        ApiKey::DescribeCluster => round::<cluster_info::DescribeCluster>(world, rng),
+        ApiKey::DescribeTopicPartitions => round::<cluster_info::DescribeTopicPartitions>(world, rng),
+        ApiKey::Metadata => round::<metadata::Metadata>(world, rng),
+        other => panic!("{other:?} is served and is led through nothing here"),
     }
 }
 

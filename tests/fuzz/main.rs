@@ -9,6 +9,7 @@
 
 mod behind;
 mod clusters;
+mod fetch;
 #[path = "../messages/mod.rs"]
 mod messages;
 mod produce;

@@ -1,6 +1,6 @@
 //! Produce from the frame to the answer: the glance, the ledger, its parts, what brokers say of them.
 
-use super::behind::{fault, refusal, told, versions};
+use super::behind::{any_versions, fault, refusal, told};
 use super::clusters::World;
 use super::messages::damage::damage;
 use super::messages::dice::roll;
@@ -19,7 +19,7 @@ const CODES: [i16; 10] = [0, 0, 0, 2, 3, 6, 7, 45, 87, -1];
 
 /// One request to its answer. Whether a broker's answer was taken.
 pub(super) fn round(world: &World, rng: &mut Rng) -> bool {
-    let (client, link) = versions(rng, ApiKey::Produce as i16);
+    let (client, link) = any_versions(rng, ApiKey::Produce as i16);
     let body = request(rng, client);
     let Ok(asked) = Produce::read(&body, 0, client) else { return false };
     let order: Vec<_> = asked.partitions.iter().map(|partition| (partition.topic, partition.index)).collect();

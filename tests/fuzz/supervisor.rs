@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 /// What a worker may take longer than it was told to: a case that takes this long hangs.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// And what it may take once that is over.
+const LATE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
+
 struct Worker {
     orders: Orders,
     process: Child,
@@ -78,11 +82,16 @@ impl Worker {
     }
 
     fn end(mut self, by: Instant) -> Result<String, String> {
+        // Where the whole machine stood still, a worker that is late is looked at again: it hangs when it still does not end.
+        let mut late = Duration::ZERO;
         let status = loop {
             match self.process.try_wait().expect("a worker's end") {
                 Some(status) => break Some(status),
-                None if Instant::now() > by => break None,
-                None => thread::sleep(Duration::from_millis(50)),
+                None if late > LATE => break None,
+                None => thread::sleep(POLL),
+            }
+            if Instant::now() > by {
+                late += POLL;
             }
         };
         let case = progress(&self.orders.at);

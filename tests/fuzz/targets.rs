@@ -3,7 +3,7 @@
 use super::clusters::World;
 use super::messages::damage::{blow_up, damage};
 use super::messages::{Kind, kinds};
-use super::{behind, produce};
+use super::{behind, fetch, produce};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
 use fishplate::config::Config;
@@ -51,10 +51,11 @@ impl Targets {
             400..450 => ("noise", self.noise(rng)),
             450..500 => ("swollen", self.swollen(rng)),
             500..580 => ("behind", behind::any(&self.world, rng)),
-            580..640 => ("produce", produce::round(&self.world, rng)),
-            640..650 => ("clusters", self.clusters(rng)),
-            650..655 => ("config", config(rng)),
-            655..800 => self.message(rng, "requests", "Request"),
+            580..620 => ("produce", produce::round(&self.world, rng)),
+            620..650 => ("fetch", fetch::round(&self.world, rng)),
+            650..660 => ("clusters", self.clusters(rng)),
+            660..665 => ("config", config(rng)),
+            665..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
         }
     }
@@ -162,7 +163,7 @@ impl Targets {
         let told = |rng: &mut Rng| decode::<MetadataResponse>(behind::told::<MetadataResponse>(rng, 12), 12);
         let answers: Vec<_> = (0..rng.usize(1..4)).filter_map(|_| Some((told(rng).ok()?, rng.bool()))).collect();
         let world = self.world.described(&answers);
-        behind::any(&world, rng) | produce::round(&world, rng)
+        behind::any(&world, rng) | produce::round(&world, rng) | fetch::round(&world, rng)
     }
 
     /// A connection's bytes, in pieces.

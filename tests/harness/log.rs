@@ -29,8 +29,8 @@ impl Log {
     pub fn new(file: PathBuf) -> Self {
         let log = Self { file, inner: Arc::default() };
         // Clients that play on bare Kafka leave topics on cluster a that are named as if they lived on b.
-        log.allow("topic is kept from clients: its records are on another cluster and none at home");
-        log.allow("topic has records on two clusters; clients see those at home only");
+        log.allow("topics are kept from clients: their records are on another cluster and none at home");
+        log.allow("topics have records on two clusters; clients see those at home only");
         log
     }
 

@@ -7,7 +7,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaResult;
 use std::time::Duration;
 
-const TO_DO_IT: Duration = wait::seconds(30);
+const TO_DO_IT: Duration = wait::seconds(60);
+const TO_ASK: Duration = wait::seconds(5);
 
 /// A client for a bootstrap's topics.
 pub struct Topics {
@@ -42,6 +43,17 @@ impl Topics {
     pub fn create_as(&self, topic: &NewTopic) {
         let answer = self.runtime.block_on(self.admin.create_topics([topic], &options()));
         self.all_well(&format!("create {}", topic.name), answer);
+        self.wait_until_led(topic.name, topic.num_partitions);
+    }
+
+    /// Waits until this bootstrap leads to brokers that know that they lead these partitions: one that has not heard of it yet
+    /// refuses what comes, with 3 or 6.
+    #[track_caller]
+    pub fn wait_until_led(&self, name: &str, partitions: i32) {
+        for partition in 0..partitions {
+            let ends = || self.admin.inner().fetch_watermarks(name, partition, TO_ASK).ok();
+            wait::find(&format!("who leads partition {partition} of {name}"), TO_DO_IT, ends);
+        }
     }
 
     /// Deletes a topic.

@@ -37,6 +37,8 @@ fn l1_content_routes(world: &World) {
     // Given a topic on each cluster, and one connection that never asked where they are
     Topics::of(&world.a.bootstrap()).create("a-l1", 1, 3);
     Topics::of(&world.b.bootstrap()).create("b-l1", 1, 1);
+    let others = Topics::of(&world.proxy().bootstrap());
+    ["a-l1", "b-l1"].iter().for_each(|name| others.wait_until_led(name, 1));
     let mut client = Raw::connect(&world.proxy().bootstrap().servers);
     // When it produces to both in one request
     let (left, right) = (batch(&["left"]), batch(&["right"]));
@@ -76,8 +78,9 @@ fn l2_untouched(world: &World) {
     for (cluster, name, replicas) in [(&world.a, "a-l2", 3), (&world.b, "b-l2", 1)] {
         // Given batches on a cluster
         Topics::of(&cluster.bootstrap()).create(name, 1, replicas);
-        let proxy = world.proxy().bootstrap().servers;
-        let mut through = Raw::connect(&proxy);
+        let proxy = world.proxy().bootstrap();
+        Topics::of(&proxy).wait_until_led(name, 1);
+        let mut through = Raw::connect(&proxy.servers);
         for values in [&["one", "two"][..], &["three"]] {
             let answer = through.call(9, &produce(&[(name, &batch(values))]));
             assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
@@ -130,6 +133,7 @@ fn l5_the_clients_end(world: &World) {
     // Given a client with produces under way, a long poll and a group it waits for
     Topics::of(&world.a.bootstrap()).create("a-l5", 1, 3);
     let proxy = world.start_proxy(&world.config());
+    Topics::of(&proxy.bootstrap()).wait_until_led("a-l5", 1);
     let mut client = Raw::connect(&proxy.bootstrap().servers);
     let batches: Vec<_> = (0..50).map(|n| batch(&[format!("value {n}").as_str()])).collect();
     let answer = client.call(9, &produce(&[("a-l5", &batches[0])]));
@@ -160,6 +164,7 @@ fn l5_a_dead_link(world: &World) {
     // Given a long poll over a link that can be cut
     Topics::of(&world.b.bootstrap()).create("b-l5", 1, 1);
     let proxy = world.start_proxy(&world.config_over_links());
+    Topics::of(&proxy.bootstrap()).wait_until_led("b-l5", 1);
     let mut client = Raw::connect(&proxy.bootstrap().servers);
     let warm = client.call(12, &fetch(&["b-l5"], 0));
     assert_eq!(partitions(&warm)[0].1.error_code, 0);

@@ -27,6 +27,7 @@ mod laws;
 mod load;
 mod metrics;
 mod nodes;
+mod operator;
 mod raw;
 mod refused;
 mod reload;
@@ -43,8 +44,6 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let trials = [
-        // First: what others leave on bare Kafka is records of b's topics on a, which a reload refuses, rightly.
-        reload::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),
@@ -54,6 +53,8 @@ fn main() -> ExitCode {
         scenarios::trials(&arguments),
         behind::trials(),
         shadows::trials(),
+        reload::trials(),
+        operator::trials(),
         hostile::trials(),
         faults::trials(),
     ];

@@ -303,4 +303,16 @@ mod tests {
         assert_eq!((told.preferred_read_replica.0, told.current_leader.leader_id.0), ((1 << 25) | 3, (1 << 25) | 2));
         assert_eq!(&*ours.node_endpoints[0].host, "proxy.example");
     }
+
+    #[test]
+    fn a_client_of_an_old_version_is_told_what_that_version_has() {
+        let world = world();
+        let told = PartitionData::default().with_preferred_read_replica(3.into());
+        let told = FetchableTopicResponse::default().with_partitions(vec![told]);
+        let answer = FetchResponse::default().with_session_id(7).with_responses(vec![told]);
+        for version in [4, 6, 7, 10] {
+            let ours = translate(answer.clone(), at(1, 1).cluster, &world.seen(version));
+            assert!(crate::wire::codec::encode_body(&ours, version).is_ok(), "{version}: {ours:?}");
+        }
+    }
 }

@@ -2,9 +2,15 @@
 
 use super::super::untag::Untag;
 use super::super::{Effect, Effects, Seen, codes};
+use super::NO_SESSION;
 use crate::types::Slot;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchResponse, TopicName};
+
+/// What clients of older versions lack: a fetch session, and a replica to read from. Brokers that no longer speak a client's
+/// version tell them all the same.
+const WITH_SESSIONS: i16 = 7;
+const WITH_READ_REPLICA: i16 = 11;
 
 /// Whether an answer can go to the client as it is: it names no broker, and no field that we do not know.
 #[must_use]
@@ -30,6 +36,9 @@ pub fn translate(mut answer: FetchResponse, from: Slot, seen: &Seen<'_>) -> Fetc
     answer.node_endpoints = endpoints(from, &answer.node_endpoints, seen).collect();
     answer.node_endpoints.dedup_by_key(|node| node.node_id);
     answer.unknown_tagged_fields.clear();
+    if seen.version < WITH_SESSIONS {
+        answer.session_id = NO_SESSION;
+    }
     for topic in &mut answer.responses {
         if let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) {
             (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
@@ -67,7 +76,8 @@ pub(super) fn nothing(index: i32, code: i16) -> PartitionData {
 pub(super) fn ours(mut told: PartitionData, cluster: Slot, seen: &Seen<'_>) -> PartitionData {
     told.untag();
     told.current_leader.leader_id = seen.virtual_id(cluster, told.current_leader.leader_id.0);
-    told.preferred_read_replica = seen.virtual_id(cluster, told.preferred_read_replica.0);
+    let replica = if seen.version < WITH_READ_REPLICA { -1 } else { told.preferred_read_replica.0 };
+    told.preferred_read_replica = seen.virtual_id(cluster, replica);
     told
 }
 

@@ -71,13 +71,14 @@ impl Strays {
         let ask: Vec<_> = strays.iter().filter(|stray| !judged(stray)).cloned().collect();
         ask.iter().for_each(|stray| stray.question(&mut questions));
         let held = Held::ask(clusters, &questions).await;
+        let mut news = News::default();
         let guarded = &mut self.guarded;
         let there: HashMap<_, _> = strays.iter().map(|stray| (&stray.topic, stray)).collect();
         // Gone from there, or at home there by now.
         self.judged.retain(|topic, (_, verdict)| {
             let goes = !there.contains_key(topic);
             if goes && guarded.remove(topic) && matches!(verdict, Verdict::Away(_)) {
-                tracing::info!(topic = %topic, "topic is served again: its records elsewhere are gone");
+                news.served.push(topic.to_string());
             }
             !goes
         });
@@ -89,7 +90,7 @@ impl Strays {
                 (Verdict::Unknown(..), Some(Verdict::Away(slot))) => Verdict::Away(slot),
                 (verdict, before) => {
                     if before.as_ref() != Some(&verdict) {
-                        report(&stray, &verdict, before.as_ref(), guarded.contains(&stray.topic), config);
+                        news.note(&stray, &verdict, before.as_ref(), guarded.contains(&stray.topic), config);
                     }
                     verdict
                 }
@@ -99,6 +100,7 @@ impl Strays {
             }
             self.judged.insert(stray.topic.clone(), (stray, verdict));
         }
+        news.tell();
         let away = self.judged.values().filter_map(|(stray, verdict)| match verdict {
             Verdict::Away(slot) if guarded.contains(&stray.topic) => Some((stray.topic.clone(), *slot)),
             _ => None,
@@ -110,29 +112,79 @@ impl Strays {
     }
 }
 
-fn report(stray: &Stray, verdict: &Verdict, before: Option<&Verdict>, guarded: bool, config: &Config) {
-    let named = |slot: Slot| config.cluster(slot).map_or_else(|| slot.to_string(), |cluster| cluster.name.to_string());
-    let (topic, pipeline, home) = (&stray.topic, &stray.pipeline, named(stray.home));
-    match verdict {
-        Verdict::Fine if guarded && matches!(before, Some(Verdict::Away(_))) => {
-            tracing::info!(%topic, %home, "topic is served again: nothing of it is elsewhere");
+/// What one look has found, each topic in words.
+#[derive(Default)]
+struct News {
+    served: Vec<String>,
+    kept: Vec<String>,
+    would_be_kept: Vec<String>,
+    twice: Vec<String>,
+    unknown: Vec<String>,
+}
+
+impl News {
+    fn note(&mut self, stray: &Stray, verdict: &Verdict, before: Option<&Verdict>, guarded: bool, config: &Config) {
+        let named = |slot| config.cluster(slot).map_or_else(|| slot.to_string(), |cluster| cluster.name.to_string());
+        let Stray { topic, pipeline, home, .. } = stray;
+        let on = |slot| format!("{topic} (pipeline {pipeline}: {}; records on {})", named(*home), named(slot));
+        match verdict {
+            Verdict::Fine if guarded && matches!(before, Some(Verdict::Away(_))) => self.served.push(topic.to_string()),
+            Verdict::Fine => {}
+            Verdict::Away(slot) if guarded => self.kept.push(on(*slot)),
+            Verdict::Away(slot) => self.would_be_kept.push(on(*slot)),
+            Verdict::Both(slot) => self.twice.push(on(*slot)),
+            Verdict::Unknown(slot, why) => self.unknown.push(format!("{topic} (on {}: {why})", named(*slot))),
         }
-        Verdict::Fine => {}
-        Verdict::Away(slot) if !guarded => tracing::info!(
-            %topic, %pipeline, %home, on = named(*slot),
-            "topic has got records on another cluster and has none at home; Fishplate would keep it from clients if it started now"
-        ),
-        Verdict::Away(slot) => tracing::warn!(
-            %topic, %pipeline, %home, on = named(*slot),
-            "topic is kept from clients: its records are on another cluster and none at home; give it to a pipeline on the \
-             cluster that has them, or delete it there"
-        ),
-        Verdict::Both(slot) => tracing::warn!(
-            %topic, %pipeline, %home, on = named(*slot),
-            "topic has records on two clusters; clients see those at home only"
-        ),
-        Verdict::Unknown(slot, why) => {
-            tracing::info!(%topic, on = named(*slot), %why, "it is not known yet whether a topic has records elsewhere");
+    }
+
+    /// A line for each kind of news, however many topics there are.
+    fn tell(mut self) {
+        if let Some((topics, first)) = sum(&mut self.served) {
+            tracing::info!(topics, first, "topics are served again: nothing of them is elsewhere");
         }
+        if let Some((topics, first)) = sum(&mut self.kept) {
+            tracing::warn!(
+                topics,
+                first,
+                "topics are kept from clients: their records are on another cluster and none at home; give them to a pipeline \
+                 on the cluster that has them, or delete them there; `fishplate topics` shows all"
+            );
+        }
+        if let Some((topics, first)) = sum(&mut self.would_be_kept) {
+            tracing::info!(
+                topics,
+                first,
+                "topics have got records on another cluster and have none at home; Fishplate would keep them from clients if it \
+                 started now"
+            );
+        }
+        if let Some((topics, first)) = sum(&mut self.twice) {
+            tracing::warn!(topics, first, "topics have records on two clusters; clients see those at home only");
+        }
+        if let Some((topics, first)) = sum(&mut self.unknown) {
+            tracing::info!(topics, first, "it is not known yet whether topics have records elsewhere");
+        }
+    }
+}
+
+/// How many there are, and the first few by their names.
+fn sum(topics: &mut [String]) -> Option<(usize, String)> {
+    const NAMED: usize = 5;
+    topics.sort_unstable();
+    let first = topics.get(..NAMED.min(topics.len()))?.join(", ");
+    (!first.is_empty()).then_some((topics.len(), first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_topics_are_a_number_and_the_first_few() {
+        let mut topics: Vec<_> = (0..1_000).map(|number| format!("t{number:03}")).collect();
+        topics.reverse();
+        assert_eq!(sum(&mut topics), Some((1_000, "t000, t001, t002, t003, t004".to_owned())));
+        assert_eq!(sum(&mut ["x".to_owned()]), Some((1, "x".to_owned())));
+        assert_eq!(sum(&mut []), None);
     }
 }

@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+/// How long clients may take to begin, on a machine that is busy.
+const TO_BEGIN: Duration = wait::seconds(90);
 /// How long the producers may take to get their last answers.
 const TO_DRAIN: Duration = wait::seconds(60);
 
@@ -90,7 +92,7 @@ impl Load {
         let (reading, from, names) = (Arc::clone(&shared), bootstrap.clone(), topics.clone());
         let group = thread::spawn(move || read_as_group(&from, &names, &reading));
         let load = Self { bootstrap: bootstrap.clone(), topics, shared, producers: producers.into(), consumer, group };
-        load.flows(wait::seconds(30));
+        load.flows(TO_BEGIN);
         load
     }
 
