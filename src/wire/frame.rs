@@ -20,6 +20,9 @@ pub const LENGTH: usize = 4;
 /// in one system call, several together. Of a large frame that follows a small one, this much is moved at most.
 const SMALL: usize = 1 << 10;
 
+/// Who waits for more than this is asked again at once after a read that gave less: its peer is writing just now.
+const MUCH: usize = 64 << 10;
+
 /// Why no further frame can be read from a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
@@ -180,7 +183,7 @@ impl Reader {
             if read == 0 && self.small {
                 read = read_ahead(socket, length_rest, &mut self.ahead)?;
             } else if read == 0 {
-                read = read_now(socket, &mut [IoSliceMut::new(length_rest)])?;
+                read = read_now(socket, &mut [IoSliceMut::new(length_rest)], true)?;
             }
             *have += read;
             return Ok(read);
@@ -189,7 +192,7 @@ impl Reader {
         let room = body.buffer.memory_mut().get_mut(body.have..body.size).unwrap_or_default();
         let mut read = self.ahead.take(room);
         if read == 0 {
-            read = read_now(socket, &mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)])?;
+            read = read_now(socket, &mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)], missing <= MUCH)?;
         }
         body.have += read.min(missing);
         *have += read.saturating_sub(missing);
@@ -200,7 +203,7 @@ impl Reader {
 /// Reads a length field's rest and what comes behind it. Gives how much of the field came.
 fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Ahead) -> io::Result<usize> {
     let mut behind = [0; SMALL];
-    let read = read_now(socket, &mut [IoSliceMut::new(length), IoSliceMut::new(&mut behind)])?;
+    let read = read_now(socket, &mut [IoSliceMut::new(length), IoSliceMut::new(&mut behind)], true)?;
     let more = read.saturating_sub(length.len());
     if more > 0 {
         *ahead = Ahead { bytes: behind.get(..more).unwrap_or_default().to_vec(), used: 0 };
@@ -208,14 +211,14 @@ fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Ahead) -> io::R
     Ok(read - more)
 }
 
-/// One read of what there is. A socket that gave less than there was room for is empty: the next read waits until more
-/// comes, instead of a system call to be told so (as tokio's own reads do it).
-fn read_now(socket: &TcpStream, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+/// One read of what there is. A socket that gave less than there was room for was empty: where so asked, the next read
+/// waits until more comes, instead of a system call to be told so (as tokio's own reads do it).
+fn read_now(socket: &TcpStream, into: &mut [IoSliceMut<'_>], then_waits: bool) -> io::Result<usize> {
     let room: usize = into.iter().map(|part| part.len()).sum();
     let mut read = 0;
     let emptied = socket.try_io(Interest::READABLE, || {
         read = (&*SockRef::from(socket)).read_vectored(into)?;
-        if 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        if then_waits && 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     });
     match emptied {
         Err(error) if read == 0 => Err(error),
