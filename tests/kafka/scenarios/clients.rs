@@ -113,8 +113,7 @@ pub const CLIENTS: &[Client] = &[
         scenarios: ALL,
         lacks: &[],
         views: View::ALL,
-        // Its groups now and then stand still for more than 30 s, on bare Kafka as well: not for CI.
-        in_ci: InCi::Some(View::Brokers, &["codecs", "headers"]),
+        in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit"]),
         play: |run| programs::python("kafka_python", run),
     },
     Client {
