@@ -87,8 +87,9 @@ impl Strays {
             let verdict = stray.verdict(&held);
             let before = self.judged.get(&stray.topic).map(|(_, verdict)| verdict.clone());
             let verdict = match (verdict, before) {
-                // A cluster that is away for a while resolves nothing.
+                // A cluster that is away for a while resolves nothing, and why it does not tell may change with each look.
                 (Verdict::Unknown(..), Some(Verdict::Away(slot))) => Verdict::Away(slot),
+                (verdict @ Verdict::Unknown(..), Some(Verdict::Unknown(..))) => verdict,
                 (verdict, before) => {
                     if before.as_ref() != Some(&verdict) {
                         news.note(&stray, &verdict, before.as_ref(), guarded.contains(&stray.topic), config);
