@@ -3,7 +3,7 @@
 # Idempotent, and quick when nothing changed: the trials call it too, so that a changed program is never run stale.
 #
 # Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, go, node, npm, python3 (3.8 to 3.12) with pip,
-# kcat.
+# kcat; for all of FISHPLATE_TEST_LEVEL=full a C++ compiler and make, too.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${FISHPLATE_CACHE:-$here/../../.cache}
@@ -51,15 +51,28 @@ java_classes() {
     cp "$here"/java/log4j* "$classes"
 }
 
-franz() { (cd "$here/franz" && go build -o "$out/franz" .); }
-
-# One program under the name of each library: it goes by the name that it is called by.
-go_clients() { (cd "$here/go" && go build -o "$out/sarama" . && ln -f "$out/sarama" "$out/kafka-go"); }
+# franz-go's, and one program under the names of the other libraries: it goes by the name that it is called by.
+go_clients() {
+  (cd "$here/go" && go build -o "$out/franz" ./franz && go build -o "$out/sarama" ./libraries) &&
+    ln -f "$out/sarama" "$out/kafka-go"
+}
 
 # The sources go along: Node looks for packages beside them. The lock file names no registry, so npm asks the configured one.
 node_clients() {
-  rm -rf "$out/node" && mkdir -p "$out/node" && cp "$here"/node/* "$here/node/.npmrc" "$out/node" &&
+  rm -rf "$out/node" && mkdir -p "$out/node" && cp -r "$here"/node/* "$here/node/.npmrc" "$out/node" &&
     (cd "$out/node" && npm ci --ignore-scripts --no-audit --no-fund)
+}
+
+# Built from source, with the librdkafka that it carries; one job at a time, since its makefiles know no other way. The
+# headers are those that lie beside this Node, where they do: else node-gyp fetches them.
+node_rdkafka() {
+  local folder=$out/node-rdkafka prefix
+  prefix=$(node -p 'require("path").resolve(process.execPath, "../..")') || return
+  [ ! -e "$prefix/include/node/node.h" ] || export npm_config_nodedir=$prefix
+  rm -rf "$folder" && mkdir -p "$folder" && cp "$here"/node-rdkafka/* "$here/node-rdkafka/.npmrc" "$folder" || return
+  (cd "$folder" && MAKEFLAGS='' npm ci --no-audit --no-fund) || return
+  # Half a gigabyte that nobody wants any more.
+  (cd "$folder/node_modules/node-rdkafka" && rm -rf deps/librdkafka build/Release/obj.target build/Release/.deps)
 }
 
 # A folder for LD_LIBRARY_PATH. The package is one for some Python; which one is all the same to us.
@@ -86,9 +99,10 @@ python_client() {
 for kafka in 4.3 3.9; do
   once "java-$kafka" "$here"/java/* "$here/../kafka/pom-$kafka.xml" -- java_classes "$kafka"
 done
-once franz "$here"/franz/* -- franz
-once go "$here"/go/* -- go_clients
-once node "$here"/node/* "$here/node/.npmrc" -- node_clients
+once go "$here"/go/go.* "$here"/go/*/*.go -- go_clients
+once node "$here"/node/*.js* "$here"/node/*/*.js "$here/node/.npmrc" -- node_clients
+# It takes minutes, and only the full level plays it.
+[ "${FISHPLATE_TEST_LEVEL:-}" != full ] || once node-rdkafka "$here"/node-rdkafka/* -- node_rdkafka
 once librdkafka <(printf '%s' "$librdkafka") -- librdkafka "$librdkafka"
 while read -r name packages; do
   # shellcheck disable=SC2086  # a list of packages

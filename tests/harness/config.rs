@@ -2,6 +2,7 @@
 
 use super::Bootstrap;
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 /// Clusters `a` and `b` in slots 0 and 1; topics and groups go by the first letter of their names.
@@ -14,12 +15,19 @@ pub struct Config {
 }
 
 /// An address that clients connect to.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Listener {
+    host: Ipv4Addr,
     port: u16,
     advertised: Option<String>,
     nodes: Option<&'static str>,
     ports: Option<RangeInclusive<u16>>,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self { host: Ipv4Addr::LOCALHOST, port: 0, advertised: None, nodes: None, ports: None }
+    }
 }
 
 /// What a listener shows its clients.
@@ -84,6 +92,12 @@ impl Config {
         self
     }
 
+    /// The last listener listens on that address of loopback; nodes of `hosts` are at 127.0.0.1 all the same.
+    pub fn on_host(mut self, host: Ipv4Addr) -> Self {
+        self.last().host = host;
+        self
+    }
+
     /// The last listener tells clients this address instead of the one it listens on.
     pub fn advertised(mut self, address: &str) -> Self {
         self.last().advertised = Some(address.to_owned());
@@ -138,8 +152,8 @@ impl Config {
         let default = self.clusters.first().map_or("a", |(name, _)| name);
         let mut text = format!("virtual_cluster: fishplate-test\ndefault_cluster: {default}\nlisteners:\n");
         // Writing to a String cannot fail.
-        for Listener { port, advertised, nodes, ports } in &self.listeners {
-            let _ = writeln!(text, "  - bind: 127.0.0.1:{port}");
+        for Listener { host, port, advertised, nodes, ports } in &self.listeners {
+            let _ = writeln!(text, "  - bind: {host}:{port}");
             let _ = advertised.as_ref().map(|address| writeln!(text, "    advertised: {address}"));
             let _ = nodes.map(|nodes| writeln!(text, "    nodes: {nodes}"));
             if let Some(ports) = ports {

@@ -22,6 +22,7 @@ pub struct Link {
 }
 
 struct Inner {
+    host: Ipv4Addr,
     to: AtomicU16,
     state: Mutex<State>,
     changed: Condvar,
@@ -57,9 +58,15 @@ struct Connection {
 impl Link {
     /// Listens on `port` of loopback (0: any) and forwards to port `to`, which need not listen yet.
     pub fn new(port: u16, to: u16) -> anyhow::Result<Self> {
+        Self::to_host(port, Ipv4Addr::LOCALHOST, to)
+    }
+
+    /// The same to another address of loopback, so that both ports may be one number.
+    pub fn to_host(port: u16, host: Ipv4Addr, to: u16) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("link port {port}"))?;
         let port = listener.local_addr()?.port();
         let inner = Arc::new(Inner {
+            host,
             to: to.into(),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -178,7 +185,7 @@ impl Inner {
             let to = self.to.load(Ordering::Relaxed);
             // Held over the connect, so that `down` breaks either this connection or the next.
             let mut state = self.state();
-            let server = if state.down { None } else { TcpStream::connect((Ipv4Addr::LOCALHOST, to)).ok() };
+            let server = if state.down { None } else { TcpStream::connect((self.host, to)).ok() };
             let Some(server) = server else {
                 // As a port where nobody listens: RST. Fails only where the client is gone.
                 let _ = SockRef::from(&client).set_linger(Some(Duration::ZERO));

@@ -44,7 +44,7 @@ fn of_client(world: &World, client: &Client) {
     // Given what a client wrote to both clusters: every codec, odd headers, one batch after another
     let Client { name, play, .. } = *client;
     let file = |end: &str| world.directory.join(format!("batches-{name}.{end}"));
-    let wanted: Vec<_> = SCENARIOS.iter().copied().filter(|scenario| client.scenarios.contains(scenario)).collect();
+    let wanted: Vec<_> = SCENARIOS.iter().copied().filter(|scenario| client.plays().contains(scenario)).collect();
     let run = Run {
         client: name,
         scenarios: &wanted,

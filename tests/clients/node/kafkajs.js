@@ -3,7 +3,7 @@
 import kafkajs from 'kafkajs'
 import { Basket } from './stage.js'
 
-const { Kafka, CompressionTypes, logLevel } = kafkajs
+const { AssignerProtocol, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
 const CODECS = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP }
 
 export function connect (bootstrap, clientId, log) {
@@ -13,6 +13,7 @@ export function connect (bootstrap, clientId, log) {
 
 class KafkaJs {
   codecs = Object.keys(CODECS)
+  isIdempotent = true
 
   constructor (kafka) {
     this.kafka = kafka
@@ -21,7 +22,8 @@ class KafkaJs {
   // One that is connected, for as long as the scenario is played.
   async admin () {
     this.theAdmin ??= (async () => {
-      const admin = this.kafka.admin()
+      // It asks again and again whether a topic is gone that was not there.
+      const admin = this.kafka.admin({ retry: { retries: 3 } })
       await admin.connect()
       return admin
     })()
@@ -32,16 +34,51 @@ class KafkaJs {
     await (await this.theAdmin)?.disconnect()
   }
 
-  async create (topic, partitions, configs) {
-    const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
-    const wanted = { topic, numPartitions: partitions, replicationFactor: 1, configEntries }
-    await (await this.admin()).createTopics({ topics: [wanted], waitForLeaders: false })
+  nameOf (error) {
+    const [one] = error.errors ?? error.groups?.map(group => group.error) ?? []
+    return one?.type ?? error.type ?? error.cause?.type ?? error.name
   }
 
-  async send ({ acks, codec = 'none', idempotent = false }, ...rounds) {
-    const producer = this.kafka.producer({ idempotent, maxInFlightRequests: idempotent ? 1 : null })
+  async create (topic, partitions, configs, replicas) {
+    const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
+    const wanted = { topic, numPartitions: partitions, replicationFactor: replicas, configEntries }
+    // That a topic is there already it tells so, and throws everything else.
+    const made = await (await this.admin()).createTopics({ topics: [wanted], waitForLeaders: false })
+    if (!made) throw Object.assign(new Error(), { type: 'not made' })
+  }
+
+  async grow (topic, partitions) {
+    await (await this.admin()).createPartitions({ topicPartitions: [{ topic, count: partitions }] })
+  }
+
+  async remove (topic) {
+    await (await this.admin()).deleteTopics({ topics: [topic] })
+  }
+
+  async topics () {
+    return (await this.admin()).listTopics()
+  }
+
+  async configs (topic, names) {
+    const asked = { type: ConfigResourceTypes.TOPIC, name: topic, configNames: names }
+    const { resources } = await (await this.admin()).describeConfigs({ resources: [asked], includeSynonyms: false })
+    return Object.fromEntries(resources[0].configEntries.map(one => [one.configName, one.configValue]))
+  }
+
+  async cluster (topics) {
+    const admin = await this.admin()
+    const { brokers, controller, clusterId } = await admin.describeCluster()
+    const told = await admin.fetchTopicMetadata({ topics })
+    const inOrder = (a, b) => a.partitionId - b.partitionId
+    const leaders = ({ name, partitions }) => [name, partitions.sort(inOrder).map(one => one.leader)]
+    const nodes = brokers.map(({ nodeId, host, port }) => ({ id: nodeId, host, port }))
+    return { id: clusterId, controller, nodes, leaders: Object.fromEntries(told.topics.map(leaders)) }
+  }
+
+  async writer ({ acks, codec = 'none', idempotent = false, make = false }) {
+    const producer = this.kafka.producer({ idempotent, maxInFlightRequests: idempotent ? 1 : null, allowAutoTopicCreation: make })
     await producer.connect()
-    for (const records of rounds) {
+    const send = async records => {
       const byTopic = new Map(records.map(one => [one.topic, []]))
       for (const { topic, partition, key, value, headers = [], time } of records) {
         const message = { partition, key, value, headers: grouped(headers) }
@@ -51,7 +88,7 @@ class KafkaJs {
       const topicMessages = [...byTopic].map(([topic, messages]) => ({ topic, messages }))
       await producer.sendBatch({ acks, compression: CODECS[codec], topicMessages })
     }
-    await producer.disconnect()
+    return { send, close: () => producer.disconnect() }
   }
 
   async ends (topic, partition) {
@@ -69,29 +106,28 @@ class KafkaJs {
     return this.kafka.consumer({ groupId, maxWaitTimeInMs: 100, heartbeatInterval: 300, sessionTimeout: 10_000, rebalanceTimeout: 10_000 })
   }
 
-  async read (group, topic, wanted, from, ready) {
-    const basket = new Basket(wanted)
+  async reader (group, topic, partitions, from) {
+    const basket = new Basket()
     const consumer = this.consumer(group)
     await consumer.connect()
     await consumer.subscribe({ topics: [topic], fromBeginning: from === 'earliest' })
     const fetched = new Promise(resolve => consumer.on(consumer.events.FETCH, resolve))
     const eachMessage = async payload => basket.put(record(payload))
     await consumer.run({ autoCommit: false, eachMessage })
-    if (typeof from === 'number') {
-      for (const partition of Object.keys(wanted)) consumer.seek({ topic, partition: Number(partition), offset: String(from) })
+    const seek = (partition, offset) => {
+      basket.from(partition, offset)
+      consumer.seek({ topic, partition, offset: String(offset) })
     }
+    if (typeof from === 'number') partitions.forEach(partition => seek(partition, from))
     await fetched
-    await ready()
-    await basket.full
-    await consumer.disconnect()
-    return basket.read
+    return { basket, seek, close: () => consumer.disconnect() }
   }
 
   async join (group, topics, took) {
-    let has = 0
+    let has = []
     const consumer = this.consumer(group)
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-      has = Object.values(payload.memberAssignment).flat().length
+      has = placesOf(payload.memberAssignment)
     })
     await consumer.connect()
     await consumer.subscribe({ topics, fromBeginning: true })
@@ -107,7 +143,25 @@ class KafkaJs {
       return Number(ofTopic.find(one => one.partition === partition)?.offset ?? -1)
     })
   }
+
+  async groups () {
+    return (await (await this.admin()).listGroups()).groups.map(one => one.groupId)
+  }
+
+  async group (name) {
+    const { groups: [found] } = await (await this.admin()).describeGroups([name])
+    const members = found.members.map(({ clientId, memberAssignment }) => {
+      return [clientId, placesOf(AssignerProtocol.MemberAssignment.decode(memberAssignment).assignment)]
+    })
+    return { state: found.state, protocol: `${found.protocolType}/${found.protocol}`, members }
+  }
+
+  async deleteGroup (name) {
+    await (await this.admin()).deleteGroups([name])
+  }
 }
+
+const placesOf = assignment => Object.entries(assignment).flatMap(([topic, all]) => all.map(partition => [topic, partition]))
 
 // The values of each key: this library keeps no other order.
 function grouped (headers) {
@@ -118,5 +172,6 @@ function grouped (headers) {
 
 function record ({ topic, partition, message }) {
   const headers = Object.entries(message.headers ?? {}).flatMap(([key, values]) => [values].flat().map(value => [key, String(value)]))
-  return { topic, partition, offset: Number(message.offset), key: message.key && String(message.key), value: String(message.value), headers }
+  const { offset, key, value } = message
+  return { topic, partition, offset: Number(offset), key: key && String(key), value: String(value), bytes: value, headers }
 }

@@ -1,16 +1,20 @@
 // The scenarios of Node's clients: `main.js LIBRARY SCENARIO... --bootstrap HOST:PORT --topics T1,T2 --groups G1,G2
-// [--log FILE]`. The scenarios are the same for each library and go through what `stage.js` says of one.
+// [--log FILE] [--cut FILE]`. The scenarios are the same for each library and go through what `stage.js` says of one.
 //
 // Each scenario makes topics named after T1 and T2, and prints one line of JSON: what an application saw (`result`, in
-// which nothing varies from run to run). The exit code is 1 when a scenario could not be played to its end.
+// which nothing varies from run to run) and what only a test of addresses wants (`raw`). The exit code is 1 when a scenario could not be played to its end.
 
 import { appendFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import * as scenes from './scenes.js'
+import * as groups from './scenes/groups.js'
+import * as offsets from './scenes/offsets.js'
+import * as records from './scenes/records.js'
+import * as topics from './scenes/topics.js'
 import { Stage } from './stage.js'
 
 const DEADLINE = 60_000
 const AT_ONCE = 4
+const scenes = { ...groups, ...offsets, ...records, ...topics }
 
 const words = process.argv.slice(2)
 const given = { topics: '', groups: '' }
@@ -38,7 +42,7 @@ process.exit(good ? 0 : 1)
 async function perform (name) {
   const started = Date.now()
   const named = list => list.split(',').map(one => `${one}.${name}`)
-  const stage = new Stage(name, named(given.topics), named(given.groups))
+  const stage = new Stage(name, named(given.topics), named(given.groups), given.cut)
   stage.client = connect(given.bootstrap, `scenario-${name}`, log)
   let failed
   try {
@@ -50,6 +54,6 @@ async function perform (name) {
     good = false
   }
   const saw = failed === undefined ? { result: stage.result } : { failed, until_then: stage.result }
-  console.log(JSON.stringify({ scenario: name, ...saw, raw: {}, millis: Date.now() - started }))
+  console.log(JSON.stringify({ scenario: name, ...saw, raw: stage.raw, millis: Date.now() - started }))
   await Promise.race([stage.client.close().catch(() => {}), sleep(2000)])
 }

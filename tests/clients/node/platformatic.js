@@ -1,6 +1,6 @@
 // @platformatic/kafka.
 
-import { Admin, Consumer, Producer } from '@platformatic/kafka'
+import { Admin, ConfigResourceTypes, Consumer, FindCoordinatorKeyTypes, Producer } from '@platformatic/kafka'
 import { Basket } from './stage.js'
 
 const EVENTS = ['connect', 'disconnect', 'failed', 'drain', 'sasl:handshake'].map(what => `client:broker:${what}`)
@@ -12,6 +12,7 @@ export function connect (bootstrap, clientId, log) {
 class Platformatic {
   // zstd wants a Node that has it.
   codecs = ['none', 'gzip', 'snappy', 'lz4']
+  isIdempotent = true
 
   constructor (options, log) {
     this.options = options
@@ -36,14 +37,44 @@ class Platformatic {
     return this.asking.get(groupId)
   }
 
-  async create (topic, partitions, configs) {
-    const list = Object.entries(configs).map(([name, value]) => ({ name, value }))
-    await this.admin.createTopics({ topics: [topic], partitions, replicas: 1, configs: list })
+  // Errors are in errors, with a code of its own at each level and Kafka's at the last.
+  nameOf (error) {
+    return error.apiId ?? error.errors?.map(one => this.nameOf(one))[0] ?? error.cause?.apiId ?? error.code ?? error.name
   }
 
-  async send ({ acks, codec = 'none', idempotent = false }, ...rounds) {
-    const producer = this.logged(new Producer({ ...this.options, idempotent, autocreateTopics: false }))
-    for (const records of rounds) {
+  async create (topic, partitions, configs, replicas) {
+    const list = Object.entries(configs).map(([name, value]) => ({ name, value }))
+    await this.admin.createTopics({ topics: [topic], partitions, replicas, configs: list })
+  }
+
+  async grow (topic, partitions) {
+    await this.admin.createPartitions({ topics: [{ name: topic, count: partitions }] })
+  }
+
+  async remove (topic) {
+    await this.admin.deleteTopics({ topics: [topic] })
+  }
+
+  topics () {
+    return this.admin.listTopics()
+  }
+
+  async configs (topic, names) {
+    const asked = { resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configurationKeys: names }
+    const [found] = await this.admin.describeConfigs({ resources: [asked] })
+    return Object.fromEntries(found.configs.map(one => [one.name, one.value]))
+  }
+
+  async cluster (topics) {
+    const told = await this.admin.metadata({ topics, forceUpdate: true })
+    const nodes = [...told.brokers].map(([id, { host, port }]) => ({ id, host, port }))
+    const leaders = [...told.topics].map(([name, { partitions }]) => [name, partitions.map(one => one.leader)])
+    return { id: told.id, controller: told.controllerId, nodes, leaders: Object.fromEntries(leaders) }
+  }
+
+  async writer ({ acks, codec = 'none', idempotent = false, make = false }) {
+    const producer = this.logged(new Producer({ ...this.options, idempotent, autocreateTopics: make }))
+    const send = async records => {
       const messages = records.map(({ topic, partition, key, value, headers = [], time }) => {
         const message = { topic, partition, value: Buffer.from(value) }
         if (key !== undefined) message.key = Buffer.from(key)
@@ -54,7 +85,7 @@ class Platformatic {
       })
       await producer.send({ messages, acks, compression: codec })
     }
-    await producer.close()
+    return { send, close: () => producer.close() }
   }
 
   async listed (topic, partition, timestamp) {
@@ -70,30 +101,33 @@ class Platformatic {
     return this.listed(topic, partition, BigInt(ms))
   }
 
-  consumer (groupId) {
-    const group = { groupId, maxWaitTime: 100, heartbeatInterval: 300, sessionTimeout: 10_000, rebalanceTimeout: 10_000 }
+  consumer (groupId, more = {}) {
+    const group = { groupId, maxWaitTime: 100, heartbeatInterval: 300, sessionTimeout: 10_000, rebalanceTimeout: 10_000, ...more }
     return this.logged(new Consumer({ ...this.options, ...group }))
   }
 
-  async read (group, topic, wanted, from, ready) {
-    const basket = new Basket(wanted)
+  async reader (group, topic, partitions, from) {
+    const basket = new Basket()
     const consumer = this.consumer(group)
-    const how = { topics: [topic], autocommit: false, mode: from }
-    if (typeof from === 'number') {
-      how.mode = 'manual'
-      how.offsets = Object.keys(wanted).map(partition => ({ topic, partition: Number(partition), offset: BigInt(from) }))
+    const consume = async how => {
+      const stream = await consumer.consume({ topics: [topic], autocommit: false, ...how })
+      stream.on('data', message => basket.put(record(message)))
+      await new Promise((resolve, reject) => stream.once('fetch', resolve).once('error', reject))
+      return stream
     }
-    const stream = await consumer.consume(how)
-    stream.on('data', message => basket.put(record(message)))
-    await new Promise((resolve, reject) => stream.once('fetch', resolve).once('error', reject))
-    await ready()
-    await basket.full
-    await consumer.close(true)
-    return basket.read
+    const at = offset => ({ mode: 'manual', offsets: partitions.map(partition => ({ topic, partition, offset: BigInt(offset) })) })
+    let stream = await consume(typeof from === 'number' ? at(from) : { mode: from })
+    // It cannot go back: another stream begins where it is wanted.
+    const seek = async (partition, offset) => {
+      await stream.close()
+      basket.from(partition, offset)
+      stream = await consume(at(offset))
+    }
+    return { basket, seek, close: () => consumer.close(true) }
   }
 
-  async join (group, topics, took) {
-    const consumer = this.consumer(group)
+  async join (group, topics, took, { instance }) {
+    const consumer = this.consumer(group, instance === undefined ? {} : { groupInstanceId: instance })
     // The last commit of each message is what counts; one that a rebalance comes before is made up for by a later one.
     let commits = Promise.resolve()
     const stream = await consumer.consume({ topics, autocommit: false, mode: 'committed', fallbackMode: 'earliest' })
@@ -103,7 +137,7 @@ class Platformatic {
       commits = commits.then(() => message.commit()).catch(error => this.log(`commit ${error}`))
     })
     return {
-      has: () => (consumer.assignments ?? []).flatMap(one => one.partitions).length,
+      has: () => (consumer.assignments ?? []).flatMap(placesOf),
       leave: async () => {
         await commits
         await consumer.close(true)
@@ -118,11 +152,31 @@ class Platformatic {
     const all = await this.asks(groupId).listCommittedOffsets({ topics })
     return places.map(([topic, partition]) => Number(all.get(topic)[partition]))
   }
+
+  async groups () {
+    return [...(await this.admin.listGroups()).keys()]
+  }
+
+  async group (name) {
+    const found = (await this.admin.describeGroups({ groups: [name] })).get(name)
+    const members = [...found.members.values()].map(one => [one.clientId, [...one.assignments?.values() ?? []].flatMap(placesOf)])
+    return { state: found.state, protocol: `${found.protocolType}/${found.protocol}`, members }
+  }
+
+  async deleteGroup (name) {
+    await this.admin.deleteGroups({ groups: [name] })
+  }
+
+  async coordinator (name) {
+    const [found] = await this.admin.findCoordinator({ keyType: FindCoordinatorKeyTypes.GROUP, keys: [name] })
+    return { id: found.nodeId, host: found.host, port: found.port }
+  }
 }
 
+const placesOf = ({ topic, partitions }) => partitions.map(partition => [topic, partition])
 const plain = (_, value) => typeof value === 'bigint' ? String(value) : value
 
 function record ({ topic, partition, offset, key, value, headers }) {
   const pairs = [...headers].map(([key, value]) => [String(key), String(value)])
-  return { topic, partition, offset: Number(offset), key: key && String(key), value: String(value), headers: pairs }
+  return { topic, partition, offset: Number(offset), key: key && String(key), value: String(value), bytes: value, headers: pairs }
 }

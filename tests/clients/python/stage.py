@@ -36,20 +36,24 @@ class Stage:
         self.wait_for_leaders(self.places(partitions))
 
     def wait_for_leaders(self, places):
+        self.until_ends("topics have leaders", places, lambda ends: len(ends) == len(places))
+
+    def until_ends(self, what, places, so):
+        """Waits until something is so of the first and last offsets of partitions."""
         why = [None]
 
         # A new reader each time: librdkafka remembers for long that a topic was not there.
-        def led():
+        def look():
             reader = self.lone_reader()
             try:
-                return len(reader.ends(places)) == len(places)
+                return so(reader.ends(places))
             except Exception as error:  # each library has its own for "not yet"
                 why[0] = self.library.name_of(error)
                 return False
             finally:
                 reader.close()
 
-        self.until(lambda: f"topics have leaders: {why[0]}", led)
+        self.until(lambda: f"{what}: {why[0]}", look)
 
     def places(self, partitions):
         return [Place(topic, partition) for topic in self.topics for partition in range(partitions)]

@@ -70,7 +70,7 @@ pub const CLIENTS: &[Client] = &[
         name: "confluent-2.3",
         library: "confluent-kafka 2.3.0 (librdkafka 2.3.0)",
         says: "confluent-kafka-python 2.3.0-rdkafka-2.3.0",
-        scenarios: PYTHON,
+        scenarios: ALL,
         lacks: &[],
         views: ONE_ADDRESS_EACH,
         in_ci: InCi::Some(View::Single, &["codecs", "commit", CUT]),
@@ -80,7 +80,7 @@ pub const CLIENTS: &[Client] = &[
         name: "confluent-2.6",
         library: "confluent-kafka 2.6.1 (librdkafka 2.6.1)",
         says: "confluent-kafka-python 2.6.1-rdkafka-2.6.1",
-        scenarios: PYTHON,
+        scenarios: ALL,
         lacks: &[],
         views: ONE_ADDRESS_EACH,
         in_ci: InCi::Nothing,
@@ -90,7 +90,7 @@ pub const CLIENTS: &[Client] = &[
         name: "confluent-2.10",
         library: "confluent-kafka 2.10.1 (librdkafka 2.10.1)",
         says: "confluent-kafka-python 2.10.1-rdkafka-2.10.1",
-        scenarios: PYTHON,
+        scenarios: ALL,
         lacks: &[],
         views: View::ALL,
         in_ci: InCi::Nothing,
@@ -100,7 +100,7 @@ pub const CLIENTS: &[Client] = &[
         name: "confluent-2.16",
         library: "confluent-kafka 2.16.1 (librdkafka 2.16.0)",
         says: "confluent-kafka-python 2.16.1-rdkafka-2.16.0",
-        scenarios: PYTHON,
+        scenarios: ALL,
         lacks: &[],
         views: View::ALL,
         in_ci: InCi::Some(View::Brokers, &["codecs", "cooperative"]),
@@ -110,7 +110,7 @@ pub const CLIENTS: &[Client] = &[
         name: "kafka-python-3",
         library: "kafka-python 3.0.12",
         says: "kafka-python 3.0.12",
-        scenarios: PYTHON,
+        scenarios: ALL,
         lacks: &[],
         views: View::ALL,
         // Its groups now and then stand still for more than 30 s, on bare Kafka as well: not for CI.
@@ -121,7 +121,7 @@ pub const CLIENTS: &[Client] = &[
         name: "kafka-python-2",
         library: "kafka-python 2.0.2",
         says: "",
-        scenarios: PYTHON_2,
+        scenarios: ALL,
         lacks: &[Lack { scenarios: &["cooperative", "static", "idempotent"], why: "it came before them" }],
         views: ONE_ADDRESS_EACH,
         in_ci: InCi::Nothing,
@@ -131,7 +131,7 @@ pub const CLIENTS: &[Client] = &[
         name: "aiokafka",
         library: "aiokafka 0.14.0",
         says: "",
-        scenarios: AIOKAFKA,
+        scenarios: ALL,
         lacks: &[Lack { scenarios: &["cooperative"], why: "it rebalances eagerly only" }],
         views: ONE_ADDRESS_EACH,
         in_ci: InCi::Some(View::Hosts, &["codecs", "commit"]),
@@ -141,12 +141,8 @@ pub const CLIENTS: &[Client] = &[
         name: "sarama",
         library: "sarama 1.61.1",
         says: "sarama v1.61.1",
-        scenarios: PLAIN,
-        lacks: &[
-            Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" },
-            Lack { scenarios: &["static"], why: "not played yet" },
-            NOT_WRITTEN,
-        ],
+        scenarios: ALL,
+        lacks: &[],
         views: View::ALL,
         in_ci: InCi::Some(View::Brokers, &["codecs", "headers", "commit", "rebalance"]),
         play: |run| programs::go("sarama", run),
@@ -155,11 +151,10 @@ pub const CLIENTS: &[Client] = &[
         name: "kafka-go",
         library: "segmentio/kafka-go 0.4.51",
         says: "",
-        scenarios: NOT_IDEMPOTENT,
+        scenarios: ALL,
         lacks: &[
             Lack { scenarios: &["cooperative", "static"], why: "no cooperative rebalance, no static members" },
             Lack { scenarios: &["idempotent"], why: "its producer is not idempotent" },
-            NOT_WRITTEN,
         ],
         views: &[View::Single, View::Hosts],
         in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit"]),
@@ -169,11 +164,8 @@ pub const CLIENTS: &[Client] = &[
         name: "kafkajs",
         library: "kafkajs 2.2.4",
         says: "",
-        scenarios: PLAIN,
-        lacks: &[
-            Lack { scenarios: &["cooperative", "static"], why: "no cooperative rebalance, no static members" },
-            NOT_WRITTEN,
-        ],
+        scenarios: ALL,
+        lacks: &[Lack { scenarios: &["cooperative", "static"], why: "no cooperative rebalance, no static members" }],
         views: ONE_ADDRESS_EACH,
         in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit", "rebalance"]),
         play: |run| programs::node("kafkajs", run),
@@ -182,86 +174,24 @@ pub const CLIENTS: &[Client] = &[
         name: "platformatic",
         library: "@platformatic/kafka 1.35.0",
         says: "platformatic-kafka 1.35.0",
-        scenarios: PLAIN,
-        lacks: &[
-            Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" },
-            Lack { scenarios: &["static"], why: "not played yet" },
-            NOT_WRITTEN,
-        ],
+        scenarios: ALL,
+        lacks: &[Lack { scenarios: &["cooperative"], why: "no cooperative rebalance" }],
         views: ONE_ADDRESS_EACH,
         in_ci: InCi::Some(View::Single, &["codecs", "headers", "commit", "reset"]),
         play: |run| programs::node("platformatic", run),
     },
+    Client {
+        name: "node-rdkafka",
+        library: "node-rdkafka 3.6.1 (librdkafka 2.12.0)",
+        says: "librdkafka 2.12.0",
+        scenarios: ALL,
+        lacks: &[Lack { scenarios: &["groups"], why: "its admin client knows no groups" }],
+        views: View::ALL,
+        // It is built from source, which takes minutes, and its librdkafka is nearly the `rdkafka` crate's.
+        in_ci: InCi::Nothing,
+        play: |run| programs::node("node-rdkafka", run),
+    },
 ];
-
-/// What the programs of `tests/clients/go` and `tests/clients/node` play.
-const PLAIN: &[&str] =
-    &["commit", "rebalance", "codecs", "offsets", "many-partitions", "idempotent", "acks", "headers", "reset"];
-/// The same, for a library whose producer is not idempotent.
-const NOT_IDEMPOTENT: &[&str] =
-    &["commit", "rebalance", "codecs", "offsets", "many-partitions", "acks", "headers", "reset"];
-/// What those programs could play, and do not yet.
-const NOT_WRITTEN: Lack =
-    Lack { scenarios: &["others", "unknown", "large", "groups", "cluster", "seek", "topics"], why: "not played yet" };
 
 /// The views of clients that take nodes of one address for one node, or do not say what they are.
 const ONE_ADDRESS_EACH: &[View] = &[View::Hosts, View::Single];
-
-const PYTHON: &[&str] = &[
-    "commit",
-    "large",
-    "cooperative",
-    "rebalance",
-    "reset",
-    "unknown",
-    "codecs",
-    "offsets",
-    "many-partitions",
-    "idempotent",
-    "acks",
-    "static",
-    "headers",
-    "groups",
-    "cluster",
-    "seek",
-    "topics",
-    CUT,
-];
-
-const PYTHON_2: &[&str] = &[
-    "commit",
-    "large",
-    "rebalance",
-    "reset",
-    "unknown",
-    "codecs",
-    "offsets",
-    "many-partitions",
-    "acks",
-    "headers",
-    "groups",
-    "cluster",
-    "seek",
-    "topics",
-    CUT,
-];
-
-const AIOKAFKA: &[&str] = &[
-    "commit",
-    "large",
-    "rebalance",
-    "reset",
-    "unknown",
-    "codecs",
-    "offsets",
-    "many-partitions",
-    "idempotent",
-    "acks",
-    "static",
-    "headers",
-    "groups",
-    "cluster",
-    "seek",
-    "topics",
-    CUT,
-];

@@ -14,9 +14,9 @@ pub struct Client {
     pub library: &'static str,
     /// The name and version that it gives in ApiVersions; empty where it gives none.
     pub says: &'static str,
-    /// Those it can play; the slow ones first, because several run at once.
+    /// Those that there are for it; the slow ones first, because several run at once.
     pub scenarios: &'static [&'static str],
-    /// Those of [`ALL`] that it cannot play, and why.
+    /// Those of them that it cannot play, and why.
     pub lacks: &'static [Lack],
     /// The views it can use.
     pub views: &'static [View],
@@ -24,6 +24,14 @@ pub struct Client {
     pub in_ci: InCi,
     /// Plays some of them.
     pub play: fn(&Run) -> anyhow::Result<Vec<Line>>,
+}
+
+impl Client {
+    /// The scenarios it can play.
+    pub fn plays(&self) -> Vec<&'static str> {
+        let lacks = |scenario: &&str| self.lacks.iter().any(|lack| lack.scenarios.contains(scenario));
+        self.scenarios.iter().copied().filter(|scenario| !lacks(scenario)).collect()
+    }
 }
 
 /// Scenarios that a client cannot play.

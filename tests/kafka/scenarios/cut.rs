@@ -7,14 +7,19 @@ use crate::harness::Bootstrap;
 use crate::harness::link::Link;
 use crate::harness::proxy::Proxy;
 use crate::world::World;
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 /// For the nodes of `hosts`.
 const PORTS: u16 = 8;
+/// Where Fishplate listens.
+const BEHIND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// On bare Kafka and through Fishplate: what was lost or doubled is the same, and that is nothing.
@@ -82,41 +87,48 @@ fn cut(links: &[&Link]) {
     links.iter().for_each(|link| link.cut());
 }
 
-/// A Fishplate of the trial's own. In `hosts` each node has a port that Fishplate itself listens on, with no room for a
-/// link: there it is killed and started again, which cuts every connection too.
+/// A Fishplate of the trial's own, behind doors: whatever address clients are told, they come over a link. It listens on
+/// another address of loopback, at the ports that the doors have on 127.0.0.1.
 struct Before {
     proxy: Proxy,
-    door: Option<Link>,
+    doors: &'static Doors,
+}
+
+/// Links, for all trials of a run one after the other: a door for each port takes many.
+struct Doors {
+    port: u16,
+    nodes: RangeInclusive<u16>,
+    links: Vec<Link>,
 }
 
 impl Before {
     fn start(world: &World, view: View) -> Self {
-        let port = world.ports.take();
-        let config = world.config().on_port(port);
-        let (config, door) = match view {
-            View::Hosts => (config.showing(shown(view), Some(world.ports.range(PORTS))), None),
-            View::Brokers | View::Single => {
-                let door = Link::new(0, port).unwrap();
-                let address = format!("127.0.0.1:{}", door.port());
-                (config.advertised(&address).showing(shown(view), None), Some(door))
-            }
-        };
-        Self { proxy: world.start_proxy(&config), door }
+        let doors = Doors::of(world);
+        let nodes = (view == View::Hosts).then(|| doors.nodes.clone());
+        let config = world.config().on_host(BEHIND).on_port(doors.port).advertised(&doors.address());
+        Self { proxy: world.start_proxy(&config.showing(shown(view), nodes)), doors }
     }
 
     fn servers(&self, view: View) -> Bootstrap {
-        let over_door = self.door.as_ref().map(|door| format!("127.0.0.1:{}", door.port()));
-        let servers = over_door.unwrap_or_else(|| self.proxy.bootstrap().servers);
-        Bootstrap { name: format!("fishplate {} to be cut", view.name()), servers }
+        Bootstrap { name: format!("fishplate {} to be cut", view.name()), servers: self.doors.address() }
     }
 
     fn cut(&self) {
-        match &self.door {
-            Some(door) => cut(&[door]),
-            None => {
-                self.proxy.kill();
-                self.proxy.restart();
-            }
-        }
+        cut(&self.doors.links.iter().collect::<Vec<_>>());
+    }
+}
+
+impl Doors {
+    fn of(world: &World) -> &'static Self {
+        static DOORS: OnceLock<Doors> = OnceLock::new();
+        DOORS.get_or_init(|| {
+            let (port, nodes) = (world.ports.take(), world.ports.range(PORTS));
+            let links = nodes.clone().chain([port]).map(|port| Link::to_host(port, BEHIND, port).unwrap()).collect();
+            Self { port, nodes, links }
+        })
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 }

@@ -66,6 +66,7 @@ fn document(outcomes: &[Outcome]) -> String {
         let at = at.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "{number}. {}, {scenario} ({at}): {}", clients.join(", "), why.trim());
     }
+    text.push_str(BY_THEMSELVES);
     text
 }
 
@@ -75,8 +76,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
         return "not for it".into();
     }
     let is_here = |one: &&Outcome| one.client == client.name && one.view == view.name();
-    let here: Vec<_> =
-        outcomes.iter().filter(is_here).filter(|one| client.scenarios.contains(&&*one.scenario)).collect();
+    let here: Vec<_> = outcomes.iter().filter(is_here).filter(|one| client.plays().contains(&&*one.scenario)).collect();
     if here.is_empty() {
         return "not run".into();
     }
@@ -87,7 +87,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
     parts.extend(notes);
     parts.extend(of(CameOfIt::Failed).iter().map(|one| format!("**{} failed**", one.scenario)));
     let played = |scenario: &&&str| here.iter().any(|one| one.scenario == ***scenario);
-    let left: Vec<_> = client.scenarios.iter().filter(|one| !played(one)).copied().collect();
+    let left: Vec<_> = client.plays().into_iter().filter(|one| !played(&one)).collect();
     if !left.is_empty() {
         parts.push(format!("not run: {}", left.join(", ")));
     }
@@ -120,4 +120,17 @@ partitions, idempotence, offsets by time, reset, seek, commit and resume, groups
 members), admin of topics and groups, and all connections cut once. A cell says in how many of them a client saw the same;
 [n] is a difference under that number; \"not for it\" is a view that such a client is not shown, because it takes nodes of
 one address for one node or does not say what it is.
+";
+
+const BY_THEMSELVES: &str = "
+## What clients do by themselves
+
+Seen on bare Kafka and through Fishplate alike; the scenarios go around it.
+
+- kafka-python 3.0.12: a consumer stands still for ever when it comes to know its topics' partitions while it joins as the
+  group's leader, and `poll()` returns before it has joined: it never takes the assignment. Ask `partitions_for_topic()` after `subscribe()`.
+- kafkajs 2.2.4 keeps the order of headers of one key only. @platformatic/kafka 1.35.0 takes a `Map` of headers: two of one
+  key must be two objects. `listGroups()` of kafkajs, segmentio/kafka-go and librdkafka puts the answers of all nodes one behind the other.
+- @platformatic/kafka cannot go back in a stream, nor can sarama in a partition: the scenario opens another.
+- node-rdkafka 3.6.1: the end of its admin client may take the process with it (SIGSEGV) while other clients are at work.
 ";

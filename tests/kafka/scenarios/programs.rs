@@ -71,6 +71,8 @@ pub fn go(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
 pub fn node(library: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
     set_up()?;
     let mut program = command("node");
+    // What node-rdkafka waits for takes a thread each.
+    program.env("UV_THREADPOOL_SIZE", "32");
     program.arg(built().join("node/main.js")).arg(library).arg("--log").arg(&run.log);
     play(program, run)
 }

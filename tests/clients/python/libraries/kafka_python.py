@@ -165,6 +165,10 @@ class Reader:
 
     def subscribe(self, topics):
         self.consumer.subscribe(topics)
+        # kafka-python 3 stands still for ever where it comes to know partitions while it joins as the leader and its
+        # poll() ends meanwhile: it has noted the assignment as made, and never takes it.
+        for topic in topics:
+            self.consumer.partitions_for_topic(topic)
 
     def assign(self, positions):
         """At these offsets; None: where the reset says."""

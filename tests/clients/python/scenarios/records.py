@@ -49,14 +49,12 @@ def whole(record):
 
 def acks(stage):
     stage.create(1)
-    reader = stage.lone_reader()
     for round, acks in enumerate(["0", "1", "all"], 1):
         with stage.library.writer(acks=acks, linger_ms=0, enable_idempotence=False) as writer:
             sent = [writer.send([New(*at, f"{acks}-{i}".encode())])[0] for i in range(20) for at in stage.places(1)]
         # What a library tells without an acknowledgement is its own affair.
         stage.saw(acks, sent if acks != "0" else len(sent))
-        stage.until("all are there", lambda: all(end == 20 * round for _, end in reader.ends(stage.places(1)).values()))
-    reader.close()
+        stage.until_ends("all are there", stage.places(1), lambda ends: all(end == 20 * round for _, end in ends.values()))
     stage.saw("read", stage.aliased(stage.read_all(stage.places(1)), offsets_and_values))
 
 

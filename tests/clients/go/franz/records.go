@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"fishplate/tests/clients/go/play"
 )
 
 // Scenarios about records: what is produced is what is read.
@@ -23,25 +25,25 @@ func codecs(s *stage) {
 		client := s.connect(kgo.ProducerBatchCompression(way), kgo.ProducerLinger(200*time.Millisecond))
 		var records []*kgo.Record
 		for n := range 10 {
-			for _, at := range s.places(1) {
+			for _, at := range s.Places(1) {
 				records = append(records, record(at, fmt.Sprint(codecNames[i], "-", n, "-", strings.Repeat("x", 50))))
 			}
 		}
 		results := client.ProduceSync(s.ctx, records...)
-		must(results.FirstErr())
-		s.saw(codecNames[i], offsetsOf(s, results))
+		play.Must(results.FirstErr())
+		s.Saw(codecNames[i], offsetsOf(s, results))
 		client.Close()
 	}
-	read := s.readAll(s.places(1))
-	s.saw("read", aliased(s, read, offsetsAndValues))
-	s.saw("codecs read", aliased(s, read, codecsOf))
+	read := s.readAll(s.Places(1))
+	s.Saw("read", aliased(s, read, offsetsAndValues))
+	s.Saw("codecs read", aliased(s, read, codecsOf))
 }
 
 // Where each record went, in the order they were sent in.
 func offsetsOf(s *stage, results kgo.ProduceResults) []string {
 	var all []string
 	for _, result := range results {
-		all = append(all, fmt.Sprint(s.topicAlias(result.Record.Topic), "@", result.Record.Offset))
+		all = append(all, fmt.Sprint(s.TopicAlias(result.Record.Topic), "@", result.Record.Offset))
 	}
 	sort.Strings(all)
 	return all
@@ -68,10 +70,10 @@ func codecsOf(records []*kgo.Record) []string {
 
 // What codecs the batches of topics have that another client filled: the topics' names are taken as they are.
 func look(s *stage) {
-	for i, topic := range s.topics {
-		s.topics[i] = strings.TrimSuffix(topic, "."+s.name)
+	for i, topic := range s.Topics {
+		s.Topics[i] = strings.TrimSuffix(topic, "."+s.Name)
 	}
-	s.saw("codecs read", aliased(s, s.readAll(s.places(1)), codecsOf))
+	s.Saw("codecs read", aliased(s, s.readAll(s.Places(1)), codecsOf))
 }
 
 func headers(s *stage) {
@@ -84,18 +86,18 @@ func headers(s *stage) {
 		{header("Ключ-鍵-🔑", []byte("значение")), header("long", []byte(strings.Repeat("v", 300)))},
 		{header("no utf-8 \xff\xfe", []byte("\xff\x00"))},
 	}
-	for _, topic := range s.topics {
+	for _, topic := range s.Topics {
 		for _, set := range sets {
 			r := &kgo.Record{Topic: topic, Key: []byte("key"), Value: []byte("value"), Headers: set}
-			must(s.client.ProduceSync(s.ctx, r).FirstErr())
+			play.Must(s.client.ProduceSync(s.ctx, r).FirstErr())
 		}
 		for _, key := range [][]byte{nil, {}, []byte("key")} {
 			for _, value := range [][]byte{nil, {}, []byte("value")} {
-				must(s.client.ProduceSync(s.ctx, &kgo.Record{Topic: topic, Key: key, Value: value}).FirstErr())
+				play.Must(s.client.ProduceSync(s.ctx, &kgo.Record{Topic: topic, Key: key, Value: value}).FirstErr())
 			}
 		}
 	}
-	s.saw("read", aliased(s, s.readAll(s.places(1)), func(records []*kgo.Record) []any {
+	s.Saw("read", aliased(s, s.readAll(s.Places(1)), func(records []*kgo.Record) []any {
 		var all []any
 		for _, r := range records {
 			pairs := [][2]any{}
@@ -123,25 +125,25 @@ func acks(s *stage) {
 		client := s.connect(kgo.RequiredAcks(ways[name]), kgo.DisableIdempotentWrite(), kgo.ProducerLinger(0))
 		var offsets []string
 		for i := range 20 {
-			for _, at := range s.places(1) {
+			for _, at := range s.Places(1) {
 				results := client.ProduceSync(s.ctx, record(at, fmt.Sprint(name, "-", i)))
-				must(results.FirstErr())
+				play.Must(results.FirstErr())
 				if name != "0" {
 					offsets = append(offsets, offsetsOf(s, results)...)
 				}
 			}
 		}
-		s.saw(name, offsets)
+		s.Saw(name, offsets)
 		// Nobody says when a record without acknowledgement is there.
-		s.until("all are there", func() bool {
-			ends, err := s.admin.ListEndOffsets(s.ctx, s.topics...)
-			one, _ := ends.Lookup(s.topics[0], 0)
-			two, _ := ends.Lookup(s.topics[1], 0)
+		s.Until("all are there", func() bool {
+			ends, err := s.admin.ListEndOffsets(s.ctx, s.Topics...)
+			one, _ := ends.Lookup(s.Topics[0], 0)
+			two, _ := ends.Lookup(s.Topics[1], 0)
 			return err == nil && one.Offset == int64(round+1)*20 && two.Offset == int64(round+1)*20
 		})
 		client.Close()
 	}
-	s.saw("read", aliased(s, s.readAll(s.places(1)), offsetsAndValues))
+	s.Saw("read", aliased(s, s.readAll(s.Places(1)), offsetsAndValues))
 }
 
 func idempotent(s *stage) {
@@ -152,7 +154,7 @@ func idempotent(s *stage) {
 	defer client.Close()
 	failures := make(chan string, count*8)
 	for i := range count {
-		for _, at := range s.places(4) {
+		for _, at := range s.Places(4) {
 			client.Produce(s.ctx, record(at, fmt.Sprint(i)), func(_ *kgo.Record, err error) {
 				if err != nil {
 					failures <- nameOf(err)
@@ -160,14 +162,14 @@ func idempotent(s *stage) {
 			})
 		}
 	}
-	must(client.Flush(s.ctx))
+	play.Must(client.Flush(s.ctx))
 	close(failures)
 	errors := []string{}
 	for failure := range failures {
 		errors = append(errors, failure)
 	}
-	s.saw("errors", errors)
-	s.saw("read", aliased(s, s.readAll(s.places(4)), sequence))
+	s.Saw("errors", errors)
+	s.Saw("read", aliased(s, s.readAll(s.Places(4)), sequence))
 }
 
 // Whether the values are 0, 1, 2, ... at offsets 0, 1, 2, ...; else the first place where they are not.
@@ -184,7 +186,7 @@ func large(s *stage) {
 	s.create(1, nil)
 	random := rand.New(rand.NewPCG(1, 2))
 	// Random, or it would be small once compressed.
-	of := func(at place, size int) *kgo.Record {
+	of := func(at play.Place, size int) *kgo.Record {
 		r := record(at, "")
 		r.Value = make([]byte, size)
 		for i := range r.Value {
@@ -194,20 +196,20 @@ func large(s *stage) {
 	}
 	var offsets []string
 	for range 4 {
-		for _, at := range s.places(1) {
+		for _, at := range s.Places(1) {
 			results := s.client.ProduceSync(s.ctx, of(at, 900_000))
-			must(results.FirstErr())
+			play.Must(results.FirstErr())
 			offsets = append(offsets, offsetsOf(s, results)...)
 		}
 	}
-	s.saw("offsets", offsets)
+	s.Saw("offsets", offsets)
 	// Above the topic's limit but not above the client's own.
 	bold := s.connect(kgo.ProducerBatchMaxBytes(3_000_000))
 	defer bold.Close()
-	for _, at := range s.places(1) {
-		s.saw("refused by "+s.alias(at), nameOf(bold.ProduceSync(s.ctx, of(at, 2_000_000)).FirstErr()))
+	for _, at := range s.Places(1) {
+		s.Saw("refused by "+s.Alias(at), nameOf(bold.ProduceSync(s.ctx, of(at, 2_000_000)).FirstErr()))
 	}
-	s.saw("read", aliased(s, s.readAll(s.places(1)), func(records []*kgo.Record) []string {
+	s.Saw("read", aliased(s, s.readAll(s.Places(1)), func(records []*kgo.Record) []string {
 		var all []string
 		for _, r := range records {
 			all = append(all, fmt.Sprintf("%d: %d %x", r.Offset, len(r.Value), crc32.ChecksumIEEE(r.Value)))
@@ -219,19 +221,19 @@ func large(s *stage) {
 func manyPartitions(s *stage) {
 	s.create(50, nil)
 	s.fill("v", 50, 3)
-	s.saw("read", aliased(s, s.readAll(s.places(50)), offsetsAndValues))
+	s.Saw("read", aliased(s, s.readAll(s.Places(50)), offsetsAndValues))
 }
 
 // Fifty batches of one record for one topic, its name taken as it is: none may fail.
 func refused(s *stage) {
 	client := s.connect(kgo.ProducerLinger(0))
 	defer client.Close()
-	at := place{strings.TrimSuffix(s.topics[0], "."+s.name), 0}
+	at := play.Place{strings.TrimSuffix(s.Topics[0], "."+s.Name), 0}
 	outcomes := make(chan error, 50)
 	for i := range 50 {
 		client.Produce(s.ctx, record(at, fmt.Sprint(i)), func(_ *kgo.Record, err error) { outcomes <- err })
 	}
 	for range 50 {
-		must(<-outcomes)
+		play.Must(<-outcomes)
 	}
 }

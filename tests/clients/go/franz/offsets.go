@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"fishplate/tests/clients/go/play"
 )
 
 // Scenarios about positions: by time, at the ends, by seeking, committed.
@@ -17,55 +19,55 @@ func offsetsByTime(s *stage) {
 	// The records are old, and must not be deleted for it.
 	s.create(2, map[string]string{"retention.ms": "-1"})
 	for _, at := range []int64{1000, 3000, 3000, 2000, 9000, 4000} {
-		for _, topic := range s.topics {
-			r := record(place{topic, 0}, fmt.Sprint("at ", at))
+		for _, topic := range s.Topics {
+			r := record(play.Place{topic, 0}, fmt.Sprint("at ", at))
 			r.Timestamp = time.UnixMilli(at)
-			must(s.client.ProduceSync(s.ctx, r).FirstErr())
+			play.Must(s.client.ProduceSync(s.ctx, r).FirstErr())
 		}
 	}
 	show := func(what string, all kadm.ListedOffsets, err error) {
-		must(err)
+		play.Must(err)
 		shown := map[string]string{}
 		all.Each(func(o kadm.ListedOffset) {
-			shown[s.alias(place{o.Topic, o.Partition})] =
+			shown[s.Alias(play.Place{o.Topic, o.Partition})] =
 				fmt.Sprintf("%d at %d in epoch %d, %s", o.Offset, o.Timestamp, o.LeaderEpoch, nameOf(o.Err))
 		})
-		s.saw(what, shown)
+		s.Saw(what, shown)
 	}
-	all, err := s.admin.ListStartOffsets(s.ctx, s.topics...)
+	all, err := s.admin.ListStartOffsets(s.ctx, s.Topics...)
 	show("start", all, err)
-	all, err = s.admin.ListEndOffsets(s.ctx, s.topics...)
+	all, err = s.admin.ListEndOffsets(s.ctx, s.Topics...)
 	show("end", all, err)
-	all, err = s.admin.ListCommittedOffsets(s.ctx, s.topics...)
+	all, err = s.admin.ListCommittedOffsets(s.ctx, s.Topics...)
 	show("committed", all, err)
-	all, err = s.admin.ListMaxTimestampOffsets(s.ctx, s.topics...)
+	all, err = s.admin.ListMaxTimestampOffsets(s.ctx, s.Topics...)
 	show("maximum", all, err)
 	for _, at := range []int64{0, 1000, 1500, 2500, 3000, 3001, 9000, 9001} {
-		all, err = s.admin.ListOffsetsAfterMilli(s.ctx, at, s.topics...)
+		all, err = s.admin.ListOffsetsAfterMilli(s.ctx, at, s.Topics...)
 		show(fmt.Sprint("at ", at), all, err)
 	}
 	// Consuming from a time on.
-	client := s.connect(kgo.ConsumeTopics(s.topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AfterMilli(3001)))
+	client := s.connect(kgo.ConsumeTopics(s.Topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AfterMilli(3001)))
 	defer client.Close()
-	s.saw("read after 3001", aliased(s, s.poll(client, 4), offsetsAndValues))
+	s.Saw("read after 3001", aliased(s, s.poll(client, 4), offsetsAndValues))
 }
 
 func reset(s *stage) {
 	s.create(1, nil)
 	s.fill("before", 1, 5)
 	read := func(offset kgo.Offset, count int) map[string][]string {
-		client := s.connect(kgo.ConsumeTopics(s.topics...), kgo.ConsumeResetOffset(offset))
+		client := s.connect(kgo.ConsumeTopics(s.Topics...), kgo.ConsumeResetOffset(offset))
 		defer client.Close()
 		return aliased(s, s.poll(client, count), offsetsAndValues)
 	}
-	s.saw("earliest", read(kgo.NewOffset().AtStart(), 10))
-	s.saw("two before the end", read(kgo.NewOffset().AtEnd().Relative(-2), 4))
-	s.saw("at 3", read(kgo.NewOffset().At(3), 4))
+	s.Saw("earliest", read(kgo.NewOffset().AtStart(), 10))
+	s.Saw("two before the end", read(kgo.NewOffset().AtEnd().Relative(-2), 4))
+	s.Saw("at 3", read(kgo.NewOffset().At(3), 4))
 
 	// Who has sent its first Fetch knows where the end is.
 	latest := map[string][]string{}
 	var clients []*kgo.Client
-	for _, topic := range s.topics {
+	for _, topic := range s.Topics {
 		fetches := make(fetching, 1)
 		client := s.connect(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()), kgo.WithHooks(fetches))
 		defer client.Close()
@@ -80,26 +82,26 @@ func reset(s *stage) {
 	for _, client := range clients {
 		maps.Copy(latest, aliased(s, s.poll(client, 3), offsetsAndValues))
 	}
-	s.saw("latest", latest)
+	s.Saw("latest", latest)
 
 	wrong := s.connect(kgo.ConsumePartitions(at(s, 1000)), kgo.ConsumeResetOffset(kgo.NoResetOffset()))
 	defer wrong.Close()
 	failures := map[string]string{}
 	for len(failures) < 2 {
 		for _, failure := range wrong.PollFetches(s.ctx).Errors() {
-			failures[s.alias(place{failure.Topic, failure.Partition})] = nameOf(failure.Err)
+			failures[s.Alias(play.Place{failure.Topic, failure.Partition})] = nameOf(failure.Err)
 		}
-		must(s.ctx.Err())
+		play.Must(s.ctx.Err())
 	}
-	s.saw("none, out of range", failures)
+	s.Saw("none, out of range", failures)
 	far := s.connect(kgo.ConsumePartitions(at(s, 1000)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer far.Close()
-	s.saw("earliest, out of range", aliased(s, s.poll(far, 16), offsetsAndValues))
+	s.Saw("earliest, out of range", aliased(s, s.poll(far, 16), offsetsAndValues))
 }
 
 func at(s *stage, offset int64) map[string]map[int32]kgo.Offset {
 	all := map[string]map[int32]kgo.Offset{}
-	for _, topic := range s.topics {
+	for _, topic := range s.Topics {
 		all[topic] = map[int32]kgo.Offset{0: kgo.NewOffset().At(offset)}
 	}
 	return all
@@ -121,43 +123,43 @@ func (f fetching) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ tim
 func seek(s *stage) {
 	s.create(1, nil)
 	s.fill("v", 1, 10)
-	one, two := s.topics[0], s.topics[1]
+	one, two := s.Topics[0], s.Topics[1]
 	client := s.connect(kgo.ConsumePartitions(at(s, 0)))
 	defer client.Close()
 	client.PauseFetchTopics(two)
-	s.saw("two paused", aliased(s, s.poll(client, 10), offsetsAndValues))
+	s.Saw("two paused", aliased(s, s.poll(client, 10), offsetsAndValues))
 	client.ResumeFetchTopics(two)
-	s.saw("two resumed", aliased(s, s.poll(client, 10), offsetsAndValues))
+	s.Saw("two resumed", aliased(s, s.poll(client, 10), offsetsAndValues))
 	to := func(topic string, offset int64) {
 		client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {0: {Epoch: -1, Offset: offset}}})
 	}
 	to(one, 7)
-	s.saw("one back to 7", aliased(s, s.poll(client, 3), offsetsAndValues))
+	s.Saw("one back to 7", aliased(s, s.poll(client, 3), offsetsAndValues))
 	to(one, 3)
 	to(two, 8)
-	s.saw("both back", aliased(s, s.poll(client, 9), offsetsAndValues))
+	s.Saw("both back", aliased(s, s.poll(client, 9), offsetsAndValues))
 	s.fill("more", 1, 2)
-	s.saw("after the end", aliased(s, s.poll(client, 4), offsetsAndValues))
+	s.Saw("after the end", aliased(s, s.poll(client, 4), offsetsAndValues))
 }
 
 func commit(s *stage) {
 	s.create(3, nil)
 	s.fill("v", 2, 10)
-	for g, group := range s.groups {
-		s.saw(fmt.Sprint("group ", g+1), commitAs(s, group))
+	for g, group := range s.Groups {
+		s.Saw(fmt.Sprint("group ", g+1), commitAs(s, group))
 	}
 }
 
 func commitAs(s *stage, group string) map[string]any {
 	seen := map[string]any{}
 	member := func() *kgo.Client {
-		return s.connect(kgo.ConsumerGroup(group), kgo.ConsumeTopics(s.topics...), kgo.DisableAutoCommit(),
+		return s.connect(kgo.ConsumerGroup(group), kgo.ConsumeTopics(s.Topics...), kgo.DisableAutoCommit(),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	}
 	first := member()
 	seen["first"] = aliased(s, s.poll(first, 40), offsetsAndValues)
 	half := map[string]map[int32]kgo.EpochOffset{}
-	for _, topic := range s.topics {
+	for _, topic := range s.Topics {
 		half[topic] = map[int32]kgo.EpochOffset{0: {Epoch: -1, Offset: 5}, 1: {Epoch: -1, Offset: 6}}
 	}
 	seen["commit"] = nameOf(commitSync(s.ctx, first, half))
@@ -172,18 +174,18 @@ func commitAs(s *stage, group string) map[string]any {
 
 	// A group without members may be written by anybody.
 	var offsets kadm.Offsets
-	for i, topic := range s.topics {
+	for i, topic := range s.Topics {
 		offsets.Add(kadm.Offset{Topic: topic, Partition: 0, At: int64(2 + i), LeaderEpoch: -1, Metadata: "by hand"})
 	}
-	offsets.Add(kadm.Offset{Topic: s.topics[1], Partition: 9, At: 1, LeaderEpoch: -1})
+	offsets.Add(kadm.Offset{Topic: s.Topics[1], Partition: 9, At: 1, LeaderEpoch: -1})
 	answers, err := s.admin.CommitOffsets(s.ctx, group, offsets)
-	must(err)
+	play.Must(err)
 	written := map[string]string{}
-	answers.Each(func(o kadm.OffsetResponse) { written[s.alias(place{o.Topic, o.Partition})] = nameOf(o.Err) })
+	answers.Each(func(o kadm.OffsetResponse) { written[s.Alias(play.Place{o.Topic, o.Partition})] = nameOf(o.Err) })
 	seen["written by hand"] = written
 	seen["committed, by hand"] = committed(s, group)
-	only, err := s.admin.FetchOffsetsForTopics(s.ctx, group, s.topics...)
-	must(err)
+	only, err := s.admin.FetchOffsetsForTopics(s.ctx, group, s.Topics...)
+	play.Must(err)
 	seen["committed, by topics"] = shownOffsets(s, only)
 	return seen
 }
@@ -205,7 +207,7 @@ func recordsBefore(offsets map[string]map[int32]kgo.EpochOffset) []*kgo.Record {
 
 func committed(s *stage, group string) map[string]string {
 	offsets, err := s.admin.FetchOffsets(s.ctx, group)
-	must(err)
+	play.Must(err)
 	return shownOffsets(s, offsets)
 }
 
@@ -214,10 +216,10 @@ func shownOffsets(s *stage, offsets kadm.OffsetResponses) map[string]string {
 	offsets.Each(func(o kadm.OffsetResponse) {
 		// franz-go writes its member id, which is the client's id and a random part.
 		metadata := o.Metadata
-		if strings.HasPrefix(metadata, "scenario-"+s.name) {
+		if strings.HasPrefix(metadata, "scenario-"+s.Name) {
 			metadata = "by a member"
 		}
-		shown[s.alias(place{o.Topic, o.Partition})] = fmt.Sprintf("%d, %q, %s", o.At, metadata, nameOf(o.Err))
+		shown[s.Alias(play.Place{o.Topic, o.Partition})] = fmt.Sprintf("%d, %q, %s", o.At, metadata, nameOf(o.Err))
 	})
 	return shown
 }

@@ -1,10 +1,10 @@
-// The franz-go client's scenarios: `franz SCENARIO... --bootstrap HOST:PORT --topics T1,T2 --groups G1,G2
-// [--parallel N] [--log FILE] [--cut FILE]`.
+// Package play is what the Go programs have in common: `PROGRAM SCENARIO... --bootstrap HOST:PORT --topics T1,T2 --groups
+// G1,G2 [--parallel N] [--log FILE] [--cut FILE]`.
 //
 // Each scenario makes topics named after T1 and T2, and prints one line of JSON: what an application saw (`result`, in
 // which nothing varies from run to run) and what only a test of addresses wants (`raw`). The exit code is 1 when a
 // scenario could not be played to its end; an error that Kafka answers is a result.
-package main
+package play
 
 import (
 	"encoding/json"
@@ -17,38 +17,8 @@ import (
 	"time"
 )
 
-const deadline = 60 * time.Second
-
-var scenes = map[string]func(*stage){
-	"codecs":          codecs,
-	"headers":         headers,
-	"acks":            acks,
-	"idempotent":      idempotent,
-	"large":           large,
-	"many-partitions": manyPartitions,
-	"offsets":         offsetsByTime,
-	"reset":           reset,
-	"seek":            seek,
-	"commit":          commit,
-	"rebalance":       rangeRebalance,
-	"cooperative":     cooperativeRebalance,
-	"static":          staticMembers,
-	"groups":          groupsAdmin,
-	"topics":          topicLifeCycle,
-	"unknown":         unknownTopics,
-	"cluster":         describeCluster,
-	"cut":             cut,
-	"look":            look,
-	"refused":         refused,
-}
-
-type options struct {
-	bootstrap string
-	topics    []string
-	groups    []string
-	log       io.Writer
-	cut       string
-}
+// Deadline is what a scenario has to be played in.
+const Deadline = 60 * time.Second
 
 type line struct {
 	Scenario  string         `json:"scenario"`
@@ -59,28 +29,22 @@ type line struct {
 	Millis    int64          `json:"millis"`
 }
 
-func main() {
+// Main plays the scenarios that the command line names.
+func Main(scenes map[string]func(*Stage)) {
 	names, given := arguments()
 	parallel := 4
 	if text, ok := given["parallel"]; ok {
 		fmt.Sscan(text, &parallel)
 	}
-	o := options{
-		bootstrap: given["bootstrap"],
-		topics:    strings.Split(given["topics"], ","),
-		groups:    strings.Split(given["groups"], ","),
-		log:       io.Discard,
-		cut:       given["cut"],
-	}
+	var log io.Writer = io.Discard
 	if name, ok := given["log"]; ok {
 		file, err := os.Create(name)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
-		o.log = file
+		log = file
 	}
-
 	free := make(chan struct{}, parallel)
 	var running sync.WaitGroup
 	var printing sync.Mutex
@@ -88,7 +52,7 @@ func main() {
 	for _, name := range names {
 		free <- struct{}{}
 		running.Go(func() {
-			one := perform(name, o)
+			one := perform(newStage(name, given, log), scenes[name])
 			text, err := json.Marshal(one)
 			printing.Lock()
 			defer printing.Unlock()
@@ -118,38 +82,35 @@ func arguments() ([]string, map[string]string) {
 }
 
 // Plays one scenario. A scenario gives up by panicking; one that hangs is left behind when its time is over.
-func perform(name string, o options) line {
+func perform(s *Stage, scene func(*Stage)) line {
 	started := time.Now()
-	s := newStage(name, o)
-	scene, ok := scenes[name]
 	failed := make(chan string, 1)
 	go func() {
-		defer s.close()
 		defer func() {
 			if cause := recover(); cause != nil {
-				fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", name, cause, debug.Stack())
+				fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", s.Name, cause, debug.Stack())
 				failed <- fmt.Sprint(cause)
 			} else {
 				failed <- ""
 			}
 		}()
-		if !ok {
+		if scene == nil {
 			panic("no such scenario")
 		}
 		scene(s)
 	}()
-	one := line{Scenario: name}
+	one := line{Scenario: s.Name}
 	select {
 	case one.Failed = <-failed:
-	case <-time.After(deadline):
-		one.Failed = "not done within " + deadline.String()
+	case <-time.After(Deadline):
+		one.Failed = "not done within " + Deadline.String()
 	}
-	one.Raw = s.raw
 	if one.Failed == "" {
-		one.Result = s.result
+		one.Result = s.seen()
 	} else {
-		one.UntilThen = s.copyOfResult()
+		one.UntilThen = s.seen()
 	}
+	one.Raw = s.told()
 	one.Millis = time.Since(started).Milliseconds()
 	return one
 }

@@ -8,13 +8,15 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"fishplate/tests/clients/go/play"
 )
 
 // Scenarios about topics and the cluster as admin sees them.
 
 func topicLifeCycle(s *stage) {
-	for _, topic := range s.topics {
-		s.saw(s.topicAlias(topic), lifeCycle(s, topic))
+	for _, topic := range s.Topics {
+		s.Saw(s.TopicAlias(topic), lifeCycle(s, topic))
 	}
 }
 
@@ -30,17 +32,17 @@ func lifeCycle(s *stage, topic string) map[string]any {
 		return made, nameOf(err)
 	}
 	validated, err := s.admin.ValidateCreateTopics(s.ctx, 3, 1, configs, topic)
-	must(err)
+	play.Must(err)
 	seen["validate"] = nameOf(validated[topic].Err)
 	seen["describe before"] = describe(s, topic)
 	made, name := create(topic, 3, 1, configs)
 	seen["create"] = name
 	seen["created"] = fmt.Sprint(made.NumPartitions, " partitions, ", made.ReplicationFactor, " replicas, cleanup.policy ",
 		*made.Configs["cleanup.policy"].Value)
-	s.until("the topic is known", func() bool { return len(detail(s, topic).Partitions) == 3 })
+	s.Until("the topic is known", func() bool { return len(detail(s, topic).Partitions) == 3 })
 	seen["described"] = describe(s, topic)
 	seen["same id"] = detail(s, topic).ID == made.ID
-	s.until("any broker tells its configs", func() bool {
+	s.Until("any broker tells its configs", func() bool {
 		configs := topicConfigs(s, topic)
 		seen["configs"] = configs
 		return configs["error"] == "none"
@@ -52,13 +54,13 @@ func lifeCycle(s *stage, topic string) map[string]any {
 	_, seen["create, wrong value"] = create(topic+".x", 1, 1, map[string]*string{"retention.ms": &soon})
 	_, seen["create, wrong name"] = create(topic+".x y", 1, 1, nil)
 	seen["delete"] = deleteTopic(s, topic)
-	s.until("the topic is gone", func() bool {
+	s.Until("the topic is gone", func() bool {
 		all, err := s.admin.ListTopics(s.ctx)
 		return err == nil && !all.Has(topic)
 	})
 	// Brokers hear of it one after another, and any of them may be asked.
 	gone := 0
-	s.until("every broker has heard of it", func() bool {
+	s.Until("every broker has heard of it", func() bool {
 		if detail(s, topic).Err == nil {
 			gone = 0
 		} else {
@@ -72,14 +74,14 @@ func lifeCycle(s *stage, topic string) map[string]any {
 	again, name := create(topic, 1, 1, nil)
 	seen["create again"] = name
 	seen["another id"] = again.ID != made.ID
-	s.until("the topic is known again", func() bool { return len(detail(s, topic).Partitions) == 1 })
+	s.Until("the topic is known again", func() bool { return len(detail(s, topic).Partitions) == 1 })
 	seen["delete again made"] = deleteTopic(s, topic)
 	return seen
 }
 
 func detail(s *stage, topic string) kadm.TopicDetail {
 	all, err := s.admin.ListTopics(s.ctx, topic)
-	must(err)
+	play.Must(err)
 	return all[topic]
 }
 
@@ -87,7 +89,7 @@ func describe(s *stage, topic string) map[string]any {
 	found := detail(s, topic)
 	shown := map[string]any{"error": nameOf(found.Err), "internal": found.IsInternal}
 	brokers, err := s.admin.ListBrokers(s.ctx)
-	must(err)
+	play.Must(err)
 	for _, p := range found.Partitions.Sorted() {
 		shown[fmt.Sprint(p.Partition)] = fmt.Sprintf(
 			"leader is a node: %v, in epoch %d, replicas are the leader: %v, in sync: %v, offline: %v, %s",
@@ -99,9 +101,9 @@ func describe(s *stage, topic string) map[string]any {
 
 func topicConfigs(s *stage, topic string) map[string]string {
 	all, err := s.admin.DescribeTopicConfigs(s.ctx, topic)
-	must(err)
+	play.Must(err)
 	one, err := all.On(topic, nil)
-	must(err)
+	play.Must(err)
 	shown := map[string]string{"error": nameOf(one.Err)}
 	wanted := []string{"cleanup.policy", "max.message.bytes", "retention.ms"}
 	for _, config := range one.Configs {
@@ -122,18 +124,18 @@ func deleteTopic(s *stage, topic string) string {
 
 func unknownTopics(s *stage) {
 	there := make([]string, 2)
-	for i, topic := range s.topics {
+	for i, topic := range s.Topics {
 		there[i] = topic + ".there"
 	}
 	made, err := s.admin.CreateTopics(s.ctx, 1, 1, nil, there...)
-	must(err)
+	play.Must(err)
 	for _, topic := range made {
-		must(topic.Err)
+		play.Must(topic.Err)
 	}
-	for i, topic := range s.topics {
+	for i, topic := range s.Topics {
 		seen := map[string]any{}
 		var both kadm.TopicDetails
-		s.until("the other is known", func() bool {
+		s.Until("the other is known", func() bool {
 			both, err = s.admin.ListTopics(s.ctx, topic, there[i])
 			return err == nil && both[there[i]].Err == nil
 		})
@@ -142,13 +144,13 @@ func unknownTopics(s *stage) {
 		end, _ := ends.Lookup(topic, -1) // where kadm puts a topic's own error
 		seen["end offsets"] = nameOf(err) + ", " + nameOf(end.Err)
 		configs, err := s.admin.DescribeTopicConfigs(s.ctx, topic)
-		must(err)
+		play.Must(err)
 		one, err := configs.On(topic, nil)
-		must(err)
+		play.Must(err)
 		seen["configs"] = nameOf(one.Err)
 		seen["delete"] = deleteTopic(s, topic)
 		producer := s.connect(kgo.UnknownTopicRetries(1))
-		seen["produce"] = nameOf(producer.ProduceSync(s.ctx, record(place{topic, 0}, "v")).FirstErr())
+		seen["produce"] = nameOf(producer.ProduceSync(s.ctx, record(play.Place{topic, 0}, "v")).FirstErr())
 		producer.Close()
 		consumer := s.connect(kgo.ConsumeTopics(topic, there[i]))
 		short, cancel := context.WithTimeout(s.ctx, 700*time.Millisecond)
@@ -156,42 +158,44 @@ func unknownTopics(s *stage) {
 		cancel()
 		consumer.Close()
 		maker := s.connect(kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(-1))
-		seen["produce and make"] = nameOf(maker.ProduceSync(s.ctx, record(place{topic, 0}, "v")).FirstErr())
+		seen["produce and make"] = nameOf(maker.ProduceSync(s.ctx, record(play.Place{topic, 0}, "v")).FirstErr())
 		maker.Close()
 		seen["made with partitions"] = len(detail(s, topic).Partitions)
-		s.saw(s.topicAlias(topic), seen)
+		s.Saw(s.TopicAlias(topic), seen)
 	}
 }
 
 func describeCluster(s *stage) {
 	s.create(3, nil)
-	seen, err := s.admin.Metadata(s.ctx, s.topics...)
-	must(err)
-	s.saw("has an id", seen.Cluster != "")
-	s.saw("the controller is a node", slices.Contains(seen.Brokers.NodeIDs(), seen.Controller))
+	seen, err := s.admin.Metadata(s.ctx, s.Topics...)
+	play.Must(err)
+	s.Saw("has an id", seen.Cluster != "")
+	s.Saw("the controller is a node", slices.Contains(seen.Brokers.NodeIDs(), seen.Controller))
 	ids := slices.Clone(seen.Brokers.NodeIDs())
 	slices.Sort(ids)
-	s.saw("ids differ", len(slices.Compact(ids)) == len(seen.Brokers))
+	s.Saw("ids differ", len(slices.Compact(ids)) == len(seen.Brokers))
 	led := true
 	leaders := map[string][]int32{}
 	for _, topic := range seen.Topics {
 		for _, p := range topic.Partitions.Sorted() {
 			led = led && slices.Contains(ids, p.Leader)
-			leaders[s.topicAlias(topic.Topic)] = append(leaders[s.topicAlias(topic.Topic)], p.Leader)
+			leaders[s.TopicAlias(topic.Topic)] = append(leaders[s.TopicAlias(topic.Topic)], p.Leader)
 		}
 	}
-	s.saw("leaders are nodes", led)
+	s.Saw("leaders are nodes", led)
 	var nodes []any
 	for _, b := range seen.Brokers {
 		nodes = append(nodes, map[string]any{"id": b.NodeID, "host": b.Host, "port": b.Port})
 	}
-	s.raw["cluster_id"], s.raw["nodes"], s.raw["leaders"] = seen.Cluster, nodes, leaders
+	s.Told("cluster_id", seen.Cluster)
+	s.Told("nodes", nodes)
+	s.Told("leaders", leaders)
 	brokers, err := s.admin.DescribeBrokerConfigs(s.ctx, ids...)
-	must(err)
+	play.Must(err)
 	values := map[string]bool{}
 	var configs [][]string
 	for _, b := range brokers {
-		must(b.Err)
+		play.Must(b.Err)
 		mine := map[string]string{}
 		for _, config := range b.Configs {
 			if config.Value != nil {
@@ -201,6 +205,6 @@ func describeCluster(s *stage) {
 		values[mine["max.connections"]] = true
 		configs = append(configs, []string{mine["node.id"], mine["advertised.listeners"]})
 	}
-	s.saw("brokers' max.connections", values)
-	s.raw["configs"] = configs
+	s.Saw("brokers' max.connections", values)
+	s.Told("configs", configs)
 }
