@@ -15,34 +15,47 @@ use harness::config::Config;
 use harness::metrics::Metrics;
 use harness::proxy::Proxy;
 use harness::wait;
-use kafka_protocol::messages::{HeartbeatRequest, HeartbeatResponse};
+use kafka_protocol::messages::{ApiKey, HeartbeatRequest, HeartbeatResponse};
 use raw::{Raw, fetch, produce, text};
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// `requests` and `responses` of 6 MiB, and 4 MiB for what is parked.
 const BUDGET_KIB: usize = 16 << 10;
+/// The pools' defaults in sum.
+const POOLS_KIB: usize = 160 << 10;
 /// What the process takes beside its pools, as ARCHITECTURE.md has it: at rest, and for each client connection.
 const AT_REST_KIB: usize = 24 << 10;
 const A_SESSION_KIB: usize = 32;
 
+/// What is measured here is the memory and the descriptors of a process: one at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
 struct World {
     proxy: Proxy,
-    _broker: Broker,
+    _brokers: [Broker; 2],
     directory: PathBuf,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl World {
     fn start(name: &str, answer: usize, more: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = std::env::temp_dir().join(format!("fishplate-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let broker = Broker::start(answer);
-        let config = Config::two_clusters(&broker.bootstrap(), &Broker::start(1).bootstrap()).with(more);
-        Self { proxy: Proxy::start(&config, &directory).unwrap(), _broker: broker, directory }
+        let brokers = [Broker::start(answer), Broker::start(1)];
+        let config = Config::two_clusters(&brokers[0].bootstrap(), &brokers[1].bootstrap()).with(more);
+        Self { proxy: Proxy::start(&config, &directory).unwrap(), _brokers: brokers, directory, _turn: turn }
+    }
+
+    /// What is drawn of a pool, and what passes beside it.
+    fn drawn(&self, pool: &str) -> f64 {
+        Metrics::of(&self.proxy.admin()).sum("fishplate_memory_drawn_bytes", &[("pool", pool)]).unwrap()
     }
 
     fn connect(&self) -> Raw {
@@ -117,15 +130,13 @@ fn l4_sixteen_mebibytes_serve_200_producers_and_200_consumers_that_do_not_read()
         // Then nobody waits for ever: the producers end, each with an answer.
     });
     let (written, most) = (written.into_inner(), most.into_inner());
-    let drawn =
-        |pool| Metrics::of(&world.proxy.admin()).sum("fishplate_memory_drawn_bytes", &[("pool", pool)]).unwrap();
     eprintln!("{written} batches, slowest heartbeat {slowest:?}, RSS {most} KiB");
     assert!(written > 400, "{written} batches");
     assert!(slowest < Duration::from_secs(1), "a heartbeat took {slowest:?}");
     let constant = AT_REST_KIB + 401 * A_SESSION_KIB;
     assert!(most < BUDGET_KIB + constant, "{most} KiB of {BUDGET_KIB} and {constant}");
     wait::until("all that was drawn has come back", wait::seconds(20), || {
-        drawn("requests") + drawn("responses") == 0.0
+        world.drawn("requests") + world.drawn("responses") == 0.0
     });
     world.end();
 }
@@ -147,6 +158,122 @@ fn l4_an_answer_of_fifty_megabytes_passes_a_budget_of_sixteen() {
             });
         }
     });
+    world.end();
+}
+
+/// (L4)
+#[test]
+fn l4_requests_of_twenty_megabytes_pass_a_budget_of_sixteen_one_at_a_time() {
+    const SIZE: usize = 20 << 20;
+    let pools = "memory: { requests: 6MiB, responses: 6MiB, parked: 4MiB }\nlimits: { stalled: 3s }\n";
+    let world = World::start("l4-large-requests", 100, pools);
+    world.proxy.log().allow("closing a client connection that keeps what others need");
+    // Given a client that begins a large request and goes on with it in drops
+    let mut slow = world.connect();
+    slow.throw(&u32::try_from(SIZE).unwrap().to_be_bytes());
+    slow.throw(&[0, 0, 0, 9]);
+    wait::until("it has the way", wait::seconds(10), || world.drawn("requests") >= 2e7);
+    let (dropping, large) = (AtomicBool::new(true), raw::batch(&[&"x".repeat(SIZE)]));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while dropping.load(Ordering::Relaxed) {
+                slow.throw(&[0]);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        // Then requests that fit into a share do not wait for it
+        let batch = raw::batch(&[&"x".repeat(400 << 10)]);
+        let answer = world.connect().call(9, &produce(&[("a-1", &batch)]));
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+        assert!(world.drawn("requests") >= 2e7, "the slow one is there");
+        // And large ones do not wait for ever, however many there are
+        let producers: Vec<_> = (0..4)
+            .map(|_| {
+                let (mut producer, large) = (world.connect(), &large);
+                scope.spawn(move || {
+                    for _ in 0..2 {
+                        let answer = producer.call(9, &produce(&[("a-1", large)]));
+                        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+                    }
+                })
+            })
+            .collect();
+        let mut most = 0;
+        while !producers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            most = most.max(world.rss_kib());
+            thread::sleep(Duration::from_millis(10));
+        }
+        dropping.store(false, Ordering::Relaxed);
+        eprintln!("RSS {most} KiB");
+        let constant = AT_REST_KIB + 6 * A_SESSION_KIB + (SIZE >> 10) + 1;
+        assert!(most < BUDGET_KIB + constant, "{most} KiB of {BUDGET_KIB} and {constant}");
+    });
+    assert!(slow.read_frame().is_none(), "it is closed");
+    wait::until("all has come back", wait::seconds(10), || world.drawn("requests") == 0.0);
+    // What is no records takes many times its size once it is decoded.
+    world.proxy.log().allow("it sent what Fishplate does not take");
+    let mut strange = world.connect();
+    strange.send(4, &HeartbeatRequest::default().with_group_id(text(&"g".repeat(30 << 10)).into()));
+    assert!(strange.read_frame().is_some(), "small ones are answered");
+    strange.throw(&raw::request(ApiKey::ListGroups, 0, &vec![0; 1 << 20]));
+    assert!(strange.read_frame().is_none(), "and this closes the connection");
+    world.end();
+}
+
+/// (L4)
+#[test]
+fn l4_ten_thousand_connections_stay_within_the_written_constant() {
+    // Each takes two descriptors, here and in Fishplate.
+    let (many, time) = if is_full() { (9_900, Duration::from_secs(30)) } else { (500, Duration::from_secs(2)) };
+    if !is_full() {
+        eprintln!("SHORT: {many} connections instead of 9900; FISHPLATE_TEST_LEVEL=full is the whole");
+    }
+    let world = World::start("l4-many", 16 << 10, "");
+    let at_first = world.rss_kib();
+    let mut clients: Vec<_> = (0..many).map(|_| world.connect()).collect();
+    let idle = world.rss_kib();
+    // When all of them produce and consume, a sixteenth of them at a time
+    let batch = raw::batch(&[&"x".repeat(16 << 10)]);
+    let (produce, fetch) = (produce(&[("a-1", &batch)]), fetch(&["a-1"], 100));
+    let (stop, rounds, most) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for part in clients.chunks_mut(many / 4) {
+            let (produce, fetch, stop, rounds) = (&produce, &fetch, &stop, &rounds);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) || rounds.load(Ordering::Relaxed) < 4 {
+                    for few in part.chunks_mut(many / 64) {
+                        few.iter_mut().for_each(|client| {
+                            client.send(9, produce);
+                            client.send(12, fetch);
+                        });
+                        for client in few {
+                            let written = client.receive::<kafka_protocol::messages::ProduceRequest>(9);
+                            assert_eq!(written.responses[0].partition_responses[0].error_code, 0);
+                            let found = client.receive::<kafka_protocol::messages::FetchRequest>(12);
+                            assert_eq!(found.responses[0].partitions[0].records.as_ref().unwrap().len(), 16 << 10);
+                        }
+                    }
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let end = Instant::now() + time;
+        while Instant::now() < end || rounds.load(Ordering::Relaxed) < 4 {
+            most.fetch_max(world.rss_kib(), Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(50));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let (most, after, rounds) = (most.into_inner(), world.rss_kib(), rounds.into_inner());
+    // Then
+    eprintln!(
+        "{many} connections, {rounds} rounds of a quarter: RSS {at_first} KiB at first, {idle} KiB idle, {most} KiB at most, \
+         {after} KiB after"
+    );
+    let constant = AT_REST_KIB + many * A_SESSION_KIB;
+    assert!(idle < constant, "{idle} KiB of {constant}");
+    assert!(most < POOLS_KIB + constant, "{most} KiB of {POOLS_KIB} and {constant}");
+    drop(clients);
     world.end();
 }
 

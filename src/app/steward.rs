@@ -326,6 +326,8 @@ impl Steward {
         for config::Cluster { slot, max_links, links_per_second, .. } in &then.clusters {
             self.shared.places.limit(*slot, Limit { links: *max_links, per_second: *links_per_second });
         }
+        let config::Memory { requests, responses, parked } = then.memory;
+        self.shared.memory.resize(requests, responses, parked);
         contexts.iter().for_each(|context| context.limit(Limits::from(&*then)));
         self.readiness.reloaded(then.clusters.iter().map(|cluster| cluster.name.clone()));
         if then.log != self.config.log {

@@ -59,7 +59,7 @@ impl Diff {
         changes.extend(clusters(now, then));
         changes.extend(pipelines(now, then));
         changes.extend(clients(now, then));
-        changes.extend(limits(now, then));
+        changes.extend(["memory", "limits"].into_iter().filter_map(|key| numbers(key, now, then)));
         changes.extend(log(now, then));
         Self { changes, needs_restart: fixed(now, then) }
     }
@@ -115,14 +115,15 @@ fn clients(now: &Config, then: &Config) -> Vec<Change> {
     by_name("clients", (&list(now), &list(then)), |one| one.0.as_str(), how, |one| one.1.clone())
 }
 
-fn limits(now: &Config, then: &Config) -> Option<Change> {
+/// A table of numbers: `memory`, `limits`.
+fn numbers(key: &'static str, now: &Config, then: &Config) -> Option<Change> {
     let (before, after) = (super::written(now), super::written(then));
-    let of = |file: &Value| file.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
+    let of = |file: &Value| file.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
     let (before, after) = (of(&before), of(&after));
     let text = |value: Option<&Value>| value.map(|value| value.to_string().replace('"', "")).unwrap_or_default();
     let how: Vec<_> =
         after.iter().filter_map(|(key, is)| differs(key, &text(before.get(key)), &text(Some(is)))).collect();
-    (!how.is_empty()).then(|| change(What::Changed, "limits", "limits", how))
+    (!how.is_empty()).then(|| change(What::Changed, key, key, how))
 }
 
 /// Everything that is in either list by its name, the new list's order first.
@@ -207,8 +208,6 @@ fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
     let listeners =
         |config: &Config| super::written(config).get("listeners").map(ToString::to_string).unwrap_or_default();
     note("listeners".into(), listeners(now), listeners(then));
-    let pools = |config: &Config| super::written(config).get("memory").map(ToString::to_string).unwrap_or_default();
-    note("memory".into(), pools(now), pools(then));
     let bind =
         |config: &Config| config.admin.as_ref().map_or_else(|| "none".to_owned(), |admin| admin.bind.to_string());
     note("admin.bind".into(), bind(now), bind(then));
@@ -281,6 +280,7 @@ pipelines:
             ),
             ("'a.example:1'", "'a.example:2'", "Changed clusters a: bootstrap: a.example:1 -> a.example:2"),
             ("pipelines:", "limits: { sessions: 7 }\npipelines:", "Changed limits limits: sessions: 20000 -> 7"),
+            ("pipelines:", "memory: { parked: 7MiB }\npipelines:", "Changed memory memory: parked: 32MiB -> 7MiB"),
             (
                 "pipelines:",
                 "clients: [{ name: x, from: '1.2', view: single }]\npipelines:",

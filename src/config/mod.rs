@@ -69,7 +69,7 @@ pub struct Memory {
     pub parked: usize,
 }
 
-/// A session may hold this part of a pool, and so no request may be larger.
+/// A session may hold this part of a pool. What is larger passes beside the pool, one session of all at a time.
 pub const SHARES: usize = 8;
 
 impl Default for Memory {
@@ -81,7 +81,7 @@ impl Default for Memory {
 /// What one client, and all together, may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest request, in bytes.
+    /// The largest request, in bytes. Only Produce may be larger than a session's share of the pool.
     pub request: usize,
     /// A connection has sent its first request by then.
     pub handshake: Duration,
@@ -99,11 +99,14 @@ pub struct Limits {
 pub const LARGEST_REQUEST: usize = 100 << 20;
 
 impl Limits {
-    /// Where nothing else is said, beside these pools.
-    #[must_use]
-    pub fn within(memory: &Memory) -> Self {
+    /// No request may be larger, whatever is said: a frame's length has 31 bits.
+    pub const LARGEST_OF_ALL: usize = i32::MAX as usize;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
         Self {
-            request: LARGEST_REQUEST.min(memory.requests / SHARES),
+            request: LARGEST_REQUEST,
             handshake: Duration::from_secs(10),
             stalled: Duration::from_secs(30),
             idle: Duration::from_secs(600),

@@ -38,8 +38,11 @@ pub fn written(config: &Config) -> Value {
     file
 }
 
+/// In the largest unit that it is a whole number of.
 fn bytes(count: usize) -> String {
-    format!("{count}B")
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let whole = units.into_iter().find(|(unit, _)| count > 0 && count.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{count}B"), |(unit, word)| format!("{}{word}", count / unit))
 }
 
 fn time(of: Duration) -> String {

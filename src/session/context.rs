@@ -31,7 +31,7 @@ const IDLE_WHERE_SOUGHT: Duration = Duration::from_secs(2);
 /// What a session may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The largest request, bytes; at most Kafka's default for `socket.request.max.bytes`.
+    /// The largest request, bytes.
     pub frame: usize,
     /// Bytes of requests that are not answered yet, beyond which a session is read no further.
     pub requests: usize,
@@ -52,7 +52,7 @@ pub struct Limits {
     pub stalled: Duration,
     /// A session that asks nothing for so long is closed.
     pub idle: Duration,
-    /// One that takes none of its answers for so long is closed where others wait for the memory.
+    /// One that takes none of its answers for so long, or too few, is closed where others wait for the memory.
     pub slow: Duration,
     /// Sessions in all.
     pub sessions: usize,
@@ -154,9 +154,14 @@ impl Context {
         **self.limits.load()
     }
 
-    /// From now on these, also for those that are here; the largest request is for those that come.
+    /// From now on these, and shares of the pools as they are now, also for those that are here; the largest request is for
+    /// those that come.
     pub fn limit(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
+        for session in &self.sessions {
+            session.requests.resize();
+            session.responses.resize();
+        }
     }
 
     /// A number for a new session.

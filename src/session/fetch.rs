@@ -4,6 +4,7 @@ use super::generic::patience;
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{needs, polls};
+use crate::api::fetch::split::records_within;
 use crate::api::fetch::{self, NO_SESSION, Plan};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::Fault;
@@ -37,8 +38,8 @@ pub struct FetchSession {
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let mut request: FetchRequest = ticket.read(frame)?;
     // What is larger than the session may hold is asked for again by the client [L4].
-    let share = ticket.session().context.limits().responses;
-    request.max_bytes = request.max_bytes.min(i32::try_from(share).unwrap_or(i32::MAX));
+    let most = records_within(ticket.session().context.limits().responses);
+    request.max_bytes = request.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())

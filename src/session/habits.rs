@@ -12,7 +12,7 @@ pub struct Found {
     pub asked: u64,
     /// Of those, not answered.
     pub unanswered: usize,
-    /// Its reader waits for the rest of a request.
+    /// Its reader has waited for the rest of a request that is not complete.
     pub amid: bool,
     /// Bytes of answers that its socket took so far.
     pub taken: u64,
@@ -29,7 +29,7 @@ pub enum Fault {
     Handshake,
     /// It does not go on with a request.
     Stalled,
-    /// It does not take its answers.
+    /// It does not take its answers, or too slowly.
     Slow,
     /// It asks nothing.
     Idle,
@@ -59,7 +59,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Handshake => "it sent no first request in time",
             Self::Stalled => "a request that it began was not complete in time",
-            Self::Slow => "it does not take its answers, and others wait for the memory",
+            Self::Slow => "it does not take its answers, or a few bytes now and then, and others wait for the memory",
             Self::Idle => "it asked nothing for too long",
         })
     }
@@ -75,13 +75,39 @@ pub struct Habits {
     amid_since: Option<Instant>,
     /// Answers were taken, or there were none to take.
     took_at: Instant,
+    /// Others wait, and this is what it has taken meanwhile.
+    watched: Option<Watched>,
+}
+
+/// A client that others wait for. In each span of [`Limits::slow`] it takes an eighth of what it owed as the span began, or
+/// of what any session may hold, if that is more; or all there was. So everything is given back in a bounded time, in
+/// whatever drops it takes it.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    since: Instant,
+    taken: u64,
+    owed: usize,
+}
+
+/// The part that it must take.
+const SPANS: usize = 8;
+
+impl Watched {
+    fn from(found: &Found, now: Instant) -> Self {
+        Self { since: now, taken: found.taken, owed: found.owed }
+    }
+
+    fn took_enough(&self, found: &Found, limits: &Limits) -> bool {
+        let least = (self.owed.max(limits.responses) / SPANS).min(self.owed);
+        found.taken.saturating_sub(self.taken) >= least as u64
+    }
 }
 
 impl Habits {
     /// Of a session that begins now.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { last: Found::default(), asked_at: now, amid_since: None, took_at: now }
+        Self { last: Found::default(), asked_at: now, amid_since: None, took_at: now, watched: None }
     }
 
     /// Remembers what was found. Tells what the client has not done for too long.
@@ -97,6 +123,7 @@ impl Habits {
         if found.owed == 0 || found.taken != self.last.taken {
             self.took_at = now;
         }
+        self.watch(found, now, limits);
         self.last = *found;
         let since = |then: Instant| now.saturating_duration_since(then);
         if found.asked == 0 && since(self.asked_at) >= limits.handshake {
@@ -105,11 +132,18 @@ impl Habits {
         if self.amid_since.is_some_and(|then| since(then) >= limits.stalled) {
             return Some(Fault::Stalled);
         }
-        if found.sought && since(self.took_at) >= limits.slow {
+        let lags = self.watched.is_some_and(|watched| since(watched.since) >= limits.slow);
+        if lags || found.sought && since(self.took_at) >= limits.slow {
             return Some(Fault::Slow);
         }
         let moved_at = if found.owed == 0 { self.asked_at } else { self.asked_at.max(self.took_at) };
         (since(moved_at) >= limits.idle).then_some(Fault::Idle)
+    }
+
+    fn watch(&mut self, found: &Found, now: Instant, limits: &Limits) {
+        let goes_on = self.watched.filter(|watched| !watched.took_enough(found, limits));
+        let is_awaited = found.sought && found.owed > 0;
+        self.watched = is_awaited.then(|| goes_on.unwrap_or_else(|| Watched::from(found, now)));
     }
 }
 
@@ -145,9 +179,25 @@ mod tests {
     #[test]
     fn l4_who_takes_no_answers_is_closed_where_others_wait() {
         let stuck = |sought| move |at: u64| Found { asked: 1, owed: 9, taken: at.min(5), sought, ..Found::default() };
-        assert_eq!(watch(60, stuck(true)), Some((35, Fault::Slow)));
+        assert_eq!(watch(60, stuck(true)), Some((31, Fault::Slow)));
         assert_eq!(watch(60, stuck(false)), None);
         assert_eq!(watch(60, |at| Found { asked: 1, owed: 9, taken: at, sought: true, ..Found::default() }), None);
+    }
+
+    /// (L4)
+    #[test]
+    fn l4_who_takes_a_few_bytes_now_and_then_is_closed_where_others_wait() {
+        const MIB: usize = 1 << 20;
+        let slow = |owed, rate: u64, sought: fn(u64) -> bool| {
+            move |at: u64| Found { asked: 1, owed, taken: at * rate, sought: sought(at), ..Found::default() }
+        };
+        let always = |_| true;
+        assert_eq!(watch(200, slow(5 * MIB, 1, always)), Some((31, Fault::Slow)));
+        assert_eq!(watch(200, slow(50 * MIB, 100_000, always)), Some((31, Fault::Slow)), "more is owed");
+        assert_eq!(watch(200, slow(5 * MIB, 40_000, always)), None, "a slow line");
+        assert_eq!(watch(200, slow(5 * MIB, 1, |_| false)), None, "nobody waits");
+        assert_eq!(watch(200, slow(5 * MIB, 1, |at| at > 100)), Some((131, Fault::Slow)), "counted since others wait");
+        assert_eq!(watch(200, slow(30, 1, always)), None, "all of it in time");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub mod underway;
 #[cfg(test)]
 mod counting_tests;
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod nonsense_tests;
 #[cfg(test)]
 mod order_tests;

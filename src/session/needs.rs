@@ -12,14 +12,37 @@ use std::time::Duration;
 /// A client may go on asking for an id that nobody has: clusters are not asked for everything more often than this.
 const ALL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Tries each need once. Gives them back with how it went, for the next plan.
+/// Tries each need once. Gives them back with how it went, for the next plan. A cluster that did not answer when it was
+/// last asked is not waited for: other answers stand behind this one, and clients ask again.
 pub async fn meet(context: &Context, needs: Vec<Need>) -> Vec<(Need, Refusal)> {
+    let mut met = Vec::with_capacity(needs.len());
+    for need in needs {
+        let refusal = match down(context, &need) {
+            Some(fault) => Refusal::Fault(fault),
+            None => meet_one(context, &need).await,
+        };
+        met.push((need, refusal));
+    }
+    met
+}
+
+/// The same for who can wait and loses much by a refusal.
+pub async fn meet_patiently(context: &Context, needs: Vec<Need>) -> Vec<(Need, Refusal)> {
     let mut met = Vec::with_capacity(needs.len());
     for need in needs {
         let refusal = meet_one(context, &need).await;
         met.push((need, refusal));
     }
     met
+}
+
+/// Why the cluster that must be asked cannot be, where that is known. It is being asked again all the time.
+fn down(context: &Context, need: &Need) -> Option<Fault> {
+    let (Need::Coordinator { cluster, .. } | Need::Topics { cluster, .. } | Need::Shadow { cluster, .. }) = need else {
+        return None;
+    };
+    let reason = context.cluster(*cluster)?.news().borrow().down.clone()?;
+    Some(Fault::cluster(*cluster, reason))
 }
 
 async fn meet_one(context: &Context, need: &Need) -> Refusal {
@@ -35,7 +58,8 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
         Need::AllTopics => {
             // One that does not answer has told what it had.
             let all = context.clusters.all();
-            join(all.iter().map(|cluster| context.no_older_than(cluster.slot(), ALL_AGAIN_AFTER))).await;
+            let up = all.iter().filter(|cluster| cluster.news().borrow().down.is_none());
+            join(up.map(|cluster| context.no_older_than(cluster.slot(), ALL_AGAIN_AFTER))).await;
             Refusal::Done
         }
         Need::Shadow { cluster, topic, partitions } => match context.cluster(*cluster) {

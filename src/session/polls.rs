@@ -15,9 +15,12 @@ use kafka_protocol::messages::FetchResponse;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
+
+/// What was told is kept so long for a client that does not ask, where others wait for the memory.
+const KEPT_WHERE_SOUGHT: Duration = Duration::from_secs(2);
 
 /// Which poll.
 type Poll = (Target, u64);
@@ -51,6 +54,11 @@ impl SplitFetches {
     #[must_use]
     pub fn kept_bytes(&self) -> usize {
         self.state.lock().polls.kept_bytes()
+    }
+
+    /// Others need the memory: what the client has not come for lately is dropped, and it asks for that again (L4).
+    pub fn shed(&self, now: Instant) {
+        self.state.lock().polls.shed(KEPT_WHERE_SOUGHT, now);
     }
 
     /// The client is gone: nobody waits any more (L5).

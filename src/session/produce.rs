@@ -335,7 +335,7 @@ async fn meet(session: &Session, held: Vec<(Arc<Underway>, Vec<Need>)>) {
         return;
     }
     let asked = needs.clone();
-    let met = tokio::time::timeout(MEET_WITHIN, needs::meet(&session.context, needs)).await;
+    let met = tokio::time::timeout(MEET_WITHIN, needs::meet_patiently(&session.context, needs)).await;
     let late = |need| (need, Refusal::Fault(Fault::proxy("what a Produce needs was not found out in time")));
     let met = met.unwrap_or_else(|_| asked.into_iter().map(late).collect());
     for (request, _) in held.iter().filter(|(_, needs)| !needs.is_empty()) {

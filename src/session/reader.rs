@@ -46,6 +46,12 @@ enum Broken {
     Malformed(#[from] Malformed),
     #[error("{}", not_served(*api, *version))]
     NotServed { api: i16, version: i16 },
+    /// What is no records takes many times its size once it is decoded.
+    #[error(
+        "a request ({api:?}) of {size} bytes; only Produce may be larger than an eighth of `memory.requests`, which is \
+         {share} bytes: raise that"
+    )]
+    Large { api: ApiKey, size: usize, share: usize },
 }
 
 /// What is not served, and what is.
@@ -66,7 +72,7 @@ impl Broken {
     fn reason(&self) -> &'static str {
         match self {
             Self::Frame(FrameError::Io(_) | FrameError::Cut) => "io",
-            Self::Frame(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
+            Self::Frame(FrameError::TooLarge { .. }) | Self::Malformed(_) | Self::Large { .. } => "protocol",
             Self::NotServed { .. } => "refused",
         }
     }
@@ -114,7 +120,7 @@ async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Brok
         let takes = Pool::takes(size, session.requests.capacity());
         let charge = match session.requests.try_draw(takes) {
             Some(charge) => charge,
-            None => together.wait(session.requests.draw(takes, || false)).await,
+            None => together.wait(session.requests.draw_alone(takes)).await,
         };
         let tab = Arc::new(Mutex::new(charge));
         let frame = together.wait(reader.body(socket, Arc::clone(&tab))).await?;
@@ -122,7 +128,7 @@ async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Brok
         if session.is_closed() {
             return Ok(());
         }
-        together.gather(|| dispatch(session, frame, tab))?;
+        together.gather(|| dispatch(session, frame, &tab))?;
         together.wait(room(session, socket)).await;
     }
     Ok(())
@@ -168,7 +174,7 @@ fn log(session: &Session, broken: &Broken) {
     }
 }
 
-fn dispatch(session: &Arc<Session>, frame: Bytes, tab: Tab) -> Result<(), Broken> {
+fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broken> {
     let head = RequestHead::read(&frame)?;
     if let Some(id) = head.client_id.as_ref().filter(|_| session.client_id.get().is_none()) {
         let _first_stands = session.client_id.set(id.iter().take(LONGEST_CLIENT_ID).copied().collect());
@@ -178,6 +184,9 @@ fn dispatch(session: &Arc<Session>, frame: Bytes, tab: Tab) -> Result<(), Broken
     }
     let not_served = Broken::NotServed { api: head.api_key, version: head.version };
     let api = versions::serves(head.api_key, head.version).ok_or(not_served)?;
+    if api != ApiKey::Produce && session.requests.is_large(frame.len()) {
+        return Err(Broken::Large { api, size: frame.len(), share: session.requests.capacity() });
+    }
     let ticket = Ticket::new(session, api, head, &frame).charged(tab);
     match api {
         ApiKey::Produce => produce::submit(ticket, &frame),

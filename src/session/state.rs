@@ -73,7 +73,7 @@ pub struct Session {
     pub(super) requests: Arc<Share>,
     /// And of answers'.
     pub(super) responses: Arc<Share>,
-    /// Its reader waits for the client inside a request.
+    /// Its reader has waited for the client inside the request that it reads.
     pub(super) amid: Arc<AtomicBool>,
     /// What the last looks at it found.
     habits: Mutex<Habits>,
@@ -218,6 +218,9 @@ impl Session {
     /// Looks whether the client still does its part, and closes its connection where it does not. `sought` where others
     /// wait for memory that it may hold.
     pub(super) fn look(&self, now: Instant, sought: bool) {
+        if sought {
+            self.polls.shed(now);
+        }
         let found = {
             let replies = self.replies.lock();
             Found {

@@ -6,6 +6,7 @@ use crate::api::{Codes, ErrorCodes, Need, Refusal};
 use crate::error::Blame;
 use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
+use crate::wire::budget::Charge;
 use crate::wire::codec::{Frame, decode, encode_response, size_of};
 use crate::wire::frame::LENGTH;
 use crate::wire::glance::Produce;
@@ -16,8 +17,9 @@ use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::Encodable;
+use parking_lot::Mutex;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// See the module's text.
@@ -35,8 +37,8 @@ pub struct Ticket {
     /// The errors in its answer.
     codes: Codes,
     answered: bool,
-    /// What its frame has drawn.
-    tab: Tab,
+    /// What its frame has drawn: the frame's, which may go before the request is answered.
+    tab: Weak<Mutex<Charge>>,
 }
 
 impl Ticket {
@@ -56,20 +58,20 @@ impl Ticket {
             blamed: Vec::new(),
             codes: Codes::default(),
             answered: false,
-            tab: Tab::default(),
+            tab: Weak::new(),
         }
     }
 
     /// The request's frame has drawn this.
-    pub(super) fn charged(mut self, tab: Tab) -> Self {
-        self.tab = tab;
+    pub(super) fn charged(mut self, tab: &Tab) -> Self {
+        self.tab = Arc::downgrade(tab);
         self
     }
 
     /// What its frame has drawn, for who lets it wait.
     #[must_use]
-    pub fn tab(&self) -> Tab {
-        Arc::clone(&self.tab)
+    pub fn tab(&self) -> Weak<Mutex<Charge>> {
+        Weak::clone(&self.tab)
     }
 
     /// The request's number: later ones of its session have higher ones.

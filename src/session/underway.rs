@@ -8,13 +8,13 @@ use crate::error::{Blame, Fault};
 use crate::telemetry::Meter;
 use crate::types::Target;
 use crate::upstream::Answer;
+use crate::wire::budget::Charge;
 use crate::wire::codec::forward_response;
 use crate::wire::glance::plain_produce;
-use crate::wire::pool::Tab;
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 /// One client request on its way.
@@ -35,7 +35,7 @@ pub struct Underway {
     /// failure.
     pub silent: Mutex<Option<Arc<Meter>>>,
     /// What its frame has drawn.
-    pub tab: Tab,
+    pub tab: Weak<Mutex<Charge>>,
     /// What changes.
     pub state: Mutex<State>,
 }
@@ -98,7 +98,8 @@ impl Underway {
     /// held for one cluster does not keep the requests of others from being read (L4).
     #[must_use]
     pub fn park(&self) -> bool {
-        self.tab.lock().move_to(&self.session.context.shared.memory.parked)
+        let tab = self.tab.upgrade();
+        tab.is_none_or(|tab| tab.lock().move_to(&self.session.context.shared.memory.parked))
     }
 
     /// Whether it may be held.

@@ -51,6 +51,13 @@ impl Memory {
         let [requests, responses, parked] = [requests, responses, parked].map(Budget::new);
         Self { requests, responses, parked }
     }
+
+    /// From now on they have these sizes.
+    pub fn resize(&self, requests: usize, responses: usize, parked: usize) {
+        for (pool, size) in [(&self.requests, requests), (&self.responses, responses), (&self.parked, parked)] {
+            pool.resize(size);
+        }
+    }
 }
 
 /// What every link of the process shares.

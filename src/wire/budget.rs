@@ -31,6 +31,8 @@ pub struct Budget {
     overdraft: Arc<Semaphore>,
     /// How many wait for that.
     overdrawing: AtomicUsize,
+    /// Bytes that pass beside the pool: see [`Share::draw`].
+    beside: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ struct Waiter {
 pub struct Standing {
     /// Bytes that there are.
     pub capacity: usize,
-    /// Bytes that are drawn.
+    /// Bytes that are drawn, those beside the pool included.
     pub drawn: usize,
     /// Who waits now.
     pub waiting: usize,
@@ -85,6 +87,7 @@ impl Budget {
             waited_us: AtomicU64::new(0),
             overdraft: Arc::new(Semaphore::new(1)),
             overdrawing: AtomicUsize::new(0),
+            beside: AtomicUsize::new(0),
         })
     }
 
@@ -136,7 +139,7 @@ impl Budget {
         let drawn = signed(capacity) - self.free.load(Ordering::Relaxed);
         Standing {
             capacity,
-            drawn: usize::try_from(drawn).unwrap_or(0),
+            drawn: usize::try_from(drawn).unwrap_or(0) + self.beside.load(Ordering::Relaxed),
             waiting: self.waits_now(),
             waits: self.waits.load(Ordering::Relaxed),
             waited: Duration::from_micros(self.waited_us.load(Ordering::Relaxed)),
@@ -177,6 +180,11 @@ impl Budget {
         drop(left);
         // The sender stands in the queue until it is used.
         drawn.unwrap_or_else(|_| self.force(bytes))
+    }
+
+    fn beside(self: &Arc<Self>, bytes: usize, permit: Permit) -> Beside {
+        self.beside.fetch_add(bytes, Ordering::Relaxed);
+        Beside { bytes, pool: Arc::clone(self), _permit: permit }
     }
 
     fn give_back(self: &Arc<Self>, bytes: usize) {
@@ -245,7 +253,25 @@ pub struct Share {
 pub struct Charge {
     _own: Option<Drawn>,
     pool: Option<Drawn>,
-    _overdraft: Option<Arc<OwnedSemaphorePermit>>,
+    _beside: Option<Beside>,
+}
+
+/// To take more than there is. There always is one to wait for: nobody closes the semaphore.
+type Permit = Option<Arc<OwnedSemaphorePermit>>;
+
+/// Bytes of the one session of all that may take more than there is. No pool has them: whoever is slow with what is large
+/// must not keep the others from theirs.
+#[derive(Debug)]
+struct Beside {
+    bytes: usize,
+    pool: Arc<Budget>,
+    _permit: Permit,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.pool.beside.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Charge {
@@ -284,6 +310,11 @@ impl Share {
         Arc::new(Self { own, pool: Arc::clone(pool), small, overdraft })
     }
 
+    /// The pool has another size: so has the share.
+    pub fn resize(&self) {
+        self.own.resize(self.pool.share());
+    }
+
     /// The pool.
     #[must_use]
     pub fn pool(&self) -> &Arc<Budget> {
@@ -305,7 +336,7 @@ impl Share {
     /// Draws for a frame, where that needs no waiting.
     #[must_use]
     pub fn try_draw(&self, bytes: usize) -> Option<Charge> {
-        let charge = |own, pool| Charge { _own: Some(own), pool: Some(pool), _overdraft: None };
+        let charge = |own, pool| Charge { _own: Some(own), pool: Some(pool), _beside: None };
         if let Some(own) = self.own.try_draw(bytes)
             && let Some(pool) = self.pool.try_draw(bytes)
         {
@@ -317,19 +348,20 @@ impl Share {
     /// Draws whether there is anything left or not: for what must not wait, or is there already.
     #[must_use]
     pub fn force(&self, bytes: usize) -> Charge {
-        Charge { _own: Some(self.own.force(bytes)), pool: Some(self.pool.force(bytes)), _overdraft: None }
+        Charge { _own: Some(self.own.force(bytes)), pool: Some(self.pool.force(bytes)), _beside: None }
     }
 
-    /// Draws for a frame, and waits until it may. Cancelling it loses its place. What is larger than a share is taken
-    /// beyond the pool, by one session of all at a time; and so is what a session waits for that holds something of the
-    /// pool itself and whose client takes all it gets (`flows`): else such sessions could wait for each other for ever.
+    /// Draws for a frame, and waits until it may. Cancelling it loses its place. What is larger than a share passes
+    /// beside the pool, for one session of all at a time. Beyond the pool goes what a session waits for that holds
+    /// something of it itself and whose client takes all it gets (`flows`), one at a time too: else such sessions could
+    /// wait for each other for ever.
     pub async fn draw(&self, bytes: usize, flows: impl Fn() -> bool) -> Charge {
         if let Some(charge) = self.try_draw(bytes) {
             return charge;
         }
         let since = Instant::now();
-        let charge = if bytes > self.own.capacity() {
-            self.overdraw(bytes).await
+        let charge = if self.is_large(bytes) {
+            self.beside(bytes, self.known_permit().await)
         } else {
             tokio::select! {
                 biased;
@@ -341,33 +373,60 @@ impl Share {
         charge
     }
 
+    /// The same for what nothing waits for that the session holds, as requests: what is larger than a share passes when no
+    /// other does, of its own session neither.
+    pub async fn draw_alone(&self, bytes: usize) -> Charge {
+        if let Some(charge) = self.try_draw(bytes) {
+            return charge;
+        }
+        let since = Instant::now();
+        let charge =
+            if self.is_large(bytes) { self.beside(bytes, self.permit().await) } else { self.draw_in_turn(bytes).await };
+        self.pool.note_wait(since);
+        charge
+    }
+
+    /// Whether a frame is larger than what a session may hold.
+    #[must_use]
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes > self.own.capacity()
+    }
+
     async fn draw_in_turn(&self, bytes: usize) -> Charge {
         let own = self.own.draw(bytes).await;
-        Charge { _own: Some(own), pool: Some(self.pool.draw(bytes).await), _overdraft: None }
+        Charge { _own: Some(own), pool: Some(self.pool.draw(bytes).await), _beside: None }
     }
 
     async fn draw_overdue(&self, bytes: usize, flows: impl Fn() -> bool) -> Charge {
         loop {
             sleep(OVERDUE).await;
             if self.held() > 0 && flows() {
-                return self.overdraw(bytes).await;
+                let permit = self.known_permit().await;
+                return Charge { _beside: Some(self.pool.beside(0, permit)), ..self.force(bytes) };
             }
         }
     }
 
-    async fn overdraw(&self, bytes: usize) -> Charge {
+    fn beside(&self, bytes: usize, permit: Permit) -> Charge {
+        Charge { _own: Some(self.own.force(bytes)), pool: None, _beside: Some(self.pool.beside(bytes, permit)) }
+    }
+
+    /// To take more than there is: the session's, where it has one, or the next.
+    async fn known_permit(&self) -> Permit {
         let known = self.overdraft.lock().upgrade();
-        let permit = match known {
-            Some(permit) => Some(permit),
-            None => {
-                let _sought = Seeking::of(&self.pool);
-                Arc::clone(&self.pool.overdraft).acquire_owned().await.ok().map(Arc::new)
-            }
-        };
+        if known.is_some() {
+            return known;
+        }
+        let permit = self.permit().await;
         if let Some(permit) = &permit {
             *self.overdraft.lock() = Arc::downgrade(permit);
         }
-        Charge { _overdraft: permit, ..self.force(bytes) }
+        permit
+    }
+
+    async fn permit(&self) -> Permit {
+        let _sought = Seeking::of(&self.pool);
+        Arc::clone(&self.pool.overdraft).acquire_owned().await.ok().map(Arc::new)
     }
 }
 
@@ -473,9 +532,23 @@ mod tests {
         drop(first);
         tokio::time::sleep(SOON).await;
         assert!(!second.is_finished());
+        assert_eq!((pool.free(), pool.standing().drawn), (800, 5_000), "the pool is left to the others");
         drop(more);
         drop(timeout(PATIENCE, second).await.unwrap().unwrap());
-        assert_eq!(pool.free(), 800);
+        assert_eq!((pool.free(), pool.standing().drawn), (800, 0));
+    }
+
+    /// (L4)
+    #[tokio::test]
+    async fn l4_a_second_large_request_waits_for_the_first_also_of_its_own_session() {
+        let pool = Budget::new(800);
+        let share = Share::of(&pool, 0);
+        let first = timeout(PATIENCE, share.draw_alone(5_000)).await.unwrap();
+        assert!(timeout(SOON, share.draw_alone(5_000)).await.is_err());
+        assert!(Share::of(&pool, 0).try_draw(100).is_some(), "others have their share");
+        drop(first);
+        drop(timeout(PATIENCE, share.draw_alone(5_000)).await.unwrap());
+        assert_eq!((pool.standing().drawn, share.held(), pool.is_sought()), (0, 0, false));
     }
 
     /// [L4]
@@ -518,6 +591,9 @@ mod tests {
         assert_eq!(pool.free(), 80);
         drop(all);
         assert_eq!(pool.free(), 160);
+        // A share grows and shrinks with it.
+        share.resize();
+        assert_eq!((share.capacity(), share.try_draw(21).is_some(), share.try_draw(20).is_some()), (20, false, true));
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl Reader {
         Self { pool, limit, length: Length::default(), body: None, amid: Arc::default() }
     }
 
-    /// Says to `amid` whether it waits for the peer inside a frame.
+    /// Says to `amid` whether it has waited for the peer inside the frame that it reads: whoever sends that in drops is
+    /// inside it all the time.
     #[must_use]
     pub fn telling(self, amid: Arc<AtomicBool>) -> Self {
         Self { amid, ..self }
@@ -87,6 +88,8 @@ impl Reader {
         if let Some(body) = &self.body {
             return Ok(Some(body.size));
         }
+        // It may have to wait for memory first, which is not the peer's fault.
+        self.amid.store(false, Ordering::Relaxed);
         let announced = u32::from_be_bytes(self.length.bytes);
         let size = usize::try_from(announced).unwrap_or(usize::MAX);
         if size > self.limit {
@@ -104,6 +107,7 @@ impl Reader {
         }
         loop {
             if let Some(body) = self.body.take_if(|body| body.have == body.size) {
+                self.amid.store(false, Ordering::Relaxed);
                 return Ok(body.buffer.freeze(body.size));
             }
             if self.read_some(socket).await? == 0 {
@@ -128,7 +132,6 @@ impl Reader {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.amid.store(self.is_amid(), Ordering::Relaxed);
                     socket.readable().await?;
-                    self.amid.store(false, Ordering::Relaxed);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e.into()),

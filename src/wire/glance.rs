@@ -24,6 +24,9 @@ const LEAST_PARTITION: usize = 5;
 /// What a topic or a partition may take in memory until it is answered; a little more than is measured.
 const MEMORY_OF_ONE: usize = 512;
 
+/// A request that is larger than this is so for its records: what is beside them may take no more for it.
+const LARGEST_BESIDE_RECORDS: usize = 8 << 20;
+
 /// What a request may take for its size, as the shape check allows it to those that are decoded.
 struct Budget {
     spent: usize,
@@ -75,7 +78,8 @@ impl Produce {
         let acks = fields.cursor.i16()?;
         let timeout_ms = fields.cursor.i32()?;
         let mut read = Self { transactional_id, acks, timeout_ms, ..Self::default() };
-        let mut budget = Budget { spent: 0, allowed: allowance(frame.len().saturating_sub(at)) };
+        let allowed = allowance(frame.len().saturating_sub(at).min(LARGEST_BESIDE_RECORDS));
+        let mut budget = Budget { spent: 0, allowed };
         for topic in 0..fields.count()? {
             budget.spend("topic_data")?;
             let named = match version {

@@ -4,7 +4,9 @@
 use super::budget::{Budget, Charge};
 use super::frame::LENGTH;
 use bytes::Bytes;
+use memmap2::MmapMut;
 use parking_lot::Mutex;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// Buffers come in powers of two from this size on; smaller frames are allocated as they come.
@@ -88,6 +90,15 @@ impl Pool {
         class_of(size).map(|(_, rounded)| rounded).filter(|rounded| *rounded <= share).unwrap_or(size)
     }
 
+    /// The largest frame whose buffer takes no more than so many bytes.
+    #[must_use]
+    pub fn fits(bytes: usize) -> usize {
+        match class_of(bytes) {
+            Some((_, rounded)) if rounded > bytes => rounded / 2,
+            _ => bytes,
+        }
+    }
+
     /// New memory, in the place of what is kept unused beyond what may be.
     fn fresh(&self, size: usize) -> Memory {
         let evicted = {
@@ -140,16 +151,57 @@ const PAGE: usize = 4 << 10;
 /// does where malloc maps a large buffer, 16 bytes into a page.
 #[derive(Debug, Default)]
 struct Memory {
-    whole: Vec<u8>,
+    whole: Whole,
     from: usize,
+}
+
+/// What is not kept is mapped and unmapped: malloc would keep up to 64 MiB of it for later, and the system would not get
+/// it back (L4).
+#[derive(Debug)]
+enum Whole {
+    Heap(Vec<u8>),
+    Mapped(MmapMut),
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self::Heap(Vec::new())
+    }
+}
+
+impl Deref for Whole {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Whole {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Heap(bytes) => bytes,
+            Self::Mapped(bytes) => bytes,
+        }
+    }
+}
+
+impl Whole {
+    fn new(size: usize) -> Self {
+        let mapped = if size > LARGEST + PAGE { MmapMut::map_anon(size).ok() } else { None };
+        mapped.map_or_else(|| Self::Heap(vec![0; size]), Self::Mapped)
+    }
 }
 
 impl Memory {
     fn new(size: usize) -> Self {
         if size < PLACED_FROM {
-            return Self { whole: vec![0; size], from: 0 };
+            return Self { whole: Whole::Heap(vec![0; size]), from: 0 };
         }
-        let whole = vec![0; size + PAGE];
+        let whole = Whole::new(size + PAGE);
         let from = whole.as_ptr().align_offset(PAGE).wrapping_add(LENGTH) % PAGE;
         Self { whole, from }
     }
@@ -244,6 +296,14 @@ mod tests {
         let pool = Pool::new(1 << 20);
         for size in [0, 1, 4095, 4096, 8192, 8193, LARGEST, LARGEST + 1] {
             assert!(pool.take(size).as_ref().len() >= size, "{size}");
+        }
+    }
+
+    #[test]
+    fn what_fits_takes_no_more() {
+        for bytes in [5_000, 8_192, 65_536, 100_000, 2_796_202, LARGEST - 1, LARGEST, LARGEST + 1, 2 * LARGEST] {
+            let fits = Pool::fits(bytes);
+            assert!(fits > bytes / 2 - 1 && Pool::takes(fits, usize::MAX) <= bytes.max(SMALLEST), "{bytes}: {fits}");
         }
     }
 

@@ -15,30 +15,42 @@ use kafka_protocol::messages::{
     ProduceResponse, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io;
 use std::sync::Arc;
-use std::thread;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 
+/// Serves ten thousand connections on two threads. Ends when dropped.
 pub struct Broker {
     port: u16,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Broker {
     /// Answers a Fetch with `size` bytes of records.
     pub fn start(size: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_io().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let records = Bytes::from(vec![0; size]);
-        let scripted = Arc::new(Script { port, records });
-        thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
-                let script = Arc::clone(&scripted);
-                // One that Fishplate closes ends here.
-                thread::Builder::new().stack_size(256 << 10).spawn(move || script.serve(socket)).unwrap();
+        let script = Arc::new(Script { port, records: Bytes::from(vec![0; size]) });
+        runtime.spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let script = Arc::clone(&script);
+                // One that Fishplate closes ends there.
+                tokio::spawn(async move { script.serve(socket).await });
             }
         });
-        Self { port }
+        Self { port, runtime: Some(runtime) }
     }
 
     pub fn bootstrap(&self) -> Bootstrap {
@@ -52,14 +64,13 @@ struct Script {
 }
 
 impl Script {
-    fn serve(&self, mut socket: TcpStream) -> Option<()> {
-        socket.set_nodelay(true).ok()?;
+    async fn serve(&self, mut socket: TcpStream) -> io::Result<()> {
+        socket.set_nodelay(true)?;
         loop {
-            let mut length = [0; 4];
-            socket.read_exact(&mut length).ok()?;
-            let mut frame = vec![0; u32::from_be_bytes(length) as usize];
-            socket.read_exact(&mut frame).ok()?;
-            socket.write_all(&self.answer(frame.into())).ok()?;
+            let size = socket.read_u32().await?;
+            let mut frame = vec![0; size as usize];
+            socket.read_exact(&mut frame).await?;
+            socket.write_all(&self.answer(frame.into())).await?;
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod cluster;
 pub mod config;
+pub mod counting;
 pub mod link;
 pub mod log;
 pub mod metrics;

@@ -28,17 +28,13 @@ type Instead = Mutex<BTreeMap<i32, Bytes>>;
 impl Refusing {
     /// Forwards to this port of loopback.
     pub fn before(to: u16) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let (port, topics) = (listener.local_addr()?.port(), Arc::new(Topics::default()));
+        let topics = Arc::new(Topics::default());
         let armed = Arc::clone(&topics);
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                // A broker that is away looks as it looks without us.
-                if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)) {
-                    carry(client, server, &armed);
-                }
-            }
-        });
+        let port = forward(to, move |client, server| {
+            let (instead, topics) = (Arc::new(Instead::default()), Arc::clone(&armed));
+            let noted = Arc::clone(&instead);
+            carry_frames(client, server, move |frame| request(frame, &topics, &noted), move |f| answer(f, &instead));
+        })?;
         Ok(Self { port, topics })
     }
 
@@ -62,17 +58,36 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn carry(client: TcpStream, server: TcpStream, topics: &Arc<Topics>) {
+/// Listens on a port of its own, which is given back; `carry` sees to each connection and to the one it leads to.
+pub(super) fn forward(to: u16, carry: impl Fn(TcpStream, TcpStream) + Send + 'static) -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            // A broker that is away looks as it looks without us.
+            if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)) {
+                carry(client, server);
+            }
+        }
+    });
+    Ok(port)
+}
+
+/// Carries frames both ways, each as it comes out of its function.
+pub(super) fn carry_frames(
+    client: TcpStream,
+    server: TcpStream,
+    request: impl Fn(Bytes) -> Bytes + Send + 'static,
+    answer: impl Fn(Bytes) -> Bytes + Send + 'static,
+) {
     let ends = || Some((client.try_clone().ok()?, server.try_clone().ok()?));
     let (Some(up), Some(down)) = (ends(), ends()) else { return };
     for end in [&client, &server] {
         // Fails only on an end that is gone.
         let _ = end.set_nodelay(true);
     }
-    let (instead, topics) = (Arc::new(Instead::default()), Arc::clone(topics));
-    let noted = Arc::clone(&instead);
-    thread::spawn(move || pump(up.0, up.1, |frame| request(frame, &topics, &noted)));
-    thread::spawn(move || pump(down.1, down.0, |frame| answer(frame, &instead)));
+    thread::spawn(move || pump(up.0, up.1, request));
+    thread::spawn(move || pump(down.1, down.0, answer));
 }
 
 /// Carries frames one way until it ends.

@@ -23,6 +23,7 @@ mod batches;
 mod behind;
 mod faults;
 mod hostile;
+mod large;
 mod laws;
 mod load;
 mod metrics;
@@ -33,6 +34,7 @@ mod refused;
 mod reload;
 mod scenarios;
 mod shadows;
+mod split;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         scenarios::trials(&arguments),
         behind::trials(),
         shadows::trials(),
+        split::trials(),
+        large::trials(),
         reload::trials(),
         operator::trials(),
         hostile::trials(),

@@ -28,6 +28,8 @@ pub(super) struct Poll {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) since: u64,
+    /// When it came.
+    pub(super) at: Instant,
     pub(super) isolation: i8,
     pub(super) pieces: FastMap<Place, Piece>,
     pub(super) frame: Bytes,
@@ -78,7 +80,7 @@ impl Poll {
     #[allow(clippy::too_many_arguments)]
     pub(super) fn take(
         mut self,
-        since: u64,
+        (since, now): (u64, Instant),
         from: Target,
         answer: FetchResponse,
         frame: Bytes,
@@ -87,7 +89,7 @@ impl Poll {
         effects: &mut Effects,
     ) -> Kept {
         let endpoints = endpoints(from.cluster, &answer.node_endpoints, seen).collect();
-        let mut kept = Kept { frame, endpoints, ..Kept::new(&self, since) };
+        let mut kept = Kept { frame, endpoints, ..Kept::new(&self, since, now) };
         let by_id: FastMap<Uuid, &StrBytes> = match answer.responses.iter().any(|topic| topic.topic.0.is_empty()) {
             true => self.topics.iter().map(|(name, id)| (*id, name)).collect(),
             false => FastMap::default(),
@@ -135,9 +137,9 @@ fn is_news(told: &PartitionData) -> bool {
 
 impl Kept {
     /// Nothing yet, from the broker that had this poll.
-    pub(super) fn new(poll: &Poll, since: u64) -> Self {
+    pub(super) fn new(poll: &Poll, since: u64, now: Instant) -> Self {
         let (pieces, frame, endpoints) = (FastMap::default(), Bytes::new(), Vec::new());
-        Self { since, isolation: poll.isolation, pieces, frame, endpoints, fault: None }
+        Self { since, at: now, isolation: poll.isolation, pieces, frame, endpoints, fault: None }
     }
 
     pub(super) fn claim(&mut self, entry: &Entry) -> Option<PartitionData> {

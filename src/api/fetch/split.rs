@@ -14,6 +14,7 @@ use super::kept::{Ends, Kept, Piece, Poll, left_out};
 use super::told::nothing;
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
+use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
@@ -184,7 +185,7 @@ impl<T> Polls<T> {
         let Some(poll) = self.came_back(from, number) else { return Moves::new() };
         self.throttle_ms = self.throttle_ms.max(answer.throttle_time_ms);
         self.next += 1;
-        let kept = poll.take(self.next, from, answer, frame, &mut self.ends, seen, effects);
+        let kept = poll.take((self.next, now), from, answer, frame, &mut self.ends, seen, effects);
         if !kept.pieces.is_empty() {
             self.keep(from, kept);
         }
@@ -215,7 +216,7 @@ impl<T> Polls<T> {
             if !pieces.is_empty() {
                 self.next += 1;
                 let kept =
-                    self.brokers.entry(from).or_default().kept.get_or_insert_with(|| Kept::new(&poll, self.next));
+                    self.brokers.entry(from).or_default().kept.get_or_insert_with(|| Kept::new(&poll, self.next, now));
                 kept.pieces.extend(pieces);
                 kept.fault = Some(fault.clone());
             }
@@ -256,6 +257,13 @@ impl<T> Polls<T> {
             let frames = others.filter_map(|(_, broker)| broker.kept.as_ref().map(|kept| kept.since).zip(Some(broker)));
             let Some((_, oldest)) = frames.min_by_key(|(since, _)| *since) else { return };
             oldest.kept = None;
+        }
+    }
+
+    /// Others need the memory: what the client has not come for within this time is dropped.
+    pub fn shed(&mut self, older: Duration, now: Instant) {
+        for broker in self.brokers.values_mut() {
+            broker.kept.take_if(|kept| now.saturating_duration_since(kept.at) >= older);
         }
     }
 
@@ -348,7 +356,7 @@ impl<T> Polls<T> {
         let wait =
             if self.was_split(now) { wait_of(&asked.terms) } else { served.until.saturating_duration_since(now) };
         let sharing = self.brokers.len().max(asked.brokers.len()).max(1);
-        let most = (self.share / sharing).max(LEAST_SHARE);
+        let most = records_within((self.share / sharing).max(LEAST_SHARE));
         let mut asks = Vec::new();
         for (at, to) in asked.brokers.iter().enumerate() {
             let broker = self.brokers.entry(*to).or_default();
@@ -444,6 +452,14 @@ impl<T> Polls<T> {
             None => told,
         }
     }
+}
+
+/// How many bytes of records may be asked for so that the buffer of an answer takes no more than so many: the answer has
+/// other fields beside them.
+#[must_use]
+pub fn records_within(bytes: usize) -> usize {
+    let fits = Pool::fits(bytes);
+    fits - fits / 16
 }
 
 /// How long a client lets us wait. One that wants no byte waits for none.

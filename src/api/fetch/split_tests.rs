@@ -220,6 +220,16 @@ fn a_client_takes_no_more_than_it_said_and_gets_the_rest_next() {
     assert_eq!((with(&first[0]), with(&second[0])), (1, 1), "each record is about ten bytes");
 }
 
+/// (L4)
+#[test]
+fn l4_the_answers_of_all_brokers_fit_into_the_share() {
+    for (share, sharing) in [(8 << 20, 1), (8 << 20, 2), (8 << 20, 3), (8 << 20, 5), (768 << 10, 2), (1 << 20, 7)] {
+        let records = records_within(share / sharing);
+        let with_other_fields = records + 1_000;
+        assert!(Pool::takes(with_other_fields, share) * sharing <= share, "{share} shared by {sharing}: {records}");
+    }
+}
+
 proptest! {
     /// Whatever brokers do, and whenever.
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::findings::Findings;
 use super::super::raw::{self, File};
 use super::super::read::{Amount, Number};
-use super::super::{Cluster, Limits, Memory, SHARES};
+use super::super::{Cluster, Limits, Memory};
 
 /// A pool is no smaller: an eighth of it must hold more than the frames that are always read (64 KiB).
 const SMALLEST_POOL: usize = 1 << 20;
@@ -33,13 +33,13 @@ fn pool(amount: Amount, findings: &mut Findings) -> usize {
 }
 
 /// The limits; the default where a value is wrong, which is told.
-pub(super) fn limits(raw: &File, memory: &Memory, findings: &mut Findings) -> Limits {
-    let default = Limits::within(memory);
+pub(super) fn limits(raw: &File, findings: &mut Findings) -> Limits {
+    let default = Limits::default();
     let Some(raw::Limits { request, handshake, stalled, idle, sessions, sessions_per_address }) = &raw.limits else {
         return default;
     };
     Limits {
-        request: request.map_or(default.request, |amount| largest_request(amount, memory, findings)),
+        request: request.map_or(default.request, |amount| largest_request(amount, findings)),
         handshake: time(*handshake, default.handshake, findings),
         stalled: time(*stalled, default.stalled, findings),
         idle: time(*idle, default.idle, findings),
@@ -48,20 +48,15 @@ pub(super) fn limits(raw: &File, memory: &Memory, findings: &mut Findings) -> Li
     }
 }
 
-fn largest_request(amount: Amount, memory: &Memory, findings: &mut Findings) -> usize {
-    let (bytes, share) = (usize::try_from(amount.value).unwrap_or(usize::MAX), memory.requests / SHARES);
-    if bytes > share {
-        let what = format!("a request of {bytes} bytes is more than a connection may hold, which is {share}");
-        let instead = format!("write a smaller one, or `memory: {{ requests: {}MiB }}`", pool_for(bytes));
-        findings.mistake(amount.at, what, instead);
-    } else if bytes == 0 {
+fn largest_request(amount: Amount, findings: &mut Findings) -> usize {
+    let bytes = usize::try_from(amount.value).unwrap_or(usize::MAX);
+    if bytes == 0 {
         findings.mistake(amount.at, "no request fits into 0 bytes", "write for example 1MiB");
+    } else if bytes > Limits::LARGEST_OF_ALL {
+        let what = format!("Kafka's requests have at most {} bytes", Limits::LARGEST_OF_ALL);
+        findings.mistake(amount.at, what, "write a smaller one, for example 100MiB, which is Kafka's own limit");
     }
-    bytes.min(share)
-}
-
-fn pool_for(request: usize) -> usize {
-    request.saturating_mul(SHARES).div_ceil(1 << 20)
+    bytes.clamp(1, Limits::LARGEST_OF_ALL)
 }
 
 fn time(amount: Option<Amount>, default: Duration, findings: &mut Findings) -> Duration {

@@ -28,7 +28,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
     let log = raw.log.as_ref().and_then(|text| log(text, findings));
     let memory = bounds::memory(raw, findings);
-    let limits = bounds::limits(raw, &memory, findings);
+    let limits = bounds::limits(raw, findings);
     Some(Config {
         virtual_cluster: virtual_cluster?.value.as_str().into(),
         default_cluster: default_cluster?,

@@ -123,15 +123,17 @@ fn a_right_config_is_what_it_says() {
 fn pools_and_limits_are_what_they_say_and_fit_into_each_other() {
     let of = |more: &str| Config::from_text("c.yaml", &base(more)).expect("a config");
     let config = of("");
-    assert_eq!((config.memory, config.limits.request), (Memory::default(), 8 << 20));
-    let config = of("memory: { requests: 2GiB, parked: 3MiB }\nlimits: { idle: 90s, handshake: 500ms, sessions: 7 }\n");
+    assert_eq!((config.memory, config.limits.request), (Memory::default(), 100 << 20), "as Kafka");
+    let limits = "limits: { request: 20MiB, idle: 90s, handshake: 500ms, sessions: 7 }\n";
+    let config = of(&format!("memory: {{ requests: 2GiB, parked: 3MiB }}\n{limits}"));
     assert_eq!((config.memory.requests, config.memory.parked), (2 << 30, 3 << 20));
     let Limits { request, handshake, idle, sessions, .. } = config.limits;
     let times = (handshake, idle);
-    assert_eq!((request, sessions), (100 << 20, 7), "no more than Kafka takes");
+    assert_eq!((request, sessions), (20 << 20, 7));
     assert_eq!(times, (Duration::from_millis(500), Duration::from_secs(90)));
     for (more, mistake) in [
-        ("memory: { requests: 8MiB }\nlimits: { request: 1025KiB }\n", "more than a connection may hold"),
+        ("limits: { request: 2GiB }\n", "at most 2147483647 bytes"),
+        ("limits: { request: 0KiB }\n", "no request fits"),
         ("memory: { requests: 1KiB }\n", "1024 bytes are no pool of memory"),
         ("memory: { requests: 5s }\n", "`5s` is not a size"),
         ("limits: { idle: 5 }\n", "this must be a time, not a number"),

@@ -1,0 +1,105 @@
+//! Whose memory it is (L4): that of clients that are slow is given back where others wait for it.
+
+use super::Limits;
+use super::counting_tests::{fetch, serves};
+use super::testing::World;
+use crate::upstream::testing::{Asked, Reply};
+use crate::wire::budget::Share;
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_request::FetchTopic;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// Every Fetch finds half a megabyte in each partition.
+fn busy(id: i32, asked: Asked) -> Reply {
+    if asked.api != ApiKey::Fetch {
+        return serves(0)(id, asked);
+    }
+    let request: FetchRequest = asked.request();
+    let told = |topic: FetchTopic| {
+        let told = PartitionData::default().with_records(Some(Bytes::from(vec![0; 500_000])));
+        FetchableTopicResponse::default().with_topic(topic.topic).with_partitions(vec![told])
+    };
+    asked.answer(&FetchResponse::default().with_responses(request.topics.into_iter().map(told).collect()))
+}
+
+fn found(answer: &FetchResponse) -> usize {
+    answer.responses.iter().map(|topic| topic.partitions[0].records.as_ref().map_or(0, Bytes::len)).sum()
+}
+
+/// (L4)
+#[tokio::test]
+async fn l4_what_a_split_fetch_keeps_is_drawn_and_is_dropped_where_others_wait() {
+    let world = World::start(busy).await;
+    let responses = std::sync::Arc::clone(&world.context.shared.memory.responses);
+    let mut client = world.client().await;
+    let session = world.session();
+    // Given a client that was told of one broker and does not come for what the other has
+    let asked = fetch((0, 0), &["l-1", "r-1"]).with_max_wait_ms(600_000).with_min_bytes(1);
+    assert_eq!(found(&client.call(12, &asked).await), 500_000);
+    let kept = async {
+        while session.polls.kept_bytes() == 0 {
+            sleep(MOMENT).await;
+        }
+    };
+    timeout(PATIENCE, kept).await.expect("something is kept");
+    // Then that is counted
+    assert!(responses.standing().drawn >= session.polls.kept_bytes(), "{:?}", responses.standing());
+    // And it stays where nobody else needs the memory, and for who may be about to ask
+    let now = Instant::now();
+    session.look(now + Duration::from_secs(5), false);
+    session.look(now, true);
+    assert!(session.polls.kept_bytes() > 0);
+    // When others do
+    session.look(now + Duration::from_secs(5), true);
+    // Then they get it, and the client loses nothing
+    assert_eq!((session.polls.kept_bytes(), responses.standing().drawn), (0, 0));
+    for _ in 0..2 {
+        assert!(found(&client.call(12, &asked).await) > 0);
+    }
+}
+
+/// (L4)
+#[tokio::test]
+async fn l4_a_client_that_takes_a_byte_now_and_then_gives_back_what_others_wait_for() {
+    let limits = Limits { slow: Duration::from_millis(300), ..Limits::default() };
+    let world = World::within(limits, busy).await;
+    let responses = std::sync::Arc::clone(&world.context.shared.memory.responses);
+    // Given a client that asks for more than its socket holds
+    let mut slow = world.client().await;
+    let session = world.session();
+    for _ in 0..60 {
+        slow.send(12, &fetch((0, 0), &["l-1"]).with_max_bytes(600_000)).await;
+    }
+    let owed = async {
+        while session.backlog() == 0 {
+            sleep(MOMENT).await;
+        }
+    };
+    timeout(PATIENCE, owed).await.expect("answers that it does not take");
+    // And one that waits for the memory
+    let rest = Share::of(&responses, 0).force(responses.free());
+    let mut other = world.client().await;
+    other.send(12, &fetch((0, 0), &["l-1"])).await;
+    // When the first takes a byte now and then
+    let sips = async {
+        loop {
+            let _one = slow.socket.try_read(&mut [0; 1]);
+            world.context.sweep();
+            sleep(MOMENT).await;
+        }
+    };
+    // Then the other is served all the same
+    let served = tokio::select! {
+        answer = other.receive::<FetchRequest>(12) => answer,
+        () = sips => unreachable!(),
+    };
+    assert_eq!(found(&served), 500_000);
+    assert_eq!(world.shown("sessions_closed_total", &[("reason", "slow")]), 1.0);
+    drop(rest);
+}
