@@ -285,6 +285,8 @@ fn delivered(writer: &Writer) -> Vec<(String, usize)> {
 fn producer(bootstrap: &Bootstrap) -> Writer {
     let mut config = client(bootstrap);
     config.set("linger.ms", "0").set("batch.num.messages", "1");
+    // It would give a frozen broker's request up, and the connection with it.
+    config.set("request.timeout.ms", "100000").set("socket.timeout.ms", "120000");
     config.create_with_context(Delivered::default()).expect("a producer")
 }
 
