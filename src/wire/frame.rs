@@ -1,17 +1,27 @@
 //! Frames: a 4-byte length, then that many bytes. The limit is checked before memory is taken, and a frame is read
-//! straight into one reused buffer of its size, so that record bytes are written once and never moved.
+//! straight into one reused buffer of its size, so that record bytes are written once and never moved. Small frames follow
+//! small ones: several are read at once and moved to memory of their own.
 
 use super::pool::{Buffer, Pool, Tab};
 use super::strangers::guess;
 use bytes::Bytes;
-use std::io::{self, IoSliceMut};
+use socket2::SockRef;
+use std::io::{self, IoSliceMut, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 
 /// What a frame's length field takes.
 pub const LENGTH: usize = 4;
+
+/// Behind a frame that takes no more than this, so much is read at once: requests without records and acknowledgements come
+/// in one system call, several together. Of a large frame that follows a small one, this much is moved at most.
+const SMALL: usize = 1 << 10;
+
+/// Who waits for more than this is asked again at once after a read that gave less: its peer is writing just now.
+const MUCH: usize = 64 << 10;
 
 /// Why no further frame can be read from a connection.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +49,33 @@ pub struct Reader {
     limit: usize,
     length: Length,
     body: Option<Body>,
+    ahead: Ahead,
+    /// The latest frame was a small one.
+    small: bool,
     amid: Arc<AtomicBool>,
+}
+
+/// What came behind a small frame and is not wanted yet. Holds no memory while it is empty.
+#[derive(Debug, Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Ahead {
+    /// Moves as much as there is, and as there is room for.
+    fn take(&mut self, into: &mut [u8]) -> usize {
+        let rest = self.bytes.get(self.used..).unwrap_or_default();
+        let taken = rest.len().min(into.len());
+        for (to, from) in into.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        self.used += taken;
+        if self.used == self.bytes.len() {
+            *self = Self::default();
+        }
+        taken
+    }
 }
 
 /// The length field of the next frame, of which perhaps a part has come (with the frame before it).
@@ -60,7 +96,8 @@ impl Reader {
     /// Frames of at most `limit` bytes, read into buffers of `pool`.
     #[must_use]
     pub fn new(pool: Arc<Pool>, limit: usize) -> Self {
-        Self { pool, limit, length: Length::default(), body: None, amid: Arc::default() }
+        let (length, body, ahead) = (Length::default(), None, Ahead::default());
+        Self { pool, limit, length, body, ahead, small: true, amid: Arc::default() }
     }
 
     /// Says to `amid` whether it has waited for the peer inside the frame that it reads: whoever sends that in drops is
@@ -107,6 +144,7 @@ impl Reader {
         }
         loop {
             if let Some(body) = self.body.take_if(|body| body.have == body.size) {
+                self.small = LENGTH + body.size <= SMALL;
                 self.amid.store(false, Ordering::Relaxed);
                 return Ok(body.buffer.freeze(body.size));
             }
@@ -139,21 +177,55 @@ impl Reader {
         }
     }
 
-    /// One read. The body's rest and the next frame's length field come in one system call.
+    /// One read at most. The body's rest and the next frame's length field come in one system call.
     fn fill(&mut self, socket: &TcpStream) -> io::Result<usize> {
         let Length { bytes, have } = &mut self.length;
         let length_rest = bytes.get_mut(*have..).unwrap_or_default();
         let Some(body) = &mut self.body else {
-            let read = socket.try_read(length_rest)?;
+            let mut read = self.ahead.take(length_rest);
+            if read == 0 && self.small {
+                read = read_ahead(socket, length_rest, &mut self.ahead)?;
+            } else if read == 0 {
+                read = read_now(socket, &mut [IoSliceMut::new(length_rest)], true)?;
+            }
             *have += read;
             return Ok(read);
         };
         let missing = body.size - body.have;
         let room = body.buffer.memory_mut().get_mut(body.have..body.size).unwrap_or_default();
-        let read = socket.try_read_vectored(&mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)])?;
+        let mut read = self.ahead.take(room);
+        if read == 0 {
+            read = read_now(socket, &mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)], missing <= MUCH)?;
+        }
         body.have += read.min(missing);
         *have += read.saturating_sub(missing);
         Ok(read)
+    }
+}
+
+/// Reads a length field's rest and what comes behind it. Gives how much of the field came.
+fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Ahead) -> io::Result<usize> {
+    let mut behind = [0; SMALL];
+    let read = read_now(socket, &mut [IoSliceMut::new(length), IoSliceMut::new(&mut behind)], true)?;
+    let more = read.saturating_sub(length.len());
+    if more > 0 {
+        *ahead = Ahead { bytes: behind.get(..more).unwrap_or_default().to_vec(), used: 0 };
+    }
+    Ok(read - more)
+}
+
+/// One read of what there is. A socket that gave less than there was room for was empty: where so asked, the next read
+/// waits until more comes, instead of a system call to be told so (as tokio's own reads do it).
+fn read_now(socket: &TcpStream, into: &mut [IoSliceMut<'_>], then_waits: bool) -> io::Result<usize> {
+    let room: usize = into.iter().map(|part| part.len()).sum();
+    let mut read = 0;
+    let emptied = socket.try_io(Interest::READABLE, || {
+        read = (&*SockRef::from(socket)).read_vectored(into)?;
+        if then_waits && 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match emptied {
+        Err(error) if read == 0 => Err(error),
+        _ => Ok(read),
     }
 }
 
@@ -214,6 +286,30 @@ mod tests {
             });
             prop_assert_eq!(frames.iter().map(|f| f.to_vec()).collect::<Vec<_>>(), bodies);
         }
+    }
+
+    #[tokio::test]
+    async fn small_frames_that_came_together_need_the_socket_once() {
+        let (mut from, to) = pair().await;
+        from.write_all(&framed(&[vec![1; 30], vec![], vec![2; 300]])).await.unwrap();
+        let mut reader = Reader::new(Pool::new(0), 1 << 10);
+        assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![1; 30]);
+        // Nothing is left in the socket, and what was read is all there.
+        assert_eq!(to.try_read(&mut [0; 9]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![]);
+        assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![2; 300]);
+        drop(from);
+        assert!(reader.next(&to).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn behind_a_large_frame_nothing_is_read_ahead_but_a_length() {
+        let (mut from, to) = pair().await;
+        let bytes = framed(&[vec![1; 3 * SMALL], vec![2; 30]]);
+        from.write_all(&bytes).await.unwrap();
+        let mut reader = Reader::new(Pool::new(0), 1 << 20);
+        assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![1; 3 * SMALL]);
+        assert_eq!(to.try_read(&mut [0; 99]).unwrap(), 30, "records behind it stay for a buffer of their own");
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ impl Log {
     /// Writes to `file` what `follow` reads.
     pub fn new(file: PathBuf) -> Self {
         let log = Self { file, inner: Arc::default() };
-        // Clients that play on bare Kafka leave topics on cluster a that are named as if they lived on b.
+        // Who plays on bare Kafka may leave topics on cluster a that are named as if they lived on b.
         log.allow("topics are kept from clients: their records are on another cluster and none at home");
         log.allow("topics have records on two clusters; clients see those at home only");
         log

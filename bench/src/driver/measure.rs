@@ -22,6 +22,9 @@ pub(super) struct Load {
     pub(super) count: usize,
     /// Batches of a Produce, where the load is not to choose by itself.
     pub(super) batches: Option<usize>,
+    /// Fetches name all their partitions each time.
+    #[serde(default)]
+    pub(super) no_session: bool,
     /// Records of 1 KiB a request.
     pub(super) records: usize,
     pub(super) connections: usize,
@@ -138,6 +141,7 @@ impl Course<'_> {
         }
         let batches = load.batches.into_iter().flat_map(|batches| ["--batches".to_owned(), batches.to_string()]);
         arguments.extend(batches);
+        arguments.extend(load.no_session.then(|| "--no-session".to_owned()));
         arguments.extend(load.rate.into_iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
         let watch = |(name, pid): &(String, u32)| ["--watch".to_owned(), format!("{name}={pid}")];
         arguments.extend(self.watched.iter().flat_map(watch));

@@ -70,6 +70,9 @@ impl Bench<'_> {
         }
         // As librdkafka sends: one partition's batch in each request, however many there are.
         all.push(lone(load(Kind::Produce, 256, HUNDRED, None)));
+        // And as it reads: who is shown `single` knows no fetch sessions.
+        let read = load(Kind::Fetch, 256, HUNDRED, None);
+        all.push(Load { name: format!("{}, no session", read.name), no_session: true, ..read });
         all.retain(|load| self.wants(load));
         let whole = self.has(Section::Flow);
         let flow = if whole {
@@ -88,7 +91,8 @@ impl Bench<'_> {
             let rate = (row.requests(Way::Copy).median()? * FIFTH).round();
             Some(load(row.load.kind, row.load.records, HUNDRED, Some(rate)))
         };
-        let hundred = flow.iter().filter(|row| row.load.count == 100 && row.load.batches.is_none());
+        let hundred =
+            flow.iter().filter(|row| row.load.count == 100 && row.load.batches.is_none() && !row.load.no_session);
         let mut timed: Vec<Load> = hundred.filter_map(fifth).collect();
         timed.extend([Kind::Produce, Kind::Fetch].map(|kind| load(kind, 16, HUNDRED, Some(1000.0))));
         timed.retain(|load| self.wants(load));
@@ -191,6 +195,7 @@ pub(super) fn load(kind: Kind, records: usize, topics: &[&str], rate: Option<f64
         topics: topics.iter().map(|topics| (*topics).to_owned()).collect(),
         count,
         batches: None,
+        no_session: false,
         records,
         connections,
         in_flight,

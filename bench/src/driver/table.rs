@@ -207,6 +207,7 @@ mod tests {
             topics: Vec::new(),
             count: 1,
             batches: None,
+            no_session: false,
             records: 256,
             connections: 1,
             in_flight: 1,

@@ -56,6 +56,9 @@ pub(crate) struct Args {
     /// Partitions of a request, each with a batch; by default as many as make batches of 16 KiB, where there are 16.
     #[arg(long)]
     batches: Option<usize>,
+    /// Fetches name all their partitions each time, as librdkafka and kafkajs do, which know no fetch sessions.
+    #[arg(long)]
+    no_session: bool,
     /// Closed loop: requests that each connection keeps unanswered.
     #[arg(long, default_value_t = 5)]
     in_flight: usize,

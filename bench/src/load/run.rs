@@ -72,7 +72,8 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     ensure!(!nodes.is_empty(), "no node leads any of the topics");
     let worker = |node: &Node| {
         let mut connection = Connection::open(&node.address, &software)?;
-        let work = Work::new(args.kind, &mut connection, &node.partitions, args.records, args.batches)?;
+        let work =
+            Work::new(args.kind, &mut connection, &node.partitions, args.records, args.batches, !args.no_session)?;
         Ok(Worker { connection, work, carries: args.kind })
     };
     let workers = nodes.iter().map(worker).collect::<Result<Vec<_>>>()?;

@@ -59,7 +59,7 @@ const FLEXIBLE_PRODUCE: i16 = 9;
 impl Work {
     /// Requests for the partitions given, at the highest version that the connection's other end speaks.
     ///
-    /// A reader opens a fetch session, as real ones do, and from then on names the partitions whose turn it is; where the
+    /// A reader opens a fetch session, where it knows any, and from then on names the partitions whose turn it is; where the
     /// broker wants no session it names them all each time.
     pub(super) fn new(
         kind: Kind,
@@ -67,6 +67,7 @@ impl Work {
         partitions: &[Partition],
         records: usize,
         into: Option<usize>,
+        knows_sessions: bool,
     ) -> Result<Self> {
         let into = into.map(|into| into.clamp(1, partitions.len().max(1)));
         let (mut batch, mut epoch_at) = (Vec::new(), None);
@@ -82,8 +83,8 @@ impl Work {
             Kind::Fetch => {
                 let version = connection.version::<FetchRequest>()?;
                 let batches = into.unwrap_or_else(|| batches(records, partitions.len()));
-                let opened = connection.call(version, &fetch(version, partitions, batches, records, 0, 0)?)?;
-                let session = opened.session_id;
+                let first = fetch(version, partitions, batches, records, 0, if knows_sessions { 0 } else { -1 })?;
+                let session = connection.call(version, &first)?.session_id;
                 let requests = if session == 0 {
                     let rotations = 0..windows(partitions, batches).len();
                     rotations

@@ -12,7 +12,7 @@ import * as records from './scenes/records.js'
 import * as topics from './scenes/topics.js'
 import { Stage } from './stage.js'
 
-const DEADLINE = 60_000
+const DEADLINE = 100_000
 const AT_ONCE = 4
 const scenes = { ...groups, ...offsets, ...records, ...topics }
 

@@ -4,7 +4,8 @@ import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
 import { Basket } from './stage.js'
 
-const { AdminClient, KafkaConsumer, Producer } = createRequire(import.meta.url)('../node-rdkafka/node_modules/node-rdkafka')
+const { AdminClient, CODES, KafkaConsumer, Producer } = createRequire(import.meta.url)('../node-rdkafka/node_modules/node-rdkafka')
+const NAMES = new Map(Object.entries(CODES.ERRORS).map(([name, code]) => [code, name]))
 const TO_ANSWER = 5000
 const ENDS = { earliest: -2, latest: -1 }
 
@@ -31,8 +32,9 @@ class NodeRdkafka {
     for (const client of this.asking.values()) await over(await client)
   }
 
+  // Messages of its admin client name the topic, which is called otherwise in each run; its producer gives no code.
   nameOf (error) {
-    return error.message
+    return error.code === CODES.ERRORS.ERR_UNKNOWN ? error.message : NAMES.get(error.code) ?? error.message
   }
 
   async connected (client) {
@@ -55,7 +57,14 @@ class NodeRdkafka {
 
   async asked (group, call, ...words) {
     const client = await this.asks(group)
-    return promisify(client[call].bind(client))(...words)
+    try {
+      return await promisify(client[call].bind(client))(...words)
+    } catch (error) {
+      // It remembers for long that a topic was not there: the next question has another client.
+      this.asking.delete(group)
+      await over(client)
+      throw error
+    }
   }
 
   create (topic, partitions, configs, replicas) {

@@ -21,6 +21,9 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+// Generous: machines are busy.
+const SOON = 40_000
+
 export class Stage {
   result = {}
   raw = {}
@@ -123,10 +126,10 @@ export class Stage {
 
   // Waits until something is so.
   async until (what, so) {
-    for (const end = Date.now() + 20_000; Date.now() < end; await sleep(20)) {
+    for (const end = Date.now() + SOON; Date.now() < end; await sleep(20)) {
       if (await so()) return
     }
-    throw new Error(`not within 20 s: ${what}`)
+    throw new Error(`not within ${SOON} ms: ${what}`)
   }
 
   // The trial cuts all connections when it sees the file, and takes it away when it has.
@@ -166,7 +169,7 @@ export class Basket {
   // So many records of each partition.
   async next (wanted) {
     const counts = Object.entries(wanted).map(([partition, count]) => [Number(partition), count])
-    const late = setTimeout(() => this.fail(new Error(`not within 20 s: ${JSON.stringify(wanted)} records are read`)), 20_000)
+    const late = setTimeout(() => this.fail(new Error(`not within ${SOON} ms: ${JSON.stringify(wanted)} records are read`)), SOON)
     try {
       while (counts.some(([partition, count]) => this.of(partition).length < count)) {
         await new Promise((resolve, reject) => Object.assign(this, { changed: resolve, fail: reject }))

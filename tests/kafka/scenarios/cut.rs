@@ -2,7 +2,7 @@
 //! whoever uses the same links would be cut too.
 
 use super::contract::{CUT, Client, Line, Run, View};
-use super::{differences, results, shown};
+use super::{differences, homes, results, shown};
 use crate::harness::Bootstrap;
 use crate::harness::link::Link;
 use crate::harness::proxy::Proxy;
@@ -50,8 +50,8 @@ fn play(world: &World, client: &'static Client, way: &str, at: &Bootstrap, cut: 
         client: name,
         scenarios: &[CUT],
         bootstrap: at,
-        topics: ["a", "b"].map(|home| format!("{home}-cut-{name}-{way}")),
-        groups: ["ga", "gb"].map(|home| format!("{home}-cut-{name}-{way}")),
+        topics: homes(way).map(|home| format!("{home}-cut-{name}-{way}")),
+        groups: homes(way).map(|home| format!("g{home}-cut-{name}-{way}")),
         output: file("out"),
         log: file("log"),
         cut: Some(asked.clone()),

@@ -117,9 +117,10 @@ reason. The topics of a scenario live on two clusters when it is played through 
 
 const LEGEND: &str = "The scenarios: produce and consume with every codec, duplicate header keys, acknowledgements, large records, many
 partitions, idempotence, offsets by time, reset, seek, commit and resume, groups of two (range, cooperative, static
-members), admin of topics and groups, and all connections cut once. A cell says in how many of them a client saw the same;
-[n] is a difference under that number; \"not for it\" is a view that such a client is not shown, because it takes nodes of
-one address for one node or does not say what it is.
+members), admin of topics and groups, topics that are not there, and all connections cut once; `others` is what only Java's
+admin client can ask. A cell says in how many of them a client saw the same; [n] is a difference under that number;
+\"not for it\" is a view that such a client is not shown, because it takes nodes of one address for one node or does not say
+what it is.
 ";
 
 const BY_THEMSELVES: &str = "
@@ -129,6 +130,8 @@ Seen on bare Kafka and through Fishplate alike; the scenarios go around it.
 
 - kafka-python 3.0.12: a consumer stands still for ever when it comes to know its topics' partitions while it joins as the
   group's leader, and `poll()` returns before it has joined: it never takes the assignment. Ask `partitions_for_topic()` after `subscribe()`.
+- kafkajs 2.2.4, before it knows any topic of its own, asks for all of them, and fails when any has an error: no leader, or
+  records on another cluster than its pipeline's, for which Fishplate keeps it from clients.
 - kafkajs 2.2.4 keeps the order of headers of one key only. @platformatic/kafka 1.35.0 takes a `Map` of headers: two of one
   key must be two objects. `listGroups()` of kafkajs, segmentio/kafka-go and librdkafka puts the answers of all nodes one behind the other.
 - @platformatic/kafka cannot go back in a stream, nor can sarama in a partition: the scenario opens another.

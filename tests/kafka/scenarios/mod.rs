@@ -140,7 +140,7 @@ impl Played {
     fn judge_codecs(&self, world: &World) {
         let view = self.view.name();
         let look = |bootstrap: &Bootstrap, way: &str| {
-            let topics = ["a", "b"].map(|home| format!("{home}-{}-{way}.codecs", self.client.name));
+            let topics = homes(way).map(|home| format!("{home}-{}-{way}.codecs", self.client.name));
             programs::look(bootstrap, &topics, &world.directory.join(format!("{}-{way}-look.out", self.client.name)))
                 .unwrap_or_else(|error| panic!("{error:#}"))
         };
@@ -171,13 +171,13 @@ impl Played {
     /// Through Fishplate the first topic and group live on cluster `a` and the second on `b`.
     fn play_at(&self, world: &World, bootstrap: &Bootstrap, way: &str) -> anyhow::Result<Vec<Line>> {
         let client = self.client.name;
-        let names = |home: &str| format!("{home}-{client}-{way}");
+        let homes = homes(way);
         (self.client.play)(&Run {
             client,
             scenarios: &self.scenarios,
             bootstrap,
-            topics: [names("a"), names("b")],
-            groups: [names("ga"), names("gb")],
+            topics: homes.map(|home| format!("{home}-{client}-{way}")),
+            groups: homes.map(|home| format!("g{home}-{client}-{way}")),
             output: world.directory.join(format!("{client}-{way}.out")),
             log: self.log(world, bootstrap),
             cut: None,
@@ -193,6 +193,13 @@ impl Played {
             bootstrap.name.replace(' ', "-")
         ))
     }
+}
+
+/// How the names of a way's topics begin, and of its groups behind a `g`: through Fishplate the first live on `a`, the second
+/// on `b`. On bare Kafka the second are not named so: a Fishplate that starts afterwards would find records of `b-*` on
+/// `a`, and keep the topic from clients.
+fn homes(way: &str) -> [&'static str; 2] {
+    if way.starts_with("bare") { ["a", "c"] } else { ["a", "b"] }
 }
 
 fn find<'a>(lines: &'a [Line], scenario: &str) -> &'a Line {

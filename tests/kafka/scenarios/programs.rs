@@ -12,8 +12,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The program ends a scenario after 60 s, and several run at once.
-const TO_PLAY: Duration = wait::seconds(240);
+/// The program ends a scenario after 100 s at most, and several run at once.
+const TO_PLAY: Duration = wait::seconds(400);
 const TO_SET_UP: Duration = wait::seconds(600);
 
 /// The Java client of that Kafka.

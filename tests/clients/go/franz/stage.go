@@ -113,14 +113,14 @@ func (s *stage) readAll(from []play.Place) map[play.Place][]*kgo.Record {
 
 // Polls until `count` records came.
 func (s *stage) poll(client *kgo.Client, count int) map[play.Place][]*kgo.Record {
-	ctx, cancel := context.WithTimeout(s.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, play.Soon)
 	defer cancel()
 	seen := map[play.Place][]*kgo.Record{}
 	got := 0
 	for got < count {
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil {
-			panic(fmt.Sprintf("only %d of %d records within 20 s", got, count))
+			panic(fmt.Sprintf("only %d of %d records within %v", got, count, play.Soon))
 		}
 		for _, failure := range fetches.Errors() {
 			play.Must(failure.Err)

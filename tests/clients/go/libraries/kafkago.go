@@ -35,7 +35,7 @@ func newKafkaGo(bootstrap, id string, out io.Writer) library {
 	logger.Print("bootstrap ", bootstrap)
 	transport := &kafka.Transport{ClientID: id, MetadataTTL: time.Second}
 	return &kafkaGoLibrary{address: address, server: servers[0], log: logger,
-		client: &kafka.Client{Addr: address, Transport: transport, Timeout: 20 * time.Second}}
+		client: &kafka.Client{Addr: address, Transport: transport, Timeout: play.Soon}}
 }
 
 func (l *kafkaGoLibrary) close() {}
@@ -210,7 +210,7 @@ func (l *kafkaGoLibrary) offsetAt(at play.Place, ms int64) (int64, error) {
 type kafkaGoReader struct{ *kafka.Conn }
 
 func (l *kafkaGoLibrary) reader(at play.Place, from int64) (reader, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), play.Soon)
 	defer cancel()
 	conn, err := kafka.DialLeader(ctx, "tcp", l.server, at.Topic, int(at.Partition))
 	if err != nil {
@@ -221,7 +221,7 @@ func (l *kafkaGoLibrary) reader(at play.Place, from int64) (reader, error) {
 }
 
 func (r kafkaGoReader) next(count int) ([]record, error) {
-	play.Must(r.SetDeadline(time.Now().Add(20 * time.Second)))
+	play.Must(r.SetDeadline(time.Now().Add(play.Soon)))
 	var all []record
 	for len(all) < count {
 		m, err := r.ReadMessage(4 << 20)

@@ -50,6 +50,8 @@ func (l *saramaLibrary) config() *sarama.Config {
 	c.Consumer.Group.Heartbeat.Interval = 300 * time.Millisecond
 	c.Consumer.Offsets.AutoCommit.Interval = 200 * time.Millisecond
 	c.Metadata.RefreshFrequency = time.Minute
+	// A topic that is made on the way is there when every broker has heard of it: on a busy machine that takes a while.
+	c.Metadata.Retry.Max = 20
 	return c
 }
 
@@ -218,7 +220,7 @@ func (r *saramaReader) next(count int) ([]record, error) {
 		select {
 		case m := <-r.partition.Messages():
 			all = append(all, ofSarama(m))
-		case <-time.After(20 * time.Second):
+		case <-time.After(play.Soon):
 			return nil, fmt.Errorf("only %d of %d records", len(all), count)
 		}
 	}

@@ -17,8 +17,11 @@ import (
 	"time"
 )
 
-// Deadline is what a scenario has to be played in.
-const Deadline = 60 * time.Second
+// Deadline is what a scenario has to be played in, and Soon what each of its steps has. Generous: machines are busy.
+const (
+	Deadline = 100 * time.Second
+	Soon     = 40 * time.Second
+)
 
 type line struct {
 	Scenario  string         `json:"scenario"`

@@ -105,12 +105,12 @@ func (s *Stage) Aliases(all []Place) []string {
 
 // Until waits until something is so.
 func (s *Stage) Until(what string, so func() bool) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(Soon); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if so() {
 			return
 		}
 	}
-	panic("not within 20 s: " + what)
+	panic("not within " + Soon.String() + ": " + what)
 }
 
 // HaveItCut asks for all connections to be cut: the trial cuts when it sees the file, and takes it away when it has.
