@@ -287,7 +287,9 @@ fn producer(bootstrap: &Bootstrap) -> Writer {
 fn writer(bootstrap: &Bootstrap, settings: &[(&str, &str)]) -> Writer {
     let mut config = client(bootstrap);
     config.set("linger.ms", "0");
-    settings.iter().for_each(|(key, value)| drop(config.set(*key, *value)));
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
     // It would give a frozen broker's request up, and the connection with it.
     config.set("request.timeout.ms", "100000").set("socket.timeout.ms", "120000");
     config.create_with_context(Delivered::default()).expect("a producer")
