@@ -4,6 +4,7 @@ use super::Placement;
 use super::build::{Heard, Remark};
 use super::fence::Fence;
 use crate::config::Config;
+use crate::telemetry::log::few;
 use crate::types::Slot;
 use crate::upstream::Cluster;
 use crate::upstream::cluster::News;
@@ -180,7 +181,7 @@ impl Picture {
 
     fn place(&mut self, before: &Placement) -> Placement {
         let (next, remarks) = Placement::build(&self.config, &self.heard, &self.fence, Some(before));
-        remarks.iter().filter(|remark| !self.remarked.contains(remark)).for_each(log);
+        log(remarks.iter().filter(|remark| !self.remarked.contains(remark)));
         self.remarked = remarks.into_iter().collect();
         next
     }
@@ -203,20 +204,27 @@ async fn publish_all(
     }
 }
 
-fn log(remark: &Remark) {
-    match remark {
-        Remark::TopicTwice { topic, home, other } => tracing::info!(
-            topic = %topic, %home, %other,
-            "topic exists on two clusters; clients see the one on its home. A group's shadow topic is meant to be there"
-        ),
-        Remark::PortsSpent(range) => tracing::warn!(
-            ports = ?range,
-            "more nodes than ports: some share one, and clients that tell nodes by their address see only one of them; \
-             give this listener's `hosts` a wider range"
-        ),
-        Remark::NodesCollide(one, two) => {
-            tracing::info!(%one, %two, "two brokers are shown under one node id; harmless, requests go by content");
+fn log<'a>(remarks: impl Iterator<Item = &'a Remark>) {
+    let mut twice = Vec::new();
+    for remark in remarks {
+        match remark {
+            Remark::TopicTwice { topic, home, other } => twice.push(format!("{topic} ({home} and {other})")),
+            Remark::PortsSpent(range) => tracing::warn!(
+                ports = ?range,
+                "more nodes than ports: some share one, and clients that tell nodes by their address see only one of them; \
+                 give this listener's `hosts` a wider range"
+            ),
+            Remark::NodesCollide(one, two) => {
+                tracing::info!(%one, %two, "two brokers are shown under one node id; harmless, requests go by content");
+            }
         }
+    }
+    if let Some((topics, first)) = few(&mut twice) {
+        tracing::info!(
+            topics,
+            first,
+            "topics exist on two clusters; clients see those on their home. A group's shadow topic is meant to be there"
+        );
     }
 }
 

@@ -115,6 +115,15 @@ fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(filter).map_err(|why| LogError::Filter { filter: filter.to_owned(), source_of, why })
 }
 
+/// How many there are, and the first few in their order: a line has no room for thousands of names.
+#[must_use]
+pub fn few(names: &mut [String]) -> Option<(usize, String)> {
+    const NAMED: usize = 5;
+    names.sort_unstable();
+    let first = names.get(..NAMED.min(names.len()))?.join(", ");
+    (!names.is_empty()).then_some((names.len(), first))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,5 +141,14 @@ mod tests {
         let text = choose(Some("fishplate=loud"), "info").unwrap_err().to_string();
         assert!(text.starts_with("`fishplate=loud` (from FISHPLATE_LOG) is not a log filter: "), "{text}");
         assert!(text.ends_with("write for example `info` or `fishplate=debug,warn`"), "{text}");
+    }
+
+    #[test]
+    fn a_thousand_names_are_a_number_and_the_first_few() {
+        let mut names: Vec<_> = (0..1_000).map(|number| format!("t{number:03}")).collect();
+        names.reverse();
+        assert_eq!(few(&mut names), Some((1_000, "t000, t001, t002, t003, t004".to_owned())));
+        assert_eq!(few(&mut ["x".to_owned()]), Some((1, "x".to_owned())));
+        assert_eq!(few(&mut []), None);
     }
 }

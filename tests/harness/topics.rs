@@ -51,7 +51,12 @@ impl Topics {
     #[track_caller]
     pub fn wait_until_led(&self, name: &str, partitions: i32) {
         for partition in 0..partitions {
-            let ends = || self.admin.inner().fetch_watermarks(name, partition, TO_ASK).ok();
+            let client = self.admin.inner();
+            // Asked anew each time: librdkafka keeps for minutes what a broker said that had not heard of the topic yet.
+            let ends = || {
+                client.fetch_metadata(Some(name), TO_ASK).ok()?;
+                client.fetch_watermarks(name, partition, TO_ASK).ok()
+            };
             wait::find(&format!("who leads partition {partition} of {name}"), TO_DO_IT, ends);
         }
     }

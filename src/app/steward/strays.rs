@@ -6,6 +6,7 @@ use super::fence_of;
 use crate::admin::guard::{self, Held, Questions, Stray, Verdict};
 use crate::config::Config;
 use crate::placement::Fence;
+use crate::telemetry::log::few;
 use crate::types::Slot;
 use crate::upstream::Cluster;
 use kafka_protocol::protocol::StrBytes;
@@ -86,8 +87,9 @@ impl Strays {
             let verdict = stray.verdict(&held);
             let before = self.judged.get(&stray.topic).map(|(_, verdict)| verdict.clone());
             let verdict = match (verdict, before) {
-                // A cluster that is away for a while resolves nothing.
+                // A cluster that is away for a while resolves nothing, and why it does not tell may change with each look.
                 (Verdict::Unknown(..), Some(Verdict::Away(slot))) => Verdict::Away(slot),
+                (verdict @ Verdict::Unknown(..), Some(Verdict::Unknown(..))) => verdict,
                 (verdict, before) => {
                     if before.as_ref() != Some(&verdict) {
                         news.note(&stray, &verdict, before.as_ref(), guarded.contains(&stray.topic), config);
@@ -139,10 +141,10 @@ impl News {
 
     /// A line for each kind of news, however many topics there are.
     fn tell(mut self) {
-        if let Some((topics, first)) = sum(&mut self.served) {
+        if let Some((topics, first)) = few(&mut self.served) {
             tracing::info!(topics, first, "topics are served again: nothing of them is elsewhere");
         }
-        if let Some((topics, first)) = sum(&mut self.kept) {
+        if let Some((topics, first)) = few(&mut self.kept) {
             tracing::warn!(
                 topics,
                 first,
@@ -150,7 +152,7 @@ impl News {
                  on the cluster that has them, or delete them there; `fishplate topics` shows all"
             );
         }
-        if let Some((topics, first)) = sum(&mut self.would_be_kept) {
+        if let Some((topics, first)) = few(&mut self.would_be_kept) {
             tracing::info!(
                 topics,
                 first,
@@ -158,33 +160,11 @@ impl News {
                  started now"
             );
         }
-        if let Some((topics, first)) = sum(&mut self.twice) {
+        if let Some((topics, first)) = few(&mut self.twice) {
             tracing::warn!(topics, first, "topics have records on two clusters; clients see those at home only");
         }
-        if let Some((topics, first)) = sum(&mut self.unknown) {
+        if let Some((topics, first)) = few(&mut self.unknown) {
             tracing::info!(topics, first, "it is not known yet whether topics have records elsewhere");
         }
-    }
-}
-
-/// How many there are, and the first few by their names.
-fn sum(topics: &mut [String]) -> Option<(usize, String)> {
-    const NAMED: usize = 5;
-    topics.sort_unstable();
-    let first = topics.get(..NAMED.min(topics.len()))?.join(", ");
-    (!first.is_empty()).then_some((topics.len(), first))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_thousand_topics_are_a_number_and_the_first_few() {
-        let mut topics: Vec<_> = (0..1_000).map(|number| format!("t{number:03}")).collect();
-        topics.reverse();
-        assert_eq!(sum(&mut topics), Some((1_000, "t000, t001, t002, t003, t004".to_owned())));
-        assert_eq!(sum(&mut ["x".to_owned()]), Some((1, "x".to_owned())));
-        assert_eq!(sum(&mut []), None);
     }
 }
