@@ -290,17 +290,28 @@ async fn drain(contexts: &[Arc<Context>]) {
     }
 }
 
+/// Where a config came from.
+pub struct Source {
+    /// The file.
+    pub file: PathBuf,
+    /// The sum over its text ([`crate::config::Reading::hash`]).
+    pub hash: u32,
+    /// How much is logged, where a reload of it may change that.
+    pub level: log::Level,
+}
+
 /// Runs a proxy until the process is told to stop (SIGINT, SIGTERM). Says on standard output where it listens. With the
 /// config's file it is reloaded when that changes, and on SIGHUP.
 ///
 /// # Errors
 /// As [`Running::start`].
 #[allow(clippy::print_stdout)] // For who starts it: a person, or a script that asked for port 0.
-pub async fn run(config: Config, source: Option<(PathBuf, log::Level)>) -> Result<(), StartError> {
-    let (file, level) = source.map_or((None, None), |(file, level)| (Some(file), Some(level)));
+pub async fn run(config: Config, source: Option<Source>) -> Result<(), StartError> {
+    let began = config.clone();
+    let (file, level) = source.map_or((None, None), |Source { file, hash, level }| (Some((file, hash)), Some(level)));
     let mut running = Running::start_at(config, level).await?;
-    if let Some(file) = file {
-        let watching = watch::run(file, Arc::clone(&running.telemetry), running.reload.clone());
+    if let Some((file, hash)) = file {
+        let watching = watch::run(file, (hash, began), Arc::clone(&running.telemetry), running.reload.clone());
         running.tasks.spawn(watching);
     }
     for address in &running.addresses().listeners {

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fishplate::admin::live::live;
 use fishplate::admin::operations::{self, Check};
+use fishplate::app::Source;
 use fishplate::config::{self, Config, Reading};
 #[cfg(feature = "demo")]
 use fishplate::demo::DemoOptions;
@@ -204,14 +205,16 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
 }
 
 fn run(args: &RunArgs) -> anyhow::Result<Verdict> {
-    let Some(config) = load(&args.file) else { return Ok(Verdict::Found) };
+    let (config, hash) = read(&args.file);
+    let Some(config) = config else { return Ok(Verdict::Found) };
     let format = match args.log_format {
         LogFormat::Plain => log::Format::Plain,
         LogFormat::Json => log::Format::Json,
     };
     let level = log::init(format, args.log.as_deref().or(config.log.as_deref()).unwrap_or(log::DEFAULT))?;
     let level = if args.log.is_some() { level.fixed() } else { level };
-    crate::runtime()?.block_on(fishplate::app::run(config, Some((args.file.config.clone(), level))))?;
+    let source = Source { file: args.file.config.clone(), hash, level };
+    crate::runtime()?.block_on(fishplate::app::run(config, Some(source)))?;
     Ok(Verdict::Fine)
 }
 
@@ -277,11 +280,16 @@ fn completions(shell: Shell) -> anyhow::Result<Verdict> {
 
 /// The config; what is wrong with it goes to standard error.
 fn load(args: &FileArgs) -> Option<Config> {
-    let Reading { config, found, .. } = Reading::of_file(&args.config);
+    read(args).0
+}
+
+/// The same, with the sum over its text.
+fn read(args: &FileArgs) -> (Option<Config>, u32) {
+    let Reading { config, found, hash, .. } = Reading::of_file(&args.config);
     if !found.is_empty() {
         complain(&found.render(colours(&io::stderr())));
     }
-    config
+    (config, hash)
 }
 
 /// Colours help a person; a file, a pipe and NO_COLOR want none.

@@ -124,6 +124,13 @@ impl Steward {
     }
 
     fn start(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
+        let (cluster, mut tasks) = self.read(configured);
+        tasks.spawn(watch_cluster(Arc::clone(&cluster), Arc::clone(&self.readiness), Arc::clone(&self.telemetry)));
+        (cluster, tasks)
+    }
+
+    /// Reads a cluster without saying anywhere that it is up or down.
+    fn read(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
         let config::Cluster { slot, name, bootstrap, max_links, links_per_second } = configured.clone();
         self.shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
         let meter = self.telemetry.cluster(&name);
@@ -138,7 +145,6 @@ impl Steward {
             };
             watched::run("metadata", &telemetry, begin).await;
         });
-        tasks.spawn(watch_cluster(Arc::clone(&cluster), Arc::clone(&self.readiness), Arc::clone(&self.telemetry)));
         (cluster, tasks)
     }
 
@@ -266,7 +272,7 @@ impl Steward {
                 bootstrap,
                 ..self.config.cluster(cluster.slot()).cloned().unwrap_or_else(|| then.clusters[0].clone())
             };
-            let (there, _tasks) = self.start(&sought);
+            let (there, _tasks) = self.read(&sought);
             let mut news = there.news();
             let told = timeout(TOLD_WITHIN, news.wait_for(|news| news.read || news.down.is_some())).await;
             let news = match told {

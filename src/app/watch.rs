@@ -18,14 +18,15 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 /// Where the system tells nothing, as over NFS.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Reads the file again whenever it may have changed, and asks for what it says. Runs until nobody takes it.
-pub(super) async fn run(file: PathBuf, telemetry: Arc<Telemetry>, ask: mpsc::Sender<Asked>) {
+/// Reads the file again whenever it may have changed, and asks for what it says. `running` is what was read of it at the
+/// start, which takes its time: the file may say something else by now. Runs until nobody takes it.
+pub(super) async fn run(file: PathBuf, running: (u32, Config), telemetry: Arc<Telemetry>, ask: mpsc::Sender<Asked>) {
     let changed = Arc::new(Notify::new());
     let mut directories = Directories::new(&changed);
-    let reading = read(&file).await;
-    directories.watch(&reading.directories);
-    telemetry.config().began(reading.hash);
-    let mut tried = (reading.hash, reading.config);
+    directories.watch(&read(&file).await.directories);
+    let (hash, config) = running;
+    telemetry.config().began(hash);
+    let mut tried = (hash, Some(config));
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hang_up = signal(SignalKind::hangup()).ok();
@@ -128,5 +129,37 @@ impl Directories {
             watched || watcher.watch(directory, RecursiveMode::NonRecursive).is_ok()
         };
         self.watched = directories.iter().filter(is_watched).cloned().collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tokio::time::timeout;
+
+    const FILE: &str = "
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: '127.0.0.1:0' }]
+clusters: { a: { slot: 0, bootstrap: ['127.0.0.1:1'] } }
+";
+
+    #[tokio::test]
+    async fn what_was_changed_while_the_proxy_started_is_taken_then() {
+        let file = std::env::temp_dir().join(format!("fishplate-watch-{}.yaml", std::process::id()));
+        fs::write(&file, FILE).unwrap();
+        let Reading { config, hash, .. } = Reading::of_file(&file);
+        // Given a file that was changed after it was read for the start
+        fs::write(&file, format!("{FILE}log: debug\n")).unwrap();
+        let (ask, mut asked) = mpsc::channel(1);
+        let telemetry = Arc::new(Telemetry::new().unwrap());
+        let watching = tokio::spawn(run(file.clone(), (hash, config.unwrap()), Arc::clone(&telemetry), ask));
+        // Then it is what runs that is told of, and the change is asked for
+        let asked = timeout(LOOK_EVERY / 2, asked.recv()).await.unwrap().unwrap();
+        assert_eq!(asked.config.log.as_deref(), Some("debug"));
+        assert_eq!(telemetry.shown("fishplate_config_info", &[("hash", &format!("{hash:08x}"))]), Some(1.0));
+        watching.abort();
+        fs::remove_file(file).unwrap();
     }
 }

@@ -206,6 +206,12 @@ impl<P> Changing<'_, P> {
         self.0.refusals.note(partition, stamp, Refuser::Ourselves);
     }
 
+    /// Whether so many were refused that the session must end.
+    #[must_use]
+    pub fn is_full_of_refusals(&self) -> bool {
+        self.0.refusals.is_full()
+    }
+
     /// A broker refused a batch, for this reason.
     pub fn refused(&mut self, partition: Partition, stamp: Stamp, by: Target, code: i16) {
         let knew = self.0.known.knows(&partition, stamp, by);

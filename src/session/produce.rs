@@ -138,6 +138,8 @@ impl Turn<'_, '_> {
         let acked_never = request.acks == 0 && ledger.is_refused();
         if fragile && routed.in_doubt {
             self.break_off("held");
+        } else if self.order.is_full_of_refusals() {
+            self.break_off("refused");
         } else if acked_never {
             // As Kafka does: only so the client hears of it.
             session.close("refused");

@@ -14,7 +14,8 @@
 //! later is another matter: mostly the client has sent the first over another connection meanwhile. We cannot know, so
 //! the session ends, and the client sends again from the lowest that it misses.
 //!
-//! Pure. One refusal a partition, the earliest: it stands for all that follow. They live as long as their session.
+//! Pure. One refusal a partition, the earliest: it stands for all that follow. They live as long as their session, which ends
+//! where there are too many: whoever wants to may be refused for ever, and for partitions that nobody has.
 
 use crate::api::codes;
 use crate::api::produce::Partition;
@@ -24,6 +25,9 @@ use std::time::{Duration, Instant};
 
 /// So long after a refusal what follows may have been sent before the client heard of it, or took it in.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// A session with so many takes no more; each is a hundred bytes.
+const PARTITIONS: usize = 1 << 12;
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -74,6 +78,12 @@ impl Refusals {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether there are so many that the session must end.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= PARTITIONS
     }
 
     /// A batch was refused.

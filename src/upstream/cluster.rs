@@ -300,6 +300,14 @@ impl Cluster {
     }
 }
 
+/// Nobody asks it anything any more, and not every broker closes what is idle.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let links = std::mem::take(self.links.get_mut());
+        links.into_values().for_each(|link| link.poison("removed", &"its cluster is not in use any more"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::refresh;
@@ -323,5 +331,26 @@ mod tests {
         tokio::spawn(async move { waits.call(Some(BrokerId(2)), &HeartbeatRequest::default(), 4).await });
         sleep(SLOW_AFTER + SLOW_AFTER / 4).await;
         assert!((0..100).all(|_| first() == BrokerId(1)));
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_nobody_uses_any_more_has_no_links() {
+        let there = FakeCluster::start(1, &[], |_, _| Reply::Silence).await;
+        let telemetry = Telemetry::new().unwrap();
+        let (meter, shared) = (telemetry.cluster(&"a".into()), Shared::new(0, 1 << 20));
+        let (cluster, asked) = Cluster::new(Slot::new(0).unwrap(), "a".into(), there.bootstrap(), shared, meter);
+        let refreshing = tokio::spawn(refresh::run(Arc::clone(&cluster), asked));
+        cluster.news().wait_for(|news| news.read).await.unwrap();
+        let links = || telemetry.shown("fishplate_links", &[("cluster", "a"), ("use", "own")]);
+        assert_eq!(links(), Some(1.0));
+        refreshing.abort();
+        let _ = refreshing.await;
+        drop(cluster);
+        let ended = async {
+            while links() != Some(0.0) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), ended).await.unwrap();
     }
 }

@@ -170,9 +170,9 @@ impl Budget {
         if let Some(drawn) = self.try_draw(bytes) {
             return drawn;
         }
-        let (served, mut turn) = oneshot::channel();
-        // Who gives up must not stand before others.
+        // Who gives up must not stand before others: they are looked at when `turn`, which is dropped first, has closed.
         let left = Left(self);
+        let (served, mut turn) = oneshot::channel();
         self.waiting.fetch_add(1, Ordering::SeqCst);
         self.queue.lock().push_back(Waiter { bytes, served });
         self.serve();
@@ -245,7 +245,8 @@ pub struct Share {
     pool: Arc<Budget>,
     /// Frames of up to so many bytes do not wait behind others'.
     small: usize,
-    overdraft: Mutex<std::sync::Weak<OwnedSemaphorePermit>>,
+    /// Its permit to take more than there is. Held while one is waited for: whoever of the session comes next shares it.
+    overdraft: tokio::sync::Mutex<std::sync::Weak<OwnedSemaphorePermit>>,
 }
 
 /// What a buffer takes of its session's share and of the pool; given back when dropped.
@@ -306,7 +307,7 @@ impl Share {
     /// A session's share of `pool`. Frames of up to `small` bytes are not kept waiting by others'.
     #[must_use]
     pub fn of(pool: &Arc<Budget>, small: usize) -> Arc<Self> {
-        let (own, overdraft) = (Budget::new(pool.share()), Mutex::default());
+        let (own, overdraft) = (Budget::new(pool.share()), tokio::sync::Mutex::default());
         Arc::new(Self { own, pool: Arc::clone(pool), small, overdraft })
     }
 
@@ -413,13 +414,13 @@ impl Share {
 
     /// To take more than there is: the session's, where it has one, or the next.
     async fn known_permit(&self) -> Permit {
-        let known = self.overdraft.lock().upgrade();
-        if known.is_some() {
-            return known;
+        let mut known = self.overdraft.lock().await;
+        if let Some(permit) = known.upgrade() {
+            return Some(permit);
         }
         let permit = self.permit().await;
         if let Some(permit) = &permit {
-            *self.overdraft.lock() = Arc::downgrade(permit);
+            *known = Arc::downgrade(permit);
         }
         permit
     }
@@ -507,6 +508,22 @@ mod tests {
         assert_eq!((pool.free(), pool.standing().waiting), (800, 0));
     }
 
+    #[tokio::test]
+    async fn who_stops_waiting_lets_those_behind_go_on() {
+        let pool = Budget::new(800);
+        let (one, two, three) = (Share::of(&pool, 0), Share::of(&pool, 0), Share::of(&pool, 0));
+        let most = one.force(750);
+        let large = tokio::spawn(async move { two.draw(100, never).await });
+        tokio::task::yield_now().await;
+        let small = tokio::spawn(async move { three.draw(50, never).await });
+        tokio::task::yield_now().await;
+        assert_eq!(pool.standing().waiting, 2);
+        large.abort();
+        // Nothing comes back meanwhile.
+        drop((timeout(PATIENCE, small).await.unwrap().unwrap(), most));
+        assert_eq!((pool.free(), pool.standing().waiting), (800, 0));
+    }
+
     /// [L4]
     #[tokio::test]
     async fn l4_small_frames_of_who_holds_nothing_do_not_wait() {
@@ -536,6 +553,27 @@ mod tests {
         drop(more);
         drop(timeout(PATIENCE, second).await.unwrap().unwrap());
         assert_eq!((pool.free(), pool.standing().drawn), (800, 0));
+    }
+
+    /// (L4)
+    #[tokio::test]
+    async fn l4_large_answers_of_one_session_do_not_wait_for_each_other() {
+        let pool = Budget::new(800);
+        let (one, two) = (Share::of(&pool, 0), Share::of(&pool, 0));
+        // Given a session that passes something large, and another with two such on two links
+        let first = timeout(PATIENCE, one.draw(5_000, never)).await.unwrap();
+        let waiting = [(); 2].map(|()| {
+            let two = Arc::clone(&two);
+            tokio::spawn(async move { two.draw(5_000, never).await })
+        });
+        tokio::time::sleep(SOON).await;
+        drop(first);
+        // Then it gets both, though the one may not leave before the other
+        let mut both = Vec::new();
+        for answer in waiting {
+            both.push(timeout(PATIENCE, answer).await.unwrap().unwrap());
+        }
+        assert_eq!(pool.standing().drawn, 10_000);
     }
 
     /// (L4)

@@ -140,3 +140,23 @@ async fn an_unknown_cluster_is_not_an_empty_one() {
     assert!(told.len() == 1 && told[0].starts_with("it is not known which topics are on b: "), "{told:?}");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_that_lead_nowhere_are_refused_and_say_nothing_of_the_cluster() {
+    let a = FakeCluster::start(1, &[("x", &[1])], reaches(0)).await;
+    let gone = FakeCluster::start(1, &[], reaches(0)).await;
+    let nowhere = config(&[("a", &gone)], "");
+    drop(gone);
+    let running = Running::start(config(&[("a", &a)], "")).await.unwrap();
+    let up = || running.telemetry().shown("fishplate_cluster_up", &[("cluster", "a")]);
+    assert_eq!(up(), Some(1.0));
+    for _ in 0..20 {
+        let told = reasons(&running.reload(nowhere.clone()).await.unwrap());
+        assert!(
+            told.len() == 1 && told[0].starts_with("the new addresses of cluster a do not lead to it: "),
+            "{told:?}"
+        );
+        assert_eq!(up(), Some(1.0));
+    }
+    running.stop().await;
+}

@@ -207,3 +207,25 @@ async fn l6_a_batch_that_cannot_be_sent_for_too_long_ends_the_session() {
     client.send(9, &idempotent(0)).await;
     client.is_closed().await;
 }
+
+/// [L4]
+#[tokio::test]
+async fn l4_who_is_refused_for_partitions_without_end_is_closed() {
+    let sent = Sent::default();
+    let world = World::within(LONG, sent.answering(|_| 0)).await;
+    let mut client = world.client().await;
+    // When an idempotent producer names a thousand partitions at a time that nobody has
+    let (mut request, mut nobodys, mut told) = (idempotent(0), 100.., 0);
+    let one = request.topic_data[0].partition_data[0].clone();
+    loop {
+        let indexes = nobodys.by_ref().take(1_000);
+        request.topic_data[0].partition_data = indexes.map(|index| one.clone().with_index(index)).collect();
+        client.send(9, &request).await;
+        if client.hear::<ProduceRequest>(9).await.is_none() {
+            break;
+        }
+        told += 1;
+    }
+    // Then it is told so a few times, and not for ever: each is remembered
+    assert_eq!((told, sent.all()), (4, vec![]));
+}
