@@ -99,8 +99,8 @@ pub struct Limits {
 pub const LARGEST_REQUEST: usize = 100 << 20;
 
 impl Limits {
-    /// No request may be larger, whatever is said: a frame's length has 31 bits.
-    pub const LARGEST_OF_ALL: usize = i32::MAX as usize;
+    /// No request may be larger, whatever is said: longer ones are what other protocols begin with (`wire/strangers.rs`).
+    pub const LARGEST_OF_ALL: usize = 200 << 20;
 }
 
 impl Default for Limits {

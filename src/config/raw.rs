@@ -193,7 +193,7 @@ pub(super) struct Memory {
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Limits {
-    /// The largest request. Default: 100MiB. Only Produce may be larger than an eighth of `memory.requests`.
+    /// The largest request, at most 200MiB. Default: 100MiB. Only Produce may be larger than an eighth of `memory.requests`.
     pub(super) request: Option<Amount>,
     /// A connection that has not sent its first request by then is closed. Default: 10s.
     pub(super) handshake: Option<Amount>,

@@ -5,14 +5,16 @@ use super::testing::{World, produce, text};
 use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    ApiKey, FetchRequest, FetchResponse, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
+    ApiKey, FetchRequest, FetchResponse, HeartbeatRequest, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 /// Broker 2 takes everything and says nothing.
@@ -225,4 +227,36 @@ async fn a_client_is_shown_what_it_can_use() {
     assert_eq!(world.client().await.call(9, &all).await.brokers, listed.brokers);
     let sightings = |software, view| world.shown("client_sightings_total", &[("software", software), ("view", view)]);
     assert_eq!((sightings("kgo", "brokers"), sightings("unknown", "single")), (2.0, 1.0));
+}
+
+/// Ten of them would take half a minute, were each waited for.
+#[tokio::test]
+async fn a_cluster_that_is_down_is_not_waited_for() {
+    let mut world = World::start(serves(0)).await;
+    let mut client = world.client().await;
+    // Given a cluster that was lost, and hangs
+    let b = world.b.take().unwrap();
+    let address = b.bootstrap()[0].clone();
+    drop(b);
+    let mut news = world.clusters[1].news();
+    world.clusters[1].refresh(vec![text("r-1")]);
+    timeout(Duration::from_secs(30), news.wait_for(|news| news.down.is_some())).await.expect("in time").unwrap();
+    let _hangs = loop {
+        match TcpListener::bind((&*address.host, address.port)).await {
+            Ok(listener) => break listener,
+            Err(_) => sleep(Duration::from_millis(5)).await,
+        }
+    };
+    // When a client asks for topics and groups there that nobody has seen
+    let asked = async {
+        for number in 0..10 {
+            let topic = MetadataRequestTopic::default().with_name(Some(TopicName(text(&format!("r-new-{number}")))));
+            let answer = client.call(9, &MetadataRequest::default().with_topics(Some(vec![topic]))).await;
+            assert_ne!(answer.topics[0].error_code, 0);
+            let beat = HeartbeatRequest::default().with_group_id(text(&format!("r-{number}")).into());
+            assert_ne!(client.call(4, &beat).await.error_code, 0);
+        }
+    };
+    // Then it is told so at once
+    timeout(Duration::from_secs(15), asked).await.expect("answers");
 }

@@ -17,10 +17,7 @@ const SIZE: usize = 20 << 20;
 const TO_PASS: Duration = wait::seconds(120);
 
 pub fn trials() -> Vec<Trial> {
-    vec![
-        shared("large: records of 20 MB from several producers at once are written and read", several_at_once)
-            .with_ignored_flag(true),
-    ]
+    vec![shared("large: records of 20 MB from several producers at once are written and read", several_at_once)]
 }
 
 fn several_at_once(world: &World) {

@@ -53,8 +53,8 @@ fn largest_request(amount: Amount, findings: &mut Findings) -> usize {
     if bytes == 0 {
         findings.mistake(amount.at, "no request fits into 0 bytes", "write for example 1MiB");
     } else if bytes > Limits::LARGEST_OF_ALL {
-        let what = format!("Kafka's requests have at most {} bytes", Limits::LARGEST_OF_ALL);
-        findings.mistake(amount.at, what, "write a smaller one, for example 100MiB, which is Kafka's own limit");
+        let what = format!("{bytes} bytes are more than Fishplate takes in one request");
+        findings.mistake(amount.at, what, "write at most 200MiB; Kafka's own limit is 100MiB");
     }
     bytes.clamp(1, Limits::LARGEST_OF_ALL)
 }

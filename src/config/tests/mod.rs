@@ -132,7 +132,7 @@ fn pools_and_limits_are_what_they_say_and_fit_into_each_other() {
     assert_eq!((request, sessions), (20 << 20, 7));
     assert_eq!(times, (Duration::from_millis(500), Duration::from_secs(90)));
     for (more, mistake) in [
-        ("limits: { request: 2GiB }\n", "at most 2147483647 bytes"),
+        ("limits: { request: 201MiB }\n", "at most 200MiB"),
         ("limits: { request: 0KiB }\n", "no request fits"),
         ("memory: { requests: 1KiB }\n", "1024 bytes are no pool of memory"),
         ("memory: { requests: 5s }\n", "`5s` is not a size"),
