@@ -367,7 +367,14 @@ impl<T> Polls<T> {
             *often += 1;
             self.next += 1;
             let mut positions = FastMap::default();
-            let mut request = asked.request_for(at, |place, at| positions.insert(place, at).is_none());
+            // Where it is named twice, what is asked first is what the answer is for.
+            let mut request = asked.request_for(at, |place, at| {
+                let first = !positions.contains_key(&place);
+                if first {
+                    positions.insert(place, at);
+                }
+                first
+            });
             request.max_wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
             request.max_bytes = request.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
             broker.poll = Some(Poll {

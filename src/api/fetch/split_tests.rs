@@ -133,6 +133,22 @@ fn an_idle_broker_delays_nobody_and_is_asked_once() {
     }
 }
 
+#[test]
+fn a_partition_that_is_named_twice_is_told_of_where_it_was_asked() {
+    // Given a Fetch that names a partition at two offsets, and leaves with what another broker has
+    let mut bench = Bench::new();
+    let (asks, _) = bench.submit(1, &[(0, 10), (0, 20), (3, 5)], 60_000);
+    assert_eq!(bench.told(&asks[1], |_, _| true).1.len(), 1);
+    // When the next one stands at the second offset, and the answer for the first one comes
+    assert_eq!(bench.submit(2, &[(0, 20)], 60_000).1.len(), 0);
+    let (asks, answers) = bench.told(&asks[0], |_, _| true);
+    // Then that is none for it, and it is asked for anew
+    assert!(answers.is_empty());
+    assert_eq!(asks[0].request.topics[0].partitions[0].fetch_offset, 20);
+    let (_, answers) = bench.told(&asks[0], |_, _| true);
+    assert_eq!(told(&answers[0].response)[0].3, "x/0@20");
+}
+
 /// The poll of the busy broker for this offset; the first is outstanding already.
 fn asks_of(bench: &mut Bench, offset: i64, first: &[Ask]) -> Ask {
     if offset == 10 {
