@@ -353,9 +353,9 @@ impl Share {
     }
 
     /// Draws for a frame, and waits until it may. Cancelling it loses its place. What is larger than a share passes
-    /// beside the pool, for one session of all at a time. Beyond the pool goes what a session waits for that holds
-    /// something of it itself and whose client takes all it gets (`flows`), one at a time too: else such sessions could
-    /// wait for each other for ever.
+    /// beside the pool, for one session of all at a time. Beyond the pool goes what a session waits for whose client
+    /// takes all it gets (`flows`), one at a time too: what it holds, others may wait for, and such sessions could wait for each
+    /// other for ever.
     pub async fn draw(&self, bytes: usize, flows: impl Fn() -> bool) -> Charge {
         if let Some(charge) = self.try_draw(bytes) {
             return charge;
@@ -401,7 +401,7 @@ impl Share {
     async fn draw_overdue(&self, bytes: usize, flows: impl Fn() -> bool) -> Charge {
         loop {
             sleep(OVERDUE).await;
-            if self.held() > 0 && flows() {
+            if flows() {
                 let permit = self.known_permit().await;
                 return Charge { _beside: Some(self.pool.beside(0, permit)), ..self.force(bytes) };
             }

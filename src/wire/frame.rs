@@ -4,7 +4,7 @@
 
 use super::pool::{Buffer, Pool, Tab};
 use super::strangers::guess;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use socket2::SockRef;
 use std::io::{self, IoSliceMut, Read};
 use std::sync::Arc;
@@ -49,33 +49,11 @@ pub struct Reader {
     limit: usize,
     length: Length,
     body: Option<Body>,
-    ahead: Ahead,
+    /// What came behind a small frame and is not wanted yet.
+    ahead: Bytes,
     /// The latest frame was a small one.
     small: bool,
     amid: Arc<AtomicBool>,
-}
-
-/// What came behind a small frame and is not wanted yet. Holds no memory while it is empty.
-#[derive(Debug, Default)]
-struct Ahead {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl Ahead {
-    /// Moves as much as there is, and as there is room for.
-    fn take(&mut self, into: &mut [u8]) -> usize {
-        let rest = self.bytes.get(self.used..).unwrap_or_default();
-        let taken = rest.len().min(into.len());
-        for (to, from) in into.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        self.used += taken;
-        if self.used == self.bytes.len() {
-            *self = Self::default();
-        }
-        taken
-    }
 }
 
 /// The length field of the next frame, of which perhaps a part has come (with the frame before it).
@@ -96,7 +74,7 @@ impl Reader {
     /// Frames of at most `limit` bytes, read into buffers of `pool`.
     #[must_use]
     pub fn new(pool: Arc<Pool>, limit: usize) -> Self {
-        let (length, body, ahead) = (Length::default(), None, Ahead::default());
+        let (length, body, ahead) = (Length::default(), None, Bytes::new());
         Self { pool, limit, length, body, ahead, small: true, amid: Arc::default() }
     }
 
@@ -182,7 +160,7 @@ impl Reader {
         let Length { bytes, have } = &mut self.length;
         let length_rest = bytes.get_mut(*have..).unwrap_or_default();
         let Some(body) = &mut self.body else {
-            let mut read = self.ahead.take(length_rest);
+            let mut read = take(&mut self.ahead, length_rest);
             if read == 0 && self.small {
                 read = read_ahead(socket, length_rest, &mut self.ahead)?;
             } else if read == 0 {
@@ -193,7 +171,7 @@ impl Reader {
         };
         let missing = body.size - body.have;
         let room = body.buffer.memory_mut().get_mut(body.have..body.size).unwrap_or_default();
-        let mut read = self.ahead.take(room);
+        let mut read = take(&mut self.ahead, room);
         if read == 0 {
             read = read_now(socket, &mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)], missing <= MUCH)?;
         }
@@ -203,13 +181,25 @@ impl Reader {
     }
 }
 
+/// Moves as much as there is, and as there is room for. What is empty holds no memory.
+fn take(ahead: &mut Bytes, into: &mut [u8]) -> usize {
+    let taken = ahead.len().min(into.len());
+    if let Some(into) = into.get_mut(..taken) {
+        ahead.copy_to_slice(into);
+    }
+    if ahead.is_empty() {
+        *ahead = Bytes::new();
+    }
+    taken
+}
+
 /// Reads a length field's rest and what comes behind it. Gives how much of the field came.
-fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Ahead) -> io::Result<usize> {
+fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Bytes) -> io::Result<usize> {
     let mut behind = [0; SMALL];
     let read = read_now(socket, &mut [IoSliceMut::new(length), IoSliceMut::new(&mut behind)], true)?;
     let more = read.saturating_sub(length.len());
     if more > 0 {
-        *ahead = Ahead { bytes: behind.get(..more).unwrap_or_default().to_vec(), used: 0 };
+        *ahead = Bytes::copy_from_slice(behind.get(..more).unwrap_or_default());
     }
     Ok(read - more)
 }

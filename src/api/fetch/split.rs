@@ -369,11 +369,9 @@ impl<T> Polls<T> {
             let mut positions = FastMap::default();
             // Where it is named twice, what is asked first is what the answer is for.
             let mut request = asked.request_for(at, |place, at| {
-                let first = !positions.contains_key(&place);
-                if first {
-                    positions.insert(place, at);
-                }
-                first
+                let known = positions.len();
+                positions.entry(place).or_insert(at);
+                positions.len() > known
             });
             request.max_wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
             request.max_bytes = request.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
