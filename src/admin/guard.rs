@@ -455,7 +455,8 @@ mod tests {
     /// What refuses to give `b-*` to `a`, with this of `b-1` on `a` and on `b`.
     fn refused(a: Option<Contents>, b: Option<Contents>) -> Vec<String> {
         let now = config();
-        let text = crate::placement::build::tests::TWO.replace("groups: ['gb-*'], cluster: b", "cluster: a");
+        let text = crate::placement::build::tests::TWO
+            .replace("groups: ['gb-*'], transactional_ids: ['tb-*'], cluster: b", "cluster: a");
         let then = Config::from_text("then.yaml", &text).unwrap();
         let there = |of: &Option<Contents>| if of.is_some() { &["b-1"][..] } else { &[] };
         let seen = seen_on(there(&a), there(&b));

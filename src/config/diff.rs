@@ -169,16 +169,18 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
         let differences = [
             differs("topics", &list(&one.topics), &list(&other.topics)),
             differs("groups", &list(&one.groups), &list(&other.groups)),
+            differs("transactional_ids", &list(&one.transactional_ids), &list(&other.transactional_ids)),
             differs("cluster", name_of(now, one.cluster), name_of(then, other.cluster)),
         ];
         differences.into_iter().flatten().collect()
     };
     let words = |one: &Pipeline| {
         let config = if then.pipelines.contains(one) { then } else { now };
-        let groups = (!one.groups.is_empty()).then(|| format!("groups: {}", list(&one.groups)));
+        let some = |key: &str, of: &Patterns| (!of.is_empty()).then(|| format!("{key}: {}", list(of)));
         let all = [
             Some(format!("topics: {}", list(&one.topics))),
-            groups,
+            some("groups", &one.groups),
+            some("transactional_ids", &one.transactional_ids),
             Some(format!("cluster: {}", name_of(config, one.cluster))),
         ];
         all.into_iter().flatten().collect()

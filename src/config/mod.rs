@@ -44,7 +44,7 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// By slot; at least one.
     pub clusters: Vec<Cluster>,
-    /// In the order in which they claim topics and groups; the last is [`DEFAULT_PIPELINE`] and matches everything.
+    /// In the order in which they claim topics, groups and transactional ids; the last is [`DEFAULT_PIPELINE`] and matches everything.
     pub pipelines: Vec<Pipeline>,
     /// Which clients are shown what, beside what is built in.
     pub clients: Clients,
@@ -243,7 +243,9 @@ pub struct Pipeline {
     pub topics: Patterns,
     /// The consumer groups whose home is this pipeline's cluster, unless an earlier pipeline claims them.
     pub groups: Patterns,
-    /// The home of both: one of [`Config::clusters`].
+    /// The transactional ids whose home it is, unless an earlier pipeline claims them.
+    pub transactional_ids: Patterns,
+    /// The home of all of them: one of [`Config::clusters`].
     pub cluster: Slot,
 }
 
@@ -322,6 +324,12 @@ impl Config {
     #[must_use]
     pub fn pipeline_of_group(&self, group: &str) -> &Pipeline {
         self.first(|pipeline| pipeline.groups.matches(group))
+    }
+
+    /// The pipeline whose cluster is the home of the transactional id: the first that matches.
+    #[must_use]
+    pub fn pipeline_of_transactional_id(&self, id: &str) -> &Pipeline {
+        self.first(|pipeline| pipeline.transactional_ids.matches(id))
     }
 
     /// The last pipeline matches everything, so the search ends there at the latest.

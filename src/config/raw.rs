@@ -221,6 +221,8 @@ pub(super) struct Pipeline {
     pub(super) topics: Option<Vec<Text>>,
     /// Patterns of the consumer groups whose home is this pipeline's cluster.
     pub(super) groups: Option<Vec<Text>>,
+    /// Patterns of the transactional ids whose home it is. What one transaction writes must live there too.
+    pub(super) transactional_ids: Option<Vec<Text>>,
     /// A name out of `clusters`.
     #[schemars(required)]
     pub(super) cluster: Option<Text>,
@@ -372,10 +374,11 @@ impl Pipeline {
             name: fields.required("name", "events", text),
             topics: fields.required("topics", "[\"events*\"]", some_texts),
             groups: fields.optional("groups", texts),
+            transactional_ids: fields.optional("transactional_ids", texts),
             cluster: fields.required("cluster", "main", text),
             at: node.at,
         };
-        fields.finish(&["transactional_ids", "contract", "limits", "canaries", "lanes", "mirror", "slo"]);
+        fields.finish(&["contract", "limits", "canaries", "lanes", "mirror", "slo"]);
         Some(pipeline)
     }
 }

@@ -107,6 +107,9 @@ fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {
     if !pipeline.groups.is_empty() {
         file["groups"] = list(&pipeline.groups).into();
     }
+    if !pipeline.transactional_ids.is_empty() {
+        file["transactional_ids"] = list(&pipeline.transactional_ids).into();
+    }
     file
 }
 

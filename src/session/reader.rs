@@ -7,8 +7,8 @@ use super::ticket::Ticket;
 use super::{fetch, generic, produce};
 use crate::api::Api;
 use crate::api::{
-    by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
-    versions as api_versions,
+    add_partitions, by_group, by_leader, by_transactional_id, cluster_info, configs, coordinator, group_lists,
+    metadata, offsets, producer_id, topics, transaction_lists, txn_offsets, versions as api_versions,
 };
 use crate::error::Blame;
 use crate::wire::codec::frame_response;
@@ -195,6 +195,12 @@ fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broke
         ApiKey::ListOffsets => generic::submit::<by_leader::ListOffsets>(ticket, &frame),
         ApiKey::OffsetForLeaderEpoch => generic::submit::<by_leader::OffsetForLeaderEpoch>(ticket, &frame),
         ApiKey::InitProducerId => generic::submit::<producer_id::InitProducerId>(ticket, &frame),
+        ApiKey::AddPartitionsToTxn => generic::submit::<add_partitions::AddPartitionsToTxn>(ticket, &frame),
+        ApiKey::AddOffsetsToTxn => generic::submit::<by_transactional_id::AddOffsetsToTxn>(ticket, &frame),
+        ApiKey::EndTxn => generic::submit::<by_transactional_id::EndTxn>(ticket, &frame),
+        ApiKey::TxnOffsetCommit => generic::submit::<txn_offsets::TxnOffsetCommit>(ticket, &frame),
+        ApiKey::DescribeTransactions => generic::submit::<transaction_lists::DescribeTransactions>(ticket, &frame),
+        ApiKey::ListTransactions => generic::submit::<transaction_lists::ListTransactions>(ticket, &frame),
         ApiKey::FindCoordinator => generic::submit::<coordinator::FindCoordinator>(ticket, &frame),
         ApiKey::JoinGroup => generic::submit::<by_group::JoinGroup>(ticket, &frame),
         ApiKey::SyncGroup => generic::submit::<by_group::SyncGroup>(ticket, &frame),

@@ -9,8 +9,9 @@ use super::{fetch, produce};
 use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::{
-    Api, Codes, Effects, ErrorCodes, Plan, Refusal, by_group, by_leader, cluster_info, configs, coordinator,
-    group_lists, metadata, offsets, producer_id, topics,
+    Api, Codes, Effects, ErrorCodes, Plan, Refusal, add_partitions, by_group, by_leader, by_transactional_id,
+    cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics, transaction_lists,
+    txn_offsets,
 };
 use fishplate::error::Fault;
 use fishplate::types::Target;
@@ -83,6 +84,12 @@ pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
         ApiKey::DescribeConfigs => round::<configs::DescribeConfigs>(world, rng),
         ApiKey::DescribeCluster => round::<cluster_info::DescribeCluster>(world, rng),
         ApiKey::DescribeTopicPartitions => round::<cluster_info::DescribeTopicPartitions>(world, rng),
+        ApiKey::AddPartitionsToTxn => round::<add_partitions::AddPartitionsToTxn>(world, rng),
+        ApiKey::AddOffsetsToTxn => round::<by_transactional_id::AddOffsetsToTxn>(world, rng),
+        ApiKey::EndTxn => round::<by_transactional_id::EndTxn>(world, rng),
+        ApiKey::TxnOffsetCommit => round::<txn_offsets::TxnOffsetCommit>(world, rng),
+        ApiKey::DescribeTransactions => round::<transaction_lists::DescribeTransactions>(world, rng),
+        ApiKey::ListTransactions => round::<transaction_lists::ListTransactions>(world, rng),
         ApiKey::Metadata => round::<metadata::Metadata>(world, rng),
         other => panic!("{other:?} is served and is led through nothing here"),
     }
