@@ -58,6 +58,7 @@ impl Diff {
         changes.extend(default_cluster(now, then));
         changes.extend(clusters(now, then));
         changes.extend(pipelines(now, then));
+        changes.extend(transaction_version(now, then));
         changes.extend(clients(now, then));
         changes.extend(["memory", "limits"].into_iter().filter_map(|key| numbers(key, now, then)));
         changes.extend(log(now, then));
@@ -102,6 +103,12 @@ fn log(now: &Config, then: &Config) -> Option<Change> {
     let word = |config: &Config| config.log.as_deref().unwrap_or("info").to_owned();
     let how = vec![format!("{} -> {}", word(now), word(then))];
     (word(now) != word(then)).then(|| change(What::Changed, "log", "log", how))
+}
+
+fn transaction_version(now: &Config, then: &Config) -> Option<Change> {
+    let (before, after) = (now.transaction_version, then.transaction_version);
+    let how = vec![format!("{before} -> {after}")];
+    (before != after).then(|| change(What::Changed, "transaction_version", "transaction_version", how))
 }
 
 /// Entries of the list; one name may have several, for several versions. Who is connected keeps what it was shown.

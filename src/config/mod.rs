@@ -46,6 +46,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// In the order in which they claim topics, groups and transactional ids; the last is [`DEFAULT_PIPELINE`] and matches everything.
     pub pipelines: Vec<Pipeline>,
+    /// The `transaction.version` that clients are shown (KIP-890): 1 or 2.
+    pub transaction_version: i16,
     /// Which clients are shown what, beside what is built in.
     pub clients: Clients,
     /// Metrics and health, if wanted.
@@ -330,6 +332,13 @@ impl Config {
     #[must_use]
     pub fn pipeline_of_transactional_id(&self, id: &str) -> &Pipeline {
         self.first(|pipeline| pipeline.transactional_ids.matches(id))
+    }
+
+    /// The clusters that transactional ids live on: there is always the default one.
+    #[must_use]
+    pub fn homes_of_transactions(&self) -> BTreeSet<Slot> {
+        let has_ids = |pipeline: &&Pipeline| !pipeline.transactional_ids.is_empty();
+        self.pipelines.iter().filter(has_ids).map(|pipeline| pipeline.cluster).collect()
     }
 
     /// The last pipeline matches everything, so the search ends there at the latest.

@@ -16,7 +16,7 @@ pub(super) struct File {
     /// The ClusterId that clients see. Never change it.
     #[schemars(required)]
     pub(super) virtual_cluster: Option<Text>,
-    /// The cluster of every topic and group that no pipeline claims: a name out of `clusters`.
+    /// The cluster of every topic, group and transactional id that no pipeline claims: a name out of `clusters`.
     #[schemars(required)]
     pub(super) default_cluster: Option<Text>,
     /// Where clients connect.
@@ -27,6 +27,10 @@ pub(super) struct File {
     pub(super) clusters: Option<Vec<Cluster>>,
     /// What lives where; the first pipeline that matches a topic has it.
     pub(super) pipelines: Option<Vec<Pipeline>>,
+    /// The version of transactions that clients are shown (KIP-890): 1 or 2. With 2, every cluster with transactional ids must
+    /// have it. Default: 1.
+    #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+    pub(super) transaction_version: Option<Number>,
     /// What kinds of clients are shown: adds to the built-in list, and counts more.
     pub(super) clients: Option<Vec<Client>>,
     /// The address for metrics and health.
@@ -255,6 +259,7 @@ impl File {
                 |node, reader| some(named(node, reader, Cluster::read), node, reader),
             ),
             pipelines: fields.optional("pipelines", pipelines),
+            transaction_version: fields.optional("transaction_version", number),
             clients: fields.optional("clients", |node, reader| list(node, reader, Client::read)),
             admin: fields.optional("admin", Admin::read),
             log: fields.optional("log", text),

@@ -16,6 +16,7 @@ pub fn written(config: &Config) -> Value {
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "clusters": clusters,
         "pipelines": pipelines.collect::<Vec<_>>(),
+        "transaction_version": config.transaction_version,
         "clients": config.clients.own().iter().map(client).collect::<Vec<_>>(),
     });
     let super::Memory { requests, responses, parked } = config.memory;

@@ -275,7 +275,7 @@ fn no_upstream_address_reaches_a_client() {
                 check::<transaction_lists::ListTransactions>(all, request, answer, true);
             }
             ApiKey::ApiVersions => all.for_each(|version| {
-                assert_clean(row.api, version, version, &versions::answer(version).0);
+                assert_clean(row.api, version, version, &versions::answer(version, 2).0);
             }),
             ApiKey::Produce => pairs(PRODUCE_FROM..=row.max).for_each(|(client, link)| check_produce(client, link)),
             ApiKey::Fetch => pairs(all).for_each(|(client, link)| check_fetch(client, link)),
