@@ -100,7 +100,7 @@ fn fencing(stage: &Stage, home: usize) {
 fn pass_on(stage: &Stage, home: usize) {
     let (from, to) = ((stage.topics[1 - home].clone(), 2), (stage.topics[home].clone(), 3));
     let input = (0..RECORDS).map(|i| Record::new(&from, format!("in-{i}")));
-    send(&stage.writer(&[]), input).into_iter().for_each(|sent| drop(sent.unwrap()));
+    send(&stage.writer(&[]), input).into_iter().for_each(|sent| assert!(sent.is_ok(), "{sent:?}"));
     let group = &stage.groups[home];
     let reader = stage.reader(group, &[("isolation.level", "read_committed")]);
     reader.subscribe(&[&from.0]).unwrap();
