@@ -157,6 +157,8 @@ final class Transactions {
                 for (String value : seen) {
                     producer.send(record(to.topic(), to.partition(), (commits ? "out of " : "in vain ") + value));
                 }
+                // Else what is aborted may not have been sent at all.
+                producer.flush();
                 producer.sendOffsetsToTransaction(Map.of(from, new OffsetAndMetadata(RECORDS)), consumer.groupMetadata());
                 if (commits) {
                     producer.commitTransaction();
