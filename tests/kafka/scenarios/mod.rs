@@ -157,6 +157,8 @@ impl Played {
     fn play(&self, world: &World) -> anyhow::Result<Lines> {
         // kafka-go asks without looking whether it is served.
         world.proxy().log().allow("CreatePartitions (API 37)");
+        // The scenario `spanning` wants it.
+        world.proxy().log().allow("a transaction would span two clusters");
         let through = listener(world, self.view);
         let bare = world.a.bootstrap();
         let view = self.view.name();
