@@ -36,6 +36,7 @@ mod reload;
 mod scenarios;
 mod shadows;
 mod split;
+mod standins;
 mod suites;
 mod world;
 
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         shadows::trials(),
         split::trials(),
         large::trials(),
+        standins::trials(),
         reload::trials(),
         operator::trials(),
         hostile::trials(),

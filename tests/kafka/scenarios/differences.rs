@@ -16,6 +16,9 @@ pub struct Known {
     /// In these views; absent: in all.
     #[serde(default)]
     pub views: Option<Vec<String>>,
+    /// Before this stand-in for a cluster that users have (`tests/harness/standin.rs`); absent: before Apache Kafka.
+    #[serde(default)]
+    pub before: Option<String>,
     /// Where in the scenario's result: at each of these, keys with slashes between.
     pub at: Vec<String>,
     bare: Value,
@@ -28,6 +31,27 @@ pub struct Known {
 #[track_caller]
 pub fn judge(client: &str, view: View, scenario: &str, bare: &Value, through: &Value) -> bool {
     let known: Vec<_> = list().iter().filter(|one| one.is_about(client, view, scenario)).collect();
+    let differs = compared(&known, bare, through);
+    differs.unwrap_or_else(|complaint| {
+        panic!("{client} sees another {scenario} through Fishplate in {}:{complaint}", view.name())
+    })
+}
+
+/// The same before a stand-in, where what differs before Apache Kafka may differ too; what is to be said of it.
+pub fn complaint_before(
+    stand_in: &str,
+    client: &str,
+    view: View,
+    scenario: &str,
+    (bare, through): (&Value, &Value),
+) -> Option<String> {
+    let is_here = |one: &&Known| one.before.as_ref().is_none_or(|before| before == stand_in);
+    let known: Vec<_> = list().iter().filter(is_here).filter(|one| one.is_of(client, view, scenario)).collect();
+    compared(&known, bare, through).err().map(|complaint| format!("{client} sees another {scenario}:{complaint}"))
+}
+
+/// Whether there are differences, all of them known; else what is to be said of them.
+fn compared(known: &[&Known], bare: &Value, through: &Value) -> Result<bool, String> {
     let mut found = Vec::new();
     compare("", bare, through, &mut found);
     let mut complaint = String::new();
@@ -40,8 +64,7 @@ pub fn judge(client: &str, view: View, scenario: &str, bare: &Value, through: &V
             let _ = write!(complaint, "\n  `{at}` is in the list and no longer so ({})", one.why);
         }
     }
-    assert!(complaint.is_empty(), "{client} sees another {scenario} through Fishplate in {}:{complaint}", view.name());
-    !found.is_empty()
+    if complaint.is_empty() { Ok(!found.is_empty()) } else { Err(complaint) }
 }
 
 /// All of it.
@@ -55,8 +78,12 @@ pub fn list() -> &'static [Known] {
 }
 
 impl Known {
-    /// Whether this scenario of this client is meant.
+    /// Whether this scenario of this client is meant, before Apache Kafka.
     pub fn is_about(&self, client: &str, view: View, scenario: &str) -> bool {
+        self.before.is_none() && self.is_of(client, view, scenario)
+    }
+
+    fn is_of(&self, client: &str, view: View, scenario: &str) -> bool {
         let here = self.views.as_ref().is_none_or(|views| views.iter().any(|one| one == view.name()));
         here && self.scenario == scenario && self.clients.iter().any(|one| one == client)
     }

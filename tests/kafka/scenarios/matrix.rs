@@ -63,9 +63,10 @@ fn document(outcomes: &[Outcome]) -> String {
     }
     text.push_str("\n## Differences\n\n");
     for (number, known) in (1..).zip(differences::list()) {
-        let Known { clients, scenario, at, why, .. } = known;
+        let Known { clients, scenario, at, why, before, .. } = known;
+        let before = before.as_ref().map_or_else(String::new, |before| format!(", before the stand-in `{before}`"));
         let at = at.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "{number}. {}, {scenario} ({at}): {}", clients.join(", "), why.trim());
+        let _ = writeln!(text, "{number}. {}, {scenario}{before} ({at}): {}", clients.join(", "), why.trim());
     }
     text.push_str(BY_THEMSELVES);
     text.push_str(&suites::section());

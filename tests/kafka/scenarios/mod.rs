@@ -7,7 +7,7 @@ mod addresses;
 pub mod clients;
 pub mod contract;
 mod cut;
-mod differences;
+pub mod differences;
 pub mod kcat;
 pub mod librdkafka;
 pub mod matrix;

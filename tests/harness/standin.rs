@@ -1,0 +1,304 @@
+//! Clusters that users have and that do not come as Maven artifacts, made of a real broker and a forwarder that narrows or
+//! bends what it says: an older Kafka, and one that behaves as WarpStream does.
+
+use super::Bootstrap;
+use super::refusing::{carry_frames, forward};
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, BrokerId, DescribeClusterResponse, FetchRequest, FindCoordinatorResponse,
+    MetadataResponse, RequestHeader, ResponseHeader,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A stand-in before one broker that is a cluster of its own; runs as long as the process.
+pub struct StandIn {
+    name: &'static str,
+    bends: Arc<Bends>,
+}
+
+/// What it makes of what the broker says.
+struct Bends {
+    /// The highest version of these APIs; 0 with [`GONE`] for none at all.
+    caps: &'static [(ApiKey, i16)],
+    /// Those that it shows as nodes, and what serves each is the one broker: who asks, sees a part of them.
+    agents: OnceLock<Vec<Agent>>,
+    /// Agents come and go so often; never where absent.
+    every: Option<Duration>,
+    since: Instant,
+    /// How long a Produce takes: between the first and the second.
+    produce: Option<(u64, u64)>,
+    /// Fetch asks the broker for a part of what it was asked for: limits count uncompressed bytes.
+    fetch_divided: i32,
+    /// Records are asked for by who gave a client id with this in it.
+    options_in_client_ids: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct Agent {
+    id: i32,
+    port: u16,
+}
+
+/// As a cap: the API is not there.
+const GONE: i16 = -1;
+
+/// About Kafka 2.3: no topic ids, no flexible Fetch, nothing that came later.
+const OLD: &[(ApiKey, i16)] = &[
+    (ApiKey::Produce, 7),
+    (ApiKey::Fetch, 11),
+    (ApiKey::ListOffsets, 5),
+    (ApiKey::Metadata, 8),
+    (ApiKey::OffsetCommit, 7),
+    (ApiKey::OffsetFetch, 5),
+    (ApiKey::FindCoordinator, 2),
+    (ApiKey::JoinGroup, 5),
+    (ApiKey::Heartbeat, 3),
+    (ApiKey::LeaveGroup, 2),
+    (ApiKey::SyncGroup, 3),
+    (ApiKey::DescribeGroups, 3),
+    (ApiKey::ListGroups, 2),
+    (ApiKey::ApiVersions, 2),
+    (ApiKey::CreateTopics, 3),
+    (ApiKey::DeleteTopics, 3),
+    (ApiKey::InitProducerId, 1),
+    (ApiKey::DescribeConfigs, 2),
+    (ApiKey::DeleteGroups, 1),
+    (ApiKey::CreatePartitions, 1),
+    (ApiKey::AlterConfigs, 1),
+    (ApiKey::DeleteRecords, 1),
+    (ApiKey::DescribeLogDirs, 1),
+    (ApiKey::OffsetForLeaderEpoch, GONE),
+    (ApiKey::IncrementalAlterConfigs, GONE),
+    (ApiKey::ElectLeaders, GONE),
+    (ApiKey::AlterPartitionReassignments, GONE),
+    (ApiKey::ListPartitionReassignments, GONE),
+    (ApiKey::OffsetDelete, GONE),
+    (ApiKey::DescribeClientQuotas, GONE),
+    (ApiKey::AlterClientQuotas, GONE),
+    (ApiKey::DescribeUserScramCredentials, GONE),
+    (ApiKey::AlterUserScramCredentials, GONE),
+    (ApiKey::DescribeCluster, GONE),
+    (ApiKey::DescribeProducers, GONE),
+    (ApiKey::DescribeTransactions, GONE),
+    (ApiKey::ListTransactions, GONE),
+    (ApiKey::DescribeTopicPartitions, GONE),
+    (ApiKey::ConsumerGroupHeartbeat, GONE),
+    (ApiKey::ConsumerGroupDescribe, GONE),
+];
+
+/// What WarpStream says that it lacks.
+const WARPSTREAM: &[(ApiKey, i16)] =
+    &[(ApiKey::OffsetForLeaderEpoch, GONE), (ApiKey::DescribeProducers, GONE), (ApiKey::ConsumerGroupHeartbeat, GONE)];
+
+impl StandIn {
+    /// One node, of about Kafka 2.3, over the broker on that port of loopback.
+    pub fn old(broker: u16) -> anyhow::Result<Self> {
+        Self::before(broker, "old", Bends { every: None, produce: None, fetch_divided: 1, ..Bends::of(OLD) }, &[1])
+    }
+
+    /// Agents that all serve everything, have large ids that say nothing, come and go, write within 250 to 400 ms, and count
+    /// what they read uncompressed.
+    pub fn warpstream(broker: u16) -> anyhow::Result<Self> {
+        let ids = [1_732_019_911, 88_213_404, 2_011_557_120, 640_011, 1_203_771_533, 977_400_086];
+        Self::before(broker, "warpstream", Bends::of(WARPSTREAM), &ids)
+    }
+
+    fn before(broker: u16, name: &'static str, bends: Bends, ids: &[i32]) -> anyhow::Result<Self> {
+        let bends = Arc::new(bends);
+        let agent = |id: &i32| {
+            let of_it = Arc::clone(&bends);
+            let port = forward(broker, move |client, server| {
+                let (asked, bends) = (Arc::new(Asked::default()), Arc::clone(&of_it));
+                let (noted, bending) = (Arc::clone(&asked), Arc::clone(&of_it));
+                carry_frames(
+                    client,
+                    server,
+                    move |frame| bending.request(frame, &noted),
+                    move |frame| bends.answer(frame, &asked),
+                );
+            })?;
+            Ok(Agent { id: *id, port })
+        };
+        let agents: Vec<_> = ids.iter().map(agent).collect::<anyhow::Result<_>>()?;
+        let _ = bends.agents.set(agents);
+        Ok(Self { name, bends })
+    }
+
+    /// Where it is asked first.
+    pub fn bootstrap(&self) -> Bootstrap {
+        let servers: Vec<_> = self.bends.agents().iter().map(|agent| format!("127.0.0.1:{}", agent.port)).collect();
+        Bootstrap { name: self.name.into(), servers: servers.join(",") }
+    }
+
+    /// Whether a client id with WarpStream's own options in it came from whom it must not come from.
+    pub fn saw_options(&self) -> bool {
+        self.bends.options_in_client_ids.load(Ordering::Relaxed)
+    }
+}
+
+/// What was asked on a connection, by correlation id, until it is answered.
+type Asked = Mutex<HashMap<i32, (ApiKey, i16, Instant)>>;
+
+impl Bends {
+    fn of(caps: &'static [(ApiKey, i16)]) -> Self {
+        Self {
+            caps,
+            agents: OnceLock::new(),
+            every: Some(Duration::from_secs(5)),
+            since: Instant::now(),
+            produce: Some((250, 400)),
+            fetch_divided: 4,
+            options_in_client_ids: AtomicBool::new(false),
+        }
+    }
+
+    fn agents(&self) -> &[Agent] {
+        self.agents.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// Those that are there now: all of them, or all but one, in turn.
+    fn here(&self) -> Vec<Agent> {
+        let mut here = self.agents().to_vec();
+        if let Some(every) = self.every {
+            let turn = usize::try_from(self.since.elapsed().as_millis() / every.as_millis()).unwrap_or_default();
+            here.rotate_left(turn % self.agents().len());
+            here.truncate(self.agents().len() / 2);
+        }
+        here
+    }
+
+    fn request(&self, frame: Bytes, asked: &Asked) -> Bytes {
+        let Some((api, version, head, body)) = parts(&frame) else { return frame };
+        asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(head.correlation_id, (api, version, Instant::now()));
+        if head.client_id.as_ref().is_some_and(|id| id.contains("ws_")) {
+            self.options_in_client_ids.store(true, Ordering::Relaxed);
+        }
+        if api != ApiKey::Fetch || self.fetch_divided == 1 {
+            return frame;
+        }
+        let Ok(mut fetch) = FetchRequest::decode(&mut body.clone(), version) else { return frame };
+        fetch.max_bytes = (fetch.max_bytes / self.fetch_divided).max(1);
+        for partition in fetch.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.partition_max_bytes = (partition.partition_max_bytes / self.fetch_divided).max(1);
+        }
+        let mut bent = BytesMut::from(&frame[..frame.len() - body.len()]);
+        if fetch.encode(&mut bent, version).is_err() {
+            return frame;
+        }
+        bent.freeze()
+    }
+
+    fn answer(&self, frame: Bytes, asked: &Asked) -> Bytes {
+        let correlation = frame.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes)).unwrap_or_default();
+        let was_asked = asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
+        let Some((api, version, since)) = was_asked else { return frame };
+        match api {
+            ApiKey::ApiVersions => bent(&frame, api, version, |answer: &mut ApiVersionsResponse| self.narrow(answer)),
+            ApiKey::Metadata => bent(&frame, api, version, |answer: &mut MetadataResponse| self.place(answer)),
+            ApiKey::FindCoordinator => {
+                bent(&frame, api, version, |answer: &mut FindCoordinatorResponse| self.coordinate(answer))
+            }
+            ApiKey::DescribeCluster => {
+                bent(&frame, api, version, |answer: &mut DescribeClusterResponse| self.describe(answer))
+            }
+            ApiKey::Produce => {
+                if let Some((from, to)) = self.produce {
+                    let takes = Duration::from_millis(fastrand::u64(from..to));
+                    thread::sleep(takes.saturating_sub(since.elapsed()));
+                }
+                frame
+            }
+            _ => frame,
+        }
+    }
+
+    fn narrow(&self, answer: &mut ApiVersionsResponse) {
+        let cap = |row: ApiVersion| {
+            let cap = self.caps.iter().find(|(api, _)| *api as i16 == row.api_key);
+            let max = cap.map_or(row.max_version, |(_, cap)| row.max_version.min(*cap));
+            (max >= row.min_version).then(|| row.with_max_version(max))
+        };
+        answer.api_keys = std::mem::take(&mut answer.api_keys).into_iter().filter_map(cap).collect();
+    }
+
+    /// Whoever leads is one that is there, another for each partition, and another each time that agents come and go.
+    fn place(&self, answer: &mut MetadataResponse) {
+        let here = self.here();
+        let broker = |agent: &Agent| {
+            let host = StrBytes::from_static_str("127.0.0.1");
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(agent.id))
+                .with_host(host)
+                .with_port(agent.port.into())
+        };
+        answer.brokers = here.iter().map(broker).collect();
+        answer.controller_id = BrokerId(here[0].id);
+        for partition in answer.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            let agent = BrokerId(here[usize::try_from(partition.partition_index).unwrap_or_default() % here.len()].id);
+            if partition.leader_id.0 >= 0 {
+                partition.leader_id = agent;
+            }
+            partition.replica_nodes = vec![agent];
+            partition.isr_nodes = vec![agent];
+        }
+    }
+
+    fn coordinate(&self, answer: &mut FindCoordinatorResponse) {
+        let agent = self.here()[0];
+        let host = StrBytes::from_static_str("127.0.0.1");
+        if answer.node_id.0 >= 0 && answer.port > 0 {
+            answer.node_id = BrokerId(agent.id);
+            answer.host = host.clone();
+            answer.port = agent.port.into();
+        }
+        for found in answer.coordinators.iter_mut().filter(|found| found.error_code == 0) {
+            found.node_id = BrokerId(agent.id);
+            found.host = host.clone();
+            found.port = agent.port.into();
+        }
+    }
+
+    fn describe(&self, answer: &mut DescribeClusterResponse) {
+        let here = self.here();
+        let Some(like) = answer.brokers.first().cloned() else { return };
+        answer.controller_id = BrokerId(here[0].id);
+        let broker = |agent: &Agent| like.clone().with_broker_id(BrokerId(agent.id)).with_port(agent.port.into());
+        answer.brokers = here.iter().map(broker).collect();
+    }
+}
+
+/// The API, its version, the head and the body of a request.
+fn parts(frame: &Bytes) -> Option<(ApiKey, i16, RequestHeader, Bytes)> {
+    let mut start = frame.clone();
+    let (key, version) = (start.try_get_i16().ok()?, start.try_get_i16().ok()?);
+    let api = ApiKey::try_from(key).ok()?;
+    let mut body = frame.clone();
+    let head = RequestHeader::decode(&mut body, api.request_header_version(version)).ok()?;
+    Some((api, version, head, body))
+}
+
+fn bent<R: Decodable + Encodable>(frame: &Bytes, api: ApiKey, version: i16, bend: impl FnOnce(&mut R)) -> Bytes {
+    // A version that is not served is answered in version 0.
+    let version = if api == ApiKey::ApiVersions && frame.get(4..6) == Some(&[0, 35]) { 0 } else { version };
+    let rewritten = || {
+        let mut body = frame.clone();
+        let head = ResponseHeader::decode(&mut body, api.response_header_version(version)).ok()?;
+        let mut answer = R::decode(&mut body, version).ok()?;
+        bend(&mut answer);
+        let mut frame = BytesMut::new();
+        head.encode(&mut frame, api.response_header_version(version)).ok()?;
+        answer.encode(&mut frame, version).ok()?;
+        Some(frame.freeze())
+    };
+    rewritten().unwrap_or_else(|| frame.clone())
+}
