@@ -1,15 +1,17 @@
 //! The driver of split Fetches: sends what `api::fetch::split` decides, over links that carry nothing else, and wakes it
 //! when a client's time is over.
 
-use super::fetch::Written;
+use super::fetch::{clusters, outgoing};
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::Effects;
-use crate::api::fetch::Asked;
+use crate::api::fetch::{Came, Settled};
+use crate::api::{Effects, Need, Refusal, Seen};
 use crate::api::fetch::split::{Ask, Move, Moves, Polls};
 use crate::error::Fault;
+use crate::placement::Placement;
 use crate::types::Target;
 use crate::upstream::Answer;
+use crate::wire::fetch::Flat;
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
 use parking_lot::Mutex;
@@ -69,10 +71,48 @@ impl SplitFetches {
     }
 }
 
+/// Serves a Fetch that was read at a glance. One that may pass through to a single broker, or names what nobody knows yet, is
+/// given back.
+///
+/// # Errors
+/// Its ticket is given back.
+pub fn submit(ticket: Ticket, flat: &Flat) -> Result<(), Ticket> {
+    let current = &ticket.session().context.current;
+    // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
+    let (generation, placement) = (current.generation(), current.load());
+    match take(ticket, flat, (generation, &placement), &[], false) {
+        None => Ok(()),
+        Some(ticket) => Err(ticket),
+    }
+}
+
 /// Serves a Fetch over several brokers.
-pub fn submit(session: &Arc<Session>, ticket: Ticket, asked: Asked) {
-    let hand = Hand { version: ticket.head().version, client_id: ticket.head().client_id.clone() };
-    session.act(&hand, |polls, now| polls.submit(asked, ticket, now));
+pub fn submit_split(ticket: Ticket, flat: &Flat, placement: (u64, &Placement), refused: &[(Need, Refusal)]) {
+    let _none = take(ticket, flat, placement, refused, true);
+}
+
+fn take(
+    mut ticket: Ticket,
+    flat: &Flat,
+    (generation, placement): (u64, &Placement),
+    refused: &[(Need, Refusal)],
+    in_any_case: bool,
+) -> Option<Ticket> {
+    let session = Arc::clone(ticket.session());
+    let (version, client_id) = (ticket.head().version, ticket.head().client_id.clone());
+    let mut back = None;
+    session.act(&Hand { version, client_id }, |polls, now| {
+        let settle = |seen: &Seen<'_>| polls.settle(flat, generation, seen);
+        let Settled { asked, unsought, pipeline } = session.see(version, placement, refused, settle);
+        if !in_any_case && (unsought || polls.passes_through(&asked, now)) {
+            back = Some(ticket);
+            return Moves::new();
+        }
+        ticket.of_pipeline(pipeline);
+        ticket.at_cluster(clusters(polls.brokers_of(&asked), placement));
+        polls.submit(asked, ticket, now)
+    });
+    back
 }
 
 /// How the client's Fetches are written: as it wrote its latest.
@@ -91,7 +131,7 @@ impl Session {
                 Move::Answer(leaving) => {
                     let mut ticket = leaving.whose;
                     leaving.faults.iter().for_each(|fault| ticket.blame(fault.blame));
-                    ticket.answer(&leaving.response, &leaving.sources);
+                    ticket.answer_written(&leaving.codes, leaving.body);
                 }
                 // A refusal is worked off here and not called in: many may follow on it.
                 Move::Ask(ask) => {
@@ -104,20 +144,27 @@ impl Session {
         self.polls.set_clock(self, hand);
     }
 
-    fn poll(self: &Arc<Self>, Ask { to, number, request }: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
+    fn poll(self: &Arc<Self>, Ask { to, number, question }: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
         let Hand { version, client_id } = hand.clone();
-        let asked = Written { version, client_id, request: Arc::new(request) };
         let (session, hand) = (Arc::clone(self), hand.clone());
         let on_answer = Box::new(move |answer| session.poll_came_back((to, number), answer, &hand));
+        let asked = outgoing(to, (version, question.terms.max_wait_ms), on_answer, move |spoken, correlation| {
+            let written = question.frame(spoken, correlation, client_id.as_ref());
+            written.map_err(|e| Fault::upstream(to, false, e))
+        });
         let placement = self.context.current.load();
-        let sent = self.links.poll(to, asked.outgoing(to, None, on_answer), &placement, &self.context.telemetry);
+        let sent = self.links.poll(to, asked, &placement, &self.context.telemetry);
         sent.map_err(|refused| ((to, number), refused.into_fault()))
     }
 
     fn poll_came_back(self: &Arc<Self>, of: Poll, answer: Result<Answer, Fault>, hand: &Hand) {
         let told = answer.and_then(|answer| {
+            let same = answer.version == hand.version;
+            if let Some(came) = same.then(|| Came::plain(&answer.frame, answer.body_at, answer.version)).flatten() {
+                return Ok(came);
+            }
             let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(of.0, true, e))?;
-            Ok((told, answer.frame))
+            Ok(Came::read(answer.frame, told))
         });
         let mut effects = Effects::new();
         match told {

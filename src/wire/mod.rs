@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod budget;
 pub mod codec;
+pub mod fetch;
 pub mod frame;
 pub mod glance;
 pub mod head;
