@@ -12,7 +12,7 @@ use crate::placement::Placement;
 use crate::types::{Name, Target};
 use crate::upstream::{Answer, Expect, OnAnswer, Outgoing, Refused};
 use crate::wire::codec::{Frame, encode_request, forward_fetch, forward_response};
-use crate::wire::fetch::Flat;
+use crate::wire::fetch::Reading;
 use crate::wire::glance::plain_fetch;
 use crate::wire::malformed::Malformed;
 use bytes::Bytes;
@@ -37,12 +37,12 @@ pub struct FetchSession {
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     // What is larger than the session may hold is asked for again by the client [L4].
     let most = i32::try_from(records_within(ticket.session().context.limits().responses)).unwrap_or(i32::MAX);
-    if let Some(mut flat) = Flat::read(frame, ticket.head().body_at, ticket.head().version) {
-        flat.terms.max_bytes = flat.terms.max_bytes.min(most);
-        ticket.expects(usize::try_from(flat.terms.max_bytes).unwrap_or(0));
-        match polls::submit(ticket, &flat) {
+    if let Some(mut reading) = Reading::begin(frame, ticket.head().body_at, ticket.head().version) {
+        reading.terms.max_bytes = reading.terms.max_bytes.min(most);
+        ticket.expects(usize::try_from(reading.terms.max_bytes).unwrap_or(0));
+        match polls::submit(ticket, reading) {
             Ok(()) => return Ok(()),
-            Err(passes_through) => ticket = passes_through,
+            Err(other) => ticket = other,
         }
     }
     let mut request: FetchRequest = ticket.read(frame)?;

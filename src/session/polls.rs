@@ -4,14 +4,14 @@
 use super::fetch::{clusters, outgoing};
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::fetch::{Came, Settled};
+use crate::api::fetch::Settled;
 use crate::api::{Effects, Need, Refusal, Seen};
 use crate::api::fetch::split::{Ask, Move, Moves, Polls};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::Target;
 use crate::upstream::Answer;
-use crate::wire::fetch::Flat;
+use crate::wire::fetch::{Flat, NotPlain, Reading};
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
 use parking_lot::Mutex;
@@ -71,43 +71,52 @@ impl SplitFetches {
     }
 }
 
-/// Serves a Fetch that was read at a glance. One that may pass through to a single broker, or names what nobody knows yet, is
-/// given back.
+/// Serves a Fetch that is read at a glance.
 ///
 /// # Errors
-/// Its ticket is given back.
-pub fn submit(ticket: Ticket, flat: &Flat) -> Result<(), Ticket> {
+/// One that may pass through to a single broker, names what nobody knows yet, or is to be read by the codec: its ticket is
+/// given back.
+pub fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Result<(), Ticket> {
     let current = &ticket.session().context.current;
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (current.generation(), current.load());
-    match take(ticket, flat, (generation, &placement), &[], false) {
-        None => Ok(()),
-        Some(ticket) => Err(ticket),
-    }
+    let back = take(ticket, &placement, &[], |polls, now, seen| {
+        let settled = polls.settle(reading.terms, &mut reading, generation, seen);
+        let goes = reading.is_plain() && !settled.unsought && !polls.passes_through(&settled.asked, now);
+        goes.then_some(settled)
+    });
+    back.map_or(Ok(()), Err)
 }
 
 /// Serves a Fetch over several brokers.
-pub fn submit_split(ticket: Ticket, flat: &Flat, placement: (u64, &Placement), refused: &[(Need, Refusal)]) {
-    let _none = take(ticket, flat, placement, refused, true);
-}
-
-fn take(
-    mut ticket: Ticket,
+pub fn submit_split(
+    ticket: Ticket,
     flat: &Flat,
     (generation, placement): (u64, &Placement),
     refused: &[(Need, Refusal)],
-    in_any_case: bool,
+) {
+    let settle = |polls: &mut Polls<Ticket>, _: Instant, seen: &Seen<'_>| {
+        Some(polls.settle(flat.terms, flat.named(), generation, seen))
+    };
+    let _none = take(ticket, placement, refused, settle);
+}
+
+/// Takes a Fetch up where it is settled, or gives its ticket back.
+fn take(
+    mut ticket: Ticket,
+    placement: &Placement,
+    refused: &[(Need, Refusal)],
+    settle: impl FnOnce(&mut Polls<Ticket>, Instant, &Seen<'_>) -> Option<Settled>,
 ) -> Option<Ticket> {
     let session = Arc::clone(ticket.session());
     let (version, client_id) = (ticket.head().version, ticket.head().client_id.clone());
     let mut back = None;
     session.act(&Hand { version, client_id }, |polls, now| {
-        let settle = |seen: &Seen<'_>| polls.settle(flat, generation, seen);
-        let Settled { asked, unsought, pipeline } = session.see(version, placement, refused, settle);
-        if !in_any_case && (unsought || polls.passes_through(&asked, now)) {
+        let settled = session.see(version, placement, refused, |seen| settle(polls, now, seen));
+        let Some(Settled { asked, pipeline, .. }) = settled else {
             back = Some(ticket);
             return Moves::new();
-        }
+        };
         ticket.of_pipeline(pipeline);
         ticket.at_cluster(clusters(polls.brokers_of(&asked), placement));
         polls.submit(asked, ticket, now)
@@ -158,27 +167,38 @@ impl Session {
     }
 
     fn poll_came_back(self: &Arc<Self>, of: Poll, answer: Result<Answer, Fault>, hand: &Hand) {
-        let told = answer.and_then(|answer| {
-            let same = answer.version == hand.version;
-            if let Some(came) = same.then(|| Came::plain(&answer.frame, answer.body_at, answer.version)).flatten() {
-                return Ok(came);
-            }
-            let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(of.0, true, e))?;
-            Ok(Came::read(answer.frame, told))
-        });
-        let mut effects = Effects::new();
-        match told {
-            Ok(told) => {
-                let placement = self.context.current.load();
-                self.act(hand, |polls, now| {
-                    self.see(hand.version, &placement, &[], |seen| polls.told(of, told, now, seen, &mut effects))
-                });
-            }
-            Err(fault) => {
-                self.tell_of(&fault);
-                self.act(hand, |polls, now| polls.failed(of, &fault, now, &mut effects));
-            }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) => return self.poll_lost(of, &fault, hand),
+        };
+        let frame = (&answer.frame, answer.body_at);
+        let mut plain = answer.version == hand.version;
+        if plain {
+            self.act(hand, |polls, now| {
+                polls.told_plainly(of, frame, now).unwrap_or_else(|NotPlain| {
+                    plain = false;
+                    Moves::new()
+                })
+            });
         }
+        if plain {
+            return;
+        }
+        let told = match answer.decode::<FetchResponse>() {
+            Ok(told) => (told, answer.frame),
+            Err(malformed) => return self.poll_lost(of, &Fault::upstream(of.0, true, malformed), hand),
+        };
+        let (mut effects, placement) = (Effects::new(), self.context.current.load());
+        self.act(hand, |polls, now| {
+            self.see(hand.version, &placement, &[], |seen| polls.told(of, told, now, seen, &mut effects))
+        });
+        self.apply(effects);
+    }
+
+    fn poll_lost(self: &Arc<Self>, of: Poll, fault: &Fault, hand: &Hand) {
+        self.tell_of(fault);
+        let mut effects = Effects::new();
+        self.act(hand, |polls, now| polls.failed(of, fault, now, &mut effects));
         self.apply(effects);
     }
 

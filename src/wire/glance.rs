@@ -210,7 +210,16 @@ pub(super) struct Fields<'a> {
     pub(super) flexible: bool,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    /// A text's bytes; none where it is null.
+    pub(super) fn text(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.length(false)?.unwrap_or(0);
+        let from = self.cursor.at;
+        self.cursor.skip(length)?;
+        let frame: &'a Bytes = self.cursor.frame;
+        frame.get(from..self.cursor.at).ok_or(Malformed::Short)
+    }
+
     /// `None` for null.
     pub(super) fn length(&mut self, wide: bool) -> Result<Option<usize>, Malformed> {
         match self.cursor.length(self.flexible, wide)? {

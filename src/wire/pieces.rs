@@ -56,6 +56,12 @@ impl<'a> Pieces<'a> {
         Self { first: BytesMut::new(), rest: Vec::new(), tail: BytesMut::with_capacity(room), sources, bears_records }
     }
 
+    /// Puts bytes of our own, which are few.
+    #[inline]
+    pub(super) fn put_small(&mut self, own: &[u8]) {
+        self.tail.extend_from_slice(own);
+    }
+
     /// The whole body.
     pub(super) fn finish_body(mut self) -> Vec<Bytes> {
         self.close_tail();

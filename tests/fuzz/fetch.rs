@@ -8,11 +8,11 @@ use super::messages::dice::roll;
 use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::fetch::split::{Ask, Leaving, Move, Moves, Polls};
-use fishplate::api::fetch::{self, Came, Plan};
+use fishplate::api::fetch::{self, Plan};
 use fishplate::api::{Effects, Seen};
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
-use fishplate::wire::fetch::Flat;
+use fishplate::wire::fetch::Reading;
 use fishplate::wire::glance::plain_fetch;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
@@ -102,7 +102,8 @@ impl<'w> Session<'w> {
                 Plan::Through { to, request, .. } => return self.through(rng, to, &request),
                 Plan::Split(flat) => {
                     self.unanswered.push_back((whose, order));
-                    let asked = self.polls.settle(&flat, 1, &world.seen(client, &refused)).asked;
+                    let seen = world.seen(client, &refused);
+                    let asked = self.polls.settle(flat.terms, flat.named(), 1, &seen).asked;
                     let moves = self.polls.submit(asked, whose, self.now);
                     return self.follow(moves);
                 }
@@ -113,9 +114,9 @@ impl<'w> Session<'w> {
     /// The client's bytes are read for what a split needs, where they hold nothing else. Whether it was split.
     fn at_a_glance(&mut self, request: &FetchRequest, whose: u32) -> bool {
         let Ok(bytes) = encode_body(request, self.client) else { return false };
-        let Some(flat) = Flat::read(&bytes, 0, self.client) else { return false };
-        let settled = self.polls.settle(&flat, 1, &self.seen());
-        if settled.unsought || self.polls.passes_through(&settled.asked, self.now) {
+        let Some(mut reading) = Reading::begin(&bytes, 0, self.client) else { return false };
+        let settled = self.polls.settle(reading.terms, &mut reading, 1, &self.seen());
+        if !reading.is_plain() || settled.unsought || self.polls.passes_through(&settled.asked, self.now) {
             return false;
         }
         self.unanswered.push_back((whose, order(request)));
@@ -146,14 +147,19 @@ impl<'w> Session<'w> {
         let Some(ask) = self.any_poll(rng) else { return };
         let asked = decode(ask.question.body(self.link), self.link).expect("a request that brokers can read");
         let frame = said(rng, &asked, self.link);
-        let plain = (self.link == self.client).then(|| Came::plain(&frame, 0, self.link)).flatten();
-        let came = plain.or_else(|| Some(Came::read(frame.clone(), decode(frame.clone(), self.link).ok()?)));
-        let Some(came) = came else { return self.lost(rng, &ask) };
-        self.taken = true;
         self.largest = self.largest.max(frame.len());
         let number = if rng.u8(..16) == 0 { ask.number.wrapping_sub(1) } else { ask.number };
-        let (seen, mut effects) = (self.seen(), Effects::new());
-        let moves = self.polls.told((ask.to, number), came, self.now, &seen, &mut effects);
+        let of = (ask.to, number);
+        let plain = (self.link == self.client).then(|| self.polls.told_plainly(of, (&frame, 0), self.now).ok());
+        let moves = match plain.flatten() {
+            Some(moves) => moves,
+            None => {
+                let Ok(told) = decode::<FetchResponse>(frame.clone(), self.link) else { return self.lost(rng, &ask) };
+                let (seen, mut effects) = (self.seen(), Effects::new());
+                self.polls.told(of, (told, frame), self.now, &seen, &mut effects)
+            }
+        };
+        self.taken = true;
         if number != ask.number {
             assert!(moves.is_empty(), "a poll that nobody made was answered");
             self.outstanding.push(ask);

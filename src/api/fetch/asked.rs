@@ -28,6 +28,8 @@ pub struct Asked {
     pub(super) terms: Terms,
     /// The client's.
     pub(super) version: i16,
+    /// Which Fetch it is.
+    pub(super) number: u32,
     /// In the client's order, none without partitions.
     pub(super) topics: Vec<AskedTopic>,
     /// In the client's order, each partition once.
@@ -62,9 +64,10 @@ pub(super) enum Whom {
 }
 
 impl Asked {
-    pub(super) fn new(terms: Terms, version: i16, topics: usize, parts: usize) -> Self {
-        let (topics, entries) = (Vec::with_capacity(topics), Vec::with_capacity(parts));
-        Self { terms, version, topics, entries, brokers: Vec::new(), ours: false }
+    /// One that names nothing yet; so many partitions are expected.
+    pub(super) fn new(terms: Terms, version: i16, number: u32, expected: usize) -> Self {
+        let entries = Vec::with_capacity(expected);
+        Self { terms, version, number, topics: Vec::new(), entries, brokers: Vec::new(), ours: false }
     }
 
     /// Whether one broker answers all of it.
@@ -99,19 +102,21 @@ impl Asked {
         self.topics.retain(|topic| mem::replace(&mut from, topic.end) < topic.end);
     }
 
-    pub(super) fn note_brokers(&mut self) {
-        let mut last = None;
-        for entry in &self.entries {
-            match entry.whom {
-                Whom::Us(_) => self.ours = true,
-                Whom::Broker(at) if last == Some(at) => {}
-                Whom::Broker(at) => {
-                    last = Some(at);
-                    if !self.brokers.contains(&at) {
-                        self.brokers.push(at);
-                    }
-                }
-            }
+    /// A partition of the last topic.
+    #[inline]
+    pub(super) fn name(&mut self, entry: Entry) {
+        match entry.whom {
+            Whom::Us(_) => self.ours = true,
+            Whom::Broker(at) if self.brokers.contains(&at) => {}
+            Whom::Broker(at) => self.brokers.push(at),
+        }
+        self.entries.push(entry);
+    }
+
+    /// The last topic has no further partition.
+    pub(super) fn end_topic(&mut self) {
+        if let Some(last) = self.topics.last_mut() {
+            last.end = self.entries.len();
         }
     }
 }

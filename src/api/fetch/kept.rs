@@ -7,7 +7,7 @@ use super::roll::{Roll, Slot};
 use super::told::{endpoints, nothing, ours};
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
-use crate::wire::fetch::{Flat, PlainAnswer, Step, ToldPart};
+use crate::wire::fetch::{Flat, NotPlain, PlainAnswer, Step, ToldPart};
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::messages::fetch_response::{NodeEndpoint, PartitionData};
@@ -101,40 +101,15 @@ pub(super) fn leave_out(claims: &mut Vec<Claim>, most: usize) {
     });
 }
 
-/// An answer to a poll.
-#[derive(Debug)]
-pub struct Came {
-    /// The frame.
-    pub frame: Bytes,
-    /// What it says, where it is not [plain](PlainAnswer).
-    pub read: Option<FetchResponse>,
-    /// Where the body begins in the frame.
-    pub body_at: usize,
-}
-
-impl Came {
-    /// An answer that is plain in the client's version, whose body begins there.
-    #[must_use]
-    pub fn plain(frame: &Bytes, body_at: usize, version: i16) -> Option<Self> {
-        PlainAnswer::of(frame, body_at, version)?;
-        Some(Self { frame: frame.clone(), read: None, body_at })
-    }
-
-    /// One that the codec has read.
-    #[must_use]
-    pub fn read(frame: Bytes, answer: FetchResponse) -> Self {
-        Self { frame, read: Some(answer), body_at: 0 }
-    }
-}
-
 impl Poll {
-    /// What a plain answer tells. What it was not asked, or is told twice, is left aside.
-    pub(super) fn take_plain(&self, kept: &mut Kept, came: &Came, roll: &mut Roll) -> i32 {
-        let Some(answer) = PlainAnswer::of(&came.frame, came.body_at, self.version) else { return 0 };
-        let throttle_ms = answer.throttle_ms;
+    /// What a plain answer tells, and how long its broker wants to be left alone. What it was not asked, or is told twice, is
+    /// left aside.
+    pub(super) fn take_plain(&self, kept: &mut Kept, body_at: usize, roll: &mut Roll) -> Result<i32, NotPlain> {
+        let frame = kept.frame.clone();
+        let mut answer = PlainAnswer::begin(&frame, body_at, self.version)?;
         let mut found = Finding::of(self);
-        for step in answer {
-            match step {
+        loop {
+            match answer.step()? {
                 Step::Topic(name, id) => found.topic(name, id),
                 Step::Part(ToldPart { index, ends, records, place }) => {
                     let Some(at) = found.part(index) else { continue };
@@ -145,9 +120,9 @@ impl Poll {
                         kept.pieces.push(Piece { slot: *slot, at, told, size: records });
                     }
                 }
+                Step::End => return Ok(answer.throttle_ms),
             }
         }
-        throttle_ms
     }
 
     /// The same of an answer that the codec has read, in our ids.

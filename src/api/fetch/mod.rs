@@ -10,7 +10,6 @@ pub mod split;
 mod told;
 
 pub use asked::Asked;
-pub use kept::Came;
 pub use roll::Settled;
 pub use told::{is_plain, note, translate};
 

@@ -8,7 +8,7 @@ use super::asked::{Asked, AskedTopic, Entry, Whom};
 use super::{Found, leader};
 use crate::placement::TopicPlace;
 use crate::types::{FastMap, Name, Target};
-use crate::wire::fetch::{Flat, FlatTopic};
+use crate::wire::fetch::{Named, Terms};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -23,20 +23,29 @@ pub(super) struct TopicSlot(u32);
 
 /// Nothing follows.
 const NOBODY: u32 = u32::MAX;
-/// What was never looked up.
-const NEVER: u64 = u64::MAX;
+/// What was not looked up, or is looked up each time.
+const NEVER: u32 = 0;
 /// Slots that nobody names any more are forgotten when there are so many more than twice the others.
 const LEFT_OVER: usize = 1_000;
 
-/// See the module's text.
+/// See the module's text. What each Fetch looks at of every partition is kept close together.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
     topics: Vec<Topic>,
+    /// What is seldom looked at of each topic.
+    homes: Vec<Home>,
     slots: Vec<Known>,
+    /// What was last told of the ends of each slot.
+    ends: Vec<[i64; 3]>,
     by_name: FastMap<Called, u32>,
     by_number: FastMap<(u32, i32), u32>,
-    /// Numbers Fetches.
+    pipelines: Vec<Name>,
+    /// Numbers Fetches, and which of them the slots' entries are of.
     fetches: u32,
+    served: u32,
+    /// Numbers the placements that were looked at, and the one of these that is in force.
+    looks: u32,
+    generation: Option<u64>,
     /// How many partitions its Fetches name, the latest counting most.
     named: usize,
 }
@@ -47,32 +56,34 @@ type Called = (StrBytes, Uuid);
 #[derive(Debug)]
 struct Topic {
     called: Called,
+    /// Which placement it was looked up in; [`NEVER`] where it was not there.
+    looked: u32,
+    /// Which pipeline is its.
+    pipeline: u32,
+    next: u32,
+    /// Another one has its name.
+    gone: bool,
+}
+
+#[derive(Debug, Default)]
+struct Home {
     /// Its name and id, so that any version can be written.
     name: StrBytes,
     id: Uuid,
     place: Option<Arc<TopicPlace>>,
-    /// The placement that this is of.
-    checked: u64,
-    next: u32,
-    /// Another one has its name.
-    gone: bool,
 }
 
 #[derive(Debug)]
 struct Known {
     topic: u32,
     index: i32,
-    /// Whose it was in the placement of this number.
+    /// Whose it was in the placement that was looked at.
     whom: Whom,
-    checked: u64,
+    looked: u32,
     next: u32,
-    /// The last Fetch that named it, and where it stands there.
+    /// The last Fetch that named it, and where it stands there, or in the one that is served.
     fetch: u32,
-    named_at: u32,
-    /// Where it stands in the Fetch that is served.
     entry: u32,
-    /// What was last told of its ends.
-    ends: [i64; 3],
 }
 
 /// Ends of which nobody told anything.
@@ -93,57 +104,80 @@ impl Roll {
     /// Finds the slots of all that is named, and who leads them. `generation` numbers placements: what was found in one of
     /// the same number holds. As with Kafka, a partition that is named twice is asked where it was named last, and told of
     /// where it was named first.
-    pub(super) fn settle(
+    pub(super) fn settle<'a>(
         &mut self,
-        flat: &Flat,
+        terms: Terms,
+        named: impl Iterator<Item = Named<'a>>,
         generation: u64,
         mut broker: impl FnMut(Target) -> u16,
         seen: &Seen<'_>,
     ) -> Settled {
-        self.fetches = self.fetches.wrapping_add(1);
-        self.named = (self.named - self.named / 8).max(flat.parts.len());
-        let mut asked = Asked::new(flat.terms, seen.version, flat.topics.len(), flat.parts.len());
-        let (mut before, mut topic_before) = (NOBODY, NOBODY);
-        let (mut unsought, mut twice) = (false, false);
-        let mut pipeline = Pipeline::default();
-        for (named, parts) in flat.each().filter(|(_, parts)| !parts.is_empty()) {
-            let at = self.topic(named, topic_before, generation, seen);
-            topic_before = at;
-            unsought |= self.count(at, named, &mut pipeline, seen);
-            for part in parts {
-                let slot = self.slot(at, part.index, before);
-                before = slot;
-                let whom = self.whom(slot, generation, &mut broker, seen);
-                let Some(known) = self.slots.get_mut(slot as usize) else { continue };
-                let entry = Entry { slot: Slot(slot), whom, part: *part };
-                if known.fetch == self.fetches {
-                    twice = true;
-                    asked.name_again(known.named_at as usize, entry);
-                } else {
-                    known.fetch = self.fetches;
-                    known.named_at = u32::try_from(asked.entries.len()).unwrap_or(NOBODY);
-                    asked.entries.push(entry);
+        self.begin(generation);
+        let mut asked = Asked::new(terms, seen.version, self.fetches, self.named);
+        let (mut topic, mut topic_before, mut before) = (None, NOBODY, NOBODY);
+        let (mut unsought, mut twice, mut pipeline) = (false, false, Pipeline::default());
+        for named in named {
+            let part = match named {
+                Named::Topic(name, id) => {
+                    asked.end_topic();
+                    topic = Some((name, id));
+                    continue;
                 }
+                Named::Part(part) => part,
+            };
+            if let Some((name, id)) = topic.take() {
+                // Not before it has a partition.
+                topic_before = self.topic((name, id), topic_before, seen);
+                unsought |= self.count(topic_before, &mut pipeline, seen);
+                asked.topics.push(AskedTopic { slot: TopicSlot(topic_before), end: asked.entries.len() });
             }
-            asked.topics.push(AskedTopic { slot: TopicSlot(at), end: asked.entries.len() });
+            before = self.slot(topic_before, part.index, before);
+            let whom = self.whom(before, &mut broker, seen);
+            let Some(known) = self.slots.get_mut(before as usize) else { continue };
+            let entry = Entry { slot: Slot(before), whom, part };
+            if known.fetch == self.fetches {
+                twice = true;
+                asked.name_again(known.entry as usize, entry);
+            } else {
+                known.fetch = self.fetches;
+                known.entry = u32::try_from(asked.entries.len()).unwrap_or(NOBODY);
+                asked.name(entry);
+            }
         }
+        asked.end_topic();
         if twice {
             asked.drop_empty_topics();
         }
-        asked.note_brokers();
-        Settled { asked, unsought, pipeline: pipeline.name() }
+        self.named = (self.named - self.named / 8).max(asked.entries.len());
+        let pipeline = pipeline.name(&self.pipelines);
+        Settled { asked, unsought, pipeline }
+    }
+
+    fn begin(&mut self, generation: u64) {
+        self.fetches = self.fetches.wrapping_add(1);
+        self.served = self.fetches;
+        if self.generation != Some(generation) {
+            self.generation = Some(generation);
+            self.looks = self.looks.checked_add(1).unwrap_or(1);
+        }
     }
 
     /// The topic that is named so, looked up where the placement is another than the last time.
-    fn topic(&mut self, named: &FlatTopic, before: u32, generation: u64, seen: &Seen<'_>) -> u32 {
+    #[inline]
+    fn topic(&mut self, named: (&[u8], Uuid), before: u32, seen: &Seen<'_>) -> u32 {
         let at = self.follow(named, before);
-        let Some(topic) = self.topics.get_mut(at as usize) else { return at };
-        if topic.checked == generation && topic.place.is_some() {
-            return at;
+        match self.topics.get(at as usize) {
+            Some(topic) if topic.looked != self.looks => self.look(at, named, before, seen),
+            _ => at,
         }
-        let place = seen.placement.topic_of(&named.name, named.id);
-        if place.is_none_or(|place| topic.id.is_nil() || topic.id == place.topic.id) {
-            topic.look(place, generation);
+    }
+
+    fn look(&mut self, at: u32, named: (&[u8], Uuid), before: u32, seen: &Seen<'_>) -> u32 {
+        let Some((topic, home)) = self.topics.get_mut(at as usize).zip(self.homes.get(at as usize)) else { return at };
+        let place = seen.placement.topic_of(&topic.called.0, topic.called.1);
+        let another = place.is_some_and(|place| !home.id.is_nil() && home.id != place.topic.id);
+        if !another {
+            self.found(at, place);
             return at;
         }
         // Made again under the same name: what was told of the other one is none of this one's.
@@ -151,27 +185,41 @@ impl Roll {
         let called = topic.called.clone();
         self.by_name.remove(&called);
         let at = self.follow(named, before);
-        if let Some(topic) = self.topics.get_mut(at as usize) {
-            topic.look(place, generation);
-        }
+        self.found(at, place);
         at
     }
 
+    fn found(&mut self, at: u32, place: Option<&Arc<TopicPlace>>) {
+        let Some((topic, home)) = self.topics.get_mut(at as usize).zip(self.homes.get_mut(at as usize)) else { return };
+        home.place = place.cloned();
+        topic.looked = NEVER;
+        if let Some(place) = place {
+            topic.looked = self.looks;
+            topic.pipeline = number_of(&mut self.pipelines, &place.pipeline);
+            home.id = place.topic.id;
+            if home.name != place.topic.name {
+                // A copy of our own: to count who uses a name that all sessions share would cost them all.
+                home.name = StrBytes::from_string(place.topic.name.to_string());
+            }
+        }
+    }
+
     /// The topic that is named so: mostly the one that came next the last time.
-    fn follow(&mut self, named: &FlatTopic, before: u32) -> u32 {
-        let is = |topic: &Topic| topic.called.1 == named.id && topic.called.0 == named.name && !topic.gone;
+    #[inline]
+    fn follow(&mut self, (name, id): (&[u8], Uuid), before: u32) -> u32 {
+        let is = |topic: &Topic| topic.called.1 == id && topic.called.0.as_bytes() == name && !topic.gone;
         let next = match self.topics.get(before as usize) {
             Some(before) => before.next,
             None => 0,
         };
-        if self.topics.get(next as usize).is_some_and(is) {
-            return next;
-        }
-        let known = self.by_name.get(&(named.name.clone(), named.id)).copied();
-        let found = known.unwrap_or_else(|| {
-            // A copy: a slice of the frame would keep it.
-            self.add((StrBytes::from_string(named.name.to_string()), named.id))
-        });
+        if self.topics.get(next as usize).is_some_and(is) { next } else { self.find_topic((name, id), before) }
+    }
+
+    fn find_topic(&mut self, (name, id): (&[u8], Uuid), before: u32) -> u32 {
+        // A copy: a slice of the frame would keep it. What is no text is no topic's name.
+        let called = (StrBytes::from_string(String::from_utf8_lossy(name).into_owned()), id);
+        let found = self.by_name.get(&called).copied();
+        let found = found.unwrap_or_else(|| self.add(called));
         if let Some(before) = self.topics.get_mut(before as usize) {
             before.next = found;
         }
@@ -181,20 +229,24 @@ impl Roll {
     fn add(&mut self, called: Called) -> u32 {
         let at = u32::try_from(self.topics.len()).unwrap_or(NOBODY);
         self.by_name.insert(called.clone(), at);
-        self.topics.push(Topic::new(called));
+        self.homes.push(Home { name: called.0.clone(), id: called.1, place: None });
+        self.topics.push(Topic { called, looked: NEVER, pipeline: 0, next: NOBODY, gone: false });
         at
     }
 
     /// Counts a topic's pipeline. Whether the topic is unknown, and nobody was asked.
-    fn count(&self, at: u32, named: &FlatTopic, all: &mut Pipeline, seen: &Seen<'_>) -> bool {
-        if let Some(place) = self.topics.get(at as usize).and_then(|topic| topic.place.as_ref()) {
-            all.and(&place.pipeline);
+    #[inline]
+    fn count(&mut self, at: u32, all: &mut Pipeline, seen: &Seen<'_>) -> bool {
+        let Some(topic) = self.topics.get(at as usize) else { return false };
+        if topic.looked != NEVER {
+            all.and(topic.pipeline);
             return false;
         }
-        if let Some((pipeline, _)) = seen.placement.home_of(&named.name, named.id) {
-            all.and(pipeline);
+        let (name, id) = &topic.called;
+        if let Some((pipeline, _)) = seen.placement.home_of(name, *id) {
+            all.and(number_of(&mut self.pipelines, pipeline));
         }
-        sought_unknown(seen, &named.name).is_none()
+        sought_unknown(seen, name).is_none()
     }
 
     /// The slot of a partition: mostly the one that came next the last time.
@@ -215,6 +267,7 @@ impl Roll {
         let found = *self.by_number.entry((topic, index)).or_insert(new);
         if found == new {
             self.slots.push(Known::new(topic, index));
+            self.ends.push(UNTOLD);
         }
         if let Some(before) = self.slots.get_mut(before as usize) {
             before.next = found;
@@ -223,23 +276,30 @@ impl Roll {
     }
 
     #[inline]
-    fn whom(&mut self, slot: u32, generation: u64, broker: &mut impl FnMut(Target) -> u16, seen: &Seen<'_>) -> Whom {
-        let Some(known) = self.slots.get_mut(slot as usize) else { return Whom::Us(codes::NOT_LEADER_OR_FOLLOWER) };
-        if known.checked == generation {
-            return known.whom;
+    fn whom(&mut self, slot: u32, broker: &mut impl FnMut(Target) -> u16, seen: &Seen<'_>) -> Whom {
+        match self.slots.get(slot as usize) {
+            Some(known) if known.looked == self.looks => known.whom,
+            _ => self.look_for(slot, broker, seen),
         }
-        let Some(topic) = self.topics.get(known.topic as usize) else { return known.whom };
-        known.whom = match leader(topic.place.as_deref(), &topic.called.0, known.index, seen) {
+    }
+
+    fn look_for(&mut self, slot: u32, broker: &mut impl FnMut(Target) -> u16, seen: &Seen<'_>) -> Whom {
+        let Some(known) = self.slots.get_mut(slot as usize) else { return Whom::Us(codes::NOT_LEADER_OR_FOLLOWER) };
+        let at = known.topic as usize;
+        let Some((topic, home)) = self.topics.get(at).zip(self.homes.get(at)) else { return known.whom };
+        known.whom = match leader(home.place.as_deref(), &topic.called.0, known.index, seen) {
             Found::At(to) => Whom::Broker(broker(to)),
             Found::Never(code) => Whom::Us(code),
         };
-        // What is unknown is looked for each time.
-        known.checked = if topic.place.is_some() { generation } else { NEVER };
+        known.looked = topic.looked;
         known.whom
     }
 
     /// It is this Fetch's turn.
     pub(super) fn serve(&mut self, asked: &Asked) {
+        if asked.number == std::mem::replace(&mut self.served, asked.number) {
+            return;
+        }
         for (at, entry) in (0..).zip(&asked.entries) {
             if let Some(known) = self.slots.get_mut(entry.slot.0 as usize) {
                 known.entry = at;
@@ -256,7 +316,7 @@ impl Roll {
 
     /// Name and id of a topic, for any version.
     pub(super) fn name_of(&self, topic: TopicSlot) -> (StrBytes, Uuid) {
-        self.topics.get(topic.0 as usize).map(|topic| (topic.name.clone(), topic.id)).unwrap_or_default()
+        self.homes.get(topic.0 as usize).map(|home| (home.name.clone(), home.id)).unwrap_or_default()
     }
 
     /// The same as the client calls it.
@@ -266,16 +326,16 @@ impl Roll {
 
     /// A broker has told of its ends.
     #[inline]
-    pub(super) fn tell(&mut self, slot: Slot, ends: [i64; 3]) {
-        if let Some(known) = self.slots.get_mut(slot.0 as usize) {
-            known.ends = ends;
+    pub(super) fn tell(&mut self, slot: Slot, told: [i64; 3]) {
+        if let Some(ends) = self.ends.get_mut(slot.0 as usize) {
+            *ends = told;
         }
     }
 
     /// What was last told of them.
     #[inline]
     pub(super) fn ends(&self, slot: Slot) -> [i64; 3] {
-        self.slots.get(slot.0 as usize).map_or(UNTOLD, |known| known.ends)
+        self.ends.get(slot.0 as usize).copied().unwrap_or(UNTOLD)
     }
 
     #[cfg(test)]
@@ -290,7 +350,7 @@ impl Roll {
 
     /// An empty one in its place, into which [`Self::adopt`] takes what is still of use.
     pub(super) fn renew(&mut self) -> Self {
-        let new = Self { fetches: self.fetches, named: self.named, ..Self::default() };
+        let new = Self { fetches: self.fetches, served: self.served, named: self.named, ..Self::default() };
         std::mem::replace(self, new)
     }
 
@@ -300,8 +360,9 @@ impl Roll {
         let topic = self.adopt_topic(old, TopicSlot(known.topic)).0;
         let at = self.find(topic, known.index, NOBODY);
         if let Some(new) = self.slots.get_mut(at as usize) {
-            (new.ends, new.fetch, new.entry) = (known.ends, known.fetch, known.entry);
+            (new.fetch, new.entry) = (known.fetch, known.entry);
         }
+        self.tell(Slot(at), old.ends(slot));
         Slot(at)
     }
 
@@ -312,52 +373,47 @@ impl Roll {
             return TopicSlot(*at);
         }
         let at = self.add(known.called.clone());
-        if let Some(topic) = self.topics.get_mut(at as usize) {
-            (topic.name, topic.id) = (known.name.clone(), known.id);
+        if let Some((new, old)) = self.homes.get_mut(at as usize).zip(old.homes.get(topic.0 as usize)) {
+            (new.name, new.id) = (old.name.clone(), old.id);
         }
         TopicSlot(at)
-    }
-}
-
-impl Topic {
-    fn new(called: Called) -> Self {
-        let (name, id) = called.clone();
-        Self { called, name, id, place: None, checked: NEVER, next: NOBODY, gone: false }
-    }
-
-    fn look(&mut self, place: Option<&Arc<TopicPlace>>, generation: u64) {
-        if let Some(place) = place {
-            (self.name, self.id) = (place.topic.name.clone(), place.topic.id);
-        }
-        (self.place, self.checked) = (place.cloned(), generation);
     }
 }
 
 impl Known {
     fn new(topic: u32, index: i32) -> Self {
         let whom = Whom::Us(codes::NOT_LEADER_OR_FOLLOWER);
-        Self { topic, index, whom, checked: NEVER, next: NOBODY, fetch: 0, named_at: NOBODY, entry: NOBODY, ends: UNTOLD }
+        Self { topic, index, whom, looked: NEVER, next: NOBODY, fetch: 0, entry: NOBODY }
     }
+}
+
+/// The place of a pipeline in a list of few.
+fn number_of(pipelines: &mut Vec<Name>, name: &Name) -> u32 {
+    let known = pipelines.iter().position(|known| known.is_same(name) || known == name);
+    let at = known.unwrap_or_else(|| {
+        pipelines.push(name.clone());
+        pipelines.len() - 1
+    });
+    u32::try_from(at).unwrap_or(0)
 }
 
 /// The pipeline of all topics of a Fetch.
 #[derive(Default)]
 struct Pipeline {
-    first: Option<Name>,
+    first: Option<u32>,
     several: bool,
 }
 
 impl Pipeline {
-    fn and(&mut self, name: &Name) {
-        match &self.first {
-            None => self.first = Some(name.clone()),
-            Some(first) => self.several |= !first.is_same(name) && first != name,
-        }
+    #[inline]
+    fn and(&mut self, pipeline: u32) {
+        let first = *self.first.get_or_insert(pipeline);
+        self.several |= first != pipeline;
     }
 
-    fn name(self) -> Name {
+    fn name(&self, pipelines: &[Name]) -> Name {
+        let first = self.first.and_then(|at| pipelines.get(at as usize));
         let none = Name::none();
-        let several = self.several.then_some(&none);
-        Name::of_all(self.first.iter().chain(several))
+        Name::of_all(first.into_iter().chain(self.several.then_some(&none)))
     }
 }

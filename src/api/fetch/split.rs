@@ -11,15 +11,16 @@
 use super::super::{Codes, Effects, Seen, codes};
 use super::asked::{Asked, Entry, Position, Whom};
 use super::brokers::{Broker, Brokers};
-use super::kept::{Came, Claim, Kept, Piece, Poll, Told, claims, leave_out};
+use super::kept::{Claim, Kept, Piece, Poll, Told, claims, leave_out};
 use super::roll::{Roll, Settled, Slot};
 use super::told::nothing;
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
 use crate::wire::codec::Unwritable;
-use crate::wire::fetch::{Flat, FlatTopic, Part, Terms, Writing};
+use crate::wire::fetch::{Flat, FlatTopic, Named, NotPlain, Part, Terms, Writing};
 use crate::wire::pool::Pool;
 use bytes::Bytes;
+use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::messages::fetch_response::NodeEndpoint;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -159,12 +160,22 @@ impl<T> Polls<T> {
     }
 
     /// Finds who answers for what a Fetch names; `generation` numbers placements.
-    pub fn settle(&mut self, flat: &Flat, generation: u64, seen: &Seen<'_>) -> Settled {
+    pub fn settle<'a>(
+        &mut self,
+        terms: Terms,
+        named: impl Iterator<Item = Named<'a>>,
+        generation: u64,
+        seen: &Seen<'_>,
+    ) -> Settled {
         if self.roll.is_stale() {
             self.renew();
         }
         let brokers = &mut self.brokers;
-        self.roll.settle(flat, generation, |to| brokers.number(to), seen)
+        let settled = self.roll.settle(terms, named, generation, |to| brokers.number(to), seen);
+        if let Some(first) = self.waiting.front() {
+            self.roll.serve(&first.asked);
+        }
+        settled
     }
 
     /// The brokers that a Fetch is for.
@@ -206,27 +217,51 @@ impl<T> Polls<T> {
         if self.waiting.len() == 1 { self.advance(now) } else { Moves::new() }
     }
 
-    /// What a broker answered to a poll. Nothing happens where that poll is not outstanding.
+    /// What a broker answered to a poll, in a frame that the codec has read. Nothing happens where that poll is not outstanding.
     pub fn told(
         &mut self,
         (from, number): (Target, u64),
-        mut came: Came,
+        (answer, frame): (FetchResponse, Bytes),
         now: Instant,
         seen: &Seen<'_>,
         effects: &mut Effects,
     ) -> Moves<T> {
         let Some(poll) = self.came_back(from, number) else { return Moves::new() };
         self.next += 1;
-        let mut kept = Kept::new(&poll, self.next, now, came.frame.clone());
-        let throttle_ms = match came.read.take() {
-            None => poll.take_plain(&mut kept, &came, &mut self.roll),
-            Some(answer) => {
-                let throttle_ms = answer.throttle_time_ms;
-                poll.take_read(&mut kept, from, answer, &mut self.roll, seen, effects);
-                throttle_ms
+        let mut kept = Kept::new(&poll, self.next, now, frame);
+        self.throttle_ms = self.throttle_ms.max(answer.throttle_time_ms);
+        poll.take_read(&mut kept, from, answer, &mut self.roll, seen, effects);
+        self.take(from, kept, now)
+    }
+
+    /// The same of a frame in the client's version that nobody has read, whose body begins there.
+    ///
+    /// # Errors
+    /// Where the codec must read it: nothing happens then.
+    pub fn told_plainly(
+        &mut self,
+        (from, number): (Target, u64),
+        (frame, body_at): (&Bytes, usize),
+        now: Instant,
+    ) -> Result<Moves<T>, NotPlain> {
+        let Some(poll) = self.came_back(from, number) else { return Ok(Moves::new()) };
+        self.next += 1;
+        let mut kept = Kept::new(&poll, self.next, now, frame.clone());
+        match poll.take_plain(&mut kept, body_at, &mut self.roll) {
+            Ok(throttle_ms) => {
+                self.throttle_ms = self.throttle_ms.max(throttle_ms);
+                Ok(self.take(from, kept, now))
             }
-        };
-        self.throttle_ms = self.throttle_ms.max(throttle_ms);
+            Err(not_plain) => {
+                if let Some(broker) = self.brokers.find_mut(from) {
+                    broker.poll = Some(poll);
+                }
+                Err(not_plain)
+            }
+        }
+    }
+
+    fn take(&mut self, from: Target, kept: Kept, now: Instant) -> Moves<T> {
         if !kept.pieces.is_empty() {
             self.keep(from, kept);
         }

@@ -13,15 +13,15 @@ use std::collections::HashMap;
 /// The answer that a client gets when each broker answers like this.
 pub(crate) fn round(flat: &Flat, seen: &Seen<'_>, mut broker: impl FnMut(&FetchRequest) -> FetchResponse) -> FetchResponse {
     let (mut polls, now) = (Polls::new(1 << 20), Instant::now());
-    let asked = polls.settle(flat, 1, seen).asked;
+    let asked = polls.settle(flat.terms, flat.named(), 1, seen).asked;
     let mut moves = VecDeque::from(polls.submit(asked, (), now));
     let (mut response, mut effects) = (None, Effects::new());
     while let Some(next) = moves.pop_front() {
         match next {
             Move::Answer(leaving) => response = Some(read(&leaving, seen.version)),
             Move::Ask(ask) => {
-                let came = Came::read(Bytes::new(), broker(&request(&ask)));
-                moves.extend(polls.told((ask.to, ask.number), came, now, seen, &mut effects));
+                let told = (broker(&request(&ask)), Bytes::new());
+                moves.extend(polls.told((ask.to, ask.number), told, now, seen, &mut effects));
             }
         }
         if moves.is_empty() && response.is_none() {
@@ -72,16 +72,30 @@ fn flat(places: &[(usize, i64)], wait_ms: i32, max_bytes: i32) -> Flat {
     request.into()
 }
 
+fn settle<T>(polls: &mut Polls<T>, flat: &Flat, generation: u64, seen: &Seen<'_>) -> Asked {
+    polls.settle(flat.terms, flat.named(), generation, seen).asked
+}
+
 /// Records tell where they were asked, so that a wrong claim shows.
 fn records(name: &str, index: i32, offset: i64) -> Bytes {
     Bytes::from(format!("{name}/{index}@{offset}"))
 }
 
-/// A broker's answer, with records for each partition where there are any: as it came, or read by the codec.
-fn came(ask: &Ask, plain: bool, has: impl Fn(&str, i32) -> bool) -> Came {
+/// A broker answers, with records for each partition where there are any: taken as it came, or read by the codec.
+fn tell<T>(
+    polls: &mut Polls<T>,
+    ask: &Ask,
+    plainly: bool,
+    now: Instant,
+    seen: &Seen<'_>,
+    has: impl Fn(&str, i32) -> bool,
+) -> Moves<T> {
     let answer = answer(ask, has);
-    let frame = encode_body(&answer, 12).unwrap();
-    if plain { Came::plain(&frame, 0, 12).unwrap() } else { Came::read(frame, answer) }
+    let (of, frame) = ((ask.to, ask.number), encode_body(&answer, 12).unwrap());
+    match plainly {
+        true => polls.told_plainly(of, (&frame, 0), now).unwrap(),
+        false => polls.told(of, (answer, frame), now, seen, &mut Effects::new()),
+    }
 }
 
 fn answer(ask: &Ask, has: impl Fn(&str, i32) -> bool) -> FetchResponse {
@@ -124,7 +138,7 @@ fn sort<T>(moves: Moves<T>) -> (Vec<Ask>, Vec<Leaving<T>>) {
 struct Bench {
     world: World,
     /// Brokers' answers are taken as they came, and not read by the codec.
-    plain: bool,
+    plainly: bool,
     polls: Polls<u32>,
     now: Instant,
     effects: Effects,
@@ -132,19 +146,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { world: world(), plain: true, polls: Polls::new(1 << 20), now: Instant::now(), effects: Effects::new() }
+        Self { world: world(), plainly: true, polls: Polls::new(1 << 20), now: Instant::now(), effects: Effects::new() }
     }
 
     fn submit(&mut self, whose: u32, places: &[(usize, i64)], wait_ms: i32) -> (Vec<Ask>, Vec<Leaving<u32>>) {
         let seen = self.world.seen(12);
-        let asked = self.polls.settle(&flat(places, wait_ms, i32::MAX), 1, &seen).asked;
+        let asked = settle(&mut self.polls, &flat(places, wait_ms, i32::MAX), 1, &seen);
         sort(self.polls.submit(asked, whose, self.now))
     }
 
     fn told(&mut self, ask: &Ask, has: impl Fn(&str, i32) -> bool) -> (Vec<Ask>, Vec<Leaving<u32>>) {
         let seen = self.world.seen(12);
-        let came = came(ask, self.plain, has);
-        sort(self.polls.told((ask.to, ask.number), came, self.now, &seen, &mut self.effects))
+        sort(tell(&mut self.polls, ask, self.plainly, self.now, &seen, has))
     }
 }
 
@@ -186,9 +199,8 @@ fn an_answer_in_any_order_is_understood() {
     let topic = FetchableTopicResponse::default().with_topic(TopicName(text("x")));
     answer.responses.push(topic.with_partitions(told_of));
     let frame = encode_body(&answer, 12).unwrap();
-    let (seen, came) = (bench.world.seen(12), Came::plain(&frame, 0, 12).unwrap());
     let of = (asks[0].to, asks[0].number);
-    let (_, answers) = sort(bench.polls.told(of, came, bench.now, &seen, &mut bench.effects));
+    let (_, answers) = sort(bench.polls.told_plainly(of, (&frame, 0), bench.now).unwrap());
     let records: Vec<_> = told(&answers[0]).into_iter().map(|told| told.3).collect();
     assert_eq!(records, ["x/0@1", "", "x/2@3"]);
 }
@@ -204,7 +216,7 @@ fn a_topic_that_was_made_again_is_another_one() {
     let again = Arc::new(crate::upstream::Topic { id: uuid::Uuid::from_u128(77), ..(*topic("b-1", &[1, 2])).clone() });
     bench.world = World::with(&[topic("x", &[1, 2, 1])], &[again]);
     let seen = bench.world.seen(12);
-    let asked = bench.polls.settle(&flat(&[(3, 20)], 0, i32::MAX), 2, &seen).asked;
+    let asked = settle(&mut bench.polls, &flat(&[(3, 20)], 0, i32::MAX), 2, &seen);
     // Then nothing of it is handed out
     let (_, answers) = sort(bench.polls.submit(asked, 2, bench.now));
     assert!(answers.is_empty());
@@ -222,7 +234,7 @@ fn partitions_that_nobody_names_any_more_are_forgotten() {
         let mut request = flat(&[(4, 7)], 0, i32::MAX);
         request.parts[0].index = number;
         let seen = bench.world.seen(12);
-        drop(bench.polls.settle(&request, 1, &seen));
+        drop(settle(&mut bench.polls, &request, 1, &seen));
     }
     assert!(bench.polls.roll.len() < 2_000, "{}", bench.polls.roll.len());
     // Then what a broker still has is told all the same
@@ -304,14 +316,13 @@ fn a_client_takes_no_more_than_it_said_and_gets_the_rest_next() {
     let world = world();
     let (mut polls, now, seen) = (Polls::new(1 << 20), Instant::now(), world.seen(12));
     let at_once = |polls: &mut Polls<u32>, whose| {
-        let asked = polls.settle(&flat(&[(3, 20), (0, 10), (1, 1)], 500, 10), 1, &world.seen(12)).asked;
+        let asked = settle(polls, &flat(&[(3, 20), (0, 10), (1, 1)], 500, 10), 1, &world.seen(12));
         sort(polls.submit(asked, whose, now))
     };
     let (asks, _) = at_once(&mut polls, 1);
     let mut first = Vec::new();
     for ask in &asks {
-        let came = came(ask, true, |_, _| true);
-        first.extend(sort(polls.told((ask.to, ask.number), came, now, &seen, &mut Effects::new())).1);
+        first.extend(sort(tell(&mut polls, ask, true, now, &seen, |_, _| true)).1);
     }
     let (_, second) = at_once(&mut polls, 2);
     let with = |leaving: &Leaving<u32>| told(leaving).iter().filter(|told| !told.3.is_empty()).count();
@@ -355,13 +366,13 @@ proptest! {
                     number += 1;
                     asked_for.push_back((number, places.clone()));
                     // Placements come and go, and tell the same
-                    let asked = polls.settle(&flat(&places, i32::from(dice), 40), u64::from(dice % 3), &seen).asked;
+                    let named = flat(&places, i32::from(dice), 40);
+                    let asked = settle(&mut polls, &named, u64::from(dice % 3), &seen);
                     polls.submit(asked, number, now)
                 }
                 (1 | 2, Some(to)) => {
                     let ask = outstanding.remove(&to).unwrap();
-                    let came = came(&ask, what == 1, |_, index| (dice >> index) & 1 == 1);
-                    polls.told((to, ask.number), came, now, &seen, &mut effects)
+                    tell(&mut polls, &ask, what == 1, now, &seen, |_, index| (dice >> index) & 1 == 1)
                 }
                 (3, Some(to)) => {
                     let ask = outstanding.remove(&to).unwrap();

@@ -73,13 +73,153 @@ pub struct Part {
     pub max_bytes: i32,
 }
 
-impl Flat {
-    /// Reads a request's body, which stands in `frame` from `at` on. `None` where it is to be left to the codec: it has a
-    /// session, or what consumers have not, or cannot be read, or would swell.
+/// What a Fetch names next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Named<'a> {
+    /// A topic, by name or by id: the other one is empty.
+    Topic(&'a [u8], Uuid),
+    /// A partition of that topic.
+    Part(Part),
+}
+
+/// A request that is read while it is worked off.
+pub struct Reading<'a> {
+    fields: Fields<'a>,
+    version: i16,
+    /// What it wants.
+    pub terms: Terms,
+    topics: usize,
+    parts: usize,
+    /// A topic was begun, and ends with its partitions.
+    begun: bool,
+    /// What it may still take in memory.
+    memory: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Underway,
+    /// All of it was read, and was plain.
+    Plain,
+    /// It is to be left to the codec.
+    Odd,
+}
+
+impl<'a> Reading<'a> {
+    /// Begins to read a request's body, which stands in `frame` from `at` on. `None` where it is to be left to the codec: it
+    /// has a session, or what consumers have not, or cannot be read. So it is too where that shows only on the way
+    /// ([`Self::is_plain`]).
     #[must_use]
-    pub fn read(frame: &Bytes, at: usize, version: i16) -> Option<Self> {
+    pub fn begin(frame: &'a Bytes, at: usize, version: i16) -> Option<Self> {
         let fields = Fields { cursor: Cursor { frame, at }, flexible: version >= FLEXIBLE_FETCH };
-        read(fields, version).ok().flatten()
+        Self::read_head(fields, version).ok().flatten()
+    }
+
+    fn read_head(mut fields: Fields<'a>, version: i16) -> Result<Option<Self>, Malformed> {
+        let memory = allowance(fields.cursor.left());
+        if version < WITHOUT_REPLICA && fields.cursor.i32()? != -1 {
+            return Ok(None); // a follower
+        }
+        let (max_wait_ms, min_bytes) = (fields.cursor.i32()?, fields.cursor.i32()?);
+        let (max_bytes, [isolation]) = (fields.cursor.i32()?, fields.cursor.take::<1>()?);
+        let terms = Terms { max_wait_ms, min_bytes, max_bytes, isolation: isolation.cast_signed() };
+        if version >= SESSIONS {
+            if fields.cursor.i32()? != NO_SESSION {
+                return Ok(None);
+            }
+            fields.cursor.i32()?; // whether one is wanted
+        }
+        let topics = fields.count()?;
+        let state = State::Underway;
+        Ok(Some(Self { fields, version, terms, topics, parts: 0, begun: false, memory, state }))
+    }
+
+    /// Whether all was read, and it holds nothing beside.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.state == State::Plain
+    }
+
+    /// How many partitions there can be at most.
+    #[must_use]
+    pub fn most_parts(&self) -> usize {
+        self.fields.cursor.left() / LEAST_PARTITION
+    }
+
+    fn step(&mut self) -> Result<Option<Named<'a>>, Malformed> {
+        if self.parts > 0 {
+            self.parts -= 1;
+            self.spend()?;
+            let part = Part::read(&mut self.fields.cursor, self.version)?;
+            self.no_tags()?;
+            return Ok(Some(Named::Part(part)));
+        }
+        if std::mem::take(&mut self.begun) {
+            self.no_tags()?;
+        }
+        if self.topics == 0 {
+            self.end()?;
+            self.state = State::Plain;
+            return Ok(None);
+        }
+        self.topics -= 1;
+        self.begun = true;
+        self.spend()?;
+        let (name, id) = match self.version {
+            ..TOPIC_IDS => (self.fields.text()?, Uuid::nil()),
+            _ => (Default::default(), Uuid::from_bytes(self.fields.cursor.take()?)),
+        };
+        self.parts = self.fields.count()?;
+        Ok(Some(Named::Topic(name, id)))
+    }
+
+    fn end(&mut self) -> Result<(), Malformed> {
+        if self.version >= SESSIONS && self.fields.count()? > 0 {
+            return Err(ODD); // topics that a session forgets
+        }
+        if self.version >= READ_REPLICA {
+            self.fields.text()?; // the rack, which no broker is told
+        }
+        self.no_tags()
+    }
+
+    #[inline]
+    fn no_tags(&mut self) -> Result<(), Malformed> {
+        if self.fields.has_tags()? { Err(ODD) } else { Ok(()) }
+    }
+
+    fn spend(&mut self) -> Result<(), Malformed> {
+        self.memory = self.memory.checked_sub(MEMORY_OF_ONE).ok_or(ODD)?;
+        Ok(())
+    }
+}
+
+/// Why the codec reads it, and judges it.
+const ODD: Malformed = Malformed::Number("what is not read at a glance");
+
+impl<'a> Iterator for Reading<'a> {
+    type Item = Named<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Named<'a>> {
+        if self.state != State::Underway {
+            return None;
+        }
+        self.step().unwrap_or_else(|_| {
+            self.state = State::Odd;
+            None
+        })
+    }
+}
+
+impl Flat {
+    /// Everything that it names, in order.
+    pub fn named(&self) -> impl Iterator<Item = Named<'_>> {
+        self.each().flat_map(|(topic, parts)| {
+            let named = std::iter::once(Named::Topic(topic.name.as_bytes(), topic.id));
+            named.chain(parts.iter().map(|part| Named::Part(*part)))
+        })
     }
 
     /// Each topic with its partitions.
@@ -249,50 +389,6 @@ impl Part {
 #[inline]
 fn piece<const N: usize>(all: &[u8; 32], at: usize) -> [u8; N] {
     all.get(at..at + N).and_then(|piece| piece.try_into().ok()).unwrap_or([0; N])
-}
-
-fn read(mut fields: Fields<'_>, version: i16) -> Result<Option<Flat>, Malformed> {
-    let whole = fields.cursor.left();
-    if version < WITHOUT_REPLICA && fields.cursor.i32()? != -1 {
-        return Ok(None); // a follower
-    }
-    let (max_wait_ms, min_bytes) = (fields.cursor.i32()?, fields.cursor.i32()?);
-    let (max_bytes, [isolation]) = (fields.cursor.i32()?, fields.cursor.take::<1>()?);
-    let terms = Terms { max_wait_ms, min_bytes, max_bytes, isolation: isolation.cast_signed() };
-    if version >= SESSIONS {
-        if fields.cursor.i32()? != NO_SESSION {
-            return Ok(None);
-        }
-        fields.cursor.i32()?; // whether one is wanted
-    }
-    let mut flat = Flat { terms, ..Flat::default() };
-    for _ in 0..fields.count()? {
-        let (name, id) = match version {
-            ..TOPIC_IDS => (fields.string()?.ok_or(Malformed::Short)?, Uuid::nil()),
-            _ => (StrBytes::new(), Uuid::from_bytes(fields.cursor.take()?)),
-        };
-        let parts = fields.count()?;
-        flat.parts.reserve(parts.min(fields.cursor.left() / LEAST_PARTITION));
-        for _ in 0..parts {
-            flat.parts.push(Part::read(&mut fields.cursor, version)?);
-            if fields.has_tags()? {
-                return Ok(None);
-            }
-        }
-        if fields.has_tags()? {
-            return Ok(None);
-        }
-        flat.topics.push(FlatTopic { name, id, end: flat.parts.len() });
-    }
-    if version >= SESSIONS && fields.count()? > 0 {
-        return Ok(None); // topics that a session forgets
-    }
-    if version >= READ_REPLICA {
-        let length = fields.length(false)?.unwrap_or(0);
-        fields.cursor.skip(length)?; // the rack, which no broker is told
-    }
-    let memory = MEMORY_OF_ONE.saturating_mul(flat.topics.len() + flat.parts.len());
-    Ok((!fields.has_tags()? && memory <= allowance(whole)).then_some(flat))
 }
 
 pub(super) fn put_count(to: &mut impl BufMut, flexible: bool, count: usize) {

@@ -7,8 +7,8 @@ mod asked;
 mod told;
 mod writing;
 
-pub use asked::{Flat, FlatTopic, Part, Terms};
-pub use told::{PlainAnswer, Step, ToldPart};
+pub use asked::{Flat, FlatTopic, Named, Part, Reading, Terms};
+pub use told::{NotPlain, PlainAnswer, Step, ToldPart};
 pub use writing::Writing;
 
 /// Versions from which on Fetch has more fields.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::wire::codec::{decode, encode_body, encode_request};
+use crate::wire::glance::plain_fetch;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{
@@ -106,14 +107,45 @@ fn framed(message: &impl Encodable, version: i16) -> Bytes {
     bytes.freeze()
 }
 
+/// A request behind a head of four bytes, where it is read at a glance.
+fn read(frame: &Bytes, version: i16) -> Option<Flat> {
+    let mut reading = Reading::begin(frame, 4, version)?;
+    let mut flat = Flat { terms: reading.terms, ..Flat::default() };
+    for named in &mut reading {
+        match named {
+            Named::Topic(name, id) => {
+                let name = StrBytes::from_string(String::from_utf8(name.to_vec()).unwrap());
+                flat.topics.push(FlatTopic { name, id, end: flat.parts.len() });
+            }
+            Named::Part(part) => {
+                flat.parts.push(part);
+                flat.topics.last_mut().unwrap().end = flat.parts.len();
+            }
+        }
+    }
+    reading.is_plain().then_some(flat)
+}
+
+/// All steps of an answer behind a head of four bytes.
+fn steps(frame: &Bytes, version: i16) -> Result<Vec<Step<'_>>, NotPlain> {
+    let mut answer = PlainAnswer::begin(frame, 4, version)?;
+    let mut steps = Vec::new();
+    loop {
+        match answer.step()? {
+            Step::End => return Ok(steps),
+            step => steps.push(step),
+        }
+    }
+}
+
 /// All of an answer again, partition by partition.
-fn again(frame: &Bytes, version: i16, counts: &[usize]) -> Bytes {
-    let plain = PlainAnswer::of(frame, 4, version).unwrap();
+fn again(frame: &Bytes, version: i16, throttle_ms: i32, counts: &[usize]) -> Bytes {
     let sources = [frame.clone()];
-    let mut writing = Writing::begin(version, plain.throttle_ms, (counts.len(), counts.iter().sum()), &sources);
+    let mut writing = Writing::begin(version, throttle_ms, (counts.len(), counts.iter().sum()), &sources);
     let (mut topic, mut open) = (0, false);
-    for step in plain {
+    for step in steps(frame, version).unwrap() {
         match step {
+            Step::End => {}
             Step::Topic(name, id) => {
                 if open {
                     writing.end_topic();
@@ -130,13 +162,38 @@ fn again(frame: &Bytes, version: i16, counts: &[usize]) -> Bytes {
     writing.end(Vec::new()).unwrap().concat().into()
 }
 
+/// An answer that is plain, or nearly.
+fn nearly(version: i16) -> impl Strategy<Value = FetchResponse> {
+    let odd = proptest::option::of(0..7_usize);
+    (answer(version), odd).prop_map(move |(mut answer, odd)| {
+        let part = answer.responses.iter_mut().flat_map(|topic| &mut topic.partitions).last();
+        match (odd, part) {
+            (Some(0), Some(part)) => part.error_code = 6,
+            (Some(1), Some(part)) if version >= 11 => part.preferred_read_replica = 3.into(),
+            (Some(2), Some(part)) if version >= 12 => part.current_leader.leader_id = 3.into(),
+            (Some(3), Some(part)) if version >= 12 => _ = part.unknown_tagged_fields.insert(77, Bytes::new()),
+            (Some(4), Some(part)) if version >= 12 => {
+                let mut aborted = AbortedTransaction::default();
+                aborted.unknown_tagged_fields.insert(77, Bytes::new());
+                part.aborted_transactions = Some(vec![aborted]);
+            }
+            (Some(5), _) if version >= 7 => answer.error_code = 70,
+            (Some(6), _) if version >= 12 => _ = answer.unknown_tagged_fields.insert(77, Bytes::new()),
+            _ => {}
+        }
+        answer
+    })
+}
+
 proptest! {
     #[test]
     fn a_request_is_read_as_the_codec_reads_it_and_written_as_the_codec_writes_it(
         (version, request) in versioned(request),
     ) {
-        let flat = Flat::read(&framed(&request, version), 4, version).unwrap();
+        let flat = read(&framed(&request, version), version).unwrap();
         prop_assert_eq!(&flat, &Flat::from(request.clone()));
+        let again = Flat::from(request.clone());
+        prop_assert_eq!(again.named().count(), flat.topics.len() + flat.parts.len());
         let id = Bytes::from_static(b"client");
         let expected = encode_request(ApiKey::Fetch, version, 7, Some(&id), &request, &[]).unwrap();
         prop_assert_eq!(flat.frame(version, 7, Some(&id)).unwrap().concat(), expected.concat());
@@ -147,7 +204,7 @@ proptest! {
     fn a_cut_request_is_left_to_the_codec((version, request) in versioned(request)) {
         let frame = framed(&request, version);
         for end in 4..frame.len() {
-            prop_assert!(Flat::read(&frame.slice(..end), 4, version).is_none(), "cut at {}", end);
+            prop_assert!(read(&frame.slice(..end), version).is_none(), "cut at {}", end);
         }
     }
 
@@ -158,7 +215,7 @@ proptest! {
         odd(&mut request);
         let mut bytes = BytesMut::from(&b"head"[..]);
         prop_assume!(request.encode(&mut bytes, version).is_ok());
-        prop_assert!(Flat::read(&bytes.freeze(), 4, version).is_none());
+        prop_assert!(read(&bytes.freeze(), version).is_none());
     }
 
     #[test]
@@ -175,10 +232,8 @@ proptest! {
     fn an_answer_is_read_and_written_again_without_a_change((version, answer) in versioned(answer)) {
         let frame = framed(&answer, version);
         let told: Vec<_> = answer.responses.iter().flat_map(|topic| &topic.partitions).collect();
-        let read: Vec<_> = PlainAnswer::of(&frame, 4, version).unwrap().filter_map(|step| match step {
-            Step::Part(part) => Some(part),
-            Step::Topic(..) => None,
-        }).collect();
+        let steps = steps(&frame, version).unwrap().into_iter();
+        let read: Vec<_> = steps.filter_map(|step| if let Step::Part(part) = step { Some(part) } else { None }).collect();
         prop_assert_eq!(told.len(), read.len());
         for (told, read) in told.into_iter().zip(read) {
             let ends = [told.high_watermark, told.last_stable_offset, told.log_start_offset];
@@ -187,7 +242,16 @@ proptest! {
             prop_assert_eq!(&encode_body(told, version).unwrap(), &frame.slice(read.place));
         }
         let counts: Vec<_> = answer.responses.iter().map(|topic| topic.partitions.len()).collect();
-        prop_assert_eq!(again(&frame, version, &counts), frame.slice(4..));
+        prop_assert_eq!(again(&frame, version, answer.throttle_time_ms, &counts), frame.slice(4..));
+    }
+
+    #[test]
+    fn an_answer_is_plain_where_it_could_go_to_the_client_as_it_is((version, answer) in versioned(nearly)) {
+        let frame = framed(&answer, version);
+        prop_assert_eq!(steps(&frame, version).is_ok(), plain_fetch(&frame, 4, version).is_some());
+        for end in 4..frame.len() {
+            prop_assert!(steps(&frame.slice(..end), version).is_err(), "cut at {}", end);
+        }
     }
 
     #[test]
@@ -217,8 +281,12 @@ proptest! {
     #[test]
     fn anything_at_all_is_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), version in 0_i16..20) {
         let frame = Bytes::from(bytes);
-        let _ = Flat::read(&frame, 0, version);
-        let _ = PlainAnswer::of(&frame, 0, version).map(Iterator::count);
+        let _ = Reading::begin(&frame, 0, version).map(Iterator::count);
+        if frame.len() > 4 {
+            // It is found plain where `plain_fetch` finds it so
+            let plain = steps(&frame, version).is_ok();
+            prop_assert_eq!(plain, plain_fetch(&frame, 4, version).is_some());
+        }
     }
 }
 
@@ -228,7 +296,10 @@ fn what_would_swell_is_left_to_the_codec() {
     let swollen = |topics: usize| {
         let mut flat = Flat::default();
         flat.topics = vec![FlatTopic { name: StrBytes::new(), id: Uuid::nil(), end: 0 }; topics];
-        Flat::read(&flat.body(12), 0, 12).is_none()
+        let body = flat.body(12);
+        let mut reading = Reading::begin(&body, 0, 12).unwrap();
+        reading.by_ref().for_each(drop);
+        !reading.is_plain()
     };
     assert!(!swollen(1_000) && swollen(20_000));
 }

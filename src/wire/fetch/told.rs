@@ -1,6 +1,6 @@
-//! A broker's answer to Fetch that is plain (`glance::plain_fetch`): no error, no broker, no field that we do not know.
+//! A broker's answer to Fetch, read as long as it is plain: no error, no broker, no field that we do not know.
 
-use super::super::glance::{FLEXIBLE_FETCH, Fields, TOPIC_IDS, plain_fetch};
+use super::super::glance::{FLEXIBLE_FETCH, Fields, TOPIC_IDS};
 use super::super::head::Cursor;
 use super::super::malformed::Malformed;
 use super::{LOG_START, READ_REPLICA, SESSIONS};
@@ -8,10 +8,9 @@ use bytes::Bytes;
 use std::ops::Range;
 use uuid::Uuid;
 
-/// An answer that was found plain, read step by step.
+/// An answer that is read step by step.
 pub struct PlainAnswer<'a> {
     fields: Fields<'a>,
-    frame: &'a Bytes,
     version: i16,
     /// How long the broker wants to be left alone.
     pub throttle_ms: i32,
@@ -27,6 +26,8 @@ pub enum Step<'a> {
     Topic(&'a [u8], Uuid),
     /// A partition of that topic.
     Part(ToldPart),
+    /// Nothing.
+    End,
 }
 
 /// What a broker says of a partition.
@@ -42,74 +43,121 @@ pub struct ToldPart {
     pub place: Range<usize>,
 }
 
-impl<'a> PlainAnswer<'a> {
-    /// The answer whose body stands in `frame` from `at` on, where it is plain.
-    #[must_use]
-    pub fn of(frame: &'a Bytes, at: usize, version: i16) -> Option<Self> {
-        plain_fetch(frame, at, version)?;
-        let mut fields = Fields { cursor: Cursor { frame, at }, flexible: version >= FLEXIBLE_FETCH };
-        let throttle_ms = fields.cursor.i32().ok()?;
-        if version >= SESSIONS {
-            fields.cursor.skip(6).ok()?; // no error, and the session
-        }
-        let topics = fields.count().ok()?;
-        Some(Self { fields, frame, version, throttle_ms, topics, parts: 0, begun: false })
-    }
+/// An answer that is to be left to the codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPlain;
 
-    fn step(&mut self) -> Result<Option<Step<'a>>, Malformed> {
-        if self.parts > 0 {
-            self.parts -= 1;
-            return self.part().map(Some);
-        }
-        if self.begun {
-            self.fields.has_tags()?; // it has none
-        }
-        if self.topics == 0 {
-            return Ok(None);
-        }
-        (self.topics, self.begun) = (self.topics - 1, true);
-        let (name, id) = match self.version {
-            ..TOPIC_IDS => {
-                let length = self.fields.length(false)?.unwrap_or(0);
-                let from = self.fields.cursor.at;
-                self.fields.cursor.skip(length)?;
-                (self.frame.get(from..from + length).unwrap_or_default(), Uuid::nil())
-            }
-            _ => (Default::default(), Uuid::from_bytes(self.fields.cursor.take()?)),
-        };
-        self.parts = self.fields.count()?;
-        Ok(Some(Step::Topic(name, id)))
-    }
-
-    #[inline]
-    fn part(&mut self) -> Result<Step<'a>, Malformed> {
-        let fields = &mut self.fields;
-        let from = fields.cursor.at;
-        let index = fields.cursor.i32()?;
-        fields.cursor.skip(2)?; // no error
-        let mut ends = [i64::from_be_bytes(fields.cursor.take()?), i64::from_be_bytes(fields.cursor.take()?), -1];
-        if self.version >= LOG_START {
-            ends[2] = i64::from_be_bytes(fields.cursor.take()?);
-        }
-        for _ in 0..fields.count()? {
-            fields.cursor.skip(16)?; // an aborted transaction
-            fields.has_tags()?;
-        }
-        if self.version >= READ_REPLICA {
-            fields.cursor.skip(4)?; // none
-        }
-        let records = fields.length(true)?.unwrap_or(0);
-        fields.cursor.skip(records)?;
-        fields.has_tags()?;
-        Ok(Step::Part(ToldPart { index, ends, records, place: from..fields.cursor.at }))
+impl From<Malformed> for NotPlain {
+    fn from(_: Malformed) -> Self {
+        Self
     }
 }
 
-impl<'a> Iterator for PlainAnswer<'a> {
-    type Item = Step<'a>;
+/// A partition without anything new, in a flexible version: where its fields are, and its size.
+const AT_ABORTED: usize = 30;
+const AT_REPLICA: usize = 31;
+const AT_RECORDS: usize = 35;
+const AT_TAGS: usize = 36;
+const NOTHING_NEW: usize = 37;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        // It was read to its end before.
-        self.step().ok().flatten()
+impl<'a> PlainAnswer<'a> {
+    /// The answer whose body stands in `frame` from `at` on.
+    ///
+    /// # Errors
+    /// Where that is to be left to the codec, as later steps may find too.
+    pub fn begin(frame: &'a Bytes, at: usize, version: i16) -> Result<Self, NotPlain> {
+        let mut fields = Fields { cursor: Cursor { frame, at }, flexible: version >= FLEXIBLE_FETCH };
+        let throttle_ms = fields.cursor.i32()?;
+        if version >= SESSIONS {
+            if fields.cursor.i16()? != 0 {
+                return Err(NotPlain);
+            }
+            fields.cursor.i32()?; // the session
+        }
+        let topics = fields.count()?;
+        Ok(Self { fields, version, throttle_ms, topics, parts: 0, begun: false })
+    }
+
+    /// What comes next.
+    ///
+    /// # Errors
+    /// Where the answer is to be left to the codec.
+    #[inline]
+    pub fn step(&mut self) -> Result<Step<'a>, NotPlain> {
+        if self.parts > 0 {
+            self.parts -= 1;
+            return self.part();
+        }
+        if std::mem::take(&mut self.begun) {
+            self.no_tags()?;
+        }
+        if self.topics == 0 {
+            self.no_tags()?;
+            return Ok(Step::End);
+        }
+        self.topics -= 1;
+        self.begun = true;
+        let (name, id) = match self.version {
+            ..TOPIC_IDS => (self.fields.text()?, Uuid::nil()),
+            _ => (Default::default(), Uuid::from_bytes(self.fields.cursor.take()?)),
+        };
+        self.parts = self.fields.count()?;
+        Ok(Step::Topic(name, id))
+    }
+
+    #[inline]
+    fn part(&mut self) -> Result<Step<'a>, NotPlain> {
+        if self.version >= FLEXIBLE_FETCH
+            && let Some(told) = self.nothing_new()
+        {
+            return Ok(Step::Part(told));
+        }
+        self.any_part()
+    }
+
+    /// As most partitions are told of.
+    #[inline]
+    fn nothing_new(&mut self) -> Option<ToldPart> {
+        let cursor = &mut self.fields.cursor;
+        let all: &[u8; NOTHING_NEW] = cursor.frame.get(cursor.at..cursor.at + NOTHING_NEW)?.try_into().ok()?;
+        let nothing = all[4..6] == [0; 2]
+            && all[AT_ABORTED] <= 1
+            && all[AT_REPLICA..AT_RECORDS] == [0xff; 4]
+            && all[AT_RECORDS] <= 1
+            && all[AT_TAGS] == 0;
+        if !nothing {
+            return None;
+        }
+        let number = |at: usize| all.get(at..at + 8).and_then(|field| field.try_into().ok()).map(i64::from_be_bytes);
+        let index = i32::from_be_bytes(all.get(..4)?.try_into().ok()?);
+        let place = cursor.at..cursor.at + NOTHING_NEW;
+        cursor.at = place.end;
+        Some(ToldPart { index, ends: [number(6)?, number(14)?, number(22)?], records: 0, place })
+    }
+
+    fn any_part(&mut self) -> Result<Step<'a>, NotPlain> {
+        let from = self.fields.cursor.at;
+        let index = self.fields.cursor.i32()?;
+        if self.fields.cursor.i16()? != 0 {
+            return Err(NotPlain);
+        }
+        let mut end = || self.fields.cursor.take().map(i64::from_be_bytes);
+        let ends = [end()?, end()?, if self.version >= LOG_START { end()? } else { -1 }];
+        for _ in 0..self.fields.count()? {
+            self.fields.cursor.skip(16)?; // an aborted transaction
+            self.no_tags()?;
+        }
+        if self.version >= READ_REPLICA && self.fields.cursor.i32()? >= 0 {
+            return Err(NotPlain); // a replica to read from
+        }
+        let records = self.fields.length(true)?.unwrap_or(0);
+        self.fields.cursor.skip(records)?;
+        self.no_tags()?;
+        Ok(Step::Part(ToldPart { index, ends, records, place: from..self.fields.cursor.at }))
+    }
+
+    #[inline]
+    fn no_tags(&mut self) -> Result<(), NotPlain> {
+        if self.fields.has_tags()? { Err(NotPlain) } else { Ok(()) }
     }
 }
