@@ -8,6 +8,7 @@ pub mod codes;
 pub mod config_values;
 pub mod configs;
 pub mod coordinator;
+pub mod each;
 pub mod errors;
 pub mod fetch;
 pub mod group_lists;

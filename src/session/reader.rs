@@ -5,11 +5,7 @@ use super::context::Context;
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce};
-use crate::api::Api;
-use crate::api::{
-    by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
-    versions as api_versions,
-};
+use crate::api::{Api, each, metadata, versions as api_versions};
 use crate::error::Blame;
 use crate::wire::codec::frame_response;
 use crate::wire::frame::{FrameError, Reader};
@@ -182,8 +178,9 @@ fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broke
     if head.api_key == ApiKey::ApiVersions as i16 {
         return Ok(answer_versions(session, head, &frame)?);
     }
-    let not_served = Broken::NotServed { api: head.api_key, version: head.version };
-    let api = versions::serves(head.api_key, head.version).ok_or(not_served)?;
+    let (key, version) = (head.api_key, head.version);
+    let not_served = || Broken::NotServed { api: key, version };
+    let api = versions::serves(key, version).ok_or_else(not_served)?;
     if api != ApiKey::Produce && session.requests.is_large(frame.len()) {
         return Err(Broken::Large { api, size: frame.len(), share: session.requests.capacity() });
     }
@@ -192,32 +189,23 @@ fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broke
         ApiKey::Produce => produce::submit(ticket, &frame),
         ApiKey::Fetch => fetch::submit(ticket, &frame),
         ApiKey::Metadata => answer_metadata(ticket, &frame),
-        ApiKey::ListOffsets => generic::submit::<by_leader::ListOffsets>(ticket, &frame),
-        ApiKey::OffsetForLeaderEpoch => generic::submit::<by_leader::OffsetForLeaderEpoch>(ticket, &frame),
-        ApiKey::InitProducerId => generic::submit::<producer_id::InitProducerId>(ticket, &frame),
-        ApiKey::FindCoordinator => generic::submit::<coordinator::FindCoordinator>(ticket, &frame),
-        ApiKey::JoinGroup => generic::submit::<by_group::JoinGroup>(ticket, &frame),
-        ApiKey::SyncGroup => generic::submit::<by_group::SyncGroup>(ticket, &frame),
-        ApiKey::Heartbeat => generic::submit::<by_group::Heartbeat>(ticket, &frame),
-        ApiKey::LeaveGroup => generic::submit::<by_group::LeaveGroup>(ticket, &frame),
-        ApiKey::OffsetCommit => generic::submit::<offsets::OffsetCommit>(ticket, &frame),
-        ApiKey::OffsetFetch => generic::submit::<offsets::OffsetFetch>(ticket, &frame),
-        ApiKey::DescribeGroups => generic::submit::<group_lists::DescribeGroups>(ticket, &frame),
-        ApiKey::ListGroups => generic::submit::<group_lists::ListGroups>(ticket, &frame),
-        ApiKey::DeleteGroups => generic::submit::<group_lists::DeleteGroups>(ticket, &frame),
-        ApiKey::CreateTopics => generic::submit::<topics::CreateTopics>(ticket, &frame),
-        ApiKey::DeleteTopics => generic::submit::<topics::DeleteTopics>(ticket, &frame),
-        ApiKey::DescribeConfigs => generic::submit::<configs::DescribeConfigs>(ticket, &frame),
-        ApiKey::DescribeCluster => generic::submit::<cluster_info::DescribeCluster>(ticket, &frame),
-        ApiKey::DescribeTopicPartitions => generic::submit::<cluster_info::DescribeTopicPartitions>(ticket, &frame),
-        _ => return Err(not_served_in_this_table(&ticket)),
+        _ => each::show(api, Submit { ticket, frame: &frame }).ok_or_else(not_served)?,
     }?;
     Ok(())
 }
 
-/// For a row of the table that the match above lacks.
-fn not_served_in_this_table(ticket: &Ticket) -> Broken {
-    Broken::NotServed { api: ticket.head().api_key, version: ticket.head().version }
+/// A request that goes the common way.
+struct Submit<'f> {
+    ticket: Ticket,
+    frame: &'f Bytes,
+}
+
+impl each::Visitor for Submit<'_> {
+    type Output = Result<(), Malformed>;
+
+    fn visit<A: Api>(self) -> Self::Output {
+        generic::submit::<A>(self.ticket, self.frame)
+    }
 }
 
 fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {

@@ -1,9 +1,14 @@
-//! What we serve, and in which versions: one table, constant for a release and the same on every replica. Never the
+//! What we serve, in which versions, and how: one table, constant for a release and the same on every replica. Never the
 //! intersection of what clusters know, or adding one cluster would take APIs away from all (protocol-rules 1).
+//! docs/protocol.md is made of it; `api::each` has the code of each row, and does not compile where the two disagree.
+
+mod hidden;
+
+pub use hidden::{HIDDEN, Hidden};
 
 use kafka_protocol::messages::ApiKey;
 
-/// One row: an API and its lowest and highest version.
+/// One row: an API, its lowest and highest version, and how it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
     /// The API.
@@ -12,6 +17,45 @@ pub struct Served {
     pub min: i16,
     /// The highest.
     pub max: i16,
+    /// Who answers.
+    pub by: By,
+    /// What a client sees otherwise than at Kafka, for people. Empty where there is nothing but other ids and addresses.
+    pub differs: &'static str,
+}
+
+/// Who answers an API's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Fishplate itself, from its table and what it knows of clusters.
+    Us,
+    /// The leader of each partition.
+    Leaders,
+    /// The cluster that each topic lives on.
+    TopicsHome,
+    /// The coordinator of each group, on the group's home.
+    Coordinator,
+    /// What each resource in the request belongs to: a topic's or group's home, the broker behind a node, every cluster.
+    Resources,
+    /// Every cluster is asked, and their answers are put together.
+    AllClusters,
+    /// Every broker of every cluster is asked, and their answers are put together.
+    AllBrokers,
+}
+
+impl By {
+    /// For docs/protocol.md.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Us => "answered by Fishplate",
+            Self::Leaders => "each partition by its leader",
+            Self::TopicsHome => "each topic where it lives",
+            Self::Coordinator => "by the group's coordinator, at the group's home",
+            Self::Resources => "each resource where it belongs",
+            Self::AllClusters => "every cluster, put together",
+            Self::AllBrokers => "every broker, put together",
+        }
+    }
 }
 
 impl Served {
@@ -22,36 +66,52 @@ impl Served {
     }
 }
 
-const fn row(api: ApiKey, min: i16, max: i16) -> Served {
-    Served { api, min, max }
+const fn row(api: ApiKey, min: i16, max: i16, by: By) -> Served {
+    Served { api, min, max, by, differs: "" }
+}
+
+impl Served {
+    const fn differs(mut self, what: &'static str) -> Self {
+        self.differs = what;
+        self
+    }
 }
 
 /// The table.
 pub const SERVED: &[Served] = &[
     // Shown from 0 as Kafka 4 does (KAFKA-18659): old librdkafka stops compressing otherwise. 0-2 are refused.
-    row(ApiKey::Produce, 0, 13),
-    row(ApiKey::Fetch, 4, 18),
-    row(ApiKey::ListOffsets, 1, 10),
-    row(ApiKey::Metadata, 0, 13),
+    row(ApiKey::Produce, 0, 13, By::Leaders).differs("Versions 0 to 2 are shown and refused, as by Kafka 4."),
+    row(ApiKey::Fetch, 4, 18, By::Leaders),
+    row(ApiKey::ListOffsets, 1, 10, By::Leaders).differs("Version 11 is not served."),
+    row(ApiKey::Metadata, 0, 13, By::Us).differs(
+        "The cluster's id is the virtual cluster's. In `single` there is one node and one replica of each partition.",
+    ),
     // 10 has topic ids, which kafka-protocol 0.18 does not read.
-    row(ApiKey::OffsetCommit, 2, 9),
-    row(ApiKey::OffsetFetch, 1, 9),
-    row(ApiKey::FindCoordinator, 0, 6),
-    row(ApiKey::JoinGroup, 0, 9),
-    row(ApiKey::Heartbeat, 0, 4),
-    row(ApiKey::LeaveGroup, 0, 5),
-    row(ApiKey::SyncGroup, 0, 5),
-    row(ApiKey::DescribeGroups, 0, 6),
-    row(ApiKey::ListGroups, 0, 5),
-    row(ApiKey::ApiVersions, 0, 4),
-    row(ApiKey::CreateTopics, 2, 7),
-    row(ApiKey::DeleteTopics, 1, 6),
-    row(ApiKey::InitProducerId, 0, 5),
-    row(ApiKey::OffsetForLeaderEpoch, 2, 4),
-    row(ApiKey::DescribeConfigs, 1, 4),
-    row(ApiKey::DeleteGroups, 0, 2),
-    row(ApiKey::DescribeCluster, 0, 2),
-    row(ApiKey::DescribeTopicPartitions, 0, 0),
+    row(ApiKey::OffsetCommit, 2, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
+    row(ApiKey::OffsetFetch, 1, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
+    row(ApiKey::FindCoordinator, 0, 6, By::Us).differs("Transactional ids and share groups are refused."),
+    row(ApiKey::JoinGroup, 0, 9, By::Coordinator),
+    row(ApiKey::Heartbeat, 0, 4, By::Coordinator),
+    row(ApiKey::LeaveGroup, 0, 5, By::Coordinator),
+    row(ApiKey::SyncGroup, 0, 5, By::Coordinator),
+    row(ApiKey::DescribeGroups, 0, 6, By::Coordinator),
+    row(ApiKey::ListGroups, 0, 5, By::AllBrokers)
+        .differs("Each node tells the groups of all nodes, each from its home."),
+    row(ApiKey::ApiVersions, 0, 4, By::Us).differs("This table, whatever the clusters speak."),
+    row(ApiKey::CreateTopics, 2, 7, By::TopicsHome).differs(
+        "Replica assignments name nodes of the topic's own cluster; in `single` they are a number of partitions.",
+    ),
+    row(ApiKey::DeleteTopics, 1, 6, By::TopicsHome).differs("A topic's shadows on groups' homes go with it."),
+    row(ApiKey::InitProducerId, 0, 5, By::Us).differs(
+        "A producer without transactions gets an id of ours, at or above 2^60. Transactional ids are refused (35).",
+    ),
+    row(ApiKey::OffsetForLeaderEpoch, 2, 4, By::Leaders)
+        .differs("Where a cluster lacks it the client is told that its position stands."),
+    row(ApiKey::DescribeConfigs, 1, 4, By::Resources)
+        .differs("Values that are addresses are not shown. What is of a whole cluster is told by the default cluster."),
+    row(ApiKey::DeleteGroups, 0, 2, By::Coordinator),
+    row(ApiKey::DescribeCluster, 0, 2, By::Us).differs("As Metadata."),
+    row(ApiKey::DescribeTopicPartitions, 0, 0, By::Us),
 ];
 
 /// Produce versions below this are shown and refused.
@@ -70,60 +130,4 @@ pub fn serves(api_key: i16, version: i16) -> Option<ApiKey> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kafka_protocol::messages::*;
-    use kafka_protocol::protocol::{Message, Request};
-
-    /// What the codec can do; its own `ApiKey::valid_versions` is wrong for three APIs.
-    fn codec<R: Request>(ours: Served) {
-        let (request, response) = (R::VERSIONS, <R::Response as Message>::VERSIONS);
-        let shown_from = if ours.api == ApiKey::Produce { PRODUCE_FROM } else { ours.min };
-        assert_eq!(
-            (request.min.max(response.min), request.max.min(response.max)),
-            (shown_from, ours.max),
-            "{:?}: the codec speaks other versions than our table shows; widen the table together with tests",
-            ours.api
-        );
-    }
-
-    #[test]
-    fn the_table_lists_every_version_that_the_codec_speaks() {
-        for ours in SERVED.iter().copied() {
-            match ours.api {
-                ApiKey::Produce => codec::<ProduceRequest>(ours),
-                ApiKey::Fetch => codec::<FetchRequest>(ours),
-                ApiKey::ListOffsets => codec::<ListOffsetsRequest>(ours),
-                ApiKey::Metadata => codec::<MetadataRequest>(ours),
-                ApiKey::OffsetCommit => codec::<OffsetCommitRequest>(ours),
-                ApiKey::OffsetFetch => codec::<OffsetFetchRequest>(ours),
-                ApiKey::FindCoordinator => codec::<FindCoordinatorRequest>(ours),
-                ApiKey::JoinGroup => codec::<JoinGroupRequest>(ours),
-                ApiKey::Heartbeat => codec::<HeartbeatRequest>(ours),
-                ApiKey::LeaveGroup => codec::<LeaveGroupRequest>(ours),
-                ApiKey::SyncGroup => codec::<SyncGroupRequest>(ours),
-                ApiKey::DescribeGroups => codec::<DescribeGroupsRequest>(ours),
-                ApiKey::ListGroups => codec::<ListGroupsRequest>(ours),
-                ApiKey::ApiVersions => codec::<ApiVersionsRequest>(ours),
-                ApiKey::CreateTopics => codec::<CreateTopicsRequest>(ours),
-                ApiKey::DeleteTopics => codec::<DeleteTopicsRequest>(ours),
-                ApiKey::InitProducerId => codec::<InitProducerIdRequest>(ours),
-                ApiKey::OffsetForLeaderEpoch => codec::<OffsetForLeaderEpochRequest>(ours),
-                ApiKey::DescribeConfigs => codec::<DescribeConfigsRequest>(ours),
-                ApiKey::DeleteGroups => codec::<DeleteGroupsRequest>(ours),
-                ApiKey::DescribeCluster => codec::<DescribeClusterRequest>(ours),
-                ApiKey::DescribeTopicPartitions => codec::<DescribeTopicPartitionsRequest>(ours),
-                other => panic!("{other:?} is served and has no line in this test"),
-            }
-        }
-    }
-
-    #[test]
-    fn produce_below_three_is_shown_and_not_served() {
-        assert_eq!(served(0).map(|row| row.min), Some(0));
-        assert_eq!(serves(0, 2), None);
-        assert_eq!(serves(0, 3), Some(ApiKey::Produce));
-        assert_eq!(serves(0, 14), None);
-        assert_eq!(serves(9999, 0), None);
-    }
-}
+mod tests;

@@ -8,10 +8,8 @@ use super::messages::dice::roll;
 use super::{fetch, produce};
 use bytes::Bytes;
 use fastrand::Rng;
-use fishplate::api::{
-    Api, Codes, Effects, ErrorCodes, Plan, Refusal, by_group, by_leader, cluster_info, configs, coordinator,
-    group_lists, metadata, offsets, producer_id, topics,
-};
+use fishplate::api::each::{Visitor, show};
+use fishplate::api::{Api, Codes, Effects, ErrorCodes, Plan, Refusal, metadata};
 use fishplate::error::Fault;
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
@@ -60,31 +58,20 @@ pub(super) fn told<M: Decodable + Encodable>(rng: &mut Rng, version: i16) -> Byt
 
 /// One of the APIs that we serve, in any version.
 pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
+    struct Led<'w>(&'w World, &'w mut Rng);
+    impl Visitor for Led<'_> {
+        type Output = bool;
+
+        fn visit<A: Api>(self) -> bool {
+            round::<A>(self.0, self.1)
+        }
+    }
     match SERVED[rng.usize(..SERVED.len())].api {
         ApiKey::Produce => produce::round(world, rng),
         ApiKey::Fetch => fetch::round(world, rng),
         // It is answered from our table, and no cluster is asked.
         ApiKey::ApiVersions => round::<metadata::Metadata>(world, rng),
-        ApiKey::ListOffsets => round::<by_leader::ListOffsets>(world, rng),
-        ApiKey::OffsetForLeaderEpoch => round::<by_leader::OffsetForLeaderEpoch>(world, rng),
-        ApiKey::InitProducerId => round::<producer_id::InitProducerId>(world, rng),
-        ApiKey::FindCoordinator => round::<coordinator::FindCoordinator>(world, rng),
-        ApiKey::JoinGroup => round::<by_group::JoinGroup>(world, rng),
-        ApiKey::SyncGroup => round::<by_group::SyncGroup>(world, rng),
-        ApiKey::Heartbeat => round::<by_group::Heartbeat>(world, rng),
-        ApiKey::LeaveGroup => round::<by_group::LeaveGroup>(world, rng),
-        ApiKey::OffsetCommit => round::<offsets::OffsetCommit>(world, rng),
-        ApiKey::OffsetFetch => round::<offsets::OffsetFetch>(world, rng),
-        ApiKey::DescribeGroups => round::<group_lists::DescribeGroups>(world, rng),
-        ApiKey::ListGroups => round::<group_lists::ListGroups>(world, rng),
-        ApiKey::DeleteGroups => round::<group_lists::DeleteGroups>(world, rng),
-        ApiKey::CreateTopics => round::<topics::CreateTopics>(world, rng),
-        ApiKey::DeleteTopics => round::<topics::DeleteTopics>(world, rng),
-        ApiKey::DescribeConfigs => round::<configs::DescribeConfigs>(world, rng),
-        ApiKey::DescribeCluster => round::<cluster_info::DescribeCluster>(world, rng),
-        ApiKey::DescribeTopicPartitions => round::<cluster_info::DescribeTopicPartitions>(world, rng),
-        ApiKey::Metadata => round::<metadata::Metadata>(world, rng),
-        other => panic!("{other:?} is served and is led through nothing here"),
+        other => show(other, Led(world, rng)).unwrap_or_else(|| panic!("{other:?} is led through nothing here")),
     }
 }
 

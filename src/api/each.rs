@@ -1,0 +1,84 @@
+//! Every API of the table with the type that serves it. A row of the table (`wire/versions.rs`) without its line here,
+//! or a line without its row, does not compile: what clients are shown is what is served.
+
+use super::{
+    Api, by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
+};
+use crate::wire::versions::SERVED;
+use kafka_protocol::messages::ApiKey;
+
+/// Does something with the type that serves an API.
+pub trait Visitor {
+    /// What comes of it.
+    type Output;
+    /// Is shown the type.
+    fn visit<A: Api>(self) -> Self::Output;
+}
+
+macro_rules! each {
+    (common { $($api:ident in $room:ident,)* } own { $($own:ident,)* }) => {
+        /// Shows the type of an API that goes the common way (`session/generic.rs`); `None` for those with a driver of
+        /// their own, and for what is not served.
+        pub fn show<V: Visitor>(api: ApiKey, visitor: V) -> Option<V::Output> {
+            match api {
+                $(ApiKey::$api => Some(visitor.visit::<$room::$api>()),)*
+                _ => None,
+            }
+        }
+
+        const LED: &[ApiKey] = &[$(ApiKey::$api,)* $(ApiKey::$own,)*];
+
+        // Each type serves the API whose name it bears.
+        $(const _: () = assert!(<$room::$api as Api>::KEY as i16 == ApiKey::$api as i16);)*
+    };
+}
+
+each! {
+    common {
+        ListOffsets in by_leader,
+        OffsetForLeaderEpoch in by_leader,
+        OffsetCommit in offsets,
+        OffsetFetch in offsets,
+        FindCoordinator in coordinator,
+        JoinGroup in by_group,
+        Heartbeat in by_group,
+        LeaveGroup in by_group,
+        SyncGroup in by_group,
+        DescribeGroups in group_lists,
+        ListGroups in group_lists,
+        DeleteGroups in group_lists,
+        CreateTopics in topics,
+        DeleteTopics in topics,
+        InitProducerId in producer_id,
+        DescribeConfigs in configs,
+        DescribeCluster in cluster_info,
+        DescribeTopicPartitions in cluster_info,
+        // Answered from what was written before, where that can be.
+        Metadata in metadata,
+    }
+    own {
+        Produce,
+        Fetch,
+        ApiVersions,
+    }
+}
+
+const fn is_among(api: ApiKey, all: &[ApiKey]) -> bool {
+    let mut rest = all;
+    while let [one, others @ ..] = rest {
+        if *one as i16 == api as i16 {
+            return true;
+        }
+        rest = others;
+    }
+    false
+}
+
+const _: () = {
+    let mut rows = SERVED;
+    while let [row, others @ ..] = rows {
+        assert!(is_among(row.api, LED), "an API of the table has no line here");
+        rows = others;
+    }
+    assert!(LED.len() == SERVED.len(), "an API here has no row in the table");
+};
