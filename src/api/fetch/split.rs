@@ -287,8 +287,7 @@ impl<T> Polls<T> {
                 let piece = Piece::of(slot, Position::of(part), told);
                 piece.entry(asked, broker, &self.roll).is_some().then_some(piece)
             };
-            let pieces: Vec<_> =
-                poll.slots.iter().copied().zip(&poll.question.parts).filter_map(failed).collect();
+            let pieces: Vec<_> = poll.slots.iter().copied().zip(&poll.question.parts).filter_map(failed).collect();
             if !pieces.is_empty()
                 && let Some(known) = self.brokers.get_mut(of)
             {
@@ -467,7 +466,8 @@ impl<T> Polls<T> {
         }
         claims.sort_unstable_by_key(|claim| claim.entry);
         let (faults, nodes) = with_them(&claims, &mut kept);
-        let sources: Vec<_> = kept.iter().map(|kept| kept.as_ref().map_or_else(Bytes::new, |kept| kept.frame.clone())).collect();
+        let sources: Vec<_> =
+            kept.iter().map(|kept| kept.as_ref().map_or_else(Bytes::new, |kept| kept.frame.clone())).collect();
         let count = (asked.topics.len(), asked.entries.len());
         let mut writing = Writing::begin(asked.version, std::mem::take(&mut self.throttle_ms), count, &sources);
         let codes = self.write(&mut writing, asked, &claims, &kept, now);

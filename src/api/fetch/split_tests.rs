@@ -11,7 +11,11 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 
 /// The answer that a client gets when each broker answers like this.
-pub(crate) fn round(flat: &Flat, seen: &Seen<'_>, mut broker: impl FnMut(&FetchRequest) -> FetchResponse) -> FetchResponse {
+pub(crate) fn round(
+    flat: &Flat,
+    seen: &Seen<'_>,
+    mut broker: impl FnMut(&FetchRequest) -> FetchResponse,
+) -> FetchResponse {
     let (mut polls, now) = (Polls::new(1 << 20), Instant::now());
     let asked = polls.settle(flat.terms, flat.named(), 1, seen).asked;
     let mut moves = VecDeque::from(polls.submit(asked, (), now));
@@ -34,9 +38,7 @@ pub(crate) fn round(flat: &Flat, seen: &Seen<'_>, mut broker: impl FnMut(&FetchR
 /// What is asked, with names and ids for any version.
 fn request(ask: &Ask) -> FetchRequest {
     let topic = |(topic, parts): (&FlatTopic, &[Part])| {
-        let asked = |part: &Part| {
-            FetchPartition::default().with_partition(part.index).with_fetch_offset(part.offset)
-        };
+        let asked = |part: &Part| FetchPartition::default().with_partition(part.index).with_fetch_offset(part.offset);
         FetchTopic::default()
             .with_topic(TopicName(topic.name.clone()))
             .with_topic_id(topic.id)

@@ -294,9 +294,8 @@ proptest! {
 fn what_would_swell_is_left_to_the_codec() {
     // A version with names of no length: three bytes a topic
     let swollen = |topics: usize| {
-        let mut flat = Flat::default();
-        flat.topics = vec![FlatTopic { name: StrBytes::new(), id: Uuid::nil(), end: 0 }; topics];
-        let body = flat.body(12);
+        let topics = vec![FlatTopic { name: StrBytes::new(), id: Uuid::nil(), end: 0 }; topics];
+        let body = Flat { topics, ..Flat::default() }.body(12);
         let mut reading = Reading::begin(&body, 0, 12).unwrap();
         reading.by_ref().for_each(drop);
         !reading.is_plain()
