@@ -2,7 +2,8 @@
 //! or a line without its row, does not compile: what clients are shown is what is served.
 
 use super::{
-    Api, by_group, by_leader, cluster_info, configs, coordinator, group_lists, metadata, offsets, producer_id, topics,
+    Api, add_partitions, by_group, by_leader, by_transactional_id, cluster_info, configs, coordinator, group_lists,
+    metadata, offsets, producer_id, topics, transaction_lists, txn_offsets,
 };
 use crate::wire::versions::SERVED;
 use kafka_protocol::messages::ApiKey;
@@ -50,6 +51,12 @@ each! {
         CreateTopics in topics,
         DeleteTopics in topics,
         InitProducerId in producer_id,
+        AddPartitionsToTxn in add_partitions,
+        AddOffsetsToTxn in by_transactional_id,
+        EndTxn in by_transactional_id,
+        TxnOffsetCommit in txn_offsets,
+        DescribeTransactions in transaction_lists,
+        ListTransactions in transaction_lists,
         DescribeConfigs in configs,
         DescribeCluster in cluster_info,
         DescribeTopicPartitions in cluster_info,

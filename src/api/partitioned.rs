@@ -10,9 +10,15 @@ use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartiti
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::{
     ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse,
+    OffsetForLeaderEpochResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
@@ -197,6 +203,8 @@ partitioned! {
     OffsetForLeaderEpochResponse: OffsetForLeaderTopicResult.topic, EpochEndOffset.partition;
     OffsetCommitRequest: OffsetCommitRequestTopic.name, OffsetCommitRequestPartition.partition_index;
     OffsetCommitResponse: OffsetCommitResponseTopic.name, OffsetCommitResponsePartition.partition_index;
+    TxnOffsetCommitRequest: TxnOffsetCommitRequestTopic.name, TxnOffsetCommitRequestPartition.partition_index;
+    TxnOffsetCommitResponse: TxnOffsetCommitResponseTopic.name, TxnOffsetCommitResponsePartition.partition_index;
 }
 
 impl Told for ListOffsetsPartitionResponse {

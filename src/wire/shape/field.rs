@@ -35,6 +35,7 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Element {
     Int32,
+    Int64,
     Text,
     Row {
         fields: &'static [Field],
@@ -81,6 +82,7 @@ impl Element {
     pub(super) const fn memory(self) -> usize {
         match self {
             Self::Int32 => 4,
+            Self::Int64 => 8,
             Self::Text => SLICE,
             Self::Row { memory, .. } => memory,
         }
@@ -156,6 +158,10 @@ pub(super) const fn row_or_null(name: &'static str, fields: &'static [Field]) ->
 
 pub(super) const fn int32s(name: &'static str) -> Field {
     field(name, Kind::List(Element::Int32))
+}
+
+pub(super) const fn int64s(name: &'static str) -> Field {
+    field(name, Kind::List(Element::Int64))
 }
 
 pub(super) const fn texts(name: &'static str) -> Field {

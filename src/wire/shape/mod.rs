@@ -86,12 +86,18 @@ shapes! {
     CreateTopics: CreateTopicsRequest CreateTopicsResponse = CREATE_TOPICS;
     DeleteTopics: DeleteTopicsRequest DeleteTopicsResponse = DELETE_TOPICS;
     InitProducerId: InitProducerIdRequest InitProducerIdResponse = INIT_PRODUCER_ID;
+    AddPartitionsToTxn: AddPartitionsToTxnRequest AddPartitionsToTxnResponse = ADD_PARTITIONS_TO_TXN;
+    AddOffsetsToTxn: AddOffsetsToTxnRequest AddOffsetsToTxnResponse = ADD_OFFSETS_TO_TXN;
+    EndTxn: EndTxnRequest EndTxnResponse = END_TXN;
+    TxnOffsetCommit: TxnOffsetCommitRequest TxnOffsetCommitResponse = TXN_OFFSET_COMMIT;
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest OffsetForLeaderEpochResponse = OFFSET_FOR_LEADER_EPOCH;
     DescribeConfigs: DescribeConfigsRequest DescribeConfigsResponse = DESCRIBE_CONFIGS;
     SaslAuthenticate: SaslAuthenticateRequest SaslAuthenticateResponse = SASL_AUTHENTICATE;
     CreatePartitions: CreatePartitionsRequest CreatePartitionsResponse = CREATE_PARTITIONS;
     DeleteGroups: DeleteGroupsRequest DeleteGroupsResponse = DELETE_GROUPS;
     DescribeCluster: DescribeClusterRequest DescribeClusterResponse = DESCRIBE_CLUSTER;
+    DescribeTransactions: DescribeTransactionsRequest DescribeTransactionsResponse = DESCRIBE_TRANSACTIONS;
+    ListTransactions: ListTransactionsRequest ListTransactionsResponse = LIST_TRANSACTIONS;
     DescribeTopicPartitions: DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse = DESCRIBE_TOPIC_PARTITIONS;
 }
 

@@ -5,6 +5,7 @@ use super::contract::{Client, View};
 use super::differences::{self, Known};
 use super::results::{CameOfIt, Outcome, kept};
 use crate::harness::repository;
+use crate::suites;
 use libtest_mimic::{Failed, Trial};
 use std::fmt::Write;
 use std::fs;
@@ -67,6 +68,7 @@ fn document(outcomes: &[Outcome]) -> String {
         let _ = writeln!(text, "{number}. {}, {scenario} ({at}): {}", clients.join(", "), why.trim());
     }
     text.push_str(BY_THEMSELVES);
+    text.push_str(&suites::section());
     text
 }
 
@@ -117,8 +119,8 @@ reason. The topics of a scenario live on two clusters when it is played through 
 
 const LEGEND: &str = "The scenarios: produce and consume with every codec, duplicate header keys, acknowledgements, large records, many
 partitions, idempotence, offsets by time, reset, seek, commit and resume, groups of two (range, cooperative, static
-members), admin of topics and groups, topics that are not there, and all connections cut once; `others` is what only Java's
-admin client can ask. A cell says in how many of them a client saw the same; [n] is a difference under that number;
+members), admin of topics and groups, topics that are not there, and all connections cut once; transactions with some
+libraries, and `spanning`, one that cannot be; `others` is what only Java's admin client can ask. A cell says in how many of them a client saw the same; [n] is a difference under that number;
 \"not for it\" is a view that such a client is not shown, because it takes nodes of one address for one node or does not say
 what it is.
 ";
