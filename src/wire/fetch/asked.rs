@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 /// What one topic and one partition may take in memory, here and in what remembers them until the next Fetch.
 const MEMORY_OF_ONE: usize = 256;
-/// The least bytes that a partition takes.
-const LEAST_PARTITION: usize = 16;
+/// The bytes of a partition in a flexible version, its empty list of tagged fields included.
+const SIZE: usize = 33;
 /// Of a request that names no session: none, and a full Fetch.
 const NO_SESSION: i32 = 0;
 const FULL: i32 = -1;
@@ -141,19 +141,10 @@ impl<'a> Reading<'a> {
         self.state == State::Plain
     }
 
-    /// How many partitions there can be at most.
-    #[must_use]
-    pub fn most_parts(&self) -> usize {
-        self.fields.cursor.left() / LEAST_PARTITION
-    }
-
     fn step(&mut self) -> Result<Option<Named<'a>>, Malformed> {
         if self.parts > 0 {
             self.parts -= 1;
-            self.spend()?;
-            let part = Part::read(&mut self.fields.cursor, self.version)?;
-            self.no_tags()?;
-            return Ok(Some(Named::Part(part)));
+            return Part::read(&mut self.fields.cursor, self.version).map(Named::Part).map(Some);
         }
         if std::mem::take(&mut self.begun) {
             self.no_tags()?;
@@ -165,12 +156,13 @@ impl<'a> Reading<'a> {
         }
         self.topics -= 1;
         self.begun = true;
-        self.spend()?;
         let (name, id) = match self.version {
             ..TOPIC_IDS => (self.fields.text()?, Uuid::nil()),
             _ => (Default::default(), Uuid::from_bytes(self.fields.cursor.take()?)),
         };
         self.parts = self.fields.count()?;
+        let memory = MEMORY_OF_ONE.saturating_mul(self.parts.saturating_add(1));
+        self.memory = self.memory.checked_sub(memory).ok_or(ODD)?;
         Ok(Some(Named::Topic(name, id)))
     }
 
@@ -187,11 +179,6 @@ impl<'a> Reading<'a> {
     #[inline]
     fn no_tags(&mut self) -> Result<(), Malformed> {
         if self.fields.has_tags()? { Err(ODD) } else { Ok(()) }
-    }
-
-    fn spend(&mut self) -> Result<(), Malformed> {
-        self.memory = self.memory.checked_sub(MEMORY_OF_ONE).ok_or(ODD)?;
-        Ok(())
     }
 }
 
@@ -265,7 +252,7 @@ impl Flat {
 
     fn room(&self) -> usize {
         let topics: usize = self.topics.iter().map(|topic| 24 + topic.name.len()).sum();
-        64 + topics + 33 * self.parts.len()
+        64 + topics + SIZE * self.parts.len()
     }
 
     fn put(&self, to: &mut BytesMut, version: i16) {
@@ -339,8 +326,11 @@ impl Part {
     fn read(cursor: &mut Cursor<'_>, version: i16) -> Result<Self, Malformed> {
         let mut part = Self { index: 0, leader_epoch: -1, offset: 0, fetched_epoch: -1, log_start: -1, max_bytes: 0 };
         if version >= FLEXIBLE_FETCH {
-            // As most clients write it: in one piece.
-            let all = cursor.take::<32>()?;
+            // As most clients write it: in one piece, without tagged fields.
+            let all = cursor.take::<SIZE>()?;
+            if all[SIZE - 1] > 0 {
+                return Err(ODD);
+            }
             part.index = i32::from_be_bytes(piece(&all, 0));
             part.leader_epoch = i32::from_be_bytes(piece(&all, 4));
             part.offset = i64::from_be_bytes(piece(&all, 8));
@@ -364,7 +354,7 @@ impl Part {
     #[inline]
     fn put(&self, to: &mut BytesMut, version: i16) {
         if version >= FLEXIBLE_FETCH {
-            let mut all = [0_u8; 33];
+            let mut all = [0_u8; SIZE];
             all[..4].copy_from_slice(&self.index.to_be_bytes());
             all[4..8].copy_from_slice(&self.leader_epoch.to_be_bytes());
             all[8..16].copy_from_slice(&self.offset.to_be_bytes());
@@ -387,7 +377,7 @@ impl Part {
 
 /// So many bytes of `all`, from `at` on; zeros beyond its end.
 #[inline]
-fn piece<const N: usize>(all: &[u8; 32], at: usize) -> [u8; N] {
+fn piece<const N: usize>(all: &[u8; SIZE], at: usize) -> [u8; N] {
     all.get(at..at + N).and_then(|piece| piece.try_into().ok()).unwrap_or([0; N])
 }
 
