@@ -7,6 +7,8 @@
 //! librdkafka (2.14.2 and later) drop repeated ones: right in all of them. librdkafka before that, and its old
 //! `rd_kafka_list_groups`, show a group once for each node they know. In the `single` view all are right.
 //!
+//! Within an answer each group stands once, whichever of its cluster's brokers tell of it.
+//!
 //! A broker that fails makes the list 15 COORDINATOR_NOT_AVAILABLE, at which clients ask again: a list without its
 //! groups would look as if they were gone. A cluster that is known to be down is left out, so that the groups of the
 //! others can still be listed: what is known to be down is an outage that an operator is looking at.
@@ -282,8 +284,11 @@ impl Api for ListGroups {
         };
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
         so_far.error_code = codes::worse(so_far.error_code, answer.error_code);
+        // Every node of a WarpStream cluster tells all groups.
+        let mut told: HashSet<_> = so_far.groups.iter().map(|group| group.group_id.clone()).collect();
         let mut groups = answer.groups;
-        groups.retain(|group| seen.placement.home_of_group(&group.group_id) == origin.cluster);
+        let at_home = |group: &GroupId| seen.placement.home_of_group(group) == origin.cluster;
+        groups.retain(|group| at_home(&group.group_id) && told.insert(group.group_id.clone()));
         groups.untag();
         so_far.groups.extend(groups);
     }
@@ -403,6 +408,7 @@ mod tests {
         let (answer, _) = round::<ListGroups>(&ListGroupsRequest::default(), &world.seen(5), |to, _| {
             Ok(match (to.cluster.number(), to.broker.0) {
                 (0, 1) => list(&["g", "gb-1"]),
+                (0, 2) => list(&["g"]),
                 (1, 2) => list(&["gb-1", "g"]),
                 _ => list(&[]),
             })

@@ -148,8 +148,11 @@ impl Api for ListTransactions {
                 so_far.unknown_state_filters.push(unknown);
             }
         }
+        // Every node of a WarpStream cluster may tell all of them.
+        let mut told: HashSet<_> = so_far.transaction_states.iter().map(|one| one.transactional_id.clone()).collect();
         let mut transactions = answer.transaction_states;
-        transactions.retain(|told| seen.placement.home_of_transactional_id(&told.transactional_id) == origin.cluster);
+        let at_home = |id: &TransactionalId| seen.placement.home_of_transactional_id(id) == origin.cluster;
+        transactions.retain(|one| at_home(&one.transactional_id) && told.insert(one.transactional_id.clone()));
         transactions.untag();
         so_far.transaction_states.extend(transactions);
     }
@@ -232,7 +235,7 @@ mod tests {
         let (answer, _) = round::<ListTransactions>(&ListTransactionsRequest::default(), &world.seen(2), |to, _| {
             Ok(match (to.cluster.number(), to.broker.0) {
                 (0, 1) => listed(&["t", "tb-left-over"]),
-                (0, 2) => listed(&["u"]),
+                (0, 2) => listed(&["u", "t"]),
                 (1, 1) => listed(&["tb-1", "t"]),
                 _ => listed(&[]),
             })

@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, BrokerId, DescribeClusterResponse, FetchRequest, FindCoordinatorResponse,
-    MetadataResponse, RequestHeader, ResponseHeader,
+    ApiKey, ApiVersionsResponse, BrokerId, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    FetchRequest, FindCoordinatorResponse, MetadataResponse, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use std::collections::HashMap;
@@ -113,6 +113,7 @@ impl StandIn {
     fn before(broker: u16, name: &'static str, bends: Bends, ids: &[i32]) -> anyhow::Result<Self> {
         let bends = Arc::new(bends);
         let agent = |id: &i32| {
+            let id = *id;
             let of_it = Arc::clone(&bends);
             let port = forward(broker, move |client, server| {
                 let (asked, bends) = (Arc::new(Asked::default()), Arc::clone(&of_it));
@@ -121,10 +122,10 @@ impl StandIn {
                     client,
                     server,
                     move |frame| bending.request(frame, &noted),
-                    move |frame| bends.answer(frame, &asked),
+                    move |frame| bends.answer(frame, &asked, id),
                 );
             })?;
-            Ok(Agent { id: *id, port })
+            Ok(Agent { id, port })
         };
         let agents: Vec<_> = ids.iter().map(agent).collect::<anyhow::Result<_>>()?;
         let _ = bends.agents.set(agents);
@@ -183,22 +184,23 @@ impl Bends {
         if head.client_id.as_ref().is_some_and(|id| id.contains("ws_")) {
             self.options_in_client_ids.store(true, Ordering::Relaxed);
         }
-        if api != ApiKey::Fetch || self.fetch_divided == 1 {
-            return frame;
-        }
-        let Ok(mut fetch) = FetchRequest::decode(&mut body.clone(), version) else { return frame };
+        let start = frame.slice(..frame.len() - body.len());
+        let sent = match api {
+            ApiKey::Fetch if self.fetch_divided > 1 => sent(&start, body, version, |fetch| self.divide(fetch)),
+            ApiKey::DescribeConfigs => sent(&start, body, version, ask_the_broker),
+            _ => None,
+        };
+        sent.unwrap_or(frame)
+    }
+
+    fn divide(&self, fetch: &mut FetchRequest) {
         fetch.max_bytes = (fetch.max_bytes / self.fetch_divided).max(1);
         for partition in fetch.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.partition_max_bytes = (partition.partition_max_bytes / self.fetch_divided).max(1);
         }
-        let mut bent = BytesMut::from(&frame[..frame.len() - body.len()]);
-        if fetch.encode(&mut bent, version).is_err() {
-            return frame;
-        }
-        bent.freeze()
     }
 
-    fn answer(&self, frame: Bytes, asked: &Asked) -> Bytes {
+    fn answer(&self, frame: Bytes, asked: &Asked, agent: i32) -> Bytes {
         let correlation = frame.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes)).unwrap_or_default();
         let was_asked = asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
         let Some((api, version, since)) = was_asked else { return frame };
@@ -211,6 +213,11 @@ impl Bends {
             ApiKey::DescribeCluster => {
                 bent(&frame, api, version, |answer: &mut DescribeClusterResponse| self.describe(answer))
             }
+            ApiKey::DescribeConfigs => bent(&frame, api, version, |answer: &mut DescribeConfigsResponse| {
+                for told in answer.results.iter_mut().filter(|told| told.resource_type == BROKER) {
+                    told.resource_name = StrBytes::from_string(agent.to_string());
+                }
+            }),
             ApiKey::Produce => {
                 if let Some((from, to)) = self.produce {
                     let takes = Duration::from_millis(fastrand::u64(from..to));
@@ -275,6 +282,30 @@ impl Bends {
         let broker = |agent: &Agent| like.clone().with_broker_id(BrokerId(agent.id)).with_port(agent.port.into());
         answer.brokers = here.iter().map(broker).collect();
     }
+}
+
+/// As DescribeConfigs numbers what has configs.
+const BROKER: i8 = 4;
+
+/// The one broker knows itself by its own id.
+fn ask_the_broker(request: &mut DescribeConfigsRequest) {
+    for asked in request.resources.iter_mut().filter(|asked| asked.resource_type == BROKER) {
+        asked.resource_name = StrBytes::from_static_str("1");
+    }
+}
+
+/// A request's body written anew, behind the same start.
+fn sent<R: Decodable + Encodable>(
+    start: &Bytes,
+    mut body: Bytes,
+    version: i16,
+    bend: impl FnOnce(&mut R),
+) -> Option<Bytes> {
+    let mut request = R::decode(&mut body, version).ok()?;
+    bend(&mut request);
+    let mut frame = BytesMut::from(&start[..]);
+    request.encode(&mut frame, version).ok()?;
+    Some(frame.freeze())
 }
 
 /// The API, its version, the head and the body of a request.
