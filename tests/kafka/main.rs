@@ -35,6 +35,7 @@ mod reload;
 mod scenarios;
 mod shadows;
 mod split;
+mod transactions;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         behind::trials(),
         shadows::trials(),
         split::trials(),
+        transactions::trials(),
         large::trials(),
         reload::trials(),
         operator::trials(),
