@@ -7,7 +7,7 @@ use crate::error::Blame;
 use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
 use crate::wire::budget::Charge;
-use crate::wire::codec::{Frame, decode, encode_response, size_of};
+use crate::wire::codec::{Frame, Unwritable, decode, encode_response, frame_response, size_of};
 use crate::wire::frame::LENGTH;
 use crate::wire::glance::Produce;
 use crate::wire::head::RequestHead;
@@ -172,17 +172,31 @@ impl Ticket {
         self.note(message);
         match encode_response(self.api, version, self.head.correlation, message, sources) {
             Ok(frame) => self.reply(Some(frame)),
-            Err(unwritable) => {
-                self.blame(Blame::Proxy);
-                let Session { id, peer, .. } = &*self.session;
-                let client = self.session.client();
-                tracing::error!(
-                    session = %id, %peer, %client, api = ?self.api, %unwritable,
-                    "an answer cannot be written: a mistake in Fishplate; closing the connection, the client connects again"
-                );
-                self.session.close("unwritable");
-            }
+            Err(unwritable) => self.close_unwritable(&unwritable),
         }
+    }
+
+    /// Answers with a body that is written already, in the request's version, and bears these errors.
+    pub fn answer_written(mut self, codes: &Codes, body: Result<Vec<Bytes>, Unwritable>) {
+        self.note(codes);
+        match body {
+            Ok(body) => {
+                let frame = frame_response(self.api, self.head.version, self.head.correlation, body);
+                self.reply(Some(frame));
+            }
+            Err(unwritable) => self.close_unwritable(&unwritable),
+        }
+    }
+
+    fn close_unwritable(mut self, unwritable: &Unwritable) {
+        self.blame(Blame::Proxy);
+        let Session { id, peer, .. } = &*self.session;
+        let client = self.session.client();
+        tracing::error!(
+            session = %id, %peer, %client, api = ?self.api, %unwritable,
+            "an answer cannot be written: a mistake in Fishplate; closing the connection, the client connects again"
+        );
+        self.session.close("unwritable");
     }
 
     /// Answers with a frame that is ready, or with nothing (acks=0).
