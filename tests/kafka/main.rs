@@ -38,6 +38,7 @@ mod shadows;
 mod split;
 mod standins;
 mod suites;
+mod transactions;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         behind::trials(),
         shadows::trials(),
         split::trials(),
+        transactions::trials(),
         large::trials(),
         standins::trials(),
         reload::trials(),
