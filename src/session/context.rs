@@ -1,6 +1,7 @@
 //! What all sessions of one listener share.
 
 use super::crowd::Crowd;
+use super::join::join;
 use super::late::Watch;
 use super::state::Session;
 use crate::config::{self, Config, SHARES};
@@ -183,6 +184,18 @@ impl Context {
     /// Where the cluster does not answer: the placement keeps what was last heard.
     pub async fn refreshed(&self, slot: Slot, names: Vec<StrBytes>, create: bool) -> Result<(), Fault> {
         self.read(slot, async |cluster| cluster.refreshed(names, create).await).await
+    }
+
+    /// Waits until topics that were just made are in the placement, for three seconds or so at most.
+    pub async fn known(&self, made: Vec<(Slot, StrBytes)>) {
+        let known = made.into_iter().filter_map(|(slot, topic)| {
+            let cluster = self.cluster(slot)?;
+            Some(async move {
+                cluster.settle(&topic, true).await;
+                self.current.caught_up(&cluster).await;
+            })
+        });
+        join(known).await;
     }
 
     /// The same for everything, where what we have is older than `age`.

@@ -3,15 +3,16 @@
 
 use super::ticket::Ticket;
 use super::{needs, shadows, spans};
-use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
+use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::types::{Name, Target};
+use crate::types::{Name, Slot, Target};
 use crate::upstream::owed::LATE;
 use crate::upstream::{Answer, Expect, Outgoing, Patience, Refused};
 use crate::wire::codec::encode_request;
 use crate::wire::malformed::Malformed;
 use bytes::Bytes;
+use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,20 +175,28 @@ impl<A: Api> Gather<A> {
         }
     }
 
-    /// Answers; where topics were deleted, once their shadows are gone.
+    /// Answers; where topics were deleted, once their shadows are gone, and where some were made, once they are known: who
+    /// is told "created" asks for them next, and librdkafka asks only once.
     fn finish(self) {
         let session = Arc::clone(self.ticket.session());
         let doomed = shadows::doomed(&self.effects);
+        let made: Vec<_> = self.effects.iter().filter_map(made).collect();
         session.apply(self.effects);
         let (ticket, answer, sources) = (self.ticket, self.so_far, self.sources);
-        if doomed.is_empty() {
+        if doomed.is_empty() && made.is_empty() {
             return ticket.answer(&answer, &sources);
         }
         tokio::spawn(async move {
             shadows::drop_of(&session.context, doomed).await;
+            session.context.known(made).await;
             ticket.answer(&answer, &sources);
         });
     }
+}
+
+/// A topic that was made, and where.
+fn made(effect: &Effect) -> Option<(Slot, StrBytes)> {
+    if let Effect::Settle(cluster, topic, true) = effect { Some((*cluster, topic.clone())) } else { None }
 }
 
 fn outgoing<A: Api>(

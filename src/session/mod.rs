@@ -8,6 +8,7 @@ pub mod ends;
 pub mod fetch;
 pub mod generic;
 pub mod habits;
+pub mod join;
 pub mod known;
 pub mod late;
 pub mod links;

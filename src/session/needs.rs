@@ -1,12 +1,11 @@
 //! Meets what a plan cannot do without: asks clusters, waits for the placement, has shadow topics made.
 
 use super::context::Context;
+use super::join::join;
 use super::shadows;
 use crate::api::{Need, Refusal};
 use crate::error::Fault;
 use crate::types::{BrokerId, Slot};
-use std::future::poll_fn;
-use std::task::Poll;
 use std::time::Duration;
 
 /// A client may go on asking for an id that nobody has: clusters are not asked for everything more often than this.
@@ -77,21 +76,6 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
             None => no_such(*cluster),
         },
     }
-}
-
-/// Waits for all of them at once.
-async fn join<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
-    poll_fn(|cx| {
-        for (one, done) in all.iter_mut().filter(|(_, done)| done.is_none()) {
-            if let Poll::Ready(output) = one.as_mut().poll(cx) {
-                *done = Some(output);
-            }
-        }
-        if all.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    all.into_iter().filter_map(|(_, done)| done).collect()
 }
 
 fn no_such(cluster: Slot) -> Refusal {

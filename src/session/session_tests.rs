@@ -4,11 +4,14 @@ use super::counting_tests::{fetch, serves};
 use super::testing::{World, produce, text};
 use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    ApiKey, FetchRequest, FetchResponse, HeartbeatRequest, MetadataRequest, ProduceRequest, ProduceResponse, TopicName,
+    ApiKey, CreateTopicsRequest, CreateTopicsResponse, FetchRequest, FetchResponse, HeartbeatRequest, MetadataRequest,
+    ProduceRequest, ProduceResponse, TopicName,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -259,4 +262,31 @@ async fn a_cluster_that_is_down_is_not_waited_for() {
     };
     // Then it is told so at once
     timeout(Duration::from_secs(15), asked).await.expect("answers");
+}
+
+#[tokio::test]
+async fn who_is_told_that_a_topic_was_made_finds_it_at_once() {
+    // Given a broker that answers before it has heard of the topic itself
+    let made = |id, asked: Asked| match asked.api {
+        ApiKey::CreateTopics => {
+            let told = CreatableTopicResult::default().with_name(TopicName(text("l-new")));
+            asked.answer(&CreateTopicsResponse::default().with_topics(vec![told]))
+        }
+        _ => serves(0)(id, asked),
+    };
+    let world = World::start(made).await;
+    let mut client = world.client().await;
+    let topic = CreatableTopic::default().with_name(TopicName(text("l-new"))).with_num_partitions(1);
+    // When a client has it made
+    client.send(5, &CreateTopicsRequest::default().with_topics(vec![topic])).await;
+    let heard = async {
+        sleep(Duration::from_millis(200)).await;
+        world.a.as_ref().unwrap().lead("l-new", &[1]);
+    };
+    let (answer, ()) = tokio::join!(client.receive::<CreateTopicsRequest>(5), heard);
+    assert_eq!(answer.topics[0].error_code, 0);
+    // Then it is there when the client asks for it next
+    let asked = MetadataRequestTopic::default().with_name(Some(TopicName(text("l-new"))));
+    let seen = client.call(9, &MetadataRequest::default().with_topics(Some(vec![asked]))).await;
+    assert_eq!((seen.topics[0].error_code, seen.topics[0].partitions.len()), (0, 1));
 }

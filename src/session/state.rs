@@ -174,9 +174,9 @@ impl Session {
                         cluster.refresh(vec![topic]);
                     }
                 }
-                Effect::Settle(cluster, topic, there) => {
+                Effect::Settle(cluster, topic, false) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, there).await });
+                        tokio::spawn(async move { cluster.settle(&topic, false).await });
                     }
                 }
                 Effect::ForgetCoordinator(cluster, of, key) => {
@@ -184,8 +184,8 @@ impl Session {
                         cluster.forget_coordinator(of, &key);
                     }
                 }
-                // Takes its time, and the answer waits for it: `generic` has seen to it.
-                Effect::DropShadows(..) => {}
+                // They take their time, and the answer waits for them: `generic` sees to it.
+                Effect::DropShadows(..) | Effect::Settle(_, _, true) => {}
             }
         }
     }
