@@ -2,7 +2,7 @@
 //! the client would wait for ever. Here the request is counted: once, whatever happens to it.
 
 use super::state::Session;
-use crate::api::{Codes, ErrorCodes, Need, Refusal};
+use crate::api::{Codes, ErrorCodes, Need, Refusal, each};
 use crate::error::Blame;
 use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
@@ -54,7 +54,7 @@ impl Ticket {
             head,
             began: Instant::now(),
             bytes_in,
-            key: MeterKey::ours(name_of(api)),
+            key: MeterKey::ours(each::name(api).unwrap_or("Other")),
             blamed: Vec::new(),
             codes: Codes::default(),
             answered: false,
@@ -229,34 +229,5 @@ impl Drop for Ticket {
             self.session.gauge.ended();
             self.session.close("unanswered");
         }
-    }
-}
-
-/// Kafka's name of an API that we serve.
-fn name_of(api: ApiKey) -> &'static str {
-    match api {
-        ApiKey::Produce => "Produce",
-        ApiKey::Fetch => "Fetch",
-        ApiKey::ListOffsets => "ListOffsets",
-        ApiKey::Metadata => "Metadata",
-        ApiKey::OffsetCommit => "OffsetCommit",
-        ApiKey::OffsetFetch => "OffsetFetch",
-        ApiKey::FindCoordinator => "FindCoordinator",
-        ApiKey::JoinGroup => "JoinGroup",
-        ApiKey::Heartbeat => "Heartbeat",
-        ApiKey::LeaveGroup => "LeaveGroup",
-        ApiKey::SyncGroup => "SyncGroup",
-        ApiKey::DescribeGroups => "DescribeGroups",
-        ApiKey::ListGroups => "ListGroups",
-        ApiKey::ApiVersions => "ApiVersions",
-        ApiKey::CreateTopics => "CreateTopics",
-        ApiKey::DeleteTopics => "DeleteTopics",
-        ApiKey::InitProducerId => "InitProducerId",
-        ApiKey::OffsetForLeaderEpoch => "OffsetForLeaderEpoch",
-        ApiKey::DescribeConfigs => "DescribeConfigs",
-        ApiKey::DeleteGroups => "DeleteGroups",
-        ApiKey::DescribeCluster => "DescribeCluster",
-        ApiKey::DescribeTopicPartitions => "DescribeTopicPartitions",
-        _ => "Other",
     }
 }
