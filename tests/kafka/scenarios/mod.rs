@@ -159,8 +159,6 @@ impl Played {
 
     /// Both ways at once: most of it is waiting.
     fn play(&self, world: &World) -> anyhow::Result<Lines> {
-        // kafka-go asks without looking whether it is served.
-        world.proxy().log().allow("CreatePartitions (API 37)");
         let through = listener(world, self.view);
         let bare = world.a.bootstrap();
         let view = self.view.name();
