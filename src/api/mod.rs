@@ -186,6 +186,8 @@ pub enum Effect {
     Refresh(Slot, StrBytes),
     /// This topic was made (`true`) or deleted; brokers hear of that one after another.
     Settle(Slot, StrBytes, bool),
+    /// This topic got partitions beyond so many; brokers hear of them one after another.
+    Grown(Slot, StrBytes, usize),
     /// This group may have another coordinator.
     ForgetCoordinator(Slot, StrBytes),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.

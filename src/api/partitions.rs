@@ -82,7 +82,14 @@ impl Api for CreatePartitions {
                         codes::INVALID_REPLICA_ASSIGNMENT => message(UNEVEN),
                         _ => scrubbed_message(told.error_message, origin.cluster, seen.placement),
                     };
-                    once(Effect::Refresh(origin.cluster, told.name.0.clone()), effects);
+                    let known = seen.placement.topic(&told.name).map(|place| place.topic.partitions.len());
+                    once(
+                        match (told.error_code, known) {
+                            (codes::NONE, Some(known)) => Effect::Grown(origin.cluster, told.name.0.clone(), known),
+                            _ => Effect::Refresh(origin.cluster, told.name.0.clone()),
+                        },
+                        effects,
+                    );
                     put(so_far, told);
                 }
             }
@@ -231,7 +238,7 @@ mod tests {
         let (answer, effects) =
             round::<CreatePartitions>(&grow(&[("b-1", 4)]), &world.seen(3), |_, request| Ok(grown(&request)));
         assert_eq!(codes_of(&answer), [("b-1", 0)]);
-        assert_eq!(effects, [Effect::Refresh(slot(1), text("b-1"))]);
+        assert_eq!(effects, [Effect::Grown(slot(1), text("b-1"), 2)]);
     }
 
     #[test]
