@@ -70,12 +70,13 @@ pub(crate) enum Command {
 Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes, or --live found something.
 3: --live could not reach a cluster or a broker.")]
     Check(CheckArgs),
-    /// Say where a topic and a group live, and why; and what a client is shown
+    /// Say where a topic, a group and a transactional id live, and why; and what a client is shown
     #[command(after_help = "\
 Examples:
   fishplate explain -c config/full.yaml --topic events_eu
   fishplate explain -c config/full.yaml --client librdkafka/2.3.0
-  fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1")]
+  fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1
+  fishplate explain -c config/full.yaml --topic events_eu --transactional-id events-1")]
     Explain(ExplainArgs),
     /// Say what a reload of this file would change on the running proxy, and what would be refused
     #[command(after_help = "\
@@ -141,8 +142,8 @@ pub(crate) enum LogFormat {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     file: FileArgs,
-    /// Ask the clusters too: reachable, versions, topics and groups that are not where the config says, and where the records
-    /// of such topics are
+    /// Ask the clusters too: reachable, versions, topics, groups and transactional ids that are not where the config says, and
+    /// where the records of such topics are
     #[arg(long)]
     live: bool,
     /// Print JSON
@@ -155,11 +156,14 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     file: FileArgs,
     /// The topic
-    #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "client"])]
+    #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "transactional_id", "client"])]
     topic: Option<String>,
     /// The consumer group
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
+    /// The transactional id of a producer
+    #[arg(long, value_name = "ID")]
+    transactional_id: Option<String>,
     /// The client: what it calls itself (KIP-511), as in `fishplate clients` and in the log
     #[arg(long, value_name = "NAME[/VERSION]")]
     client: Option<String>,
@@ -249,6 +253,7 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
     let asked = operations::Asked {
         topic: args.topic.as_deref(),
         group: args.group.as_deref(),
+        transactional_id: args.transactional_id.as_deref(),
         client: args.client.as_deref(),
     };
     let explanation = operations::explain(&config, asked);

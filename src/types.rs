@@ -53,6 +53,35 @@ pub struct BrokerId(pub i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VirtualNode(pub i32);
 
+/// What a broker coordinates (Kafka's word): each has a coordinator of its own, found by a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CoordinatorType {
+    /// A consumer group, by its id.
+    Group,
+    /// The transactions of a producer, by its transactional id.
+    Transaction,
+}
+
+impl CoordinatorType {
+    /// As FindCoordinator has it.
+    #[must_use]
+    pub const fn key_type(self) -> i8 {
+        match self {
+            Self::Group => 0,
+            Self::Transaction => 1,
+        }
+    }
+
+    /// In a sentence.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Transaction => "transactional id",
+        }
+    }
+}
+
 /// One real broker: where a part of a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {

@@ -7,8 +7,8 @@ use crate::session::ends::{Contents, Ends};
 use crate::telemetry::Telemetry;
 use crate::types::{Name, Slot};
 use crate::upstream::connect::Shared;
-use crate::upstream::{Cluster, Snapshot, refresh};
-use kafka_protocol::messages::ListGroupsRequest;
+use crate::upstream::{Cluster, Snapshot, Versions, refresh};
+use kafka_protocol::messages::{ApiVersionsRequest, ListGroupsRequest};
 use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -70,6 +70,15 @@ pub enum Refusal {
         /// By which pipeline.
         pipeline: String,
     },
+    /// A cluster with transactional ids lacks what clients would be shown of transactions.
+    Transactions {
+        /// The cluster.
+        cluster: String,
+        /// The `transaction_version`.
+        version: i16,
+        /// What it lacks, or why that is not known.
+        why: String,
+    },
     /// It is not known what a topic, or any topic, holds on a cluster.
     Unknown {
         /// The topic; `None`: any.
@@ -104,6 +113,11 @@ impl Refusal {
             Self::Away { topic, on, home, pipeline } => (
                 format!("the pipeline {pipeline} would have topic {topic} on {home}, and its records are on {on}"),
                 format!("give it to a pipeline on {on}, or delete it there if nobody needs them"),
+            ),
+            Self::Transactions { cluster, version, why } => (
+                format!("transactional ids live on {cluster}, which cannot do `transaction_version: {version}`: {why}"),
+                "every transaction there would fail; leave it at 1, or finalize the feature on the cluster first"
+                    .into(),
             ),
             Self::Unknown { topic: Some(topic), cluster, why } => (
                 format!("it is not known what topic {topic} holds on {cluster}: {why}"),
@@ -369,6 +383,38 @@ pub async fn groups(clusters: &[Arc<Cluster>]) -> BTreeSet<String> {
     answers.flat_map(|answer| answer.groups).map(|group| group.group_id.to_string()).collect()
 }
 
+/// What a cluster lacks so that its clients may be shown this `transaction.version`, or why that is not known.
+pub async fn lacks_for_transactions(cluster: &Arc<Cluster>, version: i16) -> Option<String> {
+    match cluster.call(None, &asking_for_features(), FEATURES).await {
+        Ok(told) => Versions::of(&told).lacks_for_transactions(version),
+        Err(fault) => Some(fault.reason.to_string()),
+    }
+}
+
+/// The version of ApiVersions with features in its answer, and a question in it: Kafka wants to know who asks.
+pub const FEATURES: i16 = 3;
+
+/// See [`FEATURES`].
+#[must_use]
+pub fn asking_for_features() -> ApiVersionsRequest {
+    ApiVersionsRequest::default()
+        .with_client_software_name(StrBytes::from_static_str("fishplate"))
+        .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")))
+}
+
+/// Clusters that lack what another config would show of transactions, where that or their homes would change.
+async fn transactions(now: &Config, then: &Config, clusters: &[Arc<Cluster>]) -> Vec<Refusal> {
+    let (version, homes) = (then.transaction_version, then.homes_of_transactions());
+    let is_new = |slot: &Slot| now.transaction_version != version || !now.homes_of_transactions().contains(slot);
+    let mut asked = JoinSet::new();
+    for cluster in clusters.iter().filter(|one| version > 1 && homes.contains(&one.slot()) && is_new(&one.slot())) {
+        let cluster = Arc::clone(cluster);
+        asked.spawn(async move { (cluster.name().to_string(), lacks_for_transactions(&cluster, version).await) });
+    }
+    let told = asked.join_all().await.into_iter();
+    told.filter_map(|(cluster, why)| Some(Refusal::Transactions { cluster, version, why: why? })).collect()
+}
+
 /// Whether topics can get other homes at all.
 fn is_rerouted(diff: &Diff) -> bool {
     diff.changes.iter().any(|change| matches!(change.key, "pipelines" | "default_cluster"))
@@ -388,6 +434,7 @@ pub async fn judge(now: &Config, then: &Config, diff: &Diff, clusters: &[Arc<Clu
     let held = Held::ask(clusters, &moving.questions(&seen)).await;
     let mut refusals: Vec<_> = diff.needs_restart.iter().cloned().map(Refusal::from).collect();
     refusals.extend(moving.refusals(now, then, &seen, &held));
+    refusals.extend(transactions(now, then, clusters).await);
     if is_rerouted(diff) {
         let unread = clusters.iter().filter(|cluster| !seen.contains_key(&cluster.slot()));
         refusals.extend(unread.map(|cluster| {
@@ -455,7 +502,8 @@ mod tests {
     /// What refuses to give `b-*` to `a`, with this of `b-1` on `a` and on `b`.
     fn refused(a: Option<Contents>, b: Option<Contents>) -> Vec<String> {
         let now = config();
-        let text = crate::placement::build::tests::TWO.replace("groups: ['gb-*'], cluster: b", "cluster: a");
+        let text = crate::placement::build::tests::TWO
+            .replace("groups: ['gb-*'], transactional_ids: ['tb-*'], cluster: b", "cluster: a");
         let then = Config::from_text("then.yaml", &text).unwrap();
         let there = |of: &Option<Contents>| if of.is_some() { &["b-1"][..] } else { &[] };
         let seen = seen_on(there(&a), there(&b));

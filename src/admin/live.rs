@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ListGroupsRequest};
+use kafka_protocol::messages::{ApiKey, DescribeTransactionsRequest, ListGroupsRequest, ListTransactionsRequest};
+use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::guard::{self, Held, Questions, Stray, Verdict};
-use crate::config::Config;
+use crate::api::span::{Foreign, Span};
+use crate::config::{Config, Pipeline};
 use crate::telemetry::Telemetry;
 use crate::types::{BrokerId, Name, Slot};
 use crate::upstream::{Cluster, Snapshot, Versions};
@@ -75,6 +77,50 @@ pub enum Finding {
         cluster: String,
         /// The API.
         api: String,
+    },
+    /// A cluster with transactional ids lacks what clients are shown of transactions.
+    LacksTransactions {
+        /// The cluster.
+        cluster: String,
+        /// The `transaction_version` of the config.
+        version: i16,
+        /// What it lacks.
+        why: String,
+    },
+    /// A transactional id exists, and not where the config says that it lives.
+    TransactionAway {
+        /// The transactional id.
+        transactional_id: String,
+        /// Where it lives by the config.
+        home: String,
+        /// Where it exists.
+        on: String,
+        /// The pipeline that has it.
+        pipeline: String,
+    },
+    /// A transaction is open on a cluster that could not be made through Fishplate.
+    TransactionSpans {
+        /// The transactional id.
+        transactional_id: String,
+        /// Where its transactions live by the config.
+        home: String,
+        /// A topic that it writes to.
+        topic: String,
+        /// Where that lives.
+        lives_on: String,
+        /// What to write.
+        advice: String,
+    },
+    /// A transaction is open that commits a group's offsets, and no group can live where it does.
+    TransactionWithoutGroup {
+        /// The transactional id.
+        transactional_id: String,
+        /// The pipeline that has it.
+        pipeline: String,
+        /// Where its transactions live by the config.
+        home: String,
+        /// Where groups that no pipeline claims live.
+        groups_on: String,
     },
     /// A broker would not tell its groups.
     GroupsRefused {
@@ -157,6 +203,32 @@ impl Finding {
                 format!("cluster {cluster} does not serve {api}"),
                 "clients that use it get an error for what lives there".into(),
             ),
+            Self::LacksTransactions { cluster, version, why } => (
+                format!("transactional ids live on {cluster}, which cannot do `transaction_version: {version}`: {why}"),
+                "every transaction there would fail; leave it at 1, or finalize the feature on the cluster first"
+                    .into(),
+            ),
+            Self::TransactionAway { transactional_id, home, on, pipeline } => (
+                format!(
+                    "transactional id {transactional_id} exists on {on} only, and the pipeline {pipeline} says {home}; a producer \
+                     that holds it there would not be fenced"
+                ),
+                format!("add it to the transactional_ids of a pipeline on {on}"),
+            ),
+            Self::TransactionSpans { transactional_id, home, topic, lives_on, advice } => (
+                format!(
+                    "a transaction of {transactional_id}, which lives on {home}, writes to topic {topic}, which lives on {lives_on}; \
+                     through Fishplate it would be refused"
+                ),
+                advice.clone(),
+            ),
+            Self::TransactionWithoutGroup { transactional_id, pipeline, home, groups_on } => (
+                format!(
+                    "a transaction of {transactional_id}, which lives on {home}, commits offsets of a group, and all groups live on \
+                     {groups_on}; through Fishplate it would be refused"
+                ),
+                format!("name its group in `groups` of the pipeline {pipeline}"),
+            ),
             Self::GroupsRefused { cluster, error } => (
                 format!("cluster {cluster} does not tell its groups: error {error}"),
                 "groups were not checked; allow Describe on the cluster".into(),
@@ -203,6 +275,10 @@ struct Seen {
     topics: BTreeSet<String>,
     groups: BTreeSet<String>,
     lacks: BTreeSet<String>,
+    /// What it lacks of the `transaction_version` that clients are shown, where transactional ids live on it.
+    lacks_transactions: Option<String>,
+    /// Each transactional id, with the topics of its open transaction.
+    transactions: BTreeMap<String, BTreeSet<String>>,
     /// Brokers that did not answer, and why.
     silent: Vec<(String, String)>,
     /// Kafka's error code to the question for groups.
@@ -215,7 +291,8 @@ pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
     let mut looks = JoinSet::new();
     for cluster in &clusters {
         let cluster = Arc::clone(cluster);
-        looks.spawn(async move { (cluster.slot(), look(&cluster).await) });
+        let wanted = config.homes_of_transactions().contains(&cluster.slot()).then_some(config.transaction_version);
+        looks.spawn(async move { (cluster.slot(), look(&cluster, wanted).await) });
     }
     let seen = looks.join_all().await.into_iter().collect();
     compare(config, &seen, &judge(config, &clusters).await)
@@ -230,7 +307,8 @@ async fn judge(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<(Stray, Verdic
     strays.into_iter().map(|stray| (stray.clone(), stray.verdict(&held))).collect()
 }
 
-async fn look(cluster: &Arc<Cluster>) -> Seen {
+/// `wanted`: the version of transactions that clients are shown, where transactional ids live on it.
+async fn look(cluster: &Arc<Cluster>, wanted: Option<i16>) -> Seen {
     cluster.refreshed(Vec::new(), false).await;
     let news = cluster.news().borrow().clone();
     if let Some(why) = news.down.as_deref().or_else(|| (!news.read).then_some("it told no metadata")) {
@@ -243,7 +321,7 @@ async fn look(cluster: &Arc<Cluster>) -> Seen {
         asked.spawn(async move { (address, ask(&cluster, id).await) });
     }
     for (address, answer) in asked.join_all().await {
-        seen.add(address, answer);
+        seen.add(address, answer, wanted);
     }
     seen
 }
@@ -253,19 +331,50 @@ struct Answers {
     versions: Versions,
     /// Kafka's error code where it refused.
     groups: Result<Vec<String>, i16>,
+    transactions: BTreeMap<String, BTreeSet<String>>,
 }
 
 async fn ask(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<Answers, String> {
     let why = |fault: crate::error::Fault| fault.reason.to_string();
-    let versions = cluster.call(Some(broker), &ApiVersionsRequest::default(), 0).await.map_err(why)?;
+    let versions = cluster.call(Some(broker), &guard::asking_for_features(), guard::FEATURES).await.map_err(why)?;
     let versions = Versions::of(&versions);
+    let transactions = transactions_of(cluster, broker, &versions).await;
     if versions.nearest(ApiKey::ListGroups, 0).is_none() {
-        return Ok(Answers { versions, groups: Ok(Vec::new()) });
+        return Ok(Answers { versions, groups: Ok(Vec::new()), transactions });
     }
     let groups = cluster.call(Some(broker), &ListGroupsRequest::default(), 4).await.map_err(why)?;
     let names = groups.groups.iter().map(|group| group.group_id.to_string()).collect();
     let groups = if groups.error_code == 0 { Ok(names) } else { Err(groups.error_code) };
-    Ok(Answers { versions, groups })
+    Ok(Answers { versions, groups, transactions })
+}
+
+/// So many transactional ids of a broker are asked about.
+const DESCRIBED: usize = 1_000;
+
+/// The transactional ids that a broker coordinates, with the topics of their open transactions; nothing where it does not tell:
+/// it is but a help.
+async fn transactions_of(
+    cluster: &Arc<Cluster>,
+    broker: BrokerId,
+    versions: &Versions,
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut transactions = BTreeMap::new();
+    if versions.nearest(ApiKey::ListTransactions, 0).is_none() {
+        return transactions;
+    }
+    let Ok(listed) = cluster.call(Some(broker), &ListTransactionsRequest::default(), 0).await else {
+        return transactions;
+    };
+    let ids: Vec<_> = listed.transaction_states.into_iter().map(|one| one.transactional_id).collect();
+    transactions.extend(ids.iter().map(|id| (id.to_string(), BTreeSet::new())));
+    let request =
+        DescribeTransactionsRequest::default().with_transactional_ids(ids.into_iter().take(DESCRIBED).collect());
+    let told = cluster.call(Some(broker), &request, 0).await;
+    for one in told.into_iter().flat_map(|told| told.transaction_states) {
+        let topics = one.topics.iter().map(|topic| topic.topic.to_string());
+        transactions.entry(one.transactional_id.to_string()).or_default().extend(topics);
+    }
+    transactions
 }
 
 impl Seen {
@@ -275,11 +384,14 @@ impl Seen {
         Self { id, brokers: snapshot.brokers.len(), topics: topics.collect(), ..Self::default() }
     }
 
-    fn add(&mut self, address: String, answer: Result<Answers, String>) {
+    fn add(&mut self, address: String, answer: Result<Answers, String>, wanted: Option<i16>) {
         match answer {
             Err(why) => self.silent.push((address, why)),
-            Ok(Answers { versions, groups }) => {
+            Ok(Answers { versions, groups, transactions }) => {
                 self.lacks.extend(lacking(&versions));
+                let lacks = wanted.and_then(|wanted| versions.lacks_for_transactions(wanted));
+                self.lacks_transactions = self.lacks_transactions.take().or(lacks);
+                self.transactions.extend(transactions);
                 match groups {
                     Ok(groups) => self.groups.extend(groups),
                     Err(error) => self.groups_refused = Some(error),
@@ -303,10 +415,15 @@ fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>, strays: &[(Stray, Verdi
     let mut found = BTreeSet::new();
     for (slot, one) in seen {
         found.extend(of_cluster(&named(slot), one));
+        found.extend(one.lacks_transactions.iter().map(|why| {
+            let version = config.transaction_version;
+            Finding::LacksTransactions { cluster: named(slot), version, why: why.clone() }
+        }));
     }
     found.extend(one_cluster_twice(seen, named));
     found.extend(strays.iter().flat_map(|(stray, verdict)| topic(stray, verdict, seen, named)));
     found.extend(groups(config, seen, named));
+    found.extend(transactions(config, seen, named));
     let summary = |(slot, one): (&Slot, &Seen)| Summary {
         cluster: named(slot),
         reached: one.down.is_none(),
@@ -379,6 +496,54 @@ fn groups(config: &Config, seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) ->
     found
 }
 
+/// Transactional ids that are not where they live, and open transactions that would not be taken.
+fn transactions(config: &Config, seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) -> String) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (slot, one) in seen {
+        for (id, topics) in &one.transactions {
+            let Pipeline { name, cluster: home, .. } = config.pipeline_of_transactional_id(id);
+            let at_home = away(slot, *home, seen);
+            if at_home.is_some_and(|at_home| !at_home.transactions.contains_key(id)) {
+                let (transactional_id, home, on) = (id.clone(), named(home), named(slot));
+                found.push(Finding::TransactionAway { transactional_id, home, on, pipeline: text(name) });
+            }
+            let lives_elsewhere = |topic: &&String| config.pipeline_of_topic(topic).cluster != *home;
+            let foreign = topics.iter().filter(|topic| *topic != OFFSETS).find(lives_elsewhere);
+            found.extend(foreign.map(|topic| spans(config, id, topic, &named)));
+            if topics.contains(OFFSETS) && !has_groups(config, *home) {
+                found.push(Finding::TransactionWithoutGroup {
+                    transactional_id: id.clone(),
+                    pipeline: text(name),
+                    home: named(home),
+                    groups_on: named(&config.default_cluster),
+                });
+            }
+        }
+    }
+    found
+}
+
+fn spans(config: &Config, id: &str, topic: &str, named: impl Fn(&Slot) -> String) -> Finding {
+    let (home, lives_on) = (config.pipeline_of_transactional_id(id).cluster, config.pipeline_of_topic(topic).cluster);
+    let own = |name: &str| StrBytes::from_string(name.to_owned());
+    let span = Span { id: own(id), home, what: Foreign::Topic(own(topic)), lives_on };
+    Finding::TransactionSpans {
+        transactional_id: id.to_owned(),
+        home: named(&home),
+        topic: topic.to_owned(),
+        lives_on: named(&lives_on),
+        advice: span.advice(config),
+    }
+}
+
+/// What a transaction that commits offsets writes to: which group's is not told.
+const OFFSETS: &str = "__consumer_offsets";
+
+/// Whether groups can live on a cluster.
+fn has_groups(config: &Config, cluster: Slot) -> bool {
+    config.pipelines.iter().any(|one| one.cluster == cluster && !one.groups.is_empty())
+}
+
 /// Each name with the cluster that has it.
 fn names<'a>(
     seen: &'a BTreeMap<Slot, Seen>,
@@ -410,7 +575,7 @@ listeners: [{ bind: 127.0.0.1:0 }]
 clusters:
   a: { slot: 0, bootstrap: [a.example:1] }
   b: { slot: 1, bootstrap: [b.example:1] }
-pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], cluster: b }]
+pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], transactional_ids: [\"tb-*\"], cluster: b }]
 ",
         )
         .expect("a config")
@@ -475,6 +640,48 @@ pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], cluster: b }]
         );
         let down = Seen { down: Some("refused".to_owned()), ..Seen::default() };
         assert_eq!(found_with(seen("A", &[], &[]), down, &strays), ["cluster b cannot be reached: refused"]);
+    }
+
+    #[test]
+    fn transactions_that_would_be_refused_or_not_fenced_are_told() {
+        let with = |seen: Seen, all: &[(&str, &[&str])]| {
+            let one =
+                |(id, topics): &(&str, &[&str])| (id.to_string(), topics.iter().map(ToString::to_string).collect());
+            Seen { transactions: all.iter().map(one).collect(), ..seen }
+        };
+        let a = with(seen("A", &[], &[]), &[("t", &["x", "__consumer_offsets"]), ("tb-away", &[]), ("tb-both", &[])]);
+        let b = with(
+            seen("B", &[], &[]),
+            &[("tb-1", &["b-1", "x"]), ("tb-both", &["b-1"]), ("tb-2", &["__consumer_offsets"])],
+        );
+        let (a, b) = (Seen { lacks_transactions: Some("its transaction.version is 1".to_owned()), ..a }, b);
+        assert_eq!(
+            found(a, b),
+            [
+                "transactional ids live on a, which cannot do `transaction_version: 1`: its transaction.version is 1",
+                "transactional id tb-away exists on a only, and the pipeline p says b; a producer that holds it there would not be \
+                 fenced",
+                "a transaction of tb-1, which lives on b, writes to topic x, which lives on a; through Fishplate it would be refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_transaction_whose_group_lives_elsewhere_is_told() {
+        let text = "{ name: p, topics: [\"b-*\"], transactional_ids: [\"tb-*\"], cluster: b }";
+        let lines = "virtual_cluster: v\ndefault_cluster: a\nlisteners: [{ bind: 127.0.0.1:0 }]\nclusters:\n";
+        let clusters = "  a: { slot: 0, bootstrap: [a.example:1] }\n  b: { slot: 1, bootstrap: [b.example:1] }\n";
+        let config = Config::from_text("c.yaml", &format!("{lines}{clusters}pipelines: [{text}]\n")).expect("a config");
+        let transactions = BTreeMap::from([("tb-1".to_owned(), BTreeSet::from(["__consumer_offsets".to_owned()]))]);
+        let (a, b) = (seen("A", &[], &[]), Seen { transactions, ..seen("B", &[], &[]) });
+        let live = compare(&config, &BTreeMap::from([(slot(0), a), (slot(1), b)]), &[]);
+        let (what, instead) = live.found[0].words();
+        assert_eq!(
+            what,
+            "a transaction of tb-1, which lives on b, commits offsets of a group, and all groups live on a; through Fishplate it \
+             would be refused"
+        );
+        assert_eq!((instead.as_str(), live.found.len()), ("name its group in `groups` of the pipeline p", 1));
     }
 
     #[test]

@@ -86,6 +86,10 @@ pub struct Explanation {
     pub group: Option<Home>,
     /// The topic and the group live on different clusters.
     pub apart: bool,
+    /// The transactional id, if one was asked about.
+    pub transactional_id: Option<Home>,
+    /// What of the above its transactions cannot take in, since it lives on another cluster.
+    pub spans: Vec<&'static str>,
     /// The client, if one was asked about.
     pub client: Option<Client>,
 }
@@ -97,6 +101,8 @@ pub struct Asked<'a> {
     pub topic: Option<&'a str>,
     /// A group.
     pub group: Option<&'a str>,
+    /// A transactional id.
+    pub transactional_id: Option<&'a str>,
     /// A client, as `NAME` or `NAME/VERSION`: what it calls itself (KIP-511).
     pub client: Option<&'a str>,
 }
@@ -155,8 +161,24 @@ pub fn explain(config: &Config, asked: Asked<'_>) -> Explanation {
         let pipeline = config.pipeline_of_group(name);
         home(config, name, pipeline, pipeline.groups.which(name))
     });
+    let transactional_id = asked.transactional_id.map(|name| {
+        let pipeline = config.pipeline_of_transactional_id(name);
+        home(config, name, pipeline, pipeline.transactional_ids.which(name))
+    });
+    let elsewhere = |one: &Option<Home>| {
+        one.as_ref().zip(transactional_id.as_ref()).is_some_and(|(one, transactions)| one.slot != transactions.slot)
+    };
+    let spans = [("topic", &topic), ("group", &group)].into_iter().filter(|(_, one)| elsewhere(one));
+    let spans = spans.map(|(kind, _)| kind).collect();
     let apart = topic.as_ref().zip(group.as_ref()).is_some_and(|(topic, group)| topic.slot != group.slot);
-    Explanation { topic, group, apart, client: asked.client.map(|client| shown(config, client)) }
+    Explanation {
+        topic,
+        group,
+        apart,
+        transactional_id,
+        spans,
+        client: asked.client.map(|client| shown(config, client)),
+    }
 }
 
 fn shown(config: &Config, client: &str) -> Client {
@@ -273,6 +295,15 @@ mod tests {
             |group| explain(&full(), Asked { topic: Some("events_eu"), group: Some(group), ..Asked::default() }).apart;
         assert!(!apart("clickhouse-ingestion-1"));
         assert!(apart("reports"));
+    }
+
+    #[test]
+    fn what_a_transaction_cannot_take_in_is_told() {
+        let spans = |id| {
+            let asked = Asked { topic: Some("events_eu"), group: Some("reports"), ..Asked::default() };
+            explain(&full(), Asked { transactional_id: Some(id), ..asked }).spans
+        };
+        assert_eq!((spans("events-1"), spans("reports-1")), (vec!["group"], vec!["topic"]));
     }
 
     #[test]

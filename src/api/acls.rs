@@ -1,4 +1,4 @@
-//! DescribeAcls, CreateAcls and DeleteAcls. An ACL of one topic or one group is made where that lives; what names several
+//! DescribeAcls, CreateAcls and DeleteAcls. An ACL of one topic, one group or one transactional id is made where that lives; what names several
 //! (a prefix, all), the cluster, or something that no cluster owns, is made on every cluster. They are looked for and
 //! deleted everywhere, and each is told once. A cluster without an authorizer has none: that is an error (54) where none
 //! has one, or where one is to be made there.
@@ -24,6 +24,7 @@ use kafka_protocol::protocol::StrBytes;
 // Kafka's ResourceType and PatternType.
 const TOPIC: i8 = 2;
 const GROUP: i8 = 3;
+const TRANSACTIONAL_ID: i8 = 5;
 const LITERAL: i8 = 3;
 /// A literal name that means all.
 const ALL: &str = "*";
@@ -109,16 +110,16 @@ impl Api for CreateAcls {
         let config = &seen.placement.config;
         Name::of_all(request.creations.iter().filter_map(|acl| match owner(acl) {
             Some(TOPIC) => Some(&config.pipeline_of_topic(&acl.resource_name).name),
-            Some(_) => Some(&config.pipeline_of_group(&acl.resource_name).name),
-            None => None,
+            Some(GROUP) => Some(&config.pipeline_of_group(&acl.resource_name).name),
+            _ => None,
         }))
     }
 }
 
-/// Whether an ACL is of one topic or one group, and which of the two.
+/// Whether an ACL is of one topic, one group or one transactional id, and of which.
 fn owner(acl: &AclCreation) -> Option<i8> {
     let one = acl.resource_pattern_type == LITERAL && acl.resource_name.as_str() != ALL;
-    Some(acl.resource_type).filter(|kind| one && matches!(*kind, TOPIC | GROUP))
+    Some(acl.resource_type).filter(|kind| one && matches!(*kind, TOPIC | GROUP | TRANSACTIONAL_ID))
 }
 
 impl Changes for CreateAcls {
@@ -136,7 +137,8 @@ impl Changes for CreateAcls {
     fn place(change: &AclCreation, seen: &Seen<'_>) -> Result<Where, Word> {
         let home = match owner(change) {
             Some(TOPIC) => seen.placement.home_of_topic(&change.resource_name),
-            Some(_) => seen.placement.home_of_group(&change.resource_name),
+            Some(GROUP) => seen.placement.home_of_group(&change.resource_name),
+            Some(_) => seen.placement.home_of_transactional_id(&change.resource_name),
             None => return Ok(Where::Everywhere),
         };
         let lost = || Word::lost(&Fault::cluster(home, "none of its brokers is known"), home, seen);

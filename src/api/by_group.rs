@@ -5,9 +5,9 @@
 //! (15 COORDINATOR_NOT_AVAILABLE would say the same, but sarama gives up on 15 in JoinGroup and SyncGroup.)
 
 use super::untag::Untag;
-use super::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes};
+use super::{Api, Effects, Missing, Part, Plan, Seen, codes, coordinator};
 use crate::error::Fault;
-use crate::types::{Name, Slot};
+use crate::types::{CoordinatorType, Name, Slot};
 use kafka_protocol::messages::{
     ApiKey, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
@@ -64,10 +64,7 @@ fn absorb<R: GroupAnswer>(so_far: &mut R, origin: OfGroup, answer: Result<R, Fau
 
 /// Has the coordinator looked up anew where a code says that the group is coordinated elsewhere.
 pub(super) fn forget_coordinator(code: i16, cluster: Slot, group: &StrBytes, effects: &mut Effects) {
-    let effect = Effect::ForgetCoordinator(cluster, group.clone());
-    if codes::asks_for_coordinator(code) && !effects.contains(&effect) {
-        effects.push(effect);
-    }
+    coordinator::forget(code, CoordinatorType::Group, cluster, group, effects);
 }
 
 macro_rules! by_group {
@@ -231,7 +228,7 @@ impl GroupRequest for LeaveGroupRequest {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{World, at, round, sent, text};
-    use super::super::{Need, Refusal};
+    use super::super::{Effect, Need, Refusal};
     use super::*;
     use crate::placement::build::tests::slot;
     use kafka_protocol::messages::GroupId;
@@ -270,7 +267,7 @@ mod tests {
     #[test]
     fn without_an_answer_the_member_looks_for_its_coordinator_again() {
         let world = World::default().coordinated(0, "g", 2);
-        let forget = vec![Effect::ForgetCoordinator(slot(0), text("g"))];
+        let forget = vec![Effect::ForgetCoordinator(slot(0), CoordinatorType::Group, text("g"))];
         for sent in [false, true] {
             let (answer, effects) =
                 round::<JoinGroup>(&join("g"), &world.seen(6), |to, _| Err(Fault::upstream(to, sent, "gone")));
@@ -289,7 +286,7 @@ mod tests {
     #[test]
     fn a_coordinator_that_is_not_known_is_asked_for_once() {
         let mut world = World::default();
-        let need = Need::Coordinator { cluster: slot(1), group: text("gb-1") };
+        let need = Need::Coordinator { cluster: slot(1), of: CoordinatorType::Group, key: text("gb-1") };
         let request = SyncGroupRequest::default().with_group_id(GroupId(text("gb-1")));
         let Plan::Wait(needs) = SyncGroup::plan(&request, &world.seen(5)) else { panic!("does not wait") };
         assert_eq!(needs, [need]);

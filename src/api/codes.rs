@@ -26,19 +26,24 @@ pub const POLICY_VIOLATION: i16 = 44;
 pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 pub const DUPLICATE_SEQUENCE_NUMBER: i16 = 46;
 pub const INVALID_PRODUCER_EPOCH: i16 = 47;
+pub const INVALID_TXN_STATE: i16 = 48;
+pub const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
 pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
 pub const SECURITY_DISABLED: i16 = 54;
+pub const OPERATION_NOT_ATTEMPTED: i16 = 55;
 pub const KAFKA_STORAGE_ERROR: i16 = 56;
 pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
 pub const FENCED_LEADER_EPOCH: i16 = 74;
 pub const UNKNOWN_LEADER_EPOCH: i16 = 75;
 pub const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
 pub const INVALID_RECORD: i16 = 87;
+pub const PRODUCER_FENCED: i16 = 90;
 pub const RESOURCE_NOT_FOUND: i16 = 91;
 pub const UNKNOWN_TOPIC_ID: i16 = 100;
 pub const INCONSISTENT_TOPIC_ID: i16 = 103;
 pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
+pub const TRANSACTION_ABORTABLE: i16 = 120;
 
 /// The batch is in the log, now or before.
 #[must_use]
@@ -46,7 +51,8 @@ pub fn is_written(code: i16) -> bool {
     matches!(code, NONE | DUPLICATE_SEQUENCE_NUMBER)
 }
 
-/// A batch is refused for what it is: clients give it up, and do not send it again.
+/// A batch is refused for what it is, or for its transaction, which must be aborted: clients give it up, and do not send it
+/// again.
 #[must_use]
 pub fn is_for_good(code: i16) -> bool {
     matches!(
@@ -60,9 +66,13 @@ pub fn is_for_good(code: i16) -> bool {
             | INVALID_REQUEST
             | UNSUPPORTED_FOR_MESSAGE_FORMAT
             | POLICY_VIOLATION
+            | INVALID_TXN_STATE
+            | INVALID_PRODUCER_ID_MAPPING
             | TRANSACTIONAL_ID_AUTHORIZATION_FAILED
             | UNSUPPORTED_COMPRESSION_TYPE
             | INVALID_RECORD
+            | PRODUCER_FENCED
+            | TRANSACTION_ABORTABLE
     )
 }
 
@@ -94,7 +104,14 @@ pub fn asks_for_refresh(code: i16) -> bool {
     )
 }
 
-/// The group is coordinated elsewhere.
+/// Of two answers' codes the one that a client must hear: an error that it retries must not hide one that it does not.
+#[must_use]
+pub fn worse(one: i16, other: i16) -> i16 {
+    let retried = |code| matches!(code, COORDINATOR_NOT_AVAILABLE | COORDINATOR_LOAD_IN_PROGRESS);
+    if one == NONE || (retried(one) && other != NONE) { other } else { one }
+}
+
+/// The group, or transactional id, is coordinated elsewhere.
 #[must_use]
 pub fn asks_for_coordinator(code: i16) -> bool {
     matches!(code, COORDINATOR_NOT_AVAILABLE | NOT_COORDINATOR)

@@ -1,24 +1,16 @@
-//! FindCoordinator: where a group lives, as a virtual node at the address where clients find it. Answered by us, once the
-//! group's own cluster has told its coordinator.
-//!
-//! Transactions are not served yet. A producer that asks for their coordinator is told 31
-//! CLUSTER_AUTHORIZATION_FAILED with a message: the one code at which both Java (TransactionManager's
-//! FindCoordinatorHandler) and librdkafka (rd_kafka_txn_handle_FindCoordinator) stop at once and show the message. At
-//! 35 or 42 librdkafka would ask again until its time is over, and at 53 Java would show a text of its own.
+//! FindCoordinator: where a group or a transactional id lives, as a virtual node at the address where clients find it.
+//! Answered by us, once its own cluster has told its coordinator.
 
 use super::needs::Needs;
-use super::{Api, Effects, Missing, Plan, Seen, codes};
+use super::{Api, Effect, Effects, Missing, Plan, Seen, codes};
 use crate::error::Fault;
-use crate::types::Name;
+use crate::types::{CoordinatorType, Name, Slot};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{ApiKey, BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::StrBytes;
 
 /// From this version on a request names several keys.
 const SEVERAL_KEYS: i16 = 4;
-
-const GROUP: i8 = 0;
-const TRANSACTION: i8 = 1;
 
 /// See the module's text.
 pub struct FindCoordinator;
@@ -46,35 +38,47 @@ impl Api for FindCoordinator {
 
     fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
         let one = (seen.version < SEVERAL_KEYS).then_some(&request.key);
-        let of_groups = |_: &&StrBytes| request.key_type == GROUP;
-        seen.pipeline_of_groups(one.into_iter().chain(&request.coordinator_keys).filter(of_groups))
+        let keys = one.into_iter().chain(&request.coordinator_keys);
+        match type_of(request.key_type) {
+            Some(CoordinatorType::Group) => seen.pipeline_of_groups(keys),
+            Some(CoordinatorType::Transaction) => seen.pipeline_of_transactional_ids(keys),
+            None => Name::none(),
+        }
     }
+}
+
+/// Has the coordinator looked up anew where a code says that it is another broker.
+pub(super) fn forget(code: i16, of: CoordinatorType, cluster: Slot, key: &StrBytes, effects: &mut Effects) {
+    let effect = Effect::ForgetCoordinator(cluster, of, key.clone());
+    if codes::asks_for_coordinator(code) && !effects.contains(&effect) {
+        effects.push(effect);
+    }
+}
+
+fn type_of(key_type: i8) -> Option<CoordinatorType> {
+    [CoordinatorType::Group, CoordinatorType::Transaction].into_iter().find(|of| of.key_type() == key_type)
 }
 
 fn find(key_type: i8, key: &StrBytes, seen: &Seen<'_>, needs: &mut Needs) -> Coordinator {
     let refused = |code, message| nobody(key, code, message);
-    match key_type {
-        GROUP => match seen.coordinator_of(key) {
-            Ok(target) => {
-                let node = seen.node_of(target.cluster, target.broker.0, None);
-                Coordinator::default()
-                    .with_key(key.clone())
-                    .with_node_id(node.id)
-                    .with_host(node.host)
-                    .with_port(node.port)
-            }
-            Err(Missing::Code(code)) => refused(code, "the group's cluster has not told its coordinator"),
-            Err(Missing::Need(need)) => {
-                needs.push(need);
-                refused(codes::COORDINATOR_NOT_AVAILABLE, "")
-            }
-        },
-        TRANSACTION => refused(
-            codes::CLUSTER_AUTHORIZATION_FAILED,
-            "Fishplate does not serve transactions in this version; configure the producer without transactional.id",
-        ),
+    let Some(of) = type_of(key_type) else {
         // Share groups, and what nobody knows. Kafka answers the same where share groups are not enabled.
-        _ => refused(codes::INVALID_REQUEST, "Fishplate finds coordinators of groups only"),
+        return refused(codes::INVALID_REQUEST, "Fishplate finds coordinators of groups and of transactional ids only");
+    };
+    if of == CoordinatorType::Transaction && key.is_empty() {
+        // As Kafka; a cluster would be asked for nothing.
+        return refused(codes::INVALID_REQUEST, "a transactional id is not empty");
+    }
+    match seen.find_coordinator(of, key) {
+        Ok(target) => {
+            let node = seen.node_of(target.cluster, target.broker.0, None);
+            Coordinator::default().with_key(key.clone()).with_node_id(node.id).with_host(node.host).with_port(node.port)
+        }
+        Err(Missing::Code(code)) => refused(code, "its cluster has not told its coordinator"),
+        Err(Missing::Need(need)) => {
+            needs.push(need);
+            refused(codes::COORDINATOR_NOT_AVAILABLE, "")
+        }
     }
 }
 
@@ -105,6 +109,9 @@ mod tests {
     use super::*;
     use crate::placement::build::tests::slot;
 
+    const GROUP: i8 = CoordinatorType::Group.key_type();
+    const TRANSACTION: i8 = CoordinatorType::Transaction.key_type();
+
     fn ask(key_type: i8, keys: &[&str], world: &World, version: i16) -> Result<FindCoordinatorResponse, Vec<Need>> {
         let request = FindCoordinatorRequest::default().with_key_type(key_type);
         let request = if version < SEVERAL_KEYS {
@@ -133,7 +140,7 @@ mod tests {
     fn what_is_not_known_is_asked_for_and_then_answered_key_by_key() {
         let mut world = World::default().coordinated(0, "g", 1);
         let needs = ask(GROUP, &["g", "gb-1", "gb-2", "gb-1"], &world, 4).unwrap_err();
-        let need = |group| Need::Coordinator { cluster: slot(1), group: text(group) };
+        let need = |group| Need::Coordinator { cluster: slot(1), of: CoordinatorType::Group, key: text(group) };
         assert_eq!(needs, [need("gb-1"), need("gb-2")]);
         world.refused =
             vec![(need("gb-1"), Refusal::Code(30)), (need("gb-2"), Refusal::Fault(Fault::cluster(slot(1), "down")))];
@@ -143,16 +150,22 @@ mod tests {
     }
 
     #[test]
-    fn transactions_and_share_groups_are_refused_with_a_message() {
-        for version in [1, 6] {
-            let answer = ask(TRANSACTION, &["t"], &World::default(), version).unwrap();
-            let (code, message) = match answer.coordinators.first() {
-                Some(found) => (found.error_code, found.error_message.clone()),
-                None => (answer.error_code, answer.error_message),
-            };
-            assert_eq!(code, 31);
-            assert!(message.unwrap().contains("does not serve transactions"));
-        }
+    fn a_transactional_id_has_a_coordinator_of_its_own() {
+        // Given a group and a transactional id of one name, each at home on another broker
+        let world = World::default().coordinated(1, "gb-1", 1).transacting(0, "gb-1", 2).transacting(1, "tb-1", 3);
+        let node = |key_type, key| ask(key_type, &[key], &world, 6).unwrap().coordinators[0].node_id.0;
+        assert_eq!((node(GROUP, "gb-1"), node(TRANSACTION, "gb-1")), ((1 << 25) | 1, 2));
+        assert_eq!(node(TRANSACTION, "tb-1"), (1 << 25) | 3);
+        let needs = ask(TRANSACTION, &["tb-2"], &world, 2).unwrap_err();
+        assert_eq!(
+            needs,
+            [Need::Coordinator { cluster: slot(1), of: CoordinatorType::Transaction, key: text("tb-2") }]
+        );
+        assert_eq!(ask(TRANSACTION, &[""], &world, 2).unwrap().error_code, 42);
+    }
+
+    #[test]
+    fn share_groups_are_refused_with_a_message() {
         assert_eq!(ask(2, &["s"], &World::default(), 6).unwrap().coordinators[0].error_code, 42);
     }
 }

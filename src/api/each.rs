@@ -2,9 +2,9 @@
 //! or a line without its row, does not compile: what clients are shown is what is served.
 
 use super::{
-    Api, acls, alter_configs, by_group, by_leader, cluster_info, config_resources, configs, coordinator, elections,
-    group_lists, log_dirs, metadata, offset_delete, offsets, partitions, producer_id, quotas, reassignments, scram,
-    topics,
+    Api, acls, add_partitions, alter_configs, by_group, by_leader, by_transactional_id, cluster_info, config_resources,
+    configs, coordinator, elections, group_lists, log_dirs, metadata, offset_delete, offsets, partitions, producer_id,
+    quotas, reassignments, scram, topics, transaction_lists, txn_offsets,
 };
 use crate::wire::versions::SERVED;
 use kafka_protocol::messages::ApiKey;
@@ -52,6 +52,12 @@ each! {
         CreateTopics in topics,
         DeleteTopics in topics,
         InitProducerId in producer_id,
+        AddPartitionsToTxn in add_partitions,
+        AddOffsetsToTxn in by_transactional_id,
+        EndTxn in by_transactional_id,
+        TxnOffsetCommit in txn_offsets,
+        DescribeTransactions in transaction_lists,
+        ListTransactions in transaction_lists,
         DescribeConfigs in configs,
         DescribeCluster in cluster_info,
         DescribeTopicPartitions in cluster_info,

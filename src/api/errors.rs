@@ -83,6 +83,24 @@ error_codes! {
         EpochEndOffset { error_code }
     }
     init_producer_id_response::{ InitProducerIdResponse { error_code } }
+    add_partitions_to_txn_response::{
+        AddPartitionsToTxnResponse { error_code, results_by_transaction, results_by_topic_v3_and_below }
+        AddPartitionsToTxnResult { topic_results }
+        AddPartitionsToTxnTopicResult { results_by_partition }
+        AddPartitionsToTxnPartitionResult { partition_error_code }
+    }
+    add_offsets_to_txn_response::{ AddOffsetsToTxnResponse { error_code } }
+    end_txn_response::{ EndTxnResponse { error_code } }
+    txn_offset_commit_response::{
+        TxnOffsetCommitResponse { topics }
+        TxnOffsetCommitResponseTopic { partitions }
+        TxnOffsetCommitResponsePartition { error_code }
+    }
+    describe_transactions_response::{
+        DescribeTransactionsResponse { transaction_states }
+        TransactionState { error_code }
+    }
+    list_transactions_response::{ ListTransactionsResponse { error_code } }
     find_coordinator_response::{
         FindCoordinatorResponse { error_code, coordinators }
         Coordinator { error_code }

@@ -277,11 +277,11 @@ impl Api for ListGroups {
         _: &mut Effects,
     ) {
         let Ok(answer) = answer else {
-            so_far.error_code = worse(so_far.error_code, codes::COORDINATOR_NOT_AVAILABLE);
+            so_far.error_code = codes::worse(so_far.error_code, codes::COORDINATOR_NOT_AVAILABLE);
             return;
         };
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
-        so_far.error_code = worse(so_far.error_code, answer.error_code);
+        so_far.error_code = codes::worse(so_far.error_code, answer.error_code);
         let mut groups = answer.groups;
         groups.retain(|group| seen.placement.home_of_group(&group.group_id) == origin.cluster);
         groups.untag();
@@ -309,18 +309,13 @@ impl Api for ListGroups {
     }
 }
 
-/// An error that clients retry must not hide one that they do not.
-fn worse(one: i16, other: i16) -> i16 {
-    let retried = |code| matches!(code, codes::COORDINATOR_NOT_AVAILABLE | codes::COORDINATOR_LOAD_IN_PROGRESS);
-    if one == codes::NONE || (retried(one) && other != codes::NONE) { other } else { one }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{World, at, round, text};
     use super::super::{Effect, Refusal};
     use super::*;
     use crate::placement::build::tests::{placement, slot};
+    use crate::types::CoordinatorType;
     use kafka_protocol::messages::describe_groups_response::DescribedGroupMember;
     use kafka_protocol::messages::list_groups_response::ListedGroup;
     use proptest::prelude::*;
@@ -366,7 +361,7 @@ mod tests {
             }
         });
         assert_eq!(answer.results.iter().map(|told| told.error_code).collect::<Vec<_>>(), [16, 68]);
-        assert_eq!(effects, [Effect::ForgetCoordinator(slot(0), text("g"))]);
+        assert_eq!(effects, [Effect::ForgetCoordinator(slot(0), CoordinatorType::Group, text("g"))]);
     }
 
     proptest! {
@@ -439,6 +434,7 @@ mod tests {
 
     #[test]
     fn what_a_client_retries_does_not_hide_what_it_does_not() {
+        let worse = codes::worse;
         assert_eq!((worse(0, 15), worse(15, 0), worse(15, 31), worse(31, 15)), (15, 15, 31, 31));
     }
 

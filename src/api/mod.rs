@@ -2,10 +2,12 @@
 //! one file per API family, no sockets, no waiting.
 
 pub mod acls;
+pub mod add_partitions;
 pub mod alter_configs;
 pub mod by_group;
 pub mod by_leader;
 mod by_partition;
+pub mod by_transactional_id;
 pub mod cluster_info;
 pub mod codes;
 pub mod config_resources;
@@ -32,12 +34,16 @@ pub mod quotas;
 pub mod reassignments;
 pub mod scram;
 pub mod scrub;
+pub mod span;
 pub mod stamp;
 pub mod topics;
+pub mod transaction_lists;
+pub mod txn_offsets;
 pub mod untag;
 pub mod versions;
 
 pub use errors::{Codes, ErrorCodes};
+pub use span::Span;
 
 #[cfg(test)]
 mod leak_tests;
@@ -46,7 +52,7 @@ pub(crate) mod testing;
 
 use crate::error::Fault;
 use crate::placement::{Front, Placement};
-use crate::types::{BrokerId, Name, Slot, Target, View};
+use crate::types::{BrokerId, CoordinatorType, Name, Slot, Target, View};
 use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, StrBytes};
@@ -89,6 +95,11 @@ pub trait Api: Sized + Send + 'static {
         Name::none()
     }
 
+    /// The transaction that the request would have span two clusters: refused by the plan, and told to operators.
+    fn span(_request: &Self::Request, _seen: &Seen<'_>) -> Option<Span> {
+        None
+    }
+
     /// How long a broker may hold this request, in ms, beyond the usual time to answer.
     fn held_ms(_request: &Self::Request) -> i32 {
         0
@@ -105,8 +116,8 @@ pub struct Seen<'a> {
     pub view: View,
     /// Where it is told that they are.
     pub front: &'a Front,
-    /// The coordinator of a group on a cluster, where it is known.
-    pub coordinator: &'a (dyn Fn(Slot, &str) -> Option<BrokerId> + Sync),
+    /// The coordinator of a group or of a transactional id on a cluster, where it is known.
+    pub coordinator: &'a (dyn Fn(Slot, CoordinatorType, &str) -> Option<BrokerId> + Sync),
     /// Needs that were tried in vain.
     pub refused: &'a [(Need, Refusal)],
 }
@@ -139,12 +150,14 @@ pub struct Part<A: Api> {
 /// What a plan cannot do without.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Need {
-    /// Who coordinates this group.
+    /// Who coordinates this group, or the transactions of this id.
     Coordinator {
-        /// The group's home.
+        /// Its home.
         cluster: Slot,
-        /// The group.
-        group: StrBytes,
+        /// Which of the two.
+        of: CoordinatorType,
+        /// The group, or the transactional id.
+        key: StrBytes,
     },
     /// Fresh metadata of these topics.
     Topics {
@@ -188,8 +201,8 @@ pub enum Effect {
     Settle(Slot, StrBytes, bool),
     /// This topic got partitions beyond so many; brokers hear of them one after another.
     Grown(Slot, StrBytes, usize),
-    /// This group may have another coordinator.
-    ForgetCoordinator(Slot, StrBytes),
+    /// This group, or transactional id, may have another coordinator.
+    ForgetCoordinator(Slot, CoordinatorType, StrBytes),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.
     DropShadows(Slot, StrBytes),
 }
@@ -200,11 +213,24 @@ pub type Effects = Vec<Effect>;
 impl Seen<'_> {
     /// The broker that coordinates a group, or why it is not known: a need to be met first, or the code to answer.
     pub fn coordinator_of(&self, group: &StrBytes) -> Result<Target, Missing> {
-        let cluster = self.placement.home_of_group(group);
-        if let Some(broker) = (self.coordinator)(cluster, group) {
+        self.find_coordinator(CoordinatorType::Group, group)
+    }
+
+    /// The same for the transactions of a transactional id.
+    pub fn coordinator_of_transactions(&self, id: &StrBytes) -> Result<Target, Missing> {
+        self.find_coordinator(CoordinatorType::Transaction, id)
+    }
+
+    /// The same for either.
+    pub fn find_coordinator(&self, of: CoordinatorType, key: &StrBytes) -> Result<Target, Missing> {
+        let cluster = match of {
+            CoordinatorType::Group => self.placement.home_of_group(key),
+            CoordinatorType::Transaction => self.placement.home_of_transactional_id(key),
+        };
+        if let Some(broker) = (self.coordinator)(cluster, of, key) {
             return Ok(Target { cluster, broker });
         }
-        let need = Need::Coordinator { cluster, group: group.clone() };
+        let need = Need::Coordinator { cluster, of, key: key.clone() };
         Err(match self.refusal(&need) {
             None => Missing::Need(need),
             Some(Refusal::Code(code)) => Missing::Code(*code),
@@ -227,6 +253,11 @@ impl Seen<'_> {
     /// The pipeline of groups.
     pub fn pipeline_of_groups<'n>(&self, groups: impl Iterator<Item = &'n StrBytes>) -> Name {
         Name::of_all(groups.map(|group| &self.placement.config.pipeline_of_group(group).name))
+    }
+
+    /// The pipeline of transactional ids.
+    pub fn pipeline_of_transactional_ids<'n>(&self, ids: impl Iterator<Item = &'n StrBytes>) -> Name {
+        Name::of_all(ids.map(|id| &self.placement.config.pipeline_of_transactional_id(id).name))
     }
 }
 

@@ -97,6 +97,7 @@ mod tests {
     use super::super::{Effect, Refusal};
     use super::*;
     use crate::placement::build::tests::{slot, topic};
+    use crate::types::CoordinatorType;
     use kafka_protocol::messages::GroupId;
     use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 
@@ -141,7 +142,10 @@ mod tests {
             };
             let (answer, seen) = round::<OffsetDelete>(&request, &world().seen(0), answer);
             assert_eq!((answer.error_code, answer.topics.len(), seen.len()), (code, 0, effects));
-            assert!(seen.iter().all(|effect| *effect == Effect::ForgetCoordinator(slot(0), text("g"))));
+            assert!(
+                seen.iter()
+                    .all(|effect| *effect == Effect::ForgetCoordinator(slot(0), CoordinatorType::Group, text("g")))
+            );
         }
         let mut unknown = World::default();
         unknown.refuse_needs::<OffsetDelete>(&request, 0, &Refusal::Code(30));

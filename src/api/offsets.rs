@@ -10,12 +10,11 @@
 
 use super::by_group::forget_coordinator;
 use super::needs::{Needs, sought};
-use super::partitioned::{OfPartition, Place, Places, Told, refused, slot};
+use super::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, refused, slot};
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::types::{Name, Slot};
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestTopic, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
@@ -46,40 +45,7 @@ impl Api for OffsetCommit {
     const IN_TURN: bool = true;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let group = &request.group_id.0;
-        let home = seen.placement.home_of_group(group);
-        let mut needs = Needs::default();
-        let coordinator = match seen.coordinator_of(group) {
-            Ok(target) => Ok(target),
-            Err(Missing::Code(code)) => return Plan::Answer(refused(request, code)),
-            Err(Missing::Need(need)) => {
-                needs.push(need);
-                Err(())
-            }
-        };
-        let mut seed: Self::Response = refused(request, codes::NOT_COORDINATOR);
-        let mut places = Places::default();
-        let mut part = request.clone();
-        for (topic_at, topic) in part.topics.iter_mut().enumerate() {
-            let held_up = hold_up(topic, home, seen, &mut needs);
-            let mut partition_at = 0;
-            topic.partitions.retain(|partition| {
-                let place = Place { topic: topic_at, partition: partition_at };
-                partition_at += 1;
-                let twice = !places.note(&topic.name, partition.index(), place);
-                let code = held_up.or(twice.then_some(codes::INVALID_REQUEST));
-                if let (Some(code), Some(told)) = (code, slot(&mut seed, place)) {
-                    *told = Told::refused(partition.index(), code);
-                }
-                code.is_none()
-            });
-        }
-        // A commit of nothing goes to the coordinator too, which checks the member.
-        part.topics.retain(|topic| !topic.partitions.is_empty());
-        let nothing_left = part.topics.is_empty() && !request.topics.is_empty();
-        let origin = Committed { cluster: home, group: group.clone(), places };
-        let part = coordinator.ok().filter(|_| !nothing_left).map(|to| Part { to, request: part, origin });
-        send_or_wait(seed, part.into_iter().collect(), needs.all())
+        plan_commit(request, &request.group_id, seen)
     }
 
     fn absorb(
@@ -89,16 +55,10 @@ impl Api for OffsetCommit {
         seen: &Seen<'_>,
         effects: &mut Effects,
     ) {
-        match answer {
-            Ok(answer) => {
-                so_far.throttle_time_ms = answer.throttle_time_ms;
-                origin.places.fill(so_far, answer, |topic, code| {
-                    forget_coordinator(code, origin.cluster, &origin.group, effects);
-                    look_for_shadow(code, topic, origin.cluster, seen, effects);
-                });
-            }
-            Err(_) => forget_coordinator(codes::NOT_COORDINATOR, origin.cluster, &origin.group, effects),
+        if let Ok(answer) = &answer {
+            so_far.throttle_time_ms = answer.throttle_time_ms;
         }
+        absorb_commit(so_far, &origin, answer, seen, effects);
     }
 
     fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
@@ -109,6 +69,70 @@ impl Api for OffsetCommit {
         if version < 7 {
             request.group_instance_id = None;
         }
+    }
+}
+
+/// A commit for a group, inside a transaction or not: to its coordinator, once there are the shadows that it needs.
+pub(super) fn plan_commit<A>(request: &A::Request, group: &StrBytes, seen: &Seen<'_>) -> Plan<A>
+where
+    A: Api<Origin = Committed>,
+    A::Request: Partitioned,
+    A::Response: Partitioned + Default,
+    PartitionOf<A::Response>: Told,
+{
+    let home = seen.placement.home_of_group(group);
+    let mut needs = Needs::default();
+    let coordinator = match seen.coordinator_of(group) {
+        Ok(target) => Ok(target),
+        Err(Missing::Code(code)) => return Plan::Answer(refused(request, code)),
+        Err(Missing::Need(need)) => {
+            needs.push(need);
+            Err(())
+        }
+    };
+    let mut seed: A::Response = refused(request, codes::NOT_COORDINATOR);
+    let mut places = Places::default();
+    let mut part = request.clone();
+    for (topic_at, topic) in part.topics_mut().iter_mut().enumerate() {
+        let held_up = hold_up(topic, home, seen, &mut needs);
+        let name = topic.name().clone();
+        let mut partition_at = 0;
+        topic.partitions_mut().retain(|partition| {
+            let place = Place { topic: topic_at, partition: partition_at };
+            partition_at += 1;
+            let twice = !places.note(&name, partition.index(), place);
+            let code = held_up.or(twice.then_some(codes::INVALID_REQUEST));
+            if let (Some(code), Some(told)) = (code, slot(&mut seed, place)) {
+                *told = Told::refused(partition.index(), code);
+            }
+            code.is_none()
+        });
+    }
+    // A commit of nothing goes to the coordinator too, which checks the member.
+    part.topics_mut().retain(|topic| !topic.partitions().is_empty());
+    let nothing_left = part.topics().is_empty() && !request.topics().is_empty();
+    let origin = Committed { cluster: home, group: group.clone(), places };
+    let part = coordinator.ok().filter(|_| !nothing_left).map(|to| Part { to, request: part, origin });
+    send_or_wait(seed, part.into_iter().collect(), needs.all())
+}
+
+/// Takes what the coordinator says of a commit.
+pub(super) fn absorb_commit<R>(
+    so_far: &mut R,
+    origin: &Committed,
+    answer: Result<R, Fault>,
+    seen: &Seen<'_>,
+    effects: &mut Effects,
+) where
+    R: Partitioned,
+    PartitionOf<R>: Told,
+{
+    match answer {
+        Ok(answer) => origin.places.fill(so_far, answer, |topic, code| {
+            forget_coordinator(code, origin.cluster, &origin.group, effects);
+            look_for_shadow(code, topic, origin.cluster, seen, effects);
+        }),
+        Err(_) => forget_coordinator(codes::NOT_COORDINATOR, origin.cluster, &origin.group, effects),
     }
 }
 
@@ -124,15 +148,15 @@ fn look_for_shadow(code: i16, topic: &TopicName, home: Slot, seen: &Seen<'_>, ef
 
 /// Asks for what a commit of this topic needs on the group's home, or gives the code that its partitions get while
 /// that cannot be had: 14 COORDINATOR_LOAD_IN_PROGRESS makes clients commit again without looking for a coordinator.
-fn hold_up(topic: &OffsetCommitRequestTopic, home: Slot, seen: &Seen<'_>, needs: &mut Needs) -> Option<i16> {
-    let name = &topic.name.0;
+fn hold_up(topic: &impl OfTopic, home: Slot, seen: &Seen<'_>, needs: &mut Needs) -> Option<i16> {
+    let name = &topic.name().0;
     let lives_on = seen.placement.home_of_topic(name);
     if lives_on == home {
         return None;
     }
     let count = |len: usize| i32::try_from(len).unwrap_or(i32::MAX);
     let known = seen.placement.topic(name).map(|place| count(place.topic.partitions.len()));
-    let highest = topic.partitions.iter().map(OfPartition::index).max().unwrap_or(-1);
+    let highest = topic.partitions().iter().map(OfPartition::index).max().unwrap_or(-1);
     if known.is_none_or(|known| highest >= known) {
         match sought(seen, lives_on, name) {
             Some(Refusal::Fault(_)) => return Some(codes::COORDINATOR_LOAD_IN_PROGRESS),
@@ -328,7 +352,9 @@ mod tests {
     use super::super::testing::{World, at, round, sent, text};
     use super::*;
     use crate::placement::build::tests::{slot, topic};
+    use crate::types::CoordinatorType;
     use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+    use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
     use kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic;
     use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
     use proptest::prelude::*;
@@ -391,7 +417,7 @@ mod tests {
         let world = World::with(&[], &[topic("b-1", &[1])]);
         let request = commit("g", &[("b-1", &[0]), ("b-9", &[0]), ("b-8", &[0])]);
         let needs = [
-            Need::Coordinator { cluster: slot(0), group: text("g") },
+            Need::Coordinator { cluster: slot(0), of: CoordinatorType::Group, key: text("g") },
             Need::Shadow { cluster: slot(0), topic: text("b-1"), partitions: 1 },
             Need::Topics { cluster: slot(1), names: vec![text("b-8"), text("b-9")], create: false },
         ];
@@ -416,7 +442,7 @@ mod tests {
     fn a_lost_coordinator_is_looked_up_again() {
         let world = World::with(&[topic("x", &[1])], &[]).coordinated(0, "g", 2);
         let request = commit("g", &[("x", &[0])]);
-        let forget = vec![Effect::ForgetCoordinator(slot(0), text("g"))];
+        let forget = vec![Effect::ForgetCoordinator(slot(0), CoordinatorType::Group, text("g"))];
         let lost = |target, _| Err(Fault::upstream(target, true, "gone"));
         assert_eq!(round::<OffsetCommit>(&request, &world.seen(8), lost).1, forget);
         let moved = |_, request: OffsetCommitRequest| Ok(refused(&request, 16));
@@ -525,7 +551,7 @@ mod tests {
         let lost = |target, _| Err(Fault::upstream(target, false, "gone"));
         let (new, effects) = round::<OffsetFetch>(&request, &world.seen(7), lost);
         assert_eq!((new.error_code, new.topics.len()), (16, 0));
-        assert_eq!(effects, [Effect::ForgetCoordinator(slot(0), text("g"))]);
+        assert_eq!(effects, [Effect::ForgetCoordinator(slot(0), CoordinatorType::Group, text("g"))]);
         let (old, _) = round::<OffsetFetch>(&request, &world.seen(1), lost);
         let told = &old.topics[0].partitions[0];
         assert_eq!((told.partition_index, told.error_code, told.committed_offset), (4, 16, -1));

@@ -16,11 +16,18 @@ use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponseParti
 use kafka_protocol::messages::offset_delete_response::OffsetDeleteResponsePartition;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, DeleteRecordsRequest,
     DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse, ElectLeadersRequest,
     ElectLeadersResponse, ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse,
     OffsetDeleteRequest, OffsetDeleteResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
@@ -218,6 +225,8 @@ messages! {
     OffsetForLeaderEpochResponse.topics of OffsetForLeaderTopicResult;
     OffsetCommitRequest.topics of OffsetCommitRequestTopic;
     OffsetCommitResponse.topics of OffsetCommitResponseTopic;
+    TxnOffsetCommitRequest.topics of TxnOffsetCommitRequestTopic;
+    TxnOffsetCommitResponse.topics of TxnOffsetCommitResponseTopic;
     OffsetDeleteRequest.topics of m::offset_delete_request::OffsetDeleteRequestTopic;
     OffsetDeleteResponse.topics of m::offset_delete_response::OffsetDeleteResponseTopic;
     DeleteRecordsRequest.topics of m::delete_records_request::DeleteRecordsTopic;
@@ -249,6 +258,8 @@ topics! {
     OffsetForLeaderTopicResult: topic, partitions of EpochEndOffset;
     OffsetCommitRequestTopic: name, partitions of OffsetCommitRequestPartition;
     OffsetCommitResponseTopic: name, partitions of OffsetCommitResponsePartition;
+    TxnOffsetCommitRequestTopic: name, partitions of TxnOffsetCommitRequestPartition;
+    TxnOffsetCommitResponseTopic: name, partitions of TxnOffsetCommitResponsePartition;
     m::offset_delete_request::OffsetDeleteRequestTopic:
         name, partitions of m::offset_delete_request::OffsetDeleteRequestPartition;
     m::offset_delete_response::OffsetDeleteResponseTopic: name, partitions of OffsetDeleteResponsePartition;
@@ -271,6 +282,8 @@ partitions! {
     EpochEndOffset: partition;
     OffsetCommitRequestPartition: partition_index;
     OffsetCommitResponsePartition: partition_index;
+    TxnOffsetCommitRequestPartition: partition_index;
+    TxnOffsetCommitResponsePartition: partition_index;
     m::offset_delete_request::OffsetDeleteRequestPartition: partition_index;
     OffsetDeleteResponsePartition: partition_index;
     m::delete_records_request::DeleteRecordsPartition: partition_index;

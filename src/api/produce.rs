@@ -7,7 +7,7 @@ use super::needs::{Needs, sought_unknown};
 use super::scrub::scrubbed_message;
 use super::stamp::Stamp;
 use super::untag::Untag;
-use super::{Effect, Effects, Need, Refusal, Seen, codes};
+use super::{Effect, Effects, Need, Refusal, Seen, Span, codes};
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::types::{Slot, Target, fast_hash};
@@ -125,12 +125,14 @@ pub struct Routed {
     pub held: Vec<Cell>,
     /// To be met first; their cells are among the held ones.
     pub needs: Vec<Need>,
-    /// Answered already: there is no such topic or partition.
+    /// Answered already: there is no such topic or partition, or it is no part of its transaction.
     pub refused: Vec<Cell>,
     /// Who is to blame for cells that were refused since a need could not be met.
     pub failed: Vec<Blame>,
     /// Cells were refused since nobody could be asked about their topics: later ones may fare better.
     pub in_doubt: bool,
+    /// Cells were refused since their transaction lives on another cluster.
+    pub span: Option<Span>,
 }
 
 impl Part {
@@ -189,6 +191,11 @@ impl Ledger {
                     self.settle(&cell, failed(code));
                     routed.refused.push(cell);
                 }
+                Found::Spanning(span) => {
+                    self.settle(&cell, failed(codes::INVALID_TXN_STATE));
+                    routed.refused.push(cell);
+                    routed.span = Some(span);
+                }
                 Found::Failed(blame) => {
                     routed.failed.push(blame);
                     routed.in_doubt = true;
@@ -207,6 +214,9 @@ impl Ledger {
         };
         let Some(place) = seen.placement.topic_of(&topic.name, topic.id) else { return unknown(topic, seen) };
         topic.fill_in(place);
+        if let Some(span) = self.transactional_id.as_ref().and_then(|id| Span::of_topic(id, &topic.name, seen)) {
+            return Found::Spanning(span);
+        }
         match place.leader(entry.index) {
             Leader::At(to, _) => Found::At(to),
             Leader::Nobody => Found::Later,
@@ -396,6 +406,9 @@ enum Found {
     /// To be asked about first.
     Unknown,
     Never(i16),
+    /// Its transaction lives on another cluster. Brokers would say the same, once asked about it by each other; old ones take
+    /// the batch, and nobody ever ends its transaction.
+    Spanning(Span),
     Failed(Blame),
 }
 
@@ -487,6 +500,30 @@ mod tests {
             topic.partition_responses.iter().map(one).collect::<Vec<_>>()
         };
         response.responses.iter().flat_map(flat).collect()
+    }
+
+    #[test]
+    fn a_partition_that_lives_elsewhere_than_its_transaction_is_refused() {
+        let world = World::with(&[topic("x", &[1])], &[topic("b-1", &[2, -1])]);
+        let of = |id: &str| {
+            let id = Some(TransactionalId(StrBytes::from_string(id.to_owned())));
+            let (mut ledger, cells) = Ledger::open(request(&[("x", &[0]), ("b-1", &[0, 1])]).with_transactional_id(id));
+            let routed = ledger.route(cells, &world.seen(12));
+            (routed, ledger)
+        };
+        // One that is at home there goes on, and what has no leader now waits for one
+        let (routed, mut ledger) = of("tb-1");
+        assert_eq!(routed.parts.iter().map(|part| part.to).collect::<Vec<_>>(), [at(1, 2)]);
+        assert_eq!((routed.held.len(), routed.refused.len(), routed.in_doubt), (1, 1, false));
+        let span = routed.span.unwrap();
+        assert_eq!((span.home, span.lives_on, span.what.name()), (slot(1), slot(0), "x"));
+        assert_eq!(answers(&ledger.response())[0], ("x".to_owned(), 0, codes::INVALID_TXN_STATE, -1));
+        // And one that lives on the other cluster has neither
+        let (routed, mut ledger) = of("t");
+        assert_eq!(routed.parts.iter().map(|part| part.to).collect::<Vec<_>>(), [at(0, 1)]);
+        assert_eq!((routed.held.len(), routed.refused.len()), (0, 2));
+        let refused: Vec<_> = answers(&ledger.response()).into_iter().skip(1).map(|told| told.2).collect();
+        assert_eq!(refused, [codes::INVALID_TXN_STATE; 2]);
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! InitProducerId for producers without transactions: a random id at or above 2^60, epoch 0.
-//! Clusters all hand out ids from 0 on, so ids of two clusters would meet, and a broker that sees a sequence of an id
-//! twice drops the second as a repeat (protocol-rules 5). Brokers take any id for a batch outside a transaction.
+//! InitProducerId. A transactional producer's goes to the coordinator of its transactional id. Without transactions we answer
+//! ourselves: a random id at or above 2^60, epoch 0. Clusters all hand out ids from 0 on, so ids of two clusters would meet,
+//! and a broker that sees a sequence of an id twice drops the second as a repeat (protocol-rules 5). Brokers take any id for a
+//! batch outside a transaction; those of transactions are each used on one cluster only, the one that gave them out.
 
+use super::by_transactional_id::{self as transactional, OfTransactions, TransactionAnswer};
 use super::{Api, Effects, Plan, Seen, codes};
 use crate::error::Fault;
+use crate::types::Name;
 use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResponse};
 
 /// Our ids begin here.
@@ -16,38 +19,53 @@ impl Api for InitProducerId {
     const KEY: ApiKey = ApiKey::InitProducerId;
     type Request = InitProducerIdRequest;
     type Response = InitProducerIdResponse;
-    type Origin = ();
+    type Origin = OfTransactions;
 
-    fn plan(request: &Self::Request, _seen: &Seen<'_>) -> Plan<Self> {
-        let transactional = request.transactional_id.as_ref().is_some_and(|id| !id.0.is_empty());
-        let answer = InitProducerIdResponse::default();
-        Plan::Answer(match (&request.transactional_id, transactional) {
-            // Transactions are not served yet; the log names the producer (session).
-            (_, true) => refused(answer, codes::UNSUPPORTED_VERSION),
+    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
+        match &request.transactional_id {
+            None => {
+                let id = fastrand::i64(FIRST..).into();
+                Plan::Answer(InitProducerIdResponse::default().with_producer_id(id).with_producer_epoch(0))
+            }
             // As Kafka answers an empty transactional id.
-            (Some(_), false) => refused(answer, codes::INVALID_REQUEST),
-            (None, _) => answer.with_producer_id(fastrand::i64(FIRST..).into()).with_producer_epoch(0),
-        })
+            Some(id) if id.is_empty() => Plan::Answer(InitProducerIdResponse::failed(codes::INVALID_REQUEST)),
+            Some(id) => transactional::plan(request, id, seen),
+        }
     }
 
-    fn absorb(_: &mut Self::Response, (): (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
-}
+    fn absorb(
+        so_far: &mut Self::Response,
+        origin: OfTransactions,
+        answer: Result<Self::Response, Fault>,
+        _: &Seen<'_>,
+        effects: &mut Effects,
+    ) {
+        transactional::absorb(so_far, &origin, answer, effects);
+    }
 
-fn refused(answer: InitProducerIdResponse, code: i16) -> InitProducerIdResponse {
-    answer.with_error_code(code).with_producer_id((-1).into()).with_producer_epoch(-1)
+    fn lower(request: &mut Self::Request, version: i16) {
+        transactional::lower_init(request, version);
+    }
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        seen.pipeline_of_transactional_ids(request.transactional_id.iter().map(|id| &id.0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::World;
+    use super::super::testing::{World, at, round, sent};
     use super::*;
     use kafka_protocol::messages::TransactionalId;
     use kafka_protocol::protocol::StrBytes;
 
-    fn answer(id: Option<&'static str>) -> InitProducerIdResponse {
+    fn request(id: Option<&'static str>) -> InitProducerIdRequest {
         let id = id.map(|id| TransactionalId(StrBytes::from_static_str(id)));
-        let request = InitProducerIdRequest::default().with_transactional_id(id);
-        match InitProducerId::plan(&request, &World::default().seen(4)) {
+        InitProducerIdRequest::default().with_transactional_id(id)
+    }
+
+    fn answer(id: Option<&'static str>) -> InitProducerIdResponse {
+        match InitProducerId::plan(&request(id), &World::default().seen(4)) {
             Plan::Answer(answer) => answer,
             _ => panic!("nothing is to be sent"),
         }
@@ -62,8 +80,17 @@ mod tests {
     }
 
     #[test]
-    fn a_transactional_id_is_refused_and_an_empty_one_is_wrong() {
-        assert_eq!((answer(Some("t")).error_code, answer(Some("t")).producer_id.0), (35, -1));
-        assert_eq!(answer(Some("")).error_code, 42);
+    fn an_empty_transactional_id_is_wrong() {
+        assert_eq!((answer(Some("")).error_code, answer(Some("")).producer_id.0), (42, -1));
+    }
+
+    #[test]
+    fn a_transactional_producer_gets_the_id_that_its_own_cluster_gives() {
+        let world = World::default().transacting(1, "tb-1", 3);
+        let (seed, parts) = sent(InitProducerId::plan(&request(Some("tb-1")), &world.seen(4)));
+        assert_eq!((seed.error_code, seed.producer_id.0, parts[0].to), (16, -1, at(1, 3)));
+        let told = InitProducerIdResponse::default().with_producer_id(5.into()).with_producer_epoch(2);
+        let round = round::<InitProducerId>(&request(Some("tb-1")), &world.seen(4), |_, _| Ok(told.clone()));
+        assert_eq!(round, (told, Vec::new()));
     }
 }

@@ -1,15 +1,15 @@
 //! What unit tests of the APIs stand on: two clusters, `a` (slot 0, the default) and `b` (slot 1, for topics `b-*` and
-//! groups `gb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
+//! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
 use super::{Api, Effects, Need, Part, Plan, Refusal, Seen};
 use crate::placement::build::tests::{placement, slot};
 use crate::placement::{Front, Placement};
-use crate::types::{BrokerId, HostPort, Slot, Target, View};
+use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-type Lookup = Box<dyn Fn(Slot, &str) -> Option<BrokerId> + Sync>;
+type Lookup = Box<dyn Fn(Slot, CoordinatorType, &str) -> Option<BrokerId> + Sync>;
 
 /// A placement with what else a plan looks at.
 pub(crate) struct World {
@@ -17,7 +17,7 @@ pub(crate) struct World {
     pub(crate) view: View,
     pub(crate) front: Front,
     pub(crate) refused: Vec<(Need, Refusal)>,
-    coordinators: HashMap<(Slot, String), BrokerId>,
+    coordinators: HashMap<(Slot, CoordinatorType, String), BrokerId>,
     lookup: Lookup,
 }
 
@@ -36,15 +36,24 @@ impl World {
             front: Front::plain(HostPort::new("proxy.example", 9092)),
             refused: Vec::new(),
             coordinators: HashMap::new(),
-            lookup: Box::new(|_, _| None),
+            lookup: Box::new(|_, _, _| None),
         }
     }
 
     /// This group is coordinated by this broker of a cluster.
-    pub(crate) fn coordinated(mut self, cluster: u8, group: &str, broker: i32) -> Self {
-        self.coordinators.insert((slot(cluster), group.to_owned()), BrokerId(broker));
+    pub(crate) fn coordinated(self, cluster: u8, group: &str, broker: i32) -> Self {
+        self.with_coordinator(CoordinatorType::Group, cluster, group, broker)
+    }
+
+    /// The transactions of this id are.
+    pub(crate) fn transacting(self, cluster: u8, id: &str, broker: i32) -> Self {
+        self.with_coordinator(CoordinatorType::Transaction, cluster, id, broker)
+    }
+
+    fn with_coordinator(mut self, of: CoordinatorType, cluster: u8, key: &str, broker: i32) -> Self {
+        self.coordinators.insert((slot(cluster), of, key.to_owned()), BrokerId(broker));
         let known = self.coordinators.clone();
-        self.lookup = Box::new(move |cluster, group| known.get(&(cluster, group.to_owned())).copied());
+        self.lookup = Box::new(move |cluster, of, key| known.get(&(cluster, of, key.to_owned())).copied());
         self
     }
 

@@ -58,6 +58,13 @@ untag! {
     leave_group_response::LeaveGroupResponse { members }
     leave_group_response::MemberResponse {}
     offset_commit_response::OffsetCommitResponsePartition {}
+    txn_offset_commit_response::TxnOffsetCommitResponsePartition {}
+    init_producer_id_response::InitProducerIdResponse {}
+    add_offsets_to_txn_response::AddOffsetsToTxnResponse {}
+    end_txn_response::EndTxnResponse {}
+    describe_transactions_response::TransactionState { topics }
+    describe_transactions_response::TopicData {}
+    list_transactions_response::TransactionState {}
     offset_fetch_response::OffsetFetchResponse { topics, groups }
     offset_fetch_response::OffsetFetchResponseTopic { partitions }
     offset_fetch_response::OffsetFetchResponsePartition {}

@@ -104,6 +104,7 @@ impl Steward {
             steward.tasks.insert(cluster.slot(), tasks);
             clusters.push(cluster);
         }
+        steward.look_at_transactions(&clusters);
         steward.clusters.swap(clusters);
         steward
     }
@@ -121,6 +122,15 @@ impl Steward {
     /// A reload may change how much is logged.
     pub(super) fn set_level(&mut self, level: Option<log::Level>) {
         self.level = level;
+    }
+
+    /// A start refuses nothing: what clusters are is not in the config. But somebody should know.
+    fn look_at_transactions(&mut self, clusters: &[Arc<Cluster>]) {
+        let (version, homes) = (self.config.transaction_version, self.config.homes_of_transactions());
+        for cluster in clusters.iter().filter(|one| version > 1 && homes.contains(&one.slot())) {
+            let tasks = self.tasks.entry(cluster.slot()).or_default();
+            tasks.spawn(warn_of_transactions(Arc::clone(cluster), version));
+        }
     }
 
     fn start(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
@@ -393,6 +403,20 @@ async fn landed(contexts: &[Arc<Context>], moving: &Moving, current: &Current) -
 }
 
 /// Passes on whether a cluster is up.
+/// Once its metadata was read: says what a cluster lacks of what clients are shown of transactions.
+async fn warn_of_transactions(cluster: Arc<Cluster>, version: i16) {
+    if cluster.news().wait_for(|news| news.read).await.is_err() {
+        return;
+    }
+    if let Some(why) = guard::lacks_for_transactions(&cluster, version).await {
+        tracing::warn!(
+            cluster = %cluster.name(), transaction_version = version, why,
+            "transactional ids live on a cluster that lacks what clients are shown: their transactions fail there; set \
+             `transaction_version: 1`, or finalize the feature on the cluster"
+        );
+    }
+}
+
 async fn watch_cluster(cluster: Arc<Cluster>, readiness: Arc<Readiness>, telemetry: Arc<Telemetry>) {
     let mut news = cluster.news();
     let meter = telemetry.cluster(cluster.name());

@@ -71,6 +71,12 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     if explanation.apart {
         out.push_str("The group may read the topic all the same: its coordinator and committed offsets are on its own cluster.\n");
     }
+    if let Some(home) = &explanation.transactional_id {
+        paragraph(&mut out, "transactional id", home);
+    }
+    for kind in &explanation.spans {
+        let _ = writeln!(out, "Its transactions cannot take in the {kind}: that lives on another cluster.");
+    }
     if let Some(client) = &explanation.client {
         views(&mut out, client);
     }
@@ -112,10 +118,14 @@ mod tests {
     fn an_explanation_names_the_pattern_and_the_cluster() {
         let config = Config::from_file(Path::new("config/full.yaml")).expect("config/full.yaml");
         let explain = |topic, group, client| {
-            explanation(&operations::explain(&config, operations::Asked { topic, group, client }))
+            let asked = operations::Asked { topic, group, client, ..operations::Asked::default() };
+            explanation(&operations::explain(&config, asked))
         };
         insta::assert_snapshot!("explain_both", explain(Some("events_eu"), Some("reports"), None));
         insta::assert_snapshot!("explain_topic", explain(Some("elsewhere"), None, None));
+        let transactional_id = Some("events-1");
+        let asked = operations::Asked { group: Some("reports"), transactional_id, ..operations::Asked::default() };
+        insta::assert_snapshot!("explain_transactions", explanation(&operations::explain(&config, asked)));
         insta::assert_snapshot!("explain_client", explain(None, None, Some("librdkafka/2.3.0")));
     }
 

@@ -58,6 +58,7 @@ impl Diff {
         changes.extend(default_cluster(now, then));
         changes.extend(clusters(now, then));
         changes.extend(pipelines(now, then));
+        changes.extend(transaction_version(now, then));
         changes.extend(clients(now, then));
         changes.extend(["memory", "limits"].into_iter().filter_map(|key| numbers(key, now, then)));
         changes.extend(log(now, then));
@@ -102,6 +103,12 @@ fn log(now: &Config, then: &Config) -> Option<Change> {
     let word = |config: &Config| config.log.as_deref().unwrap_or("info").to_owned();
     let how = vec![format!("{} -> {}", word(now), word(then))];
     (word(now) != word(then)).then(|| change(What::Changed, "log", "log", how))
+}
+
+fn transaction_version(now: &Config, then: &Config) -> Option<Change> {
+    let (before, after) = (now.transaction_version, then.transaction_version);
+    let how = vec![format!("{before} -> {after}")];
+    (before != after).then(|| change(What::Changed, "transaction_version", "transaction_version", how))
 }
 
 /// Entries of the list; one name may have several, for several versions. Who is connected keeps what it was shown.
@@ -169,16 +176,18 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
         let differences = [
             differs("topics", &list(&one.topics), &list(&other.topics)),
             differs("groups", &list(&one.groups), &list(&other.groups)),
+            differs("transactional_ids", &list(&one.transactional_ids), &list(&other.transactional_ids)),
             differs("cluster", name_of(now, one.cluster), name_of(then, other.cluster)),
         ];
         differences.into_iter().flatten().collect()
     };
     let words = |one: &Pipeline| {
         let config = if then.pipelines.contains(one) { then } else { now };
-        let groups = (!one.groups.is_empty()).then(|| format!("groups: {}", list(&one.groups)));
+        let some = |key: &str, of: &Patterns| (!of.is_empty()).then(|| format!("{key}: {}", list(of)));
         let all = [
             Some(format!("topics: {}", list(&one.topics))),
-            groups,
+            some("groups", &one.groups),
+            some("transactional_ids", &one.transactional_ids),
             Some(format!("cluster: {}", name_of(config, one.cluster))),
         ];
         all.into_iter().flatten().collect()

@@ -44,8 +44,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// By slot; at least one.
     pub clusters: Vec<Cluster>,
-    /// In the order in which they claim topics and groups; the last is [`DEFAULT_PIPELINE`] and matches everything.
+    /// In the order in which they claim topics, groups and transactional ids; the last is [`DEFAULT_PIPELINE`] and matches everything.
     pub pipelines: Vec<Pipeline>,
+    /// The `transaction.version` that clients are shown (KIP-890): 1 or 2.
+    pub transaction_version: i16,
     /// Which clients are shown what, beside what is built in.
     pub clients: Clients,
     /// Metrics and health, if wanted.
@@ -243,7 +245,9 @@ pub struct Pipeline {
     pub topics: Patterns,
     /// The consumer groups whose home is this pipeline's cluster, unless an earlier pipeline claims them.
     pub groups: Patterns,
-    /// The home of both: one of [`Config::clusters`].
+    /// The transactional ids whose home it is, unless an earlier pipeline claims them.
+    pub transactional_ids: Patterns,
+    /// The home of all of them: one of [`Config::clusters`].
     pub cluster: Slot,
 }
 
@@ -322,6 +326,19 @@ impl Config {
     #[must_use]
     pub fn pipeline_of_group(&self, group: &str) -> &Pipeline {
         self.first(|pipeline| pipeline.groups.matches(group))
+    }
+
+    /// The pipeline whose cluster is the home of the transactional id: the first that matches.
+    #[must_use]
+    pub fn pipeline_of_transactional_id(&self, id: &str) -> &Pipeline {
+        self.first(|pipeline| pipeline.transactional_ids.matches(id))
+    }
+
+    /// The clusters that transactional ids live on: there is always the default one.
+    #[must_use]
+    pub fn homes_of_transactions(&self) -> BTreeSet<Slot> {
+        let has_ids = |pipeline: &&Pipeline| !pipeline.transactional_ids.is_empty();
+        self.pipelines.iter().filter(has_ids).map(|pipeline| pipeline.cluster).collect()
     }
 
     /// The last pipeline matches everything, so the search ends there at the latest.

@@ -16,7 +16,7 @@ pub(super) struct File {
     /// The ClusterId that clients see. Never change it.
     #[schemars(required)]
     pub(super) virtual_cluster: Option<Text>,
-    /// The cluster of every topic and group that no pipeline claims: a name out of `clusters`.
+    /// The cluster of every topic, group and transactional id that no pipeline claims: a name out of `clusters`.
     #[schemars(required)]
     pub(super) default_cluster: Option<Text>,
     /// Where clients connect.
@@ -27,6 +27,10 @@ pub(super) struct File {
     pub(super) clusters: Option<Vec<Cluster>>,
     /// What lives where; the first pipeline that matches a topic has it.
     pub(super) pipelines: Option<Vec<Pipeline>>,
+    /// The version of transactions that clients are shown (KIP-890): 1 or 2. With 2, every cluster with transactional ids must
+    /// have it. Default: 1.
+    #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+    pub(super) transaction_version: Option<Number>,
     /// What kinds of clients are shown: adds to the built-in list, and counts more.
     pub(super) clients: Option<Vec<Client>>,
     /// The address for metrics and health.
@@ -221,6 +225,8 @@ pub(super) struct Pipeline {
     pub(super) topics: Option<Vec<Text>>,
     /// Patterns of the consumer groups whose home is this pipeline's cluster.
     pub(super) groups: Option<Vec<Text>>,
+    /// Patterns of the transactional ids whose home it is. What one transaction writes must live there too.
+    pub(super) transactional_ids: Option<Vec<Text>>,
     /// A name out of `clusters`.
     #[schemars(required)]
     pub(super) cluster: Option<Text>,
@@ -253,6 +259,7 @@ impl File {
                 |node, reader| some(named(node, reader, Cluster::read), node, reader),
             ),
             pipelines: fields.optional("pipelines", pipelines),
+            transaction_version: fields.optional("transaction_version", number),
             clients: fields.optional("clients", |node, reader| list(node, reader, Client::read)),
             admin: fields.optional("admin", Admin::read),
             log: fields.optional("log", text),
@@ -372,10 +379,11 @@ impl Pipeline {
             name: fields.required("name", "events", text),
             topics: fields.required("topics", "[\"events*\"]", some_texts),
             groups: fields.optional("groups", texts),
+            transactional_ids: fields.optional("transactional_ids", texts),
             cluster: fields.required("cluster", "main", text),
             at: node.at,
         };
-        fields.finish(&["transactional_ids", "contract", "limits", "canaries", "lanes", "mirror", "slo"]);
+        fields.finish(&["contract", "limits", "canaries", "lanes", "mirror", "slo"]);
         Some(pipeline)
     }
 }

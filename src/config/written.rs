@@ -16,6 +16,7 @@ pub fn written(config: &Config) -> Value {
         "listeners": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "clusters": clusters,
         "pipelines": pipelines.collect::<Vec<_>>(),
+        "transaction_version": config.transaction_version,
         "clients": config.clients.own().iter().map(client).collect::<Vec<_>>(),
     });
     let super::Memory { requests, responses, parked } = config.memory;
@@ -106,6 +107,9 @@ fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {
     });
     if !pipeline.groups.is_empty() {
         file["groups"] = list(&pipeline.groups).into();
+    }
+    if !pipeline.transactional_ids.is_empty() {
+        file["transactional_ids"] = list(&pipeline.transactional_ids).into();
     }
     file
 }

@@ -178,7 +178,7 @@ clusters:
   a: { slot: 0, bootstrap: ['a.example:1'] }
   b: { slot: 1, bootstrap: ['b.example:1'] }
 pipelines:
-  - { name: right, topics: ['b-*'], groups: ['gb-*'], cluster: b }
+  - { name: right, topics: ['b-*'], groups: ['gb-*'], transactional_ids: ['tb-*'], cluster: b }
 ";
 
     pub(crate) fn config() -> Arc<Config> {

@@ -173,6 +173,12 @@ impl Placement {
         self.config.pipeline_of_group(group).cluster
     }
 
+    /// The cluster that coordinates the transactions of an id: from the config alone, as for groups.
+    #[must_use]
+    pub fn home_of_transactional_id(&self, id: &str) -> Slot {
+        self.config.pipeline_of_transactional_id(id).cluster
+    }
+
     /// A cluster of the config.
     #[must_use]
     pub fn cluster(&self, slot: Slot) -> Option<&ClusterPlace> {

@@ -2,7 +2,7 @@
 //! one request after the other; the answer is made by whoever brings the last part's.
 
 use super::ticket::Ticket;
-use super::{needs, shadows};
+use super::{needs, shadows, spans};
 use crate::api::{Api, Effects, Need, Part, Plan, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
@@ -64,10 +64,13 @@ impl<A: Api> Asked<A> {
         let session = Arc::clone(self.ticket.session());
         let placement = session.context.current.load();
         let Self { ticket, request, refused, .. } = &mut self;
-        let (plan, pipeline) = session.see(ticket.head().version, &placement, refused, |seen| {
-            (A::plan(request, seen), A::pipeline(request, seen))
+        let (plan, pipeline, span) = session.see(ticket.head().version, &placement, refused, |seen| {
+            (A::plan(request, seen), A::pipeline(request, seen), A::span(request, seen))
         });
         ticket.of_pipeline(pipeline);
+        if let Some(span) = span {
+            spans::tell(&session, &span, &placement);
+        }
         match plan {
             Plan::Wait(needs) => return Some(Self { needs, ..self }),
             Plan::Answer(answer) => {

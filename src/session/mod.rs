@@ -21,6 +21,7 @@ pub mod refusals;
 pub mod replies;
 pub mod sending;
 pub mod shadows;
+pub mod spans;
 pub mod state;
 pub mod ticket;
 pub mod turns;

@@ -47,8 +47,8 @@ fn down(context: &Context, need: &Need) -> Option<Fault> {
 
 async fn meet_one(context: &Context, need: &Need) -> Refusal {
     match need {
-        Need::Coordinator { cluster, group } => match context.cluster(*cluster) {
-            Some(cluster) => found(cluster.find_coordinator(group).await),
+        Need::Coordinator { cluster, of, key } => match context.cluster(*cluster) {
+            Some(cluster) => found(cluster.find_coordinator(*of, key).await),
             None => no_such(*cluster),
         },
         Need::Topics { cluster, names, create } => {

@@ -1,13 +1,13 @@
 //! The driver of Produce: routes a request's cells, sends the parts, and holds what may not go yet. The deciding is
 //! `api::produce`'s, the order `orders`', the answering `underway`'s.
 
-use super::needs;
 use super::orders::{Changing, Partition};
 use super::refusals::Way;
 use super::sending;
 use super::state::Session;
 use super::ticket::Ticket;
 use super::underway::{State, Underway};
+use super::{needs, spans};
 use crate::api::needs::Needs;
 use crate::api::produce::{Cell, Ledger, Part, Routed};
 use crate::api::{Effects, Need, Refusal};
@@ -129,6 +129,9 @@ impl Turn<'_, '_> {
         let fragile = request.must_not_be_overtaken(&cells);
         let State { ledger, refused, ticket, .. } = &mut *self.state;
         let routed = session.see(request.version, self.placement, refused, |seen| ledger.route(cells, seen));
+        if let Some(span) = &routed.span {
+            spans::tell(session, span, self.placement);
+        }
         routed.failed.iter().for_each(|blame| request.blame(ticket.as_mut(), *blame));
         for cell in &routed.refused {
             if let (Some(partition), Some(stamp)) = (ledger.partition_of(cell), cell.stamp) {

@@ -209,7 +209,8 @@ impl each::Visitor for Submit<'_> {
 }
 
 fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {
-    let (answer, version) = api_versions::answer(head.version);
+    let transactions = session.context.current.load().config.transaction_version;
+    let (answer, version) = api_versions::answer(head.version, transactions);
     let says_software = version == head.version && version >= SAYS_SOFTWARE;
     let mut ticket = Ticket::new(session, ApiKey::ApiVersions, head, frame);
     if says_software {

@@ -14,7 +14,7 @@ use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::config::Config;
 use crate::placement::{Front, Placement};
 use crate::telemetry::{Recent, SessionGauge};
-use crate::types::{BrokerId, SessionId, Slot, View};
+use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, size_of};
@@ -158,8 +158,8 @@ impl Session {
         refused: &[(Need, Refusal)],
         look: impl FnOnce(&Seen<'_>) -> R,
     ) -> R {
-        let coordinator = |cluster: Slot, group: &str| -> Option<BrokerId> {
-            self.context.cluster(cluster).and_then(|cluster| cluster.known_coordinator(group))
+        let coordinator = |cluster: Slot, of: CoordinatorType, key: &str| -> Option<BrokerId> {
+            self.context.cluster(cluster).and_then(|cluster| cluster.known_coordinator(of, key))
         };
         let view = self.view(&placement.config);
         look(&Seen { version, placement, view, front: &self.front, coordinator: &coordinator, refused })
@@ -187,9 +187,9 @@ impl Session {
                         tokio::spawn(async move { cluster.settle(&topic, has_grown).await });
                     }
                 }
-                Effect::ForgetCoordinator(cluster, group) => {
+                Effect::ForgetCoordinator(cluster, of, key) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
-                        cluster.forget_coordinator(&group);
+                        cluster.forget_coordinator(of, &key);
                     }
                 }
                 // Takes its time, and the answer waits for it: `generic` has seen to it.

@@ -1,5 +1,5 @@
 //! One cluster as we talk to it ourselves: calls over a few links of our own, the newest snapshot of its metadata,
-//! and who coordinates which group.
+//! and who coordinates which group and whose transactions.
 
 use super::Topic;
 use super::connect::{self, Shared};
@@ -9,7 +9,7 @@ use super::refresh::Ask;
 use super::snapshot::Snapshot;
 use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
-use crate::types::{BrokerId, HostPort, Name, Slot, Target};
+use crate::types::{BrokerId, CoordinatorType, HostPort, Name, Slot, Target};
 use crate::wire::codec::encode_request;
 use crate::wire::shape::Shaped;
 use bytes::Bytes;
@@ -32,7 +32,7 @@ const SLOW_AFTER: Duration = Duration::from_millis(700);
 const SETTLE: [u64; 7] = [50, 50, 100, 200, 400, 800, 1400];
 /// What we call ourselves towards brokers in our own calls.
 const OUR_CLIENT_ID: &[u8] = b"fishplate";
-/// The coordinators that are remembered; one too many and all are looked up again.
+/// The coordinators of either type that are remembered; one too many and all of it are looked up again.
 const COORDINATORS: usize = 100_000;
 
 /// The news of one cluster.
@@ -56,7 +56,8 @@ pub struct Cluster {
     pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
     asks: mpsc::UnboundedSender<Ask>,
-    coordinators: DashMap<StrBytes, BrokerId>,
+    groups: DashMap<StrBytes, BrokerId>,
+    transactions: DashMap<StrBytes, BrokerId>,
     links: Mutex<HashMap<HostPort, Arc<Link>>>,
 }
 
@@ -79,7 +80,8 @@ impl Cluster {
             meter,
             news: watch::Sender::default(),
             asks,
-            coordinators: DashMap::new(),
+            groups: DashMap::new(),
+            transactions: DashMap::new(),
             links: Mutex::default(),
         };
         (Arc::new(cluster), asked)
@@ -155,32 +157,45 @@ impl Cluster {
         }
     }
 
-    /// The coordinator of a group, where it is known.
+    /// The coordinators of one type, by key.
+    fn coordinators(&self, of: CoordinatorType) -> &DashMap<StrBytes, BrokerId> {
+        match of {
+            CoordinatorType::Group => &self.groups,
+            CoordinatorType::Transaction => &self.transactions,
+        }
+    }
+
+    /// The coordinator of a group or of a transactional id, where it is known.
     #[must_use]
-    pub fn known_coordinator(&self, group: &str) -> Option<BrokerId> {
-        self.coordinators.get(group.as_bytes()).map(|broker| *broker)
+    pub fn known_coordinator(&self, of: CoordinatorType, key: &str) -> Option<BrokerId> {
+        self.coordinators(of).get(key.as_bytes()).map(|broker| *broker)
     }
 
-    /// A broker said that it does not coordinate this group (any more).
-    pub fn forget_coordinator(&self, group: &str) {
-        self.coordinators.remove(group.as_bytes());
+    /// A broker said that it does not coordinate this one (any more).
+    pub fn forget_coordinator(&self, of: CoordinatorType, key: &str) {
+        self.coordinators(of).remove(key.as_bytes());
     }
 
-    /// Asks the cluster who coordinates a group. `Ok(Err(code))` is Kafka's own refusal.
-    pub async fn find_coordinator(self: &Arc<Self>, group: &StrBytes) -> Result<Result<BrokerId, i16>, Fault> {
-        let request = FindCoordinatorRequest::default().with_key(group.clone()).with_key_type(0);
+    /// Asks the cluster who coordinates a group or a transactional id. `Ok(Err(code))` is Kafka's own refusal.
+    pub async fn find_coordinator(
+        self: &Arc<Self>,
+        of: CoordinatorType,
+        key: &StrBytes,
+    ) -> Result<Result<BrokerId, i16>, Fault> {
+        let request = FindCoordinatorRequest::default().with_key(key.clone()).with_key_type(of.key_type());
         let answer: FindCoordinatorResponse = self.call(None, &request, 3).await?;
         if answer.error_code != 0 {
             return Ok(Err(answer.error_code));
         }
-        if self.coordinators.len() >= COORDINATORS {
-            self.coordinators.clear();
+        let known = self.coordinators(of);
+        if known.len() >= COORDINATORS {
+            known.clear();
         }
         if !self.knows(&answer) {
             self.refresh(Vec::new());
         }
         // A copy: the request's slice would pin the frame it came in.
-        self.coordinators.insert(StrBytes::from_string(group.to_string()), BrokerId(answer.node_id.0));
+        known.insert(StrBytes::from_string(key.to_string()), BrokerId(answer.node_id.0));
         Ok(Ok(BrokerId(answer.node_id.0)))
     }
 

@@ -1,10 +1,11 @@
-//! Bytes on the wire: frames, heads, the shape check, the codec, our version table, record batches.
+//! Bytes on the wire: frames, heads, the shape check, the codec, our tables of versions and features, record batches.
 //! The only room that calls kafka-protocol's encode and decode. Knows nothing of clusters or policy; nothing in here
 //! panics on what a peer sends.
 
 pub mod batch;
 pub mod budget;
 pub mod codec;
+pub mod features;
 pub mod frame;
 pub mod glance;
 pub mod head;

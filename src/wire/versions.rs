@@ -34,6 +34,8 @@ pub enum By {
     TopicsHome,
     /// The coordinator of each group, on the group's home.
     Coordinator,
+    /// The coordinator of each transactional id, on the id's home.
+    TransactionCoordinator,
     /// What each resource in the request belongs to: a topic's or group's home, the broker behind a node, every cluster.
     Resources,
     /// Every cluster is asked, and their answers are put together.
@@ -51,6 +53,7 @@ impl By {
             Self::Leaders => "each partition by its leader",
             Self::TopicsHome => "each topic where it lives",
             Self::Coordinator => "by the group's coordinator, at the group's home",
+            Self::TransactionCoordinator => "by the coordinator of the transactional id, at its home",
             Self::Resources => "each resource where it belongs",
             Self::AllClusters => "every cluster, put together",
             Self::AllBrokers => "every broker, put together",
@@ -80,7 +83,10 @@ impl Served {
 /// The table.
 pub const SERVED: &[Served] = &[
     // Shown from 0 as Kafka 4 does (KAFKA-18659): old librdkafka stops compressing otherwise. 0-2 are refused.
-    row(ApiKey::Produce, 0, 13, By::Leaders).differs("Versions 0 to 2 are shown and refused, as by Kafka 4."),
+    row(ApiKey::Produce, 0, 13, By::Leaders).differs(
+        "Versions 0 to 2 are shown and refused, as by Kafka 4. In a transaction, a topic that lives elsewhere than its \
+         transactional id is refused (48).",
+    ),
     row(ApiKey::Fetch, 4, 18, By::Leaders),
     row(ApiKey::ListOffsets, 1, 10, By::Leaders).differs("Version 11 is not served."),
     row(ApiKey::Metadata, 0, 13, By::Us).differs(
@@ -89,7 +95,7 @@ pub const SERVED: &[Served] = &[
     // 10 has topic ids, which kafka-protocol 0.18 does not read.
     row(ApiKey::OffsetCommit, 2, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
     row(ApiKey::OffsetFetch, 1, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
-    row(ApiKey::FindCoordinator, 0, 6, By::Us).differs("Transactional ids and share groups are refused."),
+    row(ApiKey::FindCoordinator, 0, 6, By::Us).differs("Share groups are refused."),
     row(ApiKey::JoinGroup, 0, 9, By::Coordinator),
     row(ApiKey::Heartbeat, 0, 4, By::Coordinator),
     row(ApiKey::LeaveGroup, 0, 5, By::Coordinator),
@@ -97,20 +103,31 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::DescribeGroups, 0, 6, By::Coordinator),
     row(ApiKey::ListGroups, 0, 5, By::AllBrokers)
         .differs("Each node tells the groups of all nodes, each from its home."),
-    row(ApiKey::ApiVersions, 0, 4, By::Us).differs("This table, whatever the clusters speak."),
+    row(ApiKey::ApiVersions, 0, 4, By::Us).differs(
+        "This table, whatever the clusters speak. Of features `transaction.version` alone is shown, as the config says.",
+    ),
     row(ApiKey::CreateTopics, 2, 7, By::TopicsHome).differs(
         "Replica assignments name nodes of the topic's own cluster; in `single` they are a number of partitions.",
     ),
     row(ApiKey::DeleteTopics, 1, 6, By::TopicsHome).differs("A topic's shadows on groups' homes go with it."),
-    row(ApiKey::InitProducerId, 0, 5, By::Us).differs(
-        "A producer without transactions gets an id of ours, at or above 2^60. Transactional ids are refused (35).",
-    ),
+    row(ApiKey::InitProducerId, 0, 5, By::TransactionCoordinator)
+        .differs("A producer without transactions gets an id of ours, at or above 2^60."),
     row(ApiKey::OffsetForLeaderEpoch, 2, 4, By::Leaders)
         .differs("Where a cluster lacks it the client is told that its position stands."),
+    row(ApiKey::AddPartitionsToTxn, 0, 5, By::TransactionCoordinator)
+        .differs("Partitions of a topic that lives elsewhere than the transactional id are refused (48)."),
+    row(ApiKey::AddOffsetsToTxn, 0, 4, By::TransactionCoordinator)
+        .differs("A group that lives elsewhere than the transactional id is refused (48)."),
+    row(ApiKey::EndTxn, 0, 5, By::TransactionCoordinator),
+    row(ApiKey::TxnOffsetCommit, 0, 5, By::Coordinator)
+        .differs("A group that lives elsewhere than the transactional id is refused (48)."),
     row(ApiKey::DescribeConfigs, 1, 4, By::Resources)
         .differs("Values that are addresses are not shown. What is of a whole cluster is told by the default cluster."),
     row(ApiKey::DeleteGroups, 0, 2, By::Coordinator),
     row(ApiKey::DescribeCluster, 0, 2, By::Us).differs("As Metadata."),
+    row(ApiKey::DescribeTransactions, 0, 0, By::TransactionCoordinator),
+    row(ApiKey::ListTransactions, 0, 2, By::AllBrokers)
+        .differs("Each node tells the transactions of all nodes, each from its home."),
     row(ApiKey::DescribeTopicPartitions, 0, 0, By::Us),
     row(ApiKey::CreatePartitions, 0, 3, By::TopicsHome)
         .differs("A topic's shadows on groups' homes grow first. Assignments as at CreateTopics."),
@@ -136,7 +153,7 @@ pub const SERVED: &[Served] = &[
         "Each ACL once. A cluster without an authorizer has none; 54 where none has one.",
     ),
     row(ApiKey::CreateAcls, 1, 3, By::Resources)
-        .differs("Those of one topic or one group where it lives; all others on every cluster, with an error that names one that fails."),
+        .differs("Those of one topic, group or transactional id where it lives; all others on every cluster, with an error that names one that fails."),
     row(ApiKey::DeleteAcls, 1, 3, By::AllClusters).differs(CHANGED),
     row(ApiKey::DescribeUserScramCredentials, 0, 0, By::AllClusters)
         .differs("Users of the clusters, at whom Fishplate's clients do not log in."),

@@ -5,7 +5,7 @@ use fishplate::api::{Need, Refusal, Seen};
 use fishplate::config::{Config, Hosts};
 use fishplate::placement::build::Heard;
 use fishplate::placement::{Front, Placement};
-use fishplate::types::{BrokerId, HostPort, Slot, Target, View};
+use fishplate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use fishplate::upstream::Snapshot;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -24,7 +24,11 @@ clusters:
   a: { slot: 0, bootstrap: ['a.example:1'] }
   b: { slot: 1, bootstrap: ['b.example:1'] }
 pipelines:
-  - { name: right, topics: ['/[bdfhjlnprtvxz]/'], groups: ['/[bdfhjlnprtvxz].*/'], cluster: b }
+  - name: right
+    topics: ['/[bdfhjlnprtvxz]/']
+    groups: ['/[bdfhjlnprtvxz].*/']
+    transactional_ids: ['/[bdfhjlnprtvxz].*/']
+    cluster: b
 ";
 
 /// What plans look at.
@@ -79,8 +83,8 @@ impl World {
     }
 }
 
-/// Known for most groups.
-fn coordinator(_: Slot, group: &str) -> Option<BrokerId> {
+/// Known for most groups and transactional ids.
+fn coordinator(_: Slot, _: CoordinatorType, group: &str) -> Option<BrokerId> {
     let broker = i32::from(group.bytes().next().unwrap_or(0) % 4);
     (broker > 0).then_some(BrokerId(broker))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-/// Clusters `a` and `b` in slots 0 and 1; topics and groups go by the first letter of their names.
+/// Clusters `a` and `b` in slots 0 and 1; topics, groups and transactional ids go by the first letter of their names.
 #[derive(Clone)]
 pub struct Config {
     listeners: Vec<Listener>,
@@ -63,18 +63,21 @@ struct Pipeline {
     name: String,
     topics: String,
     groups: String,
+    transactional_ids: Option<String>,
     cluster: &'static str,
 }
 
 impl Config {
-    /// Topics `a-*` and groups `ga-*` live on `a`, `b-*` and `gb-*` on `b`, all others on `a`.
+    /// Topics `a-*`, groups `ga-*` and transactional ids `ta-*` live on `a`, `b-*`, `gb-*` and `tb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
         let listeners = vec![Listener::default()];
         Self { listeners, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
+            .transactional_ids("ta-*")
             .pipeline("right", "b-*", "gb-*", "b")
+            .transactional_ids("tb-*")
     }
 
     /// Its pipelines have no topics but those that go on with this name: what others leave is nothing to them.
@@ -142,8 +145,20 @@ impl Config {
 
     /// Adds a pipeline behind those that are there.
     pub fn pipeline(mut self, name: &str, topics: &str, groups: &str, cluster: &'static str) -> Self {
-        let pipeline = Pipeline { name: name.into(), topics: topics.into(), groups: groups.into(), cluster };
+        let pipeline = Pipeline {
+            name: name.into(),
+            topics: topics.into(),
+            groups: groups.into(),
+            transactional_ids: None,
+            cluster,
+        };
         self.pipelines.push(pipeline);
+        self
+    }
+
+    /// The last pipeline has these transactional ids.
+    pub fn transactional_ids(mut self, ids: &str) -> Self {
+        self.pipelines.last_mut().expect("a pipeline").transactional_ids = Some(ids.to_owned());
         self
     }
 
@@ -167,11 +182,12 @@ impl Config {
             let _ = writeln!(text, "  {name}: {{ slot: {slot}, bootstrap: [{}] }}", list.join(", "));
         }
         text.push_str("pipelines:\n");
-        for Pipeline { name, topics, groups, cluster } in &self.pipelines {
+        for Pipeline { name, topics, groups, transactional_ids, cluster } in &self.pipelines {
             let _ = writeln!(
                 text,
                 "  - name: {name}\n    topics: [\"{topics}\"]\n    groups: [\"{groups}\"]\n    cluster: {cluster}"
             );
+            let _ = transactional_ids.as_ref().map(|ids| writeln!(text, "    transactional_ids: [\"{ids}\"]"));
         }
         text.push_str("admin: { bind: 127.0.0.1:0 }\n");
         text.push_str(&self.more);

@@ -3,6 +3,7 @@
 
 use super::{IDS, KEPT, address, kept, tags};
 use crate::api::testing::text;
+use kafka_protocol::messages::add_partitions_to_txn_response as added;
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
@@ -10,11 +11,13 @@ use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::describe_transactions_response as described;
 use kafka_protocol::messages::fetch_response::{self as fetch, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_transactions_response as listed;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -22,6 +25,9 @@ use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponseParti
 use kafka_protocol::messages::offset_fetch_response as offset_fetch;
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use kafka_protocol::messages::produce_response::{self as produce, PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -360,5 +366,87 @@ pub(super) fn fetch(asked: &FetchRequest, how: How) -> FetchResponse {
     FetchResponse::default()
         .with_responses(topics.collect())
         .with_node_endpoints(vec![endpoint])
+        .with_unknown_tagged_fields(tags())
+}
+
+pub(super) fn init_producer_id(_: &InitProducerIdRequest, how: How) -> InitProducerIdResponse {
+    InitProducerIdResponse::default().with_error_code(how.code).with_unknown_tagged_fields(tags())
+}
+
+pub(super) fn add_partitions(asked: &AddPartitionsToTxnRequest, how: How) -> AddPartitionsToTxnResponse {
+    let partition = |index: &i32| {
+        added::AddPartitionsToTxnPartitionResult::default()
+            .with_partition_index(*index)
+            .with_partition_error_code(how.code)
+            .with_unknown_tagged_fields(tags())
+    };
+    let topic = |topic: &add_partitions_to_txn_request::AddPartitionsToTxnTopic| {
+        added::AddPartitionsToTxnTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_results_by_partition(topic.partitions.iter().map(partition).collect())
+            .with_unknown_tagged_fields(tags())
+    };
+    let answer = AddPartitionsToTxnResponse::default().with_unknown_tagged_fields(tags());
+    if how.version < 4 {
+        let topics = asked.v3_and_below_topics.iter().map(topic);
+        return answer.with_results_by_topic_v3_and_below(topics.collect());
+    }
+    let one = |one: &add_partitions_to_txn_request::AddPartitionsToTxnTransaction| {
+        added::AddPartitionsToTxnResult::default()
+            .with_transactional_id(one.transactional_id.clone())
+            .with_topic_results(one.topics.iter().map(topic).collect())
+            .with_unknown_tagged_fields(tags())
+    };
+    answer.with_error_code(how.code).with_results_by_transaction(asked.transactions.iter().map(one).collect())
+}
+
+pub(super) fn add_offsets(_: &AddOffsetsToTxnRequest, how: How) -> AddOffsetsToTxnResponse {
+    AddOffsetsToTxnResponse::default().with_error_code(how.code).with_unknown_tagged_fields(tags())
+}
+
+pub(super) fn end_txn(_: &EndTxnRequest, how: How) -> EndTxnResponse {
+    EndTxnResponse::default().with_error_code(how.code).with_unknown_tagged_fields(tags())
+}
+
+pub(super) fn txn_offset_commit(asked: &TxnOffsetCommitRequest, how: How) -> TxnOffsetCommitResponse {
+    let partition =
+        TxnOffsetCommitResponsePartition::default().with_error_code(how.code).with_unknown_tagged_fields(tags());
+    let topics = asked.topics.iter().map(|topic| {
+        let told = topic.partitions.iter().map(|asked| partition.clone().with_partition_index(asked.partition_index));
+        TxnOffsetCommitResponseTopic::default()
+            .with_name(topic.name.clone())
+            .with_partitions(told.collect())
+            .with_unknown_tagged_fields(tags())
+    });
+    TxnOffsetCommitResponse::default().with_topics(topics.collect()).with_unknown_tagged_fields(tags())
+}
+
+pub(super) fn describe_transactions(asked: &DescribeTransactionsRequest, how: How) -> DescribeTransactionsResponse {
+    let topic = described::TopicData::default()
+        .with_topic(TopicName(kept()))
+        .with_partitions(vec![0])
+        .with_unknown_tagged_fields(tags());
+    let state = |id: &TransactionalId| {
+        described::TransactionState::default()
+            .with_error_code(how.code)
+            .with_transactional_id(id.clone())
+            .with_transaction_state(kept())
+            .with_topics(vec![topic.clone()])
+            .with_unknown_tagged_fields(tags())
+    };
+    DescribeTransactionsResponse::default()
+        .with_transaction_states(asked.transactional_ids.iter().map(state).collect())
+        .with_unknown_tagged_fields(tags())
+}
+
+pub(super) fn list_transactions(asked: &ListTransactionsRequest, how: How) -> ListTransactionsResponse {
+    let state = listed::TransactionState::default()
+        .with_transactional_id(TransactionalId(kept()))
+        .with_transaction_state(kept())
+        .with_unknown_tagged_fields(tags());
+    ListTransactionsResponse::default()
+        .with_error_code(how.code)
+        .with_unknown_state_filters(asked.state_filters.clone())
+        .with_transaction_states(vec![state])
         .with_unknown_tagged_fields(tags())
 }

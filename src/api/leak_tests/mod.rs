@@ -9,9 +9,10 @@ mod requests;
 
 use super::testing::World;
 use super::{
-    Api, Codes, Effects, ErrorCodes, Plan, by_group, by_leader, cluster_info, configs, coordinator, fetch, group_lists,
+    Api, Codes, Effects, ErrorCodes, Plan, add_partitions, by_group, by_leader, by_transactional_id, cluster_info,
+    configs, coordinator, fetch, group_lists,
 };
-use super::{metadata, offsets, produce, producer_id, topics, versions};
+use super::{metadata, offsets, produce, producer_id, topics, transaction_lists, txn_offsets, versions};
 use crate::config::{Config, Hosts};
 use crate::placement::build::Heard;
 use crate::placement::build::tests::slot;
@@ -19,7 +20,7 @@ use crate::placement::{Front, Placement};
 use crate::types::{HostPort, View};
 use crate::upstream::Snapshot;
 use crate::wire::glance::{plain_fetch, plain_produce};
-use crate::wire::versions::{PRODUCE_FROM, SERVED};
+use crate::wire::versions::{PRODUCE_FROM, SERVED, Served};
 use answers::How;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse};
@@ -78,7 +79,7 @@ fn world() -> World {
     let snapshot = Snapshot::default().after(&told, true);
     let heard = HashMap::from([(slot(1), Heard { snapshot: Arc::new(snapshot), up: true })]);
     let config = Arc::new(Config::from_text("leak.yaml", CONFIG).unwrap());
-    let mut world = World::default().coordinated(1, "kept", IDS[0]);
+    let mut world = World::default().coordinated(1, "kept", IDS[0]).transacting(1, "kept", IDS[0]);
     world.placement = Placement::build(&config, &heard, &Arc::default(), None).0;
     world.front = Front::plain(HostPort::new("proxy.example", 9092));
     world.front.hosts = Some(Hosts::Ports { host: "proxy.example".into(), ports: 100..=163 });
@@ -112,7 +113,7 @@ fn codes_in(answer: &impl std::fmt::Debug) -> Codes {
     let mut codes = Codes::default();
     // `topic_config_error_code` is not of the topic's making.
     let fields = format!("{answer:?}").split([' ', '{']).map(ToOwned::to_owned).collect::<Vec<_>>();
-    for pair in fields.windows(2).filter(|pair| pair[0] == "error_code:") {
+    for pair in fields.windows(2).filter(|pair| matches!(&*pair[0], "error_code:" | "partition_error_code:")) {
         codes.note(pair[1].trim_end_matches([',', '}']).parse().unwrap());
     }
     codes
@@ -236,7 +237,9 @@ fn no_upstream_address_reaches_a_client() {
             }
             ApiKey::Metadata => check_answered::<metadata::Metadata>(all, requests::metadata, true),
             ApiKey::FindCoordinator => {
-                check_answered::<coordinator::FindCoordinator>(all, requests::find_coordinator, false);
+                check_answered::<coordinator::FindCoordinator>(all.clone(), requests::find_coordinator, false);
+                let of_transactions = requests::find_coordinator_of_transactions;
+                check_answered::<coordinator::FindCoordinator>(1..=row.max, of_transactions, false);
             }
             ApiKey::DescribeCluster => {
                 check_answered::<cluster_info::DescribeCluster>(all, requests::describe_cluster, true);
@@ -246,16 +249,51 @@ fn no_upstream_address_reaches_a_client() {
                 check_answered::<cluster_info::DescribeTopicPartitions>(all, request, true);
             }
             ApiKey::InitProducerId => {
-                check_answered::<producer_id::InitProducerId>(all, requests::init_producer_id, false);
+                check_answered::<producer_id::InitProducerId>(all.clone(), requests::init_producer_id, false);
+                let (request, answer) = (requests::init_transactions, answers::init_producer_id);
+                check::<producer_id::InitProducerId>(all, request, answer, false);
             }
             ApiKey::ApiVersions => all.for_each(|version| {
-                assert_clean(row.api, version, version, &versions::answer(version).0);
+                assert_clean(row.api, version, version, &versions::answer(version, 2).0);
             }),
             ApiKey::Produce => pairs(PRODUCE_FROM..=row.max).for_each(|(client, link)| check_produce(client, link)),
             ApiKey::Fetch => pairs(all).for_each(|(client, link)| check_fetch(client, link)),
-            other => admin::check_one(other, all),
+            other if !check_transactions(row) => admin::check_one(other, all),
+            _ => {}
         }
     }
+}
+
+/// The APIs of transactions; false for all others.
+fn check_transactions(row: &Served) -> bool {
+    let all = row.min..=row.max;
+    match row.api {
+        ApiKey::AddPartitionsToTxn => {
+            let (request, answer) = (requests::add_partitions, answers::add_partitions);
+            check::<add_partitions::AddPartitionsToTxn>(all, request, answer, true);
+        }
+        ApiKey::AddOffsetsToTxn => {
+            let (request, answer) = (requests::add_offsets, answers::add_offsets);
+            check::<by_transactional_id::AddOffsetsToTxn>(all, request, answer, false);
+        }
+        ApiKey::EndTxn => {
+            check::<by_transactional_id::EndTxn>(all, requests::end_txn, answers::end_txn, false);
+        }
+        ApiKey::TxnOffsetCommit => {
+            let (request, answer) = (requests::txn_offset_commit, answers::txn_offset_commit);
+            check::<txn_offsets::TxnOffsetCommit>(all, request, answer, true);
+        }
+        ApiKey::DescribeTransactions => {
+            let (request, answer) = (requests::describe_transactions, answers::describe_transactions);
+            check::<transaction_lists::DescribeTransactions>(all, request, answer, true);
+        }
+        ApiKey::ListTransactions => {
+            let (request, answer) = (requests::list_transactions, answers::list_transactions);
+            check::<transaction_lists::ListTransactions>(all, request, answer, true);
+        }
+        _ => return false,
+    }
+    true
 }
 
 fn check_produce(client: i16, link: i16) {
@@ -394,8 +432,11 @@ const HARMLESS: &[&str] = &[
     "num_partitions",
     "offset",
     "offset_lag",
+    "ongoing_txn_producer_epoch",
+    "ongoing_txn_producer_id",
     "operation",
     "partition",
+    "partition_error_code",
     "partition_id",
     "partition_index",
     "partition_size",
@@ -416,6 +457,8 @@ const HARMLESS: &[&str] = &[
     "topic_config_error_code",
     "topic_id",
     "total_bytes",
+    "transaction_start_time_ms",
+    "transaction_timeout_ms",
     "usable_bytes",
 ];
 
@@ -457,6 +500,13 @@ fn every_field_of_an_answer_is_planted_or_known_to_be_harmless() {
         Box::new(answers::produce(&requests::produce(12), how(12))),
         Box::new(answers::fetch(&requests::fetch(12, 2), how(12))),
         Box::new(offset_fetch_of_both_shapes()),
+        Box::new(answers::init_producer_id(&requests::init_transactions(5), how(5))),
+        Box::new(answers::add_partitions(&requests::add_partitions(5), how(5))),
+        Box::new(answers::add_offsets(&requests::add_offsets(4), how(4))),
+        Box::new(answers::end_txn(&requests::end_txn(5), how(5))),
+        Box::new(answers::txn_offset_commit(&requests::txn_offset_commit(5), how(5))),
+        Box::new(answers::describe_transactions(&requests::describe_transactions(0), how(0))),
+        Box::new(answers::list_transactions(&requests::list_transactions(2), how(2))),
     ];
     for answer in all.into_iter().chain(admin::answers()).chain(everywhere::answers()) {
         assert_eq!(unplanted(&*answer), Vec::<String>::new(), "plant these, or list them as harmless: {answer:#?}");

@@ -3,6 +3,7 @@
 use super::answers::topic_id;
 use super::{KEPT, kept};
 use crate::api::testing::text;
+use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -16,6 +17,9 @@ use kafka_protocol::messages::offset_fetch_request as offset_fetch;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -180,6 +184,57 @@ pub(super) fn describe_topic_partitions(_: i16) -> DescribeTopicPartitionsReques
 
 pub(super) fn init_producer_id(_: i16) -> InitProducerIdRequest {
     InitProducerIdRequest::default().with_transactional_id(None)
+}
+
+pub(super) fn find_coordinator_of_transactions(version: i16) -> FindCoordinatorRequest {
+    find_coordinator(version).with_key_type(1)
+}
+
+fn transactional_id() -> TransactionalId {
+    TransactionalId(kept())
+}
+
+pub(super) fn init_transactions(_: i16) -> InitProducerIdRequest {
+    InitProducerIdRequest::default().with_transactional_id(Some(transactional_id())).with_transaction_timeout_ms(5)
+}
+
+pub(super) fn add_partitions(version: i16) -> AddPartitionsToTxnRequest {
+    let topics = vec![AddPartitionsToTxnTopic::default().with_name(topic()).with_partitions(vec![0, 1])];
+    let request = AddPartitionsToTxnRequest::default();
+    if version < 4 {
+        return request.with_v3_and_below_transactional_id(transactional_id()).with_v3_and_below_topics(topics);
+    }
+    let one = AddPartitionsToTxnTransaction::default().with_transactional_id(transactional_id()).with_topics(topics);
+    request.with_transactions(vec![one])
+}
+
+pub(super) fn add_offsets(_: i16) -> AddOffsetsToTxnRequest {
+    AddOffsetsToTxnRequest::default().with_transactional_id(transactional_id()).with_group_id(group())
+}
+
+pub(super) fn end_txn(_: i16) -> EndTxnRequest {
+    EndTxnRequest::default().with_transactional_id(transactional_id()).with_committed(true)
+}
+
+pub(super) fn txn_offset_commit(version: i16) -> TxnOffsetCommitRequest {
+    let partition = |index| TxnOffsetCommitRequestPartition::default().with_partition_index(index);
+    let topic =
+        TxnOffsetCommitRequestTopic::default().with_name(topic()).with_partitions((0..2).map(partition).collect());
+    TxnOffsetCommitRequest::default()
+        .with_transactional_id(transactional_id())
+        .with_group_id(group())
+        .with_member_id(since(version, 3).unwrap_or_default())
+        .with_group_instance_id(since(version, 3))
+        .with_generation_id(if version < 3 { -1 } else { 3 })
+        .with_topics(vec![topic])
+}
+
+pub(super) fn describe_transactions(_: i16) -> DescribeTransactionsRequest {
+    DescribeTransactionsRequest::default().with_transactional_ids(vec![transactional_id()])
+}
+
+pub(super) fn list_transactions(_: i16) -> ListTransactionsRequest {
+    ListTransactionsRequest::default().with_state_filters(vec![kept()])
 }
 
 pub(super) fn produce(version: i16) -> ProduceRequest {

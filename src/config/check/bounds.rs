@@ -1,4 +1,4 @@
-//! The pools of memory and the limits: what fits into what.
+//! Numbers: the pools of memory and the limits, what fits into what, and the version of transactions.
 
 use std::time::Duration;
 
@@ -11,6 +11,10 @@ use super::super::{Cluster, Limits, Memory};
 const SMALLEST_POOL: usize = 1 << 20;
 /// The largest size that a frame may have, and so the largest useful share.
 const LARGEST_POOL: usize = 1 << 40;
+
+/// The versions of transactions that clients may be shown.
+const LOWEST_TRANSACTIONS: i16 = 1;
+const HIGHEST_TRANSACTIONS: i16 = 2;
 
 /// The pools; the default where a value is wrong, which is told.
 pub(super) fn memory(raw: &File, findings: &mut Findings) -> Memory {
@@ -46,6 +50,17 @@ pub(super) fn limits(raw: &File, findings: &mut Findings) -> Limits {
         sessions: count(*sessions, default.sessions, findings),
         sessions_per_address: count(*sessions_per_address, default.sessions_per_address, findings),
     }
+}
+
+/// The version of transactions; the lowest where it is wrong, which is told.
+pub(super) fn transaction_version(raw: &File, findings: &mut Findings) -> i16 {
+    let Some(number) = raw.transaction_version else { return LOWEST_TRANSACTIONS };
+    let version = i16::try_from(number.value).unwrap_or(i16::MAX);
+    if !(LOWEST_TRANSACTIONS..=HIGHEST_TRANSACTIONS).contains(&version) {
+        let what = format!("there is no transaction.version {} to show", number.value);
+        findings.mistake(number.at, what, "write 1, or 2 where every cluster with transactional ids has it");
+    }
+    version.clamp(LOWEST_TRANSACTIONS, HIGHEST_TRANSACTIONS)
 }
 
 fn largest_request(amount: Amount, findings: &mut Findings) -> usize {

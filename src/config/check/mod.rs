@@ -26,6 +26,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let admin = addresses::admin(raw, findings);
     addresses::apart(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
+    let transaction_version = bounds::transaction_version(raw, findings);
     let log = raw.log.as_ref().and_then(|text| log(text, findings));
     let memory = bounds::memory(raw, findings);
     let limits = bounds::limits(raw, findings);
@@ -35,6 +36,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         listeners: listeners?,
         clusters: clusters.into_config()?,
         pipelines: pipelines?,
+        transaction_version,
         clients: clients?,
         admin: admin.map(|bind| Admin { bind }),
         log,

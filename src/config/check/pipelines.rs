@@ -1,4 +1,5 @@
-//! The pipelines: names, patterns, and what no topic or group can ever reach because an earlier pipeline has it.
+//! The pipelines: names, patterns, and what no topic, group or transactional id can ever reach because an earlier pipeline
+//! has it.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use crate::types::{Name, Slot};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
     Topics,
-    Groups,
+    /// Groups or transactional ids, which may be called anything.
+    Others,
 }
 
 /// A list of patterns, and where each stands.
@@ -33,6 +35,7 @@ struct Draft {
     cluster: Option<Slot>,
     topics: Written,
     groups: Written,
+    transactional_ids: Written,
 }
 
 /// In their order, `default` last; `None` if one of them is wrong.
@@ -42,21 +45,24 @@ pub(super) fn all(raw: &File, known: &Known, default: Option<Slot>, findings: &m
     for raw in raw.pipelines.iter().flatten() {
         let draft = draft(raw, known, &mut names, findings);
         unreachable_topics(&draft, &drafts, raw.at, findings);
-        unreachable_groups(&draft, &drafts, findings);
+        unreachable("group", &draft, &drafts, |draft| &draft.groups, findings);
+        unreachable("transactional id", &draft, &drafts, |draft| &draft.transactional_ids, findings);
         drafts.push(draft);
     }
     let mut pipelines: Vec<Pipeline> = drafts.into_iter().map(Draft::finish).collect::<Option<_>>()?;
     let everything = Patterns::everything();
     let name = Name::from(DEFAULT_PIPELINE);
-    pipelines.push(Pipeline { name, topics: everything.clone(), groups: everything, cluster: default? });
+    let (topics, groups) = (everything.clone(), everything.clone());
+    pipelines.push(Pipeline { name, topics, groups, transactional_ids: everything, cluster: default? });
     Some(pipelines)
 }
 
 impl Draft {
     fn finish(self) -> Option<Pipeline> {
-        let right = self.topics.whole && self.groups.whole;
+        let right = self.topics.whole && self.groups.whole && self.transactional_ids.whole;
         let (name, cluster) = (Name::from(self.name?.value.as_str()), self.cluster?);
-        right.then_some(Pipeline { name, topics: self.topics.patterns, groups: self.groups.patterns, cluster })
+        let (topics, groups) = (self.topics.patterns, self.groups.patterns);
+        right.then_some(Pipeline { name, topics, groups, transactional_ids: self.transactional_ids.patterns, cluster })
     }
 
     /// In a sentence; `nameless` if its name is wrong.
@@ -75,10 +81,8 @@ fn draft(raw: &raw::Pipeline, known: &Known, names: &mut BTreeMap<String, At>, f
         name: raw.name.as_ref().and_then(|text| unique(text, names, findings)).cloned(),
         cluster: raw.cluster.as_ref().and_then(|text| known.slot(text, findings)),
         topics: raw.topics.as_ref().map(|list| written(list, Of::Topics, findings)).unwrap_or_default(),
-        groups: raw
-            .groups
-            .as_ref()
-            .map_or_else(|| Written { whole: true, ..Written::default() }, |list| written(list, Of::Groups, findings)),
+        groups: optional(raw.groups.as_deref(), findings),
+        transactional_ids: optional(raw.transactional_ids.as_deref(), findings),
     }
 }
 
@@ -96,6 +100,14 @@ fn unique<'a>(text: &'a Text, names: &mut BTreeMap<String, At>, findings: &mut F
     }
     names.insert(text.value.clone(), text.at);
     Some(text)
+}
+
+/// A list that may be left out, and then matches nothing.
+fn optional(list: Option<&[Text]>, findings: &mut Findings) -> Written {
+    match list {
+        Some(list) => written(list, Of::Others, findings),
+        None => Written { whole: true, ..Written::default() },
+    }
 }
 
 /// Compiles a list. A mistake where it has exclusions only, which match nothing.
@@ -178,18 +190,19 @@ fn why_dead(pattern: &Pattern, own: &Patterns, earlier: &[Draft]) -> Option<Stri
     Some(format!("belongs to {}", first.above()))
 }
 
-/// A group pattern that an earlier pipeline covers never takes effect: a mistake if that sends the groups elsewhere.
-fn unreachable_groups(draft: &Draft, earlier: &[Draft], findings: &mut Findings) {
-    for (pattern, text) in &draft.groups.include {
-        let Some(first) = earlier.iter().find(|draft| draft.groups.patterns.cover(pattern)) else { continue };
-        let what = format!("the groups of `{text}` belong to {}", first.above());
+/// A pattern of groups, or of transactional ids, that an earlier pipeline covers never takes effect: a mistake if that sends
+/// them elsewhere.
+fn unreachable(kind: &str, draft: &Draft, earlier: &[Draft], list: fn(&Draft) -> &Written, findings: &mut Findings) {
+    for (pattern, text) in &list(draft).include {
+        let Some(first) = earlier.iter().find(|draft| list(draft).patterns.cover(pattern)) else { continue };
+        let what = format!("the {kind}s of `{text}` belong to {}", first.above());
         if first.cluster == draft.cluster {
             findings.warning(text.at, what, "both live on the same cluster, so that the pattern can go");
         } else {
             findings.mistake(
                 text.at,
                 what,
-                "a group has one home: name it in one pipeline, the narrower pattern first",
+                format!("a {kind} has one home: name it in one pipeline, the narrower pattern first"),
             );
         }
     }

@@ -326,6 +326,51 @@ pub(super) const INIT_PRODUCER_ID: Shape = Shape::flexible(2, &[
     int16("ongoing_txn_producer_epoch").since(6),
 ]);
 
+// Versions 0 to 5.
+pub(super) const ADD_PARTITIONS_TO_TXN: Shape = Shape::flexible(3, &[
+    int32("throttle_time_ms"),
+    int16("error_code").since(4),
+    rows("results_by_transaction", &[
+        text("transactional_id"),
+        rows("topic_results", ADDED_TOPIC),
+    ]).since(4),
+    rows("results_by_topic_v3_and_below", ADDED_TOPIC).until(3),
+]);
+
+const ADDED_TOPIC: &[Field] = &[
+    text("name"),
+    rows("results_by_partition", &[
+        int32("partition_index"),
+        int16("partition_error_code"),
+    ]),
+];
+
+// Versions 0 to 4.
+pub(super) const ADD_OFFSETS_TO_TXN: Shape = Shape::flexible(3, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+]);
+
+// Versions 0 to 5.
+pub(super) const END_TXN: Shape = Shape::flexible(3, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    int64("producer_id").since(5),
+    int16("producer_epoch").since(5),
+]);
+
+// Versions 0 to 5.
+pub(super) const TXN_OFFSET_COMMIT: Shape = Shape::flexible(3, &[
+    int32("throttle_time_ms"),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int16("error_code"),
+        ]),
+    ]),
+]);
+
 // Versions 2 to 4.
 pub(super) const OFFSET_FOR_LEADER_EPOCH: Shape = Shape::flexible(4, &[
     int32("throttle_time_ms"),
@@ -414,6 +459,36 @@ pub(super) const DESCRIBE_CLUSTER: Shape = Shape::flexible(0, &[
         boolean("is_fenced").since(2),
     ]),
     int32("cluster_authorized_operations"),
+]);
+
+// Version 0.
+pub(super) const DESCRIBE_TRANSACTIONS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    rows("transaction_states", &[
+        int16("error_code"),
+        text("transactional_id"),
+        text("transaction_state"),
+        int32("transaction_timeout_ms"),
+        int64("transaction_start_time_ms"),
+        int64("producer_id"),
+        int16("producer_epoch"),
+        rows("topics", &[
+            text("topic"),
+            int32s("partitions"),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 2.
+pub(super) const LIST_TRANSACTIONS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    texts("unknown_state_filters"),
+    rows("transaction_states", &[
+        text("transactional_id"),
+        int64("producer_id"),
+        text("transaction_state"),
+    ]),
 ]);
 
 // Version 0.

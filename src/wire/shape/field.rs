@@ -36,6 +36,7 @@ pub(super) enum Kind {
 pub(super) enum Element {
     Int8,
     Int32,
+    Int64,
     Text,
     Row {
         fields: &'static [Field],
@@ -83,6 +84,7 @@ impl Element {
         match self {
             Self::Int8 => 1,
             Self::Int32 => 4,
+            Self::Int64 => 8,
             Self::Text => SLICE,
             Self::Row { memory, .. } => memory,
         }
@@ -162,6 +164,10 @@ pub(super) const fn int32s(name: &'static str) -> Field {
 
 pub(super) const fn int8s(name: &'static str) -> Field {
     field(name, Kind::List(Element::Int8))
+}
+
+pub(super) const fn int64s(name: &'static str) -> Field {
+    field(name, Kind::List(Element::Int64))
 }
 
 pub(super) const fn texts(name: &'static str) -> Field {

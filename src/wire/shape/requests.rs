@@ -3,7 +3,9 @@
 //! Fields of later versions stand here where its structs have them already: they take memory.
 
 use super::Shape;
-use super::field::{boolean, bytes, int8, int8s, int16, int32, int32s, int64, row, row_or_null, rows, text, texts, uuid};
+use super::field::{
+    boolean, bytes, int8, int8s, int16, int32, int32s, int64, int64s, row, row_or_null, rows, text, texts, uuid,
+};
 
 // Versions 3 to 13.
 pub(super) const PRODUCE: Shape = Shape::flexible(9, &[
@@ -233,6 +235,63 @@ pub(super) const INIT_PRODUCER_ID: Shape = Shape::flexible(2, &[
     boolean("keep_prepared_txn").since(6),
 ]);
 
+// Versions 0 to 5.
+pub(super) const ADD_PARTITIONS_TO_TXN: Shape = Shape::flexible(3, &[
+    rows("transactions", &[
+        text("transactional_id"),
+        int64("producer_id"),
+        int16("producer_epoch"),
+        boolean("verify_only"),
+        rows("topics", &[
+            text("name"),
+            int32s("partitions"),
+        ]),
+    ]).since(4),
+    text("v3_and_below_transactional_id").until(3),
+    int64("v3_and_below_producer_id").until(3),
+    int16("v3_and_below_producer_epoch").until(3),
+    rows("v3_and_below_topics", &[
+        text("name"),
+        int32s("partitions"),
+    ]).until(3),
+]);
+
+// Versions 0 to 4.
+pub(super) const ADD_OFFSETS_TO_TXN: Shape = Shape::flexible(3, &[
+    text("transactional_id"),
+    int64("producer_id"),
+    int16("producer_epoch"),
+    text("group_id"),
+]);
+
+// Versions 0 to 5.
+pub(super) const END_TXN: Shape = Shape::flexible(3, &[
+    text("transactional_id"),
+    int64("producer_id"),
+    int16("producer_epoch"),
+    boolean("committed"),
+]);
+
+// Versions 0 to 5.
+pub(super) const TXN_OFFSET_COMMIT: Shape = Shape::flexible(3, &[
+    text("transactional_id"),
+    text("group_id"),
+    int64("producer_id"),
+    int16("producer_epoch"),
+    int32("generation_id").since(3),
+    text("member_id").since(3),
+    text("group_instance_id").since(3),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int64("committed_offset"),
+            int32("committed_leader_epoch").since(2),
+            text("committed_metadata"),
+        ]),
+    ]),
+]);
+
 // Versions 2 to 4.
 pub(super) const OFFSET_FOR_LEADER_EPOCH: Shape = Shape::flexible(4, &[
     int32("replica_id").since(3),
@@ -290,6 +349,19 @@ pub(super) const DESCRIBE_CLUSTER: Shape = Shape::flexible(0, &[
     boolean("include_cluster_authorized_operations"),
     int8("endpoint_type").since(1),
     boolean("include_fenced_brokers").since(2),
+]);
+
+// Version 0.
+pub(super) const DESCRIBE_TRANSACTIONS: Shape = Shape::flexible(0, &[
+    texts("transactional_ids"),
+]);
+
+// Versions 0 to 2.
+pub(super) const LIST_TRANSACTIONS: Shape = Shape::flexible(0, &[
+    texts("state_filters"),
+    int64s("producer_id_filters"),
+    int64("duration_filter").since(1),
+    text("transactional_id_pattern").since(2),
 ]);
 
 // Version 0.

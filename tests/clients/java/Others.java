@@ -11,7 +11,6 @@ import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.acl.AclBindingFilter;
@@ -50,15 +49,14 @@ final class Others {
             ask.about("remove a member", () -> stage.admin.removeMembersFromConsumerGroup(group,
                 new RemoveMembersFromConsumerGroupOptions(List.of(new MemberToRemove("nobody")))).all().get());
             ask.about("consumer protocol", () -> nextProtocol(stage, group + "-next"));
-            ask.about("transaction", () -> transaction(stage, group + "-transaction", at.topic()));
         }
         Asking ask = (what, call) -> stage.result.put(what, Stage.errorOf(call));
         ask.about("describe log dirs", () -> stage.admin.describeLogDirs(List.of(
             stage.admin.describeCluster().controller().get().id())).allDescriptions().get());
         ask.about("describe acls", () -> stage.admin.describeAcls(AclBindingFilter.ANY).values().get());
         ask.about("describe quotas", () -> stage.admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get());
-        ask.about("list transactions", () -> stage.admin.listTransactions().all().get());
-        stage.result.put("finalized features", !stage.admin.describeFeatures().featureMetadata().get().finalizedFeatures().isEmpty());
+        var features = stage.admin.describeFeatures().featureMetadata().get().finalizedFeatures();
+        stage.result.put("finalized features", features.keySet().stream().sorted().toList());
     }
 
     private interface Asking {
@@ -87,16 +85,6 @@ final class Others {
                     throw new AssertionError("nothing came and no error did");
                 }
             }
-            return null;
-        }
-    }
-
-    private static Object transaction(Stage stage, String id, String topic) {
-        try (var producer = stage.producer(Map.of("transactional.id", id, "max.block.ms", 5000))) {
-            producer.initTransactions();
-            producer.beginTransaction();
-            producer.send(new ProducerRecord<>(topic, 1, null, Stage.bytes("in a transaction")));
-            producer.commitTransaction();
             return null;
         }
     }

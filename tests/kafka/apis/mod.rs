@@ -10,7 +10,9 @@ use crate::harness::wait;
 use crate::raw::{self, Raw, text};
 use crate::world::{World, shared};
 use fishplate::wire::versions::SERVED;
-use kafka_protocol::messages::{ApiKey, FindCoordinatorRequest, MetadataRequest};
+use kafka_protocol::messages::{
+    ApiKey, FindCoordinatorRequest, InitProducerIdRequest, MetadataRequest, ProducerId, TransactionalId,
+};
 use kafka_protocol::protocol::Request;
 use libtest_mimic::Trial;
 use std::collections::HashMap;
@@ -27,6 +29,7 @@ const DIFFERENCES: &[(ApiKey, &[&str], &str)] = &[
         "the table is ours",
     ),
     (ApiKey::ListGroups, &["groups"], "the groups of all brokers are told, and trials make groups meanwhile"),
+    (ApiKey::ListTransactions, &["transaction_states"], "the transactions of all brokers are told"),
     (ApiKey::DescribeLogDirs, &["results"], "each node tells the directories of all"),
     (ApiKey::Produce, &["base_offset"], "both ways write to one partition"),
     (ApiKey::Fetch, &["session_id", "high_watermark", "last_stable_offset"], "a broker's number; and both ways write"),
@@ -86,7 +89,13 @@ pub enum To {
     Leader,
     /// The coordinator of this group.
     Coordinator(String),
+    /// The coordinator of this transactional id.
+    TransactionCoordinator(String),
 }
+
+// What a coordinator is for.
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
 
 /// A way to cluster `a`: to its brokers, or through Fishplate.
 pub struct Way<'w> {
@@ -147,7 +156,8 @@ impl<'w> Way<'w> {
         let broker = match to {
             To::Any => 1,
             To::Leader => wait::find("a leader", wait::seconds(10), || self.world.a.leader(&self.topic, 0)),
-            To::Coordinator(group) => self.coordinator(&group),
+            To::Coordinator(group) => self.coordinator(GROUP, &group),
+            To::TransactionCoordinator(id) => self.coordinator(TRANSACTION, &id),
         };
         // A coordinator that has just come up asks for patience.
         wait::find("an answer", wait::seconds(30), || {
@@ -156,8 +166,20 @@ impl<'w> Way<'w> {
         })
     }
 
-    fn coordinator(&mut self, group: &str) -> i32 {
-        let request = FindCoordinatorRequest::default().with_key(text(group));
+    /// The id and epoch of a transactional producer that begins anew.
+    pub fn producer(&mut self, id: &str) -> (ProducerId, i16) {
+        let broker = self.coordinator(TRANSACTION, id);
+        let named = Some(TransactionalId(text(id)));
+        let request = InitProducerIdRequest::default().with_transactional_id(named).with_transaction_timeout_ms(60_000);
+        // What it had left open is aborted first.
+        wait::find("a producer id", wait::seconds(30), || {
+            let told = self.to(broker).call(4, &request);
+            (told.error_code == 0).then_some((told.producer_id, told.producer_epoch))
+        })
+    }
+
+    fn coordinator(&mut self, kind: i8, key: &str) -> i32 {
+        let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind);
         wait::find("a coordinator", wait::seconds(30), || {
             let told = self.to(1).call(3, &request);
             (told.error_code == 0).then_some(told.node_id.0)

@@ -280,6 +280,71 @@ fn of_users(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> Str
             let request = request.with_deletions(vec![deletion.with_name(text("nobody")).with_mechanism(1)]);
             way.ask(To::Any, version, &request, aside)
         }
+        _ => of_transactions(way, api, version, aside),
+    }
+}
+
+/// A producer with a transactional id of the way's own, which begins anew for each request.
+fn of_transactions(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> String {
+    let id = format!("ta-apis-{}", way.name);
+    let named = || TransactionalId(text(&id));
+    let group = GroupId(text(&format!("ga-apis-{}", way.name)));
+    let coordinator = || To::TransactionCoordinator(id.clone());
+    match api {
+        ApiKey::AddPartitionsToTxn => {
+            let (producer, epoch) = way.producer(&id);
+            let topic = add_partitions_to_txn_request::AddPartitionsToTxnTopic::default().with_name(topic(&way.topic));
+            let topics = vec![topic.with_partitions(vec![0])];
+            let request = match version < 4 {
+                true => AddPartitionsToTxnRequest::default()
+                    .with_v3_and_below_transactional_id(named())
+                    .with_v3_and_below_producer_id(producer)
+                    .with_v3_and_below_producer_epoch(epoch)
+                    .with_v3_and_below_topics(topics),
+                false => AddPartitionsToTxnRequest::default().with_transactions(vec![
+                    add_partitions_to_txn_request::AddPartitionsToTxnTransaction::default()
+                        .with_transactional_id(named())
+                        .with_producer_id(producer)
+                        .with_producer_epoch(epoch)
+                        .with_topics(topics),
+                ]),
+            };
+            way.ask(coordinator(), version, &request, aside)
+        }
+        ApiKey::AddOffsetsToTxn => {
+            let (producer, epoch) = way.producer(&id);
+            let request = AddOffsetsToTxnRequest::default().with_transactional_id(named()).with_group_id(group);
+            let request = request.with_producer_id(producer).with_producer_epoch(epoch);
+            way.ask(coordinator(), version, &request, aside)
+        }
+        ApiKey::EndTxn => {
+            let (producer, epoch) = way.producer(&id);
+            let request = EndTxnRequest::default().with_transactional_id(named()).with_committed(true);
+            let request = request.with_producer_id(producer).with_producer_epoch(epoch);
+            way.ask(coordinator(), version, &request, aside)
+        }
+        ApiKey::TxnOffsetCommit => {
+            let (producer, epoch) = way.producer(&id);
+            let partition = txn_offset_commit_request::TxnOffsetCommitRequestPartition::default();
+            let topic = txn_offset_commit_request::TxnOffsetCommitRequestTopic::default().with_name(topic(&way.topic));
+            let to = To::Coordinator(group.to_string());
+            let request = TxnOffsetCommitRequest::default()
+                .with_transactional_id(named())
+                .with_group_id(group)
+                .with_producer_id(producer)
+                .with_producer_epoch(epoch)
+                .with_topics(vec![topic.with_partitions(vec![partition.with_committed_offset(1)])]);
+            way.ask(to, version, &request, aside)
+        }
+        ApiKey::DescribeTransactions => {
+            let nobody = TransactionalId(text("ta-apis-nobody"));
+            let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![nobody]);
+            way.ask(To::TransactionCoordinator("ta-apis-nobody".into()), version, &request, aside)
+        }
+        ApiKey::ListTransactions => {
+            let states = vec![text("PrepareEpochFence")];
+            way.ask(To::Any, version, &ListTransactionsRequest::default().with_state_filters(states), aside)
+        }
         other => panic!("{other:?} is shown, and no request of it is here"),
     }
 }

@@ -130,11 +130,16 @@ impl Line {
 pub const CUT: &str = "cut";
 
 /// The scenarios that every library plays, the slow ones first.
-pub const ALL: &[&str] = JAVA.split_at(1).1;
+pub const ALL: &[&str] = WITH_TRANSACTIONS.split_at(2).1;
+
+/// The same, and transactions.
+pub const WITH_TRANSACTIONS: &[&str] = JAVA.split_at(1).1;
 
 /// The same, and what only Java's admin client can ask.
 pub const JAVA: &[&str] = &[
     "others",
+    "transactions",
+    "spanning",
     "unknown",
     "commit",
     "cooperative",

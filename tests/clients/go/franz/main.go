@@ -23,6 +23,8 @@ func main() {
 		"unknown":         with(unknownTopics),
 		"cluster":         with(describeCluster),
 		"cut":             with(cut),
+		"transactions":    with(transactions),
+		"spanning":        with(spanning),
 		"look":            with(look),
 		"refused":         with(refused),
 	})

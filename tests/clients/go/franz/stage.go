@@ -35,8 +35,8 @@ func with(scene func(*stage)) func(*play.Stage) {
 	}
 }
 
-func (s *stage) connect(more ...kgo.Opt) *kgo.Client {
-	all := []kgo.Opt{
+func (s *stage) options() []kgo.Opt {
+	return []kgo.Opt{
 		kgo.SeedBrokers(strings.Split(s.Bootstrap, ",")...),
 		kgo.ClientID("scenario-" + s.Name),
 		kgo.WithLogger(kgo.BasicLogger(s.Log, kgo.LogLevelDebug, nil)),
@@ -45,7 +45,10 @@ func (s *stage) connect(more ...kgo.Opt) *kgo.Client {
 		kgo.FetchMaxWait(100 * time.Millisecond),
 		kgo.HeartbeatInterval(300 * time.Millisecond),
 	}
-	client, err := kgo.NewClient(append(all, more...)...)
+}
+
+func (s *stage) connect(more ...kgo.Opt) *kgo.Client {
+	client, err := kgo.NewClient(append(s.options(), more...)...)
 	play.Must(err)
 	return client
 }

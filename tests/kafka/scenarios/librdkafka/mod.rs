@@ -6,6 +6,7 @@ mod offsets;
 mod records;
 mod stage;
 mod topics;
+mod transactions;
 
 use super::contract::{Line, Run};
 use crate::harness::wait;
@@ -40,6 +41,8 @@ fn scene(name: &str) -> Option<Scene> {
         "static" => groups::fixed,
         "groups" => groups::admin,
         "cut" => cut::play,
+        "transactions" => transactions::play,
+        "spanning" => transactions::spanning,
         "topics" => topics::life_cycle,
         "unknown" => topics::unknown,
         "cluster" => topics::cluster,
