@@ -159,10 +159,11 @@ impl<'w> Way<'w> {
             To::Coordinator(group) => self.coordinator(GROUP, &group),
             To::TransactionCoordinator(id) => self.coordinator(TRANSACTION, &id),
         };
-        // A coordinator that has just come up asks for patience.
+        // A coordinator that has just come up asks for patience, or to be looked for.
+        let cold = ["error_code: 14,", "error_code: 15,", "error_code: 16,"];
         wait::find("an answer", wait::seconds(30), || {
             let answer = seen::seen(&self.to(broker).call(version, request), &self.name, aside);
-            (!answer.contains("error_code: 14,")).then_some(answer)
+            (!cold.iter().any(|code| answer.contains(code))).then_some(answer)
         })
     }
 

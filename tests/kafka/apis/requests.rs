@@ -55,26 +55,18 @@ pub fn ask(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> Stri
             let request = OffsetDeleteRequest::default().with_group_id(id);
             way.ask(to_group(), version, &request.with_topics(vec![topic.with_partitions(vec![partition])]), aside)
         }
-        ApiKey::ApiVersions => {
-            let request = ApiVersionsRequest::default();
-            let named = version >= 3;
-            let name = |name| if named { text(name) } else { StrBytes::default() };
-            let request = request.with_client_software_name(name("apache-kafka-java"));
-            way.ask(To::Any, version, &request.with_client_software_version(name("4.3.1")), aside)
-        }
-        ApiKey::InitProducerId => {
-            let request = InitProducerIdRequest::default().with_transactional_id(None);
-            way.ask(To::Any, version, &request.with_transaction_timeout_ms(1_000), aside)
-        }
+        _ => of_partitions(way, api, version, aside),
+    }
+}
+
+/// What is asked of partitions and of brokers.
+fn of_partitions(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> String {
+    match api {
         ApiKey::OffsetForLeaderEpoch => {
             let partition = offset_for_leader_epoch_request::OffsetForLeaderPartition::default();
             let asked = offset_for_leader_epoch_request::OffsetForLeaderTopic::default().with_topic(topic(&way.topic));
             let request = OffsetForLeaderEpochRequest::default().with_replica_id(BrokerId(-1));
             way.ask(To::Leader, version, &request.with_topics(vec![asked.with_partitions(vec![partition])]), aside)
-        }
-        ApiKey::DescribeCluster => {
-            let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
-            way.ask(To::Any, version, &request, aside)
         }
         ApiKey::DescribeTopicPartitions => {
             let asked = describe_topic_partitions_request::TopicRequest::default().with_name(topic(&way.topic));
@@ -98,6 +90,21 @@ pub fn ask(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> Stri
             let request = DeleteRecordsRequest::default().with_timeout_ms(5_000);
             let topics = vec![asked.with_partitions(vec![partition, nobody])];
             way.ask(To::Leader, version, &request.with_topics(topics), aside)
+        }
+        ApiKey::DescribeCluster => {
+            let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
+            way.ask(To::Any, version, &request, aside)
+        }
+        ApiKey::ApiVersions => {
+            let request = ApiVersionsRequest::default();
+            let named = version >= 3;
+            let name = |name| if named { text(name) } else { StrBytes::default() };
+            let request = request.with_client_software_name(name("apache-kafka-java"));
+            way.ask(To::Any, version, &request.with_client_software_version(name("4.3.1")), aside)
+        }
+        ApiKey::InitProducerId => {
+            let request = InitProducerIdRequest::default().with_transactional_id(None);
+            way.ask(To::Any, version, &request.with_transaction_timeout_ms(1_000), aside)
         }
         _ => of_operators(way, api, version, aside),
     }
@@ -135,6 +142,37 @@ fn of_operators(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) ->
             let request = CreatePartitionsRequest::default().with_topics(topics).with_timeout_ms(10_000);
             way.ask(To::Any, version, &request.with_validate_only(true), aside)
         }
+        ApiKey::ElectLeaders => {
+            let asked = |name| elect_leaders_request::TopicPartitions::default().with_topic(name);
+            let asked =
+                vec![asked(name).with_partitions(vec![0]), asked(topic("a-apis-nobody")).with_partitions(vec![0])];
+            let request = ElectLeadersRequest::default().with_topic_partitions(Some(asked)).with_timeout_ms(5_000);
+            way.ask(To::Any, version, &request, aside)
+        }
+        ApiKey::AlterPartitionReassignments => {
+            let partition = alter_partition_reassignments_request::ReassignablePartition::default().with_replicas(None);
+            let asked = |name| {
+                alter_partition_reassignments_request::ReassignableTopic::default()
+                    .with_name(name)
+                    .with_partitions(vec![partition.clone()])
+            };
+            let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(5_000);
+            let request = request.with_topics(vec![asked(name), asked(topic("a-apis-nobody"))]);
+            way.ask(To::Any, version, &request, aside)
+        }
+        ApiKey::ListPartitionReassignments => {
+            let asked = list_partition_reassignments_request::ListPartitionReassignmentsTopics::default();
+            let asked = asked.with_name(name).with_partition_indexes(vec![0]);
+            let request = ListPartitionReassignmentsRequest::default().with_timeout_ms(5_000);
+            way.ask(To::Any, version, &request.with_topics(Some(vec![asked])), aside)
+        }
+        _ => of_configs(way, api, version, aside),
+    }
+}
+
+/// Configs, each of a topic that is there and of one that is not.
+fn of_configs(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> String {
+    match api {
         ApiKey::DescribeConfigs => {
             let resource = |kind, name: &str| {
                 let keys = Some(vec![text("max.message.bytes")]);
@@ -170,30 +208,6 @@ fn of_operators(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) ->
             };
             let resources = vec![resource(&way.topic), resource("a-apis-nobody")];
             way.ask(To::Any, version, &IncrementalAlterConfigsRequest::default().with_resources(resources), aside)
-        }
-        ApiKey::ElectLeaders => {
-            let asked = |name| elect_leaders_request::TopicPartitions::default().with_topic(name);
-            let asked =
-                vec![asked(name).with_partitions(vec![0]), asked(topic("a-apis-nobody")).with_partitions(vec![0])];
-            let request = ElectLeadersRequest::default().with_topic_partitions(Some(asked)).with_timeout_ms(5_000);
-            way.ask(To::Any, version, &request, aside)
-        }
-        ApiKey::AlterPartitionReassignments => {
-            let partition = alter_partition_reassignments_request::ReassignablePartition::default().with_replicas(None);
-            let asked = |name| {
-                alter_partition_reassignments_request::ReassignableTopic::default()
-                    .with_name(name)
-                    .with_partitions(vec![partition.clone()])
-            };
-            let request = AlterPartitionReassignmentsRequest::default().with_timeout_ms(5_000);
-            let request = request.with_topics(vec![asked(name), asked(topic("a-apis-nobody"))]);
-            way.ask(To::Any, version, &request, aside)
-        }
-        ApiKey::ListPartitionReassignments => {
-            let asked = list_partition_reassignments_request::ListPartitionReassignmentsTopics::default();
-            let asked = asked.with_name(name).with_partition_indexes(vec![0]);
-            let request = ListPartitionReassignmentsRequest::default().with_timeout_ms(5_000);
-            way.ask(To::Any, version, &request.with_topics(Some(vec![asked])), aside)
         }
         ApiKey::ListConfigResources => {
             let kinds = if version < 1 { vec![] } else { vec![CLIENT_METRICS] };
