@@ -274,11 +274,15 @@ impl Steward {
     }
 
     /// Clusters whose new addresses lead elsewhere: we would go on with the brokers that we know, and others with those.
-    async fn led_astray(&self, then: &Config) -> Vec<Refusal> {
+    async fn led_astray(&mut self, then: &Config) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         for (cluster, bootstrap) in self.moved_bootstraps(then) {
             let known = cluster.news().borrow().snapshot.cluster_id.clone();
+            // What it logs and counts is not of the cluster that runs.
+            let name = Name::from(&*format!("{} at its new addresses", cluster.name()));
+            self.forget.push((Instant::now() + FORGET_AFTER, "cluster", name.clone()));
             let sought = config::Cluster {
+                name,
                 bootstrap,
                 ..self.config.cluster(cluster.slot()).cloned().unwrap_or_else(|| then.clusters[0].clone())
             };

@@ -12,26 +12,36 @@ use std::time::Duration;
 /// A client may go on asking for an id that nobody has: clusters are not asked for everything more often than this.
 const ALL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// A request may need the coordinators of hundreds of groups: so many needs are tried at once.
+const AT_ONCE: usize = 16;
+
 /// Tries each need once. Gives them back with how it went, for the next plan. A cluster that did not answer when it was
 /// last asked is not waited for: other answers stand behind this one, and clients ask again.
 pub async fn meet(context: &Context, needs: Vec<Need>) -> Vec<(Need, Refusal)> {
-    let mut met = Vec::with_capacity(needs.len());
-    for need in needs {
+    let tried = |need| async move {
         let refusal = match down(context, &need) {
             Some(fault) => Refusal::Fault(fault),
             None => meet_one(context, &need).await,
         };
-        met.push((need, refusal));
-    }
-    met
+        (need, refusal)
+    };
+    some_at_once(needs, tried).await
 }
 
 /// The same for who can wait and loses much by a refusal.
 pub async fn meet_patiently(context: &Context, needs: Vec<Need>) -> Vec<(Need, Refusal)> {
-    let mut met = Vec::with_capacity(needs.len());
-    for need in needs {
+    let tried = |need| async move {
         let refusal = meet_one(context, &need).await;
-        met.push((need, refusal));
+        (need, refusal)
+    };
+    some_at_once(needs, tried).await
+}
+
+async fn some_at_once<F: Future>(needs: Vec<Need>, tried: impl Fn(Need) -> F) -> Vec<F::Output> {
+    let mut met = Vec::with_capacity(needs.len());
+    let mut needs = needs.into_iter().peekable();
+    while needs.peek().is_some() {
+        met.extend(join(needs.by_ref().take(AT_ONCE).map(&tried)).await);
     }
     met
 }
@@ -70,15 +80,18 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
 }
 
 /// Waits for all of them at once.
-async fn join<F: Future>(all: impl Iterator<Item = F>) {
-    let mut all: Vec<_> = all.map(|one| (Box::pin(one), false)).collect();
+async fn join<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
     poll_fn(|cx| {
-        for (one, done) in all.iter_mut().filter(|(_, done)| !done) {
-            *done = one.as_mut().poll(cx).is_ready();
+        for (one, done) in all.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(output) = one.as_mut().poll(cx) {
+                *done = Some(output);
+            }
         }
-        if all.iter().all(|(_, done)| *done) { Poll::Ready(()) } else { Poll::Pending }
+        if all.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+    all.into_iter().filter_map(|(_, done)| done).collect()
 }
 
 fn no_such(cluster: Slot) -> Refusal {
@@ -90,5 +103,38 @@ fn found(answer: Result<Result<BrokerId, i16>, Fault>) -> Refusal {
         Ok(Ok(_)) => Refusal::Done,
         Ok(Err(code)) => Refusal::Code(code),
         Err(fault) => Refusal::Fault(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Barrier;
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    #[tokio::test]
+    async fn a_need_that_takes_long_keeps_no_other_waiting() {
+        let together = Barrier::new(AT_ONCE);
+        let tried = |need| async {
+            together.wait().await;
+            need
+        };
+        let needs = vec![Need::AllTopics; 2 * AT_ONCE];
+        let met = timeout(Duration::from_secs(10), some_at_once(needs.clone(), tried)).await;
+        assert_eq!(met.ok(), Some(needs));
+    }
+
+    #[tokio::test]
+    async fn only_so_many_are_tried_at_once() {
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let tried = |_| async {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            yield_now().await;
+            now.fetch_sub(1, Ordering::Relaxed);
+        };
+        let met = some_at_once(vec![Need::AllTopics; 2 * AT_ONCE + 1], tried).await;
+        assert_eq!((met.len(), most.into_inner()), (2 * AT_ONCE + 1, AT_ONCE));
     }
 }

@@ -24,6 +24,7 @@ mod batches;
 mod behind;
 mod faults;
 mod hostile;
+mod lane;
 mod large;
 mod laws;
 mod load;
@@ -36,6 +37,7 @@ mod reload;
 mod scenarios;
 mod shadows;
 mod split;
+mod suites;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -63,10 +65,13 @@ fn main() -> ExitCode {
         operator::trials(),
         hostile::trials(),
         faults::trials(),
+        suites::trials(),
     ];
-    let trials = trials.into_iter().flatten().collect();
+    let mut trials: Vec<_> = trials.into_iter().flatten().collect();
+    lane::start(&mut trials, &arguments);
     let conclusion = libtest_mimic::run(&arguments, trials);
     scenarios::results::keep();
+    suites::keep();
     scenarios::matrix::write();
     world::end(!conclusion.has_failed());
     conclusion.exit_code()

@@ -1,15 +1,18 @@
-//! What all trials share: cluster `a` (Kafka 4.3, three brokers), cluster `b` (Kafka 3.9, one broker) and one Fishplate
-//! before both. Each is started when the first trial asks for it, so that listing or filtering starts nothing.
+//! What trials share: cluster `a` (Kafka 4.3, three brokers), cluster `b` (Kafka 3.9, one broker) and one Fishplate
+//! before both. There are two such worlds: one for trials that leave it as it is, and run beside each other; and one for
+//! those that break something, and run one after the other (`lane.rs`). Each is started when the first trial asks for it,
+//! so that listing or filtering starts nothing.
 
 use crate::harness::cluster::{Cluster, Plan};
 use crate::harness::config::{Config, View};
 use crate::harness::metrics::Metrics;
 use crate::harness::ports::Ports;
 use crate::harness::proxy::Proxy;
+use crate::lane;
 use libtest_mimic::{Failed, Trial};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,9 +22,10 @@ const B: Plan = Plan { name: "b", kafka: "3.9", brokers: 1 };
 /// Ports for the view `hosts`.
 const HOSTS: u16 = 16;
 
-static WORLD: OnceLock<Result<World, String>> = OnceLock::new();
-/// Who breaks what all share holds this alone.
-static TURN: RwLock<()> = RwLock::new(());
+static SHARED: OnceLock<Result<World, String>> = OnceLock::new();
+static FRAGILE: OnceLock<Result<World, String>> = OnceLock::new();
+static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Both clusters run as long as this does.
 pub struct World {
@@ -34,26 +38,27 @@ pub struct World {
     /// For trials' files; removed when all went well.
     pub directory: PathBuf,
     proxy: OnceLock<Result<Proxy, String>>,
-    times: Mutex<Vec<(Duration, String)>>,
-    notes: Mutex<Vec<String>>,
 }
 
-/// A trial that leaves what all share as it is; runs beside others of its kind.
+/// A trial that leaves what all share as it is; runs beside others.
 pub fn shared(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
-    trial(name.into(), move |name| {
-        let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
-        timed(name, run)?;
-        world()?.judge_shared_proxy()
+    let name = name.into();
+    Trial::test(name.clone(), move || {
+        let world = world()?;
+        timed(name, || run(world));
+        world.judge_shared_proxy()
     })
 }
 
-/// A trial that breaks something; runs while no other does. What it leaves broken is mended.
+/// A trial that breaks something, or must be alone with its clusters; runs while no other of its kind does. What it leaves
+/// broken is mended.
 pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static) -> Trial {
-    trial(name.into(), move |name| {
-        let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
-        let world = world()?;
+    let name = name.into();
+    lane::trial(name.clone(), move || {
+        let world = of(&FRAGILE, "fragile")?;
         let _mended = Mended(world);
-        timed(name, run)
+        timed(name, || run(world));
+        Ok(())
     })
 }
 
@@ -67,16 +72,10 @@ impl Drop for Mended {
     }
 }
 
-fn trial(name: String, run: impl FnOnce(String) -> Result<(), Failed> + Send + 'static) -> Trial {
-    Trial::test(name.clone(), move || run(name))
-}
-
-fn timed(name: String, run: impl FnOnce(&World)) -> Result<(), Failed> {
-    let world = world()?;
+fn timed(name: String, run: impl FnOnce()) {
     let start = Instant::now();
-    run(world);
-    world.times.lock().unwrap_or_else(PoisonError::into_inner).push((start.elapsed(), name));
-    Ok(())
+    run();
+    TIMES.lock().unwrap_or_else(PoisonError::into_inner).push((start.elapsed(), name));
 }
 
 /// Whether this is `scripts/test full`.
@@ -84,26 +83,45 @@ pub fn full() -> bool {
     std::env::var("FISHPLATE_TEST_LEVEL").is_ok_and(|level| level == "full")
 }
 
-/// Starts both clusters, once.
+/// The world that is left as it is.
 pub fn world() -> Result<&'static World, Failed> {
-    WORLD.get_or_init(|| World::start().map_err(|error| format!("{error:#}"))).as_ref().map_err(Failed::from)
+    of(&SHARED, "shared")
+}
+
+/// Starts both clusters, once.
+fn of(world: &'static OnceLock<Result<World, String>>, name: &str) -> Result<&'static World, Failed> {
+    world.get_or_init(|| World::start(name).map_err(|error| format!("{error:#}"))).as_ref().map_err(Failed::from)
 }
 
 /// Ends everything that was started; keeps the files for people where a trial failed.
 pub fn end(all_well: bool) {
-    let Some(Ok(world)) = WORLD.get() else { return };
-    if let Some(Ok(proxy)) = world.proxy.get() {
-        proxy.end();
+    let worlds: Vec<_> = [&SHARED, &FRAGILE].into_iter().filter_map(|world| world.get()?.as_ref().ok()).collect();
+    for world in &worlds {
+        if let Some(Ok(proxy)) = world.proxy.get() {
+            proxy.end();
+        }
+        world.a.end();
+        world.b.end();
     }
-    world.a.end();
-    world.b.end();
-    world.tell_notes();
-    world.name_the_slow();
-    if all_well {
-        // What stays is removed by the next run.
-        let _ = fs::remove_dir_all(&world.directory);
-    } else {
-        eprintln!("logs and data are in {}", world.directory.display());
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|note| eprintln!("{note}"));
+    name_the_slow();
+    for world in worlds {
+        if all_well {
+            // What stays is removed by the next run.
+            let _ = fs::remove_dir_all(&world.directory);
+        } else {
+            eprintln!("logs and data are in {}", world.directory.display());
+        }
+    }
+}
+
+/// Where the time goes that everybody waits for.
+fn name_the_slow() {
+    const SHOWN: usize = 8;
+    let mut times = std::mem::take(&mut *TIMES.lock().unwrap_or_else(PoisonError::into_inner));
+    times.sort_unstable_by(|one, other| other.cmp(one));
+    for (time, name) in times.iter().take(SHOWN).filter(|(time, _)| time.as_secs() > 1) {
+        eprintln!("{:5.1} s  {name}", time.as_secs_f64());
     }
 }
 
@@ -122,23 +140,16 @@ pub fn hold() -> ! {
 }
 
 impl World {
-    fn start() -> anyhow::Result<Self> {
-        let directory = own_directory()?;
+    fn start(name: &str) -> anyhow::Result<Self> {
+        let directory = own_directory()?.join(name);
+        fs::create_dir_all(&directory)?;
         let ports = Ports::reserve()?;
         let (a, b) = thread::scope(|scope| {
             let b = scope.spawn(|| Cluster::start(B, &ports, &directory));
             (Cluster::start(A, &ports, &directory), b.join())
         });
         let b = b.map_err(|_| anyhow::anyhow!("starting cluster b panicked"))?;
-        Ok(Self {
-            a: a?,
-            b: b?,
-            ports,
-            directory,
-            proxy: OnceLock::new(),
-            times: Mutex::default(),
-            notes: Mutex::default(),
-        })
+        Ok(Self { a: a?, b: b?, ports, directory, proxy: OnceLock::new() })
     }
 
     /// The config that most trials want: `a-*` and `ga-*` on `a`, `b-*` and `gb-*` on `b`.
@@ -170,21 +181,7 @@ impl World {
 
     /// Something to be told at the end of the run.
     pub fn note(&self, note: String) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
-    }
-
-    fn tell_notes(&self) {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|note| eprintln!("{note}"));
-    }
-
-    /// Where the time goes that everybody waits for.
-    fn name_the_slow(&self) {
-        const SHOWN: usize = 8;
-        let mut times = std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
-        times.sort_unstable_by(|one, other| other.cmp(one));
-        for (time, name) in times.iter().take(SHOWN).filter(|(time, _)| time.as_secs() > 1) {
-            eprintln!("{:5.1} s  {name}", time.as_secs_f64());
-        }
+        NOTES.lock().unwrap_or_else(PoisonError::into_inner).push(note);
     }
 
     fn judge_shared_proxy(&self) -> Result<(), Failed> {
@@ -197,7 +194,7 @@ impl World {
     }
 }
 
-/// A fresh folder; those of runs that are gone are removed.
+/// This run's folder; those of runs that are gone are removed.
 fn own_directory() -> anyhow::Result<PathBuf> {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
     for old in fs::read_dir(parent)?.flatten() {

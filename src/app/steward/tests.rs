@@ -158,5 +158,9 @@ async fn addresses_that_lead_nowhere_are_refused_and_say_nothing_of_the_cluster(
         );
         assert_eq!(up(), Some(1.0));
     }
+    // What was asked at the new addresses is told under a name of its own.
+    let labels = [("cluster", "a at its new addresses")];
+    assert!(running.telemetry().shown("fishplate_links_failed_total", &labels).is_some_and(|failed| failed > 0.0));
+    assert_eq!(running.telemetry().shown("fishplate_links_failed_total", &[("cluster", "a")]).unwrap_or_default(), 0.0);
     running.stop().await;
 }

@@ -5,6 +5,7 @@ use super::contract::{Client, View};
 use super::differences::{self, Known};
 use super::results::{CameOfIt, Outcome, kept};
 use crate::harness::repository;
+use crate::suites;
 use libtest_mimic::{Failed, Trial};
 use std::fmt::Write;
 use std::fs;
@@ -67,6 +68,7 @@ fn document(outcomes: &[Outcome]) -> String {
         let _ = writeln!(text, "{number}. {}, {scenario} ({at}): {}", clients.join(", "), why.trim());
     }
     text.push_str(BY_THEMSELVES);
+    text.push_str(&suites::section());
     text
 }
 

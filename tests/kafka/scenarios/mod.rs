@@ -17,6 +17,7 @@ mod tools;
 
 use crate::harness::Bootstrap;
 use crate::harness::config::View as Shown;
+use crate::lane;
 use crate::world::{World, alone, full, shared};
 use clients::CLIENTS;
 use contract::{CUT, Client, InCi, Line, Run, View};
@@ -52,7 +53,8 @@ fn compared(client: &'static Client, view: View, scenarios: Vec<&'static str>, a
     let name = |scenario: &str| format!("{}: {scenario} in {}", client.name, view.name());
     let cut = scenarios.contains(&CUT).then(|| alone(name(CUT), move |world| cut::judge(world, client, view)));
     let scenarios: Vec<_> = scenarios.into_iter().filter(|one| *one != CUT).collect();
-    let wanted: Vec<_> = scenarios.iter().copied().filter(|one| is_wanted(arguments, &name(one))).collect();
+    let wanted: Vec<_> =
+        scenarios.iter().copied().filter(|one| lane::is_wanted(arguments, &name(one), false)).collect();
     let scenarios = if wanted.is_empty() { scenarios[..1].to_vec() } else { wanted.clone() };
     let played = Arc::new(Played { client, view, scenarios, lines: OnceLock::new() });
     let judge = |scenario: &'static str| {
@@ -85,12 +87,6 @@ fn say_what_is_left_out() {
     if !names.is_empty() {
         eprintln!("clients that only the full level plays (FISHPLATE_TEST_LEVEL=full): {}", names.join(", "));
     }
-}
-
-/// As libtest-mimic decides it.
-fn is_wanted(arguments: &Arguments, name: &str) -> bool {
-    let matches = |filter: &String| if arguments.exact { name == filter } else { name.contains(filter.as_str()) };
-    arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
 }
 
 /// What one client saw in all its scenarios, on both ways; played once, by the first trial that asks.

@@ -83,7 +83,7 @@ pub fn keep() {
     fs::write(repository().join(FILE), lines.collect::<String>()).unwrap_or_else(|error| panic!("{FILE}: {error}"));
 }
 
-fn today() -> String {
+pub fn today() -> String {
     let output = std::process::Command::new("date").args(["-u", "+%F"]).output();
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }

@@ -1,0 +1,84 @@
+//! franz-go's integration tests (package kgo), run out of Go's module cache; and those that copy topics through groups and
+//! transactions once more, with connections that are slow and cut.
+
+use super::{CameOfIt, Round, Suite};
+use crate::harness::process::command;
+use crate::harness::{Bootstrap, cache, repository, wait};
+use crate::scenarios::programs::run_to_end;
+use std::path::Path;
+use std::time::Duration;
+
+pub const SUITE: Suite =
+    Suite { name: "franz-go", of: "franz-go 1.22.2, its integration tests", part: PART, set_up, run, spread: HALF };
+
+pub const CHAOS: Suite = Suite {
+    name: "franz-go, chaos",
+    of: "the same, topics copied through groups and transactions while connections break",
+    part: &[],
+    set_up,
+    run: run_chaos,
+    spread: HALF,
+};
+
+/// Its topics are named by random hexadecimal digits.
+const HALF: &str = "/[0-7][0-9a-f]{15}.*/";
+
+/// Quick ones, and topics copied through groups.
+const PART: &[&str] = &[
+    "TestAddRemovePartitions",
+    "TestClient_ProduceLargeMessages",
+    "TestConsumeMaxDecompressBatchBytes",
+    "TestConsumeRegex",
+    "TestDirectPartitionPurge",
+    "TestGroupETL",
+    "TestIssue325",
+    "TestIssue810",
+    "TestIssue865",
+    "TestPauseIssue489",
+    "TestPauseIssueOct2023",
+];
+
+/// What a run of all of it takes on two busy cores, with much to spare.
+const TO_RUN: Duration = wait::seconds(900);
+
+fn set_up() -> anyhow::Result<()> {
+    let mut script = command(repository().join("tests/suites/setup.sh"));
+    script.arg("franz");
+    run_to_end("tests/suites/setup.sh", script, TO_RUN, &cache().join("suites-franz")).map(drop)
+}
+
+fn run(tests: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    let wanted = tests.map_or_else(|| ".".to_owned(), |tests| format!("^({})$", tests.join("|")));
+    play(&wanted, &[], at, output)
+}
+
+fn run_chaos(_: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    play("ETL|Etl", &[("KGO_TEST_CHAOS", "1")], at, output)
+}
+
+fn play(wanted: &str, settings: &[(&str, &str)], at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    let folder = cache().join("suites/franz");
+    let mut program = command(folder.join("kgo.test"));
+    program.current_dir(folder.join("pkg/kgo"));
+    program.env("KGO_SEEDS", &at.servers).env("KGO_TEST_RF", "1").env("KGO_TEST_RECORDS", "50000");
+    program.envs(settings.iter().copied());
+    program.args(["-test.v", "-test.run", wanted, "-test.timeout"]).arg(format!("{}s", TO_RUN.as_secs() - 60));
+    // Where a test fails, so does the program; what was printed says which.
+    let _ = run_to_end("franz-go's tests", program, TO_RUN, output);
+    Ok(read(&std::fs::read_to_string(output)?))
+}
+
+/// `--- PASS: TestName/part (0.10s)`, indented by depth.
+fn read(printed: &str) -> Round {
+    let line = |line: &str| {
+        let (came, rest) = line.trim_start().strip_prefix("--- ")?.split_once(": ")?;
+        let came = match came {
+            "PASS" => CameOfIt::Passed,
+            "FAIL" => CameOfIt::Failed,
+            "SKIP" => CameOfIt::Skipped,
+            _ => return None,
+        };
+        Some((rest.split_whitespace().next()?.to_owned(), came))
+    };
+    printed.lines().filter_map(line).collect()
+}

@@ -1,0 +1,123 @@
+//! librdkafka's own tests, around the librdkafka that the `rdkafka` crate brought; those that are local, on its mock
+//! cluster, or want Kafka's own scripts are left out.
+
+use super::{CameOfIt, Round, Suite};
+use crate::harness::process::command;
+use crate::harness::{Bootstrap, cache, repository, wait};
+use crate::scenarios::programs::run_to_end;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, fs};
+
+pub const SUITE: Suite = Suite {
+    name: "librdkafka",
+    of: "librdkafka 2.12.1, its own tests but the local ones",
+    part: PART,
+    set_up,
+    run,
+    spread: "/rdkafkatest_rnd[0-7].*/",
+};
+
+/// Some seconds each.
+const PART: &[&str] = &[
+    "0001_multiobj",
+    "0005_order",
+    "0008_reqacks",
+    "0012_produce_consume",
+    "0013_null_msgs",
+    "0015_offsets_seek",
+    "0022_consume_batch",
+    "0031_get_offsets",
+    "0036_partial_fetch",
+    "0054_offset_time",
+    "0070_null_empty",
+    "0073_headers",
+    "0085_headers",
+    "0086_purge_remote",
+    "0090_idempotence",
+    "0099_commit_metadata",
+    "0130_store_offsets",
+    "0140_commit_metadata",
+];
+
+/// What a run of all of it takes on two busy cores, with much to spare.
+const TO_RUN: Duration = wait::seconds(900);
+/// How many of its tests run at once: they mostly wait.
+const AT_ONCE: &str = "-p6";
+
+fn set_up() -> anyhow::Result<()> {
+    let mut script = command(repository().join("tests/suites/setup.sh"));
+    script.arg("librdkafka").arg(built()?);
+    run_to_end("tests/suites/setup.sh", script, TO_RUN, &cache().join("suites-librdkafka")).map(drop)
+}
+
+/// Where cargo built it, for this very program: `target/debug/build/rdkafka-sys-*/out`, the newest that is whole.
+fn built() -> anyhow::Result<PathBuf> {
+    let program = env::current_exe()?;
+    let builds = program.ancestors().nth(2).context("no folder of builds")?.join("build");
+    let of_it = |entry: fs::DirEntry| {
+        let out = entry.path().join("out");
+        let library = fs::metadata(out.join("src/librdkafka.so")).ok()?;
+        entry.file_name().to_string_lossy().starts_with("rdkafka-sys-").then_some((library.modified().ok()?, out))
+    };
+    let newest = fs::read_dir(&builds)?.flatten().filter_map(of_it).max();
+    newest.map(|(_, out)| out).with_context(|| format!("no librdkafka in {}", builds.display()))
+}
+
+/// A test that takes too long ends the whole program, so those that may are run by themselves.
+const APART: &[&str] = &["0019_list_groups"];
+
+fn run(tests: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    let Some(tests) = tests else {
+        let mut round = play(("TESTS_SKIP", APART), at, output)?;
+        round.extend(play(("TESTS", APART), at, &output.with_extension("apart.log"))?);
+        return Ok(round);
+    };
+    play(("TESTS", tests), at, output)
+}
+
+/// Its tests go by their numbers, with or without those that are named.
+fn play((which, tests): (&str, &[&str]), at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    let folder = cache().join("suites/librdkafka");
+    let settings = output.with_extension("conf");
+    // Its time-outs are meant for more than two cores.
+    let text = format!("metadata.broker.list={}\ntest.topic.random=true\ntest.timeout.multiplier=2\n", at.servers);
+    fs::write(&settings, text)?;
+    let mut program = command(folder.join("tests/test-runner"));
+    program.current_dir(folder.join("tests")).args(["-L", AT_ONCE]);
+    program.env("LD_LIBRARY_PATH", format!("{0}/src:{0}/src-cpp", folder.display()));
+    program.env("RDKAFKA_TEST_CONF", settings).env("TEST_KAFKA_VERSION", "4.3.1");
+    let numbers: Vec<_> = tests.iter().filter_map(|test| test.split('_').next()).collect();
+    program.env(which, numbers.join(","));
+    // Where a test fails, so does the program; what was printed says which.
+    let _ = run_to_end("librdkafka's tests", program, TO_RUN, output);
+    let mut errors = output.as_os_str().to_owned();
+    errors.push(".err");
+    let printed = [fs::read(output)?, fs::read(errors)?].concat();
+    let mut round = read(&String::from_utf8_lossy(&printed));
+    // A number stands for several tests, and what was not asked for is told as skipped.
+    match which {
+        "TESTS" => round.retain(|test, _| tests.contains(&&**test)),
+        _ => round.retain(|test, _| !tests.contains(&&**test)),
+    }
+    Ok(round)
+}
+
+/// `===== Test 0001_multiobj PASSED =====` at its end, and in the summary `| 0001_multiobj | PASSED | 3.1s |`; in colours.
+fn read(printed: &str) -> Round {
+    let line = |line: &str| {
+        let at_its_end = line.split_once("= Test ").map(|(_, rest)| rest);
+        let words: Vec<_> =
+            at_its_end.unwrap_or(line).split([' ', '|', '\u{1b}']).filter(|word| !word.is_empty()).collect();
+        let words = if at_its_end.is_some() { &words[..] } else { words.get(1..)? };
+        let came = match *words.get(1)? {
+            "PASSED" => CameOfIt::Passed,
+            "FAILED" => CameOfIt::Failed,
+            "SKIPPED" => CameOfIt::Skipped,
+            _ => return None,
+        };
+        Some(((*words.first()?).to_owned(), came))
+    };
+    printed.lines().filter_map(line).collect()
+}
