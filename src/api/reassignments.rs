@@ -6,7 +6,7 @@
 //! can be seen and cancelled.
 
 use super::by_partition::{
-    Asked, PartitionsAnswer, PartitionsRequest, absorb, at_home, by_partition, plan, refuse_newer,
+    Asked, PartitionsAnswer, PartitionsRequest, absorb, at_home, by_partition, leader, plan, refuse_newer,
 };
 use super::everywhere::{Merged, UNHEARD, Word, ask_all, join, merge, of_each_cluster};
 use super::needs::Needs;
@@ -45,8 +45,14 @@ impl PartitionsRequest for AlterPartitionReassignmentsRequest {
         self.clone().with_topics(Vec::new())
     }
 
-    fn locate(topic: &TopicName, _: i32, seen: &Seen<'_>, _: &mut Needs) -> Result<Target, i16> {
-        at_home(topic, seen)
+    /// In `single` we answer ourselves what a cluster would do nothing for, and must know that there is such a partition.
+    fn locate(topic: &TopicName, partition: i32, seen: &Seen<'_>, needs: &mut Needs) -> Result<Target, i16> {
+        match leader(topic, partition, seen, needs) {
+            Err(codes::UNKNOWN_TOPIC_OR_PARTITION) if seen.view == View::Single => {
+                Err(codes::UNKNOWN_TOPIC_OR_PARTITION)
+            }
+            _ => at_home(topic, seen),
+        }
     }
 
     fn for_cluster(
@@ -185,6 +191,7 @@ fn show(told: &mut OngoingPartitionReassignment, from: Slot, seen: &Seen<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Refusal;
     use super::super::testing::{World, at, round, sent, text};
     use super::*;
     use crate::placement::build::tests::topic;
@@ -222,12 +229,21 @@ mod tests {
     #[test]
     fn in_single_nothing_moves() {
         let world = world().shown(View::Single);
-        let request = move_to(&[("b-1", Some(&[SINGLE.0])), ("x", Some(&[1])), ("y", None)]);
+        let request = move_to(&[("b-1", Some(&[SINGLE.0])), ("x", Some(&[1]))]);
+        let (answer, _) = round::<AlterPartitionReassignments>(&request, &world.seen(1), |_, _| panic!("sent"));
+        assert_eq!(codes_of(&answer), [0, 39]);
+        // What somebody else began can be cancelled
+        let request = move_to(&[("x", None)]);
         let (answer, _) = round::<AlterPartitionReassignments>(&request, &world.seen(1), |to, asked| {
-            assert_eq!((to, asked), (at(0, 2), move_to(&[("y", None)])));
+            assert_eq!((to, &asked), (at(0, 2), &request));
             Err(Fault::upstream(to, true, "gone"))
         });
-        assert_eq!(codes_of(&answer), [0, 39, 7]);
+        assert_eq!(codes_of(&answer), [7]);
+        let request = move_to(&[("b-9", Some(&[SINGLE.0]))]);
+        let mut world = world;
+        world.refuse_needs::<AlterPartitionReassignments>(&request, 1, &Refusal::Done);
+        let (answer, _) = round::<AlterPartitionReassignments>(&request, &world.seen(1), |_, _| panic!("sent"));
+        assert_eq!(codes_of(&answer), [3], "nobody has it");
     }
 
     fn ongoing(topics: &[&str]) -> ListPartitionReassignmentsResponse {

@@ -136,9 +136,6 @@ final class Operate {
         seen.put("delete records, from", admin.deleteRecords(Map.of(at, RecordsToDelete.beforeOffset(3))).lowWatermarks().get(at).get().lowWatermark());
         seen.put("earliest", admin.listOffsets(Map.of(at, OffsetSpec.earliest())).all().get().get(at).offset());
         ask(seen, "delete records, beyond the end", () -> admin.deleteRecords(Map.of(at, RecordsToDelete.beforeOffset(99))).all().get());
-        ask(seen, "delete records, no such partition", () -> admin.deleteRecords(
-            Map.of(new TopicPartition(topic, 99), RecordsToDelete.beforeOffset(1)),
-            new org.apache.kafka.clients.admin.DeleteRecordsOptions().timeoutMs(3_000)).all().get());
         seen.put("delete all records, from", admin.deleteRecords(Map.of(at, RecordsToDelete.beforeOffset(-1))).lowWatermarks().get(at).get().lowWatermark());
         var producers = admin.describeProducers(List.of(at)).partitionResult(at).get().activeProducers();
         seen.put("producers", producers.size());
@@ -245,11 +242,6 @@ final class Operate {
         for (var named : Map.of("default", "", "one", "" + id).entrySet()) {
             var at = new ConfigResource(ConfigResource.Type.BROKER, named.getValue());
             ask(seen, named.getKey(), () -> alter(stage, at, AlterConfigOp.OpType.SET, "log.cleaner.threads", "1", true));
-            try {
-                alter(stage, at, AlterConfigOp.OpType.SET, "log.cleaner.threads", "1", true);
-            } catch (Exception e) {
-                seen.put(named.getKey() + " why", "" + Stage.causeOf(e).getMessage());
-            }
         }
         stage.result.put("broker configs", seen);
     }
