@@ -28,6 +28,16 @@ macro_rules! each {
             }
         }
 
+        /// Kafka's name of an API that is served.
+        #[must_use]
+        pub const fn name(api: ApiKey) -> Option<&'static str> {
+            match api {
+                $(ApiKey::$api => Some(stringify!($api)),)*
+                $(ApiKey::$own => Some(stringify!($own)),)*
+                _ => None,
+            }
+        }
+
         const LED: &[ApiKey] = &[$(ApiKey::$api,)* $(ApiKey::$own,)*];
 
         // Each type serves the API whose name it bears.

@@ -11,16 +11,15 @@ use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Target};
 use crate::upstream::{Answer, Expect, OnAnswer, Outgoing, Refused};
-use crate::wire::codec::{encode_request, forward_fetch, forward_response};
+use crate::wire::codec::{Frame, encode_request, forward_fetch, forward_response};
+use crate::wire::fetch::Reading;
 use crate::wire::glance::plain_fetch;
 use crate::wire::malformed::Malformed;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
-use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// More fetch sessions than this on one connection, and all are forgotten: their clients make full fetches.
 const SESSIONS: usize = 1_000;
@@ -36,10 +35,18 @@ pub struct FetchSession {
 
 /// Serves one Fetch.
 pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
-    let mut request: FetchRequest = ticket.read(frame)?;
     // What is larger than the session may hold is asked for again by the client [L4].
-    let most = records_within(ticket.session().context.limits().responses);
-    request.max_bytes = request.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
+    let most = i32::try_from(records_within(ticket.session().context.limits().responses)).unwrap_or(i32::MAX);
+    if let Some(mut reading) = Reading::begin(frame, ticket.head().body_at, ticket.head().version) {
+        reading.terms.max_bytes = reading.terms.max_bytes.min(most);
+        ticket.expects(usize::try_from(reading.terms.max_bytes).unwrap_or(0));
+        match polls::submit(ticket, reading) {
+            Ok(()) => return Ok(()),
+            Err(other) => ticket = other,
+        }
+    }
+    let mut request: FetchRequest = ticket.read(frame)?;
+    request.max_bytes = request.max_bytes.min(most);
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())
@@ -47,7 +54,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
 
 fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Vec<(Need, Refusal)>) {
     let session = Arc::clone(ticket.session());
-    let placement = session.context.current.load();
+    let (generation, placement) = (session.context.current.generation(), session.context.current.load());
     let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);
     let (version, id) = (ticket.head().version, request.session_id);
     let split = session.polls.go_on();
@@ -70,17 +77,14 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
         Plan::Through { to, request, edited } => {
             let pipeline = session.pipeline_of_fetch(&request, &placement);
             ticket.of_pipeline(pipeline.clone());
-            ticket.at_cluster(clusters([to].iter(), &placement));
+            ticket.at_cluster(clusters(std::iter::once(to), &placement));
             ticket.blame_refusals(&refused);
             let through = Through { session, to, ticket, request, pipeline, placement };
             through.send(edited, frame);
         }
-        Plan::Split(asked) => {
-            let home = |(name, id): (&StrBytes, Uuid)| placement.home_of(name, id).map(|(pipeline, _)| pipeline);
-            ticket.of_pipeline(Name::of_all(asked.topics().filter_map(home)));
-            ticket.at_cluster(clusters(asked.brokers().iter(), &placement));
+        Plan::Split(flat) => {
             ticket.blame_refusals(&refused);
-            polls::submit(&session, ticket, *asked);
+            polls::submit_split(ticket, &flat, (generation, &placement), &refused);
         }
     }
 }
@@ -89,7 +93,7 @@ fn pipeline_of<'p>(topic: &FetchTopic, placement: &'p Placement) -> Option<&'p N
     placement.home_of(&topic.topic.0, topic.topic_id).map(|(pipeline, _)| pipeline)
 }
 
-fn clusters<'t>(targets: impl Iterator<Item = &'t Target>, placement: &Placement) -> Name {
+pub(super) fn clusters(targets: impl Iterator<Item = Target>, placement: &Placement) -> Name {
     let clusters = targets.filter_map(|to| placement.cluster(to.cluster));
     Name::of_all(clusters.map(|cluster| &cluster.name))
 }
@@ -224,10 +228,10 @@ impl Session {
 }
 
 /// A Fetch as the link sends it.
-pub(super) struct Written {
-    pub(super) version: i16,
-    pub(super) client_id: Option<Bytes>,
-    pub(super) request: Arc<FetchRequest>,
+struct Written {
+    version: i16,
+    client_id: Option<Bytes>,
+    request: Arc<FetchRequest>,
 }
 
 impl Written {
@@ -236,22 +240,35 @@ impl Written {
     }
 
     /// The client's frame goes up as it is where it is given and the broker speaks its version.
-    pub(super) fn outgoing(self, to: Target, as_is: Option<Bytes>, on_answer: OnAnswer) -> Outgoing {
+    fn outgoing(self, to: Target, as_is: Option<Bytes>, on_answer: OnAnswer) -> Outgoing {
         let Self { version, client_id, request } = self;
-        let held = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
-        Outgoing {
-            api: ApiKey::Fetch,
-            write: Box::new(move |versions, correlation| {
-                let lacks = || Fault::upstream(to, false, "it lacks Fetch");
-                let spoken = versions.nearest(ApiKey::Fetch, version).ok_or_else(lacks)?;
-                if let Some(frame) = as_is.filter(|_| spoken == version) {
-                    return Ok((version, forward_fetch(&frame, correlation, version, request.max_bytes)));
-                }
-                let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &*request, &[]);
-                written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
-            }),
-            expect: Expect::Answer(on_answer),
-            patience: patience(held),
-        }
+        let max_wait_ms = request.max_wait_ms;
+        outgoing(to, (version, max_wait_ms), on_answer, move |spoken, correlation| {
+            if let Some(frame) = as_is.filter(|_| spoken == version) {
+                return Ok(forward_fetch(&frame, correlation, version, request.max_bytes));
+            }
+            let written = encode_request(ApiKey::Fetch, spoken, correlation, client_id.as_ref(), &*request, &[]);
+            written.map_err(|e| Fault::upstream(to, false, e))
+        })
+    }
+}
+
+/// A Fetch for a broker, of a client that speaks this version and waits so many milliseconds; `write` gets the version
+/// that the broker speaks, and a correlation id.
+pub(super) fn outgoing(
+    to: Target,
+    (version, max_wait_ms): (i16, i32),
+    on_answer: OnAnswer,
+    write: impl FnOnce(i16, i32) -> Result<Frame, Fault> + Send + 'static,
+) -> Outgoing {
+    Outgoing {
+        api: ApiKey::Fetch,
+        write: Box::new(move |versions, correlation| {
+            let lacks = || Fault::upstream(to, false, "it lacks Fetch");
+            let spoken = versions.nearest(ApiKey::Fetch, version).ok_or_else(lacks)?;
+            Ok((spoken, write(spoken, correlation)?))
+        }),
+        expect: Expect::Answer(on_answer),
+        patience: patience(Duration::from_millis(u64::try_from(max_wait_ms).unwrap_or(0))),
     }
 }

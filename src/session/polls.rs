@@ -1,15 +1,17 @@
 //! The driver of split Fetches: sends what `api::fetch::split` decides, over links that carry nothing else, and wakes it
 //! when a client's time is over.
 
-use super::fetch::Written;
+use super::fetch::{clusters, outgoing};
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::Effects;
-use crate::api::fetch::Asked;
+use crate::api::fetch::Settled;
 use crate::api::fetch::split::{Ask, Move, Moves, Polls};
+use crate::api::{Effects, Need, Refusal, Seen};
 use crate::error::Fault;
+use crate::placement::Placement;
 use crate::types::Target;
 use crate::upstream::Answer;
+use crate::wire::fetch::{Flat, NotPlain, Reading};
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
 use parking_lot::Mutex;
@@ -69,10 +71,57 @@ impl SplitFetches {
     }
 }
 
+/// Serves a Fetch that is read at a glance.
+///
+/// # Errors
+/// One that may pass through to a single broker, names what nobody knows yet, or is to be read by the codec: its ticket is
+/// given back.
+pub fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Result<(), Ticket> {
+    let current = &ticket.session().context.current;
+    // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
+    let (generation, placement) = (current.generation(), current.load());
+    let back = take(ticket, &placement, &[], |polls, now, seen| {
+        let settled = polls.settle(reading.terms, &mut reading, generation, seen);
+        let goes = reading.is_plain() && !settled.unsought && !polls.passes_through(&settled.asked, now);
+        goes.then_some(settled)
+    });
+    back.map_or(Ok(()), Err)
+}
+
 /// Serves a Fetch over several brokers.
-pub fn submit(session: &Arc<Session>, ticket: Ticket, asked: Asked) {
-    let hand = Hand { version: ticket.head().version, client_id: ticket.head().client_id.clone() };
-    session.act(&hand, |polls, now| polls.submit(asked, ticket, now));
+pub fn submit_split(
+    ticket: Ticket,
+    flat: &Flat,
+    (generation, placement): (u64, &Placement),
+    refused: &[(Need, Refusal)],
+) {
+    let settle = |polls: &mut Polls<Ticket>, _: Instant, seen: &Seen<'_>| {
+        Some(polls.settle(flat.terms, flat.named(), generation, seen))
+    };
+    let _none = take(ticket, placement, refused, settle);
+}
+
+/// Takes a Fetch up where it is settled, or gives its ticket back.
+fn take(
+    mut ticket: Ticket,
+    placement: &Placement,
+    refused: &[(Need, Refusal)],
+    settle: impl FnOnce(&mut Polls<Ticket>, Instant, &Seen<'_>) -> Option<Settled>,
+) -> Option<Ticket> {
+    let session = Arc::clone(ticket.session());
+    let (version, client_id) = (ticket.head().version, ticket.head().client_id.clone());
+    let mut back = None;
+    session.act(&Hand { version, client_id }, |polls, now| {
+        let settled = session.see(version, placement, refused, |seen| settle(polls, now, seen));
+        let Some(Settled { asked, pipeline, .. }) = settled else {
+            back = Some(ticket);
+            return Moves::new();
+        };
+        ticket.of_pipeline(pipeline);
+        ticket.at_cluster(clusters(polls.brokers_of(&asked), placement));
+        polls.submit(asked, ticket, now)
+    });
+    back
 }
 
 /// How the client's Fetches are written: as it wrote its latest.
@@ -91,7 +140,7 @@ impl Session {
                 Move::Answer(leaving) => {
                     let mut ticket = leaving.whose;
                     leaving.faults.iter().for_each(|fault| ticket.blame(fault.blame));
-                    ticket.answer(&leaving.response, &leaving.sources);
+                    ticket.answer_written(&leaving.codes, leaving.body);
                 }
                 // A refusal is worked off here and not called in: many may follow on it.
                 Move::Ask(ask) => {
@@ -104,34 +153,52 @@ impl Session {
         self.polls.set_clock(self, hand);
     }
 
-    fn poll(self: &Arc<Self>, Ask { to, number, request }: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
+    fn poll(self: &Arc<Self>, Ask { to, number, question }: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
         let Hand { version, client_id } = hand.clone();
-        let asked = Written { version, client_id, request: Arc::new(request) };
         let (session, hand) = (Arc::clone(self), hand.clone());
         let on_answer = Box::new(move |answer| session.poll_came_back((to, number), answer, &hand));
+        let asked = outgoing(to, (version, question.terms.max_wait_ms), on_answer, move |spoken, correlation| {
+            let written = question.frame(spoken, correlation, client_id.as_ref());
+            written.map_err(|e| Fault::upstream(to, false, e))
+        });
         let placement = self.context.current.load();
-        let sent = self.links.poll(to, asked.outgoing(to, None, on_answer), &placement, &self.context.telemetry);
+        let sent = self.links.poll(to, asked, &placement, &self.context.telemetry);
         sent.map_err(|refused| ((to, number), refused.into_fault()))
     }
 
     fn poll_came_back(self: &Arc<Self>, of: Poll, answer: Result<Answer, Fault>, hand: &Hand) {
-        let told = answer.and_then(|answer| {
-            let told = answer.decode::<FetchResponse>().map_err(|e| Fault::upstream(of.0, true, e))?;
-            Ok((told, answer.frame))
-        });
-        let mut effects = Effects::new();
-        match told {
-            Ok(told) => {
-                let placement = self.context.current.load();
-                self.act(hand, |polls, now| {
-                    self.see(hand.version, &placement, &[], |seen| polls.told(of, told, now, seen, &mut effects))
-                });
-            }
-            Err(fault) => {
-                self.tell_of(&fault);
-                self.act(hand, |polls, now| polls.failed(of, &fault, now, &mut effects));
-            }
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(fault) => return self.poll_lost(of, &fault, hand),
+        };
+        let frame = (&answer.frame, answer.body_at);
+        let mut plain = answer.version == hand.version;
+        if plain {
+            self.act(hand, |polls, now| {
+                polls.told_plainly(of, frame, now).unwrap_or_else(|NotPlain| {
+                    plain = false;
+                    Moves::new()
+                })
+            });
         }
+        if plain {
+            return;
+        }
+        let told = match answer.decode::<FetchResponse>() {
+            Ok(told) => (told, answer.frame),
+            Err(malformed) => return self.poll_lost(of, &Fault::upstream(of.0, true, malformed), hand),
+        };
+        let (mut effects, placement) = (Effects::new(), self.context.current.load());
+        self.act(hand, |polls, now| {
+            self.see(hand.version, &placement, &[], |seen| polls.told(of, told, now, seen, &mut effects))
+        });
+        self.apply(effects);
+    }
+
+    fn poll_lost(self: &Arc<Self>, of: Poll, fault: &Fault, hand: &Hand) {
+        self.tell_of(fault);
+        let mut effects = Effects::new();
+        self.act(hand, |polls, now| polls.failed(of, fault, now, &mut effects));
         self.apply(effects);
     }
 

@@ -2,12 +2,12 @@
 //! the client would wait for ever. Here the request is counted: once, whatever happens to it.
 
 use super::state::Session;
-use crate::api::{Codes, ErrorCodes, Need, Refusal};
+use crate::api::{Codes, ErrorCodes, Need, Refusal, each};
 use crate::error::Blame;
 use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
 use crate::wire::budget::Charge;
-use crate::wire::codec::{Frame, decode, encode_response, size_of};
+use crate::wire::codec::{Frame, Unwritable, decode, encode_response, frame_response, size_of};
 use crate::wire::frame::LENGTH;
 use crate::wire::glance::Produce;
 use crate::wire::head::RequestHead;
@@ -54,7 +54,7 @@ impl Ticket {
             head,
             began: Instant::now(),
             bytes_in,
-            key: MeterKey::ours(name_of(api)),
+            key: MeterKey::ours(each::name(api).unwrap_or("Other")),
             blamed: Vec::new(),
             codes: Codes::default(),
             answered: false,
@@ -172,17 +172,31 @@ impl Ticket {
         self.note(message);
         match encode_response(self.api, version, self.head.correlation, message, sources) {
             Ok(frame) => self.reply(Some(frame)),
-            Err(unwritable) => {
-                self.blame(Blame::Proxy);
-                let Session { id, peer, .. } = &*self.session;
-                let client = self.session.client();
-                tracing::error!(
-                    session = %id, %peer, %client, api = ?self.api, %unwritable,
-                    "an answer cannot be written: a mistake in Fishplate; closing the connection, the client connects again"
-                );
-                self.session.close("unwritable");
-            }
+            Err(unwritable) => self.close_unwritable(&unwritable),
         }
+    }
+
+    /// Answers with a body that is written already, in the request's version, and bears these errors.
+    pub fn answer_written(mut self, codes: &Codes, body: Result<Vec<Bytes>, Unwritable>) {
+        self.note(codes);
+        match body {
+            Ok(body) => {
+                let frame = frame_response(self.api, self.head.version, self.head.correlation, body);
+                self.reply(Some(frame));
+            }
+            Err(unwritable) => self.close_unwritable(&unwritable),
+        }
+    }
+
+    fn close_unwritable(mut self, unwritable: &Unwritable) {
+        self.blame(Blame::Proxy);
+        let Session { id, peer, .. } = &*self.session;
+        let client = self.session.client();
+        tracing::error!(
+            session = %id, %peer, %client, api = ?self.api, %unwritable,
+            "an answer cannot be written: a mistake in Fishplate; closing the connection, the client connects again"
+        );
+        self.session.close("unwritable");
     }
 
     /// Answers with a frame that is ready, or with nothing (acks=0).
@@ -215,34 +229,5 @@ impl Drop for Ticket {
             self.session.gauge.ended();
             self.session.close("unanswered");
         }
-    }
-}
-
-/// Kafka's name of an API that we serve.
-fn name_of(api: ApiKey) -> &'static str {
-    match api {
-        ApiKey::Produce => "Produce",
-        ApiKey::Fetch => "Fetch",
-        ApiKey::ListOffsets => "ListOffsets",
-        ApiKey::Metadata => "Metadata",
-        ApiKey::OffsetCommit => "OffsetCommit",
-        ApiKey::OffsetFetch => "OffsetFetch",
-        ApiKey::FindCoordinator => "FindCoordinator",
-        ApiKey::JoinGroup => "JoinGroup",
-        ApiKey::Heartbeat => "Heartbeat",
-        ApiKey::LeaveGroup => "LeaveGroup",
-        ApiKey::SyncGroup => "SyncGroup",
-        ApiKey::DescribeGroups => "DescribeGroups",
-        ApiKey::ListGroups => "ListGroups",
-        ApiKey::ApiVersions => "ApiVersions",
-        ApiKey::CreateTopics => "CreateTopics",
-        ApiKey::DeleteTopics => "DeleteTopics",
-        ApiKey::InitProducerId => "InitProducerId",
-        ApiKey::OffsetForLeaderEpoch => "OffsetForLeaderEpoch",
-        ApiKey::DescribeConfigs => "DescribeConfigs",
-        ApiKey::DeleteGroups => "DeleteGroups",
-        ApiKey::DescribeCluster => "DescribeCluster",
-        ApiKey::DescribeTopicPartitions => "DescribeTopicPartitions",
-        _ => "Other",
     }
 }

@@ -17,6 +17,12 @@ pub struct Unwritable {
     why: String,
 }
 
+impl Unwritable {
+    pub(super) fn of(version: i16, why: &anyhow::Error) -> Self {
+        Self { version, why: why.to_string() }
+    }
+}
+
 /// A frame that is ready to be written: its pieces in order, the length field included.
 pub type Frame = Vec<Bytes>;
 

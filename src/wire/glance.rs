@@ -15,9 +15,9 @@ use uuid::Uuid;
 const FLEXIBLE_PRODUCE: i16 = 9;
 /// The first version of Produce with record batches of today's format; older ones are not read.
 const FIRST_PRODUCE: i16 = 3;
-const FLEXIBLE_FETCH: i16 = 12;
+pub(super) const FLEXIBLE_FETCH: i16 = 12;
 /// The first version of both that names topics by id (KIP-516).
-const TOPIC_IDS: i16 = 13;
+pub(super) const TOPIC_IDS: i16 = 13;
 /// The least bytes that a partition takes in a Produce request.
 const LEAST_PARTITION: usize = 5;
 
@@ -205,14 +205,23 @@ fn null(what: &str) -> Malformed {
 }
 
 /// Fields that are written in one of two ways, by version.
-struct Fields<'a> {
-    cursor: Cursor<'a>,
-    flexible: bool,
+pub(super) struct Fields<'a> {
+    pub(super) cursor: Cursor<'a>,
+    pub(super) flexible: bool,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    /// A text's bytes; none where it is null.
+    pub(super) fn text(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.length(false)?.unwrap_or(0);
+        let from = self.cursor.at;
+        self.cursor.skip(length)?;
+        let frame: &'a Bytes = self.cursor.frame;
+        frame.get(from..self.cursor.at).ok_or(Malformed::Short)
+    }
+
     /// `None` for null.
-    fn length(&mut self, wide: bool) -> Result<Option<usize>, Malformed> {
+    pub(super) fn length(&mut self, wide: bool) -> Result<Option<usize>, Malformed> {
         match self.cursor.length(self.flexible, wide)? {
             -1 => Ok(None),
             length => usize::try_from(length).map(Some).map_err(|_| Malformed::Short),
@@ -220,11 +229,11 @@ impl Fields<'_> {
     }
 
     /// The elements of an array; none where it is null.
-    fn count(&mut self) -> Result<usize, Malformed> {
+    pub(super) fn count(&mut self) -> Result<usize, Malformed> {
         Ok(self.length(true)?.unwrap_or(0))
     }
 
-    fn string(&mut self) -> Result<Option<StrBytes>, Malformed> {
+    pub(super) fn string(&mut self) -> Result<Option<StrBytes>, Malformed> {
         let Some(length) = self.length(false)? else { return Ok(None) };
         let text = StrBytes::from_utf8(self.cursor.slice(length)?);
         text.map(Some).map_err(|e| Malformed::Field(e.to_string()))
@@ -234,7 +243,7 @@ impl Fields<'_> {
         self.length(true)?.map(|length| self.cursor.slice(length)).transpose()
     }
 
-    fn skip_bytes(&mut self) -> Result<(), Malformed> {
+    pub(super) fn skip_bytes(&mut self) -> Result<(), Malformed> {
         let length = self.length(true)?.unwrap_or(0);
         self.cursor.skip(length)
     }
@@ -248,7 +257,7 @@ impl Fields<'_> {
         if self.flexible { self.cursor.skip_tagged_fields() } else { Ok(()) }
     }
 
-    fn has_tags(&mut self) -> Result<bool, Malformed> {
+    pub(super) fn has_tags(&mut self) -> Result<bool, Malformed> {
         Ok(self.flexible && self.cursor.unsigned_varint()? > 0)
     }
 }

@@ -6,6 +6,7 @@ pub mod batch;
 pub mod budget;
 pub mod codec;
 pub mod features;
+pub mod fetch;
 pub mod frame;
 pub mod glance;
 pub mod head;

@@ -50,6 +50,24 @@ impl<'a> Pieces<'a> {
         }
     }
 
+    /// The same for a body, which somebody frames later. `room` is what will be copied into it.
+    pub(super) fn of_body(api: ApiKey, sources: &'a [Bytes], room: usize) -> Self {
+        let bears_records = matches!(api, ApiKey::Produce | ApiKey::Fetch);
+        Self { first: BytesMut::new(), rest: Vec::new(), tail: BytesMut::with_capacity(room), sources, bears_records }
+    }
+
+    /// Puts bytes of our own, which are few.
+    #[inline]
+    pub(super) fn put_small(&mut self, own: &[u8]) {
+        self.tail.extend_from_slice(own);
+    }
+
+    /// The whole body.
+    pub(super) fn finish_body(mut self) -> Vec<Bytes> {
+        self.close_tail();
+        std::iter::once(self.first.freeze()).chain(self.rest).collect()
+    }
+
     /// The whole frame, its length field filled in.
     pub(super) fn finish(mut self) -> Vec<Bytes> {
         self.close_tail();

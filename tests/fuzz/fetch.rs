@@ -12,12 +12,13 @@ use fishplate::api::fetch::{self, Plan};
 use fishplate::api::{Effects, Seen};
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
+use fishplate::wire::fetch::Reading;
 use fishplate::wire::glance::plain_fetch;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// What brokers say most.
@@ -82,6 +83,9 @@ impl<'w> Session<'w> {
         let session_at = |id: i32| (id % 3 == 1).then(|| world.a());
         let split = self.polls.is_split(self.now) || rng.bool();
         let mut refused = Vec::new();
+        if rng.bool() && self.at_a_glance(&request, whose) {
+            return;
+        }
         loop {
             let order = order(&request);
             match fetch::plan(request, session_at, split, &world.seen(client, &refused)) {
@@ -96,13 +100,29 @@ impl<'w> Session<'w> {
                 }
                 Plan::Answer(answer) => return self.written(&answer),
                 Plan::Through { to, request, .. } => return self.through(rng, to, &request),
-                Plan::Split(asked) => {
+                Plan::Split(flat) => {
                     self.unanswered.push_back((whose, order));
-                    let moves = self.polls.submit(*asked, whose, self.now);
+                    let seen = world.seen(client, &refused);
+                    let asked = self.polls.settle(flat.terms, flat.named(), 1, &seen).asked;
+                    let moves = self.polls.submit(asked, whose, self.now);
                     return self.follow(moves);
                 }
             }
         }
+    }
+
+    /// The client's bytes are read for what a split needs, where they hold nothing else. Whether it was split.
+    fn at_a_glance(&mut self, request: &FetchRequest, whose: u32) -> bool {
+        let Ok(bytes) = encode_body(request, self.client) else { return false };
+        let Some(mut reading) = Reading::begin(&bytes, 0, self.client) else { return false };
+        let settled = self.polls.settle(reading.terms, &mut reading, 1, &self.seen());
+        if !reading.is_plain() || settled.unsought || self.polls.passes_through(&settled.asked, self.now) {
+            return false;
+        }
+        self.unanswered.push_back((whose, order(request)));
+        let moves = self.polls.submit(settled.asked, whose, self.now);
+        self.follow(moves);
+        true
     }
 
     /// One broker answers all of it, or nobody does.
@@ -125,13 +145,21 @@ impl<'w> Session<'w> {
     /// A broker answers a poll; now and then one that nobody waits for any more.
     fn answer(&mut self, rng: &mut Rng) {
         let Some(ask) = self.any_poll(rng) else { return };
-        let frame = said(rng, &ask.request, self.link);
-        let Ok(told) = decode::<FetchResponse>(frame.clone(), self.link) else { return self.lost(rng, &ask) };
-        self.taken = true;
+        let asked = decode(ask.question.body(self.link), self.link).expect("a request that brokers can read");
+        let frame = said(rng, &asked, self.link);
         self.largest = self.largest.max(frame.len());
         let number = if rng.u8(..16) == 0 { ask.number.wrapping_sub(1) } else { ask.number };
-        let (seen, mut effects) = (self.seen(), Effects::new());
-        let moves = self.polls.told((ask.to, number), (told, frame), self.now, &seen, &mut effects);
+        let of = (ask.to, number);
+        let plain = (self.link == self.client).then(|| self.polls.told_plainly(of, (&frame, 0), self.now).ok());
+        let moves = match plain.flatten() {
+            Some(moves) => moves,
+            None => {
+                let Ok(told) = decode::<FetchResponse>(frame.clone(), self.link) else { return self.lost(rng, &ask) };
+                let (seen, mut effects) = (self.seen(), Effects::new());
+                self.polls.told(of, (told, frame), self.now, &seen, &mut effects)
+            }
+        };
+        self.taken = true;
         if number != ask.number {
             assert!(moves.is_empty(), "a poll that nobody made was answered");
             self.outstanding.push(ask);
@@ -188,25 +216,27 @@ impl<'w> Session<'w> {
 
     fn ask(&mut self, ask: Ask) {
         assert!(self.outstanding.iter().all(|other| other.to != ask.to), "two polls at {}", ask.to);
-        let ours = (ask.request.session_id, ask.request.session_epoch) == (fetch::NO_SESSION, -1);
-        assert!(ours && ask.request.rack_id.is_empty() && ask.request.forgotten_topics_data.is_empty());
+        let asked: FetchRequest = decode(ask.question.body(18), 18).expect("a request that brokers can read");
+        let ours = (asked.session_id, asked.session_epoch) == (fetch::NO_SESSION, -1);
+        assert!(ours && asked.rack_id.is_empty() && asked.forgotten_topics_data.is_empty());
         self.outstanding.push(ask);
     }
 
     fn leave(&mut self, leaving: Leaving<u32>) {
         let (whose, order) = self.unanswered.pop_front().expect("somebody who waits");
         assert_eq!(whose, leaving.whose, "they are answered in their order");
-        let told = leaving.response.responses.iter();
+        let body = leaving.body.expect("an answer that can be written").concat();
+        let answer: FetchResponse = decode(body.into(), self.client).expect("an answer that clients can read");
+        let told = answer.responses.iter();
         let told: Vec<Vec<_>> =
             told.map(|topic| topic.partitions.iter().map(|told| told.partition_index).collect()).collect();
         let asked: Vec<Vec<_>> = order.iter().map(|topic| topic.iter().map(|(index, _)| *index).collect()).collect();
         assert_eq!(told, asked, "each partition once, in the client's order");
-        for (topic, offsets) in leaving.response.responses.iter().zip(&order) {
+        for (topic, offsets) in answer.responses.iter().zip(&order) {
             for (told, (_, offset)) in topic.partitions.iter().zip(offsets) {
                 is_of_this_offset(told, *offset);
             }
         }
-        self.written(&leaving.response);
     }
 
     fn written(&self, answer: &FetchResponse) {
@@ -249,9 +279,21 @@ fn request(rng: &mut Rng, version: i16) -> Option<FetchRequest> {
     Some(request)
 }
 
+/// As Kafka sees it: a partition that is named twice is asked where it was named last, and told of where it was first.
 fn order(request: &FetchRequest) -> Order {
-    let of = |topic: &FetchTopic| topic.partitions.iter().map(|one| (one.partition, one.fetch_offset)).collect();
-    request.topics.iter().map(of).collect()
+    let all = || request.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |one| (topic, one)));
+    let last: HashMap<_, _> = all().map(|(topic, one)| (key(topic, one), one.fetch_offset)).collect();
+    let mut named = HashSet::new();
+    let of = |topic: &FetchTopic| {
+        let first = topic.partitions.iter().filter(|one| named.insert(key(topic, one)));
+        first.map(|one| (one.partition, last[&key(topic, one)])).collect()
+    };
+    let topics: Order = request.topics.iter().map(of).collect();
+    topics.into_iter().filter(|topic| !topic.is_empty()).collect()
+}
+
+fn key(topic: &FetchTopic, one: &FetchPartition) -> (StrBytes, uuid::Uuid, i32) {
+    (topic.topic.0.clone(), topic.topic_id, one.partition)
 }
 
 /// Records tell where they were asked.

@@ -162,6 +162,13 @@ impl Config {
         self
     }
 
+    /// No transactional id lives on another cluster than the default one, which is `a`.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn transacting_on_a(mut self) -> Self {
+        self.pipelines.iter_mut().for_each(|pipeline| pipeline.transactional_ids = None);
+        self
+    }
+
     /// The file.
     pub fn yaml(&self) -> String {
         let default = self.clusters.first().map_or("a", |(name, _)| name);

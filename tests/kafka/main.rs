@@ -38,6 +38,7 @@ mod scenarios;
 mod shadows;
 mod split;
 mod suites;
+mod transactions;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         behind::trials(),
         shadows::trials(),
         split::trials(),
+        transactions::trials(),
         large::trials(),
         reload::trials(),
         operator::trials(),

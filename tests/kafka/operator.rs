@@ -22,9 +22,13 @@ pub fn trials() -> Vec<Trial> {
 }
 
 /// What the program says to these words, and its exit code.
-fn says(proxy: &Proxy, words: &[&str]) -> (i32, String) {
-    let mut fishplate = command(env!("CARGO_BIN_EXE_fishplate"));
-    let output = fishplate.args(words).args(["--admin", &proxy.admin()]).output().expect("fishplate");
+pub fn says(proxy: &Proxy, words: &[&str]) -> (i32, String) {
+    run(&[words, &["--admin", &proxy.admin()]].concat())
+}
+
+/// The same of words that need no running proxy.
+pub fn run(words: &[&str]) -> (i32, String) {
+    let output = command(env!("CARGO_BIN_EXE_fishplate")).args(words).output().expect("fishplate");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
 }

@@ -16,6 +16,9 @@ pub(super) const WAYS: [Way; 4] = [Way::Copy, Way::Fishplate, Way::Single, Way::
 const RECORDS: usize = 256;
 /// Batches of a request where it has several.
 const SEVERAL: usize = 16;
+/// How a load is called whose Fetches name all their partitions each time, through whatever they go: as librdkafka's do, for
+/// which `single` is.
+pub(super) const NO_SESSION: &str = ", no session";
 
 /// 16 batches of as many partitions in each request: one topic of 256 partitions, then more topics of three.
 pub(super) fn topics(bench: &Bench<'_>) -> Result<Vec<Row>> {
@@ -43,14 +46,17 @@ fn at(bench: &Bench<'_>, topics: usize, partitions: usize, count: usize, batches
     let proxies = bench.programs.start(&WAYS, clusters.direct(), "other-*")?;
     let course = bench.course(&clusters, &proxies);
     let course = Course { seconds: course.seconds.min(1.0), ..course };
-    let loads = [Kind::Produce, Kind::Fetch].map(|kind| {
+    let loads = [(Kind::Produce, false), (Kind::Fetch, false), (Kind::Fetch, true)].map(|(kind, no_session)| {
         let usual = load(kind, RECORDS, &[], None);
         let verb = if kind == Kind::Produce { "produce" } else { "fetch" };
         let what = if batches == 1 { "partitions" } else { "topics" };
         let topics = vec![format!("scale-:{topics}")];
-        Load { name: format!("{verb}, {count} {what}"), topics, count, batches: Some(batches), ..usual }
+        let name = format!("{verb}, {count} {what}{}", if no_session { NO_SESSION } else { "" });
+        Load { name, topics, count, batches: Some(batches), no_session, ..usual }
     });
-    let loads: Vec<_> = loads.into_iter().filter(|load| bench.wants(load)).collect();
+    // Whether a single topic's Fetches have a session tells nothing new.
+    let of_use = |load: &Load| bench.wants(load) && (batches > 1 || !load.no_session);
+    let loads: Vec<_> = loads.into_iter().filter(of_use).collect();
     if loads.is_empty() { Ok(Vec::new()) } else { Ok(course.run(loads, &WAYS)) }
 }
 

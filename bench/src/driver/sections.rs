@@ -72,7 +72,7 @@ impl Bench<'_> {
         all.push(lone(load(Kind::Produce, 256, HUNDRED, None)));
         // And as it reads: who is shown `single` knows no fetch sessions.
         let read = load(Kind::Fetch, 256, HUNDRED, None);
-        all.push(Load { name: format!("{}, no session", read.name), no_session: true, ..read });
+        all.push(Load { name: format!("{}{}", read.name, scaling::NO_SESSION), no_session: true, ..read });
         all.retain(|load| self.wants(load));
         let whole = self.has(Section::Flow);
         let flow = if whole {

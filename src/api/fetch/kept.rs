@@ -2,14 +2,18 @@
 //! which of them fit into a client's answer. `split` decides who is asked and when a client is answered.
 
 use super::super::{Effect, Effects, Seen, codes};
-use super::asked::{Asked, Entry, Place, Position, Whom};
+use super::asked::{Asked, Entry, Position, Whom};
+use super::roll::{Roll, Slot};
 use super::told::{endpoints, nothing, ours};
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
+use crate::wire::fetch::{Flat, NotPlain, PlainAnswer, Step, ToldPart};
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
 use kafka_protocol::messages::fetch_response::{NodeEndpoint, PartitionData};
 use kafka_protocol::protocol::StrBytes;
+use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -17,9 +21,11 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(super) struct Poll {
     pub(super) number: u64,
-    pub(super) asked: FastMap<Place, Position>,
-    pub(super) topics: Vec<(StrBytes, Uuid)>,
-    pub(super) isolation: i8,
+    pub(super) question: Arc<Flat>,
+    /// Those of its partitions.
+    pub(super) slots: Vec<Slot>,
+    /// The client's version.
+    pub(super) version: i16,
     /// When its broker answers at the latest, where it is well.
     pub(super) due: Instant,
 }
@@ -31,7 +37,10 @@ pub(super) struct Kept {
     /// When it came.
     pub(super) at: Instant,
     pub(super) isolation: i8,
-    pub(super) pieces: FastMap<Place, Piece>,
+    /// The client's, in which slices are.
+    pub(super) version: i16,
+    /// None of them twice.
+    pub(super) pieces: Vec<Piece>,
     pub(super) frame: Bytes,
     pub(super) endpoints: Vec<NodeEndpoint>,
     pub(super) fault: Option<Fault>,
@@ -39,90 +48,126 @@ pub(super) struct Kept {
 
 #[derive(Debug)]
 pub(super) struct Piece {
+    pub(super) slot: Slot,
     pub(super) at: Position,
-    pub(super) told: PartitionData,
+    pub(super) told: Told,
+    /// Bytes of records.
+    pub(super) size: usize,
 }
 
+#[derive(Debug)]
+pub(super) enum Told {
+    /// As it stands there in the frame, in the client's version.
+    Slice(Range<usize>),
+    /// As the codec has read it, in our ids.
+    Read(Box<PartitionData>),
+}
+
+/// A piece that goes to the client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
-    pub(super) id: Uuid,
-    pub(super) high_watermark: i64,
-    pub(super) last_stable: i64,
-    pub(super) log_start: i64,
+pub(super) struct Claim {
+    pub(super) entry: usize,
+    /// Which broker of the Fetch, and which of its pieces.
+    pub(super) broker: usize,
+    pub(super) piece: usize,
+    since: u64,
+    size: usize,
 }
 
-/// Which entries stay for the next Fetch, since the client takes no more than `most` bytes: those that came last. As with
-/// Kafka the first goes, however large it is.
-pub(super) fn left_out(asked: &Asked, kept: &[Option<Kept>], most: usize) -> Vec<bool> {
-    let mut pieces: Vec<(u64, usize, usize)> = Vec::new();
-    for (at, entry) in asked.entries.iter().enumerate() {
-        if let Whom::Broker(broker) = entry.whom
-            && let Some(Some(kept)) = kept.get(broker)
-            && let Some(piece) = kept.pieces.get(&entry.place)
-        {
-            pieces.push((kept.since, at, piece.size()));
+/// The pieces that stand where the client does, of those of the brokers of a Fetch.
+pub(super) fn claims(asked: &Asked, kept: &[Option<Kept>], roll: &Roll) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for (broker, kept) in kept.iter().enumerate() {
+        for (piece, told) in kept.iter().flat_map(|kept| kept.pieces.iter().enumerate()) {
+            if let Some((entry, _)) = told.entry(asked, broker, roll)
+                && let Some(kept) = kept
+            {
+                claims.push(Claim { entry, broker, piece, since: kept.since, size: told.size });
+            }
         }
     }
-    pieces.sort_unstable();
-    let (mut stays, mut taken) = (vec![false; asked.entries.len()], 0);
-    for (_, at, size) in pieces {
-        if size > 0 && taken > 0 && taken + size > most {
-            stays[at] = true;
-        } else {
-            taken += size;
-        }
-    }
-    stays
+    claims
+}
+
+/// Leaves out for the next Fetch what the client does not take, which is no more than `most` bytes: those that came last.
+/// As with Kafka the first goes, however large it is.
+pub(super) fn leave_out(claims: &mut Vec<Claim>, most: usize) {
+    claims.sort_unstable_by_key(|claim| (claim.since, claim.entry));
+    let mut taken = 0;
+    claims.retain(|claim| {
+        let fits = claim.size == 0 || taken == 0 || taken + claim.size <= most;
+        taken += if fits { claim.size } else { 0 };
+        fits
+    });
 }
 
 impl Poll {
-    /// What the answer to this poll tells, in our ids. What it was not asked, or is told twice, is left aside.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn take(
-        mut self,
-        (since, now): (u64, Instant),
+    /// What a plain answer tells, and how long its broker wants to be left alone. What it was not asked, or is told twice, is
+    /// left aside.
+    pub(super) fn take_plain(&self, kept: &mut Kept, body_at: usize, roll: &mut Roll) -> Result<i32, NotPlain> {
+        let frame = kept.frame.clone();
+        let mut answer = PlainAnswer::begin(&frame, body_at, self.version)?;
+        let mut found = Finding::of(self);
+        loop {
+            match answer.step()? {
+                Step::Topic(name, id) => found.topic(name, id),
+                Step::Part(ToldPart { index, ends, records, place }) => {
+                    let Some(at) = found.part(index) else { continue };
+                    let (Some(slot), Some(part)) = (self.slots.get(at), self.question.parts.get(at)) else { continue };
+                    roll.tell(*slot, ends);
+                    if records > 0 {
+                        let (told, at) = (Told::Slice(place), Position::of(part));
+                        kept.pieces.push(Piece { slot: *slot, at, told, size: records });
+                    }
+                }
+                Step::End => return Ok(answer.throttle_ms),
+            }
+        }
+    }
+
+    /// The same of an answer that the codec has read, in our ids.
+    pub(super) fn take_read(
+        &self,
+        kept: &mut Kept,
         from: Target,
         answer: FetchResponse,
-        frame: Bytes,
-        ends: &mut FastMap<Place, Ends>,
+        roll: &mut Roll,
         seen: &Seen<'_>,
         effects: &mut Effects,
-    ) -> Kept {
-        let endpoints = endpoints(from.cluster, &answer.node_endpoints, seen).collect();
-        let mut kept = Kept { frame, endpoints, ..Kept::new(&self, since, now) };
-        let by_id: FastMap<Uuid, &StrBytes> = match answer.responses.iter().any(|topic| topic.topic.0.is_empty()) {
-            true => self.topics.iter().map(|(name, id)| (*id, name)).collect(),
-            false => FastMap::default(),
-        };
+    ) {
+        kept.endpoints = endpoints(from.cluster, &answer.node_endpoints, seen).collect();
+        let mut found = Finding::of(self);
         for topic in answer.responses {
-            let name =
-                if topic.topic.0.is_empty() { by_id.get(&topic.topic_id).copied() } else { Some(&topic.topic.0) };
-            let Some(name) = name else { continue };
+            found.topic(topic.topic.as_bytes(), topic.topic_id);
             if topic.partitions.iter().any(|told| codes::asks_for_refresh(told.error_code)) {
-                effects.push(Effect::Refresh(from.cluster, name.clone()));
+                effects.extend(found.name().map(|name| Effect::Refresh(from.cluster, name)));
             }
             for told in topic.partitions {
-                let place = Place::of(name, told.partition_index);
-                let Some(at) = self.asked.remove(&place) else { continue };
+                let Some(at) = found.part(told.partition_index) else { continue };
+                let (Some(slot), Some(part)) = (self.slots.get(at), self.question.parts.get(at)) else { continue };
                 if told.error_code == codes::NONE {
-                    ends.insert(place, Ends::of(at.id, &told));
+                    roll.tell(*slot, [told.high_watermark, told.last_stable_offset, told.log_start_offset]);
                 }
                 let told = ours(told, from.cluster, seen);
                 if is_news(&told) {
-                    kept.pieces.insert(place, Piece { at, told });
+                    kept.pieces.push(Piece::of(*slot, Position::of(part), told));
                 }
             }
         }
         if answer.error_code != codes::NONE {
             // The broker has it for all. Clients know what to do about few codes in this place.
-            effects.extend(self.topics.iter().map(|(name, _)| Effect::Refresh(from.cluster, name.clone())));
-            kept.pieces.extend(
-                self.asked.drain().map(|(place, at)| {
-                    (place, Piece { at, told: nothing(place.index, codes::NOT_LEADER_OR_FOLLOWER) })
-                }),
-            );
+            effects.extend(self.refreshes(from));
+            let all = self.slots.iter().zip(&self.question.parts).zip(&found.told).filter(|(_, told)| !**told);
+            let failed = all.map(|((slot, part), _)| {
+                Piece::of(*slot, Position::of(part), nothing(part.index, codes::NOT_LEADER_OR_FOLLOWER))
+            });
+            kept.pieces.extend(failed);
         }
-        kept
+    }
+
+    /// Its topics are to be looked at again.
+    pub(super) fn refreshes(&self, from: Target) -> impl Iterator<Item = Effect> {
+        self.question.topics.iter().map(move |topic| Effect::Refresh(from.cluster, topic.name.clone()))
     }
 }
 
@@ -135,28 +180,120 @@ fn is_news(told: &PartitionData) -> bool {
         || told.preferred_read_replica.0 >= 0
 }
 
-impl Kept {
-    /// Nothing yet, from the broker that had this poll.
-    pub(super) fn new(poll: &Poll, since: u64, now: Instant) -> Self {
-        let (pieces, frame, endpoints) = (FastMap::default(), Bytes::new(), Vec::new());
-        Self { since, at: now, isolation: poll.isolation, pieces, frame, endpoints, fault: None }
+/// Finds the partitions of an answer among those that were asked: mostly each behind the one before.
+struct Finding<'a> {
+    question: &'a Flat,
+    /// The topic that the answer is at, and where in the question its partitions begin.
+    topic: Option<usize>,
+    from: usize,
+    next: usize,
+    told: Vec<bool>,
+    /// Once the answer has another order.
+    any_order: Option<AnyOrder<'a>>,
+}
+
+/// What was asked, to be found in any order.
+struct AnyOrder<'a> {
+    /// Where a topic stands first, by name and by id.
+    topics: FastMap<(&'a [u8], Uuid), usize>,
+    /// Where a partition stands, by where its topic stands first.
+    parts: FastMap<(usize, i32), usize>,
+}
+
+impl<'a> AnyOrder<'a> {
+    fn of(question: &'a Flat) -> Self {
+        let (mut topics, mut parts, mut place) = (FastMap::default(), FastMap::default(), 0);
+        for (at, (topic, named)) in question.each().enumerate() {
+            let first = *topics.entry((topic.name.as_bytes(), Uuid::nil())).or_insert(at);
+            topics.entry((&[][..], topic.id)).or_insert(first);
+            for part in named {
+                parts.insert((first, part.index), place);
+                place += 1;
+            }
+        }
+        Self { topics, parts }
+    }
+}
+
+impl<'a> Finding<'a> {
+    fn of(poll: &'a Poll) -> Self {
+        let (question, told) = (&*poll.question, vec![false; poll.slots.len()]);
+        Self { question, topic: None, from: 0, next: 0, told, any_order: None }
     }
 
-    pub(super) fn claim(&mut self, entry: &Entry) -> Option<PartitionData> {
-        let here = self.pieces.get(&entry.place).is_some_and(|piece| piece.at == entry.at);
-        here.then(|| self.pieces.remove(&entry.place)).flatten().map(|piece| piece.told)
+    fn topic(&mut self, name: &[u8], id: Uuid) {
+        let question = self.question;
+        let is = |at: usize| {
+            let named = question.topics.get(at);
+            named.is_some_and(|topic| if name.is_empty() { topic.id == id } else { topic.name.as_bytes() == name })
+        };
+        let next = self.topic.map_or(0, |at| at + 1);
+        self.topic = if is(next) { Some(next) } else { self.look(name, id) };
+        let before = self.topic.and_then(|at| at.checked_sub(1)).and_then(|before| question.topics.get(before));
+        self.from = before.map_or(0, |topic| topic.end);
+        self.next = self.from;
+    }
+
+    fn look(&mut self, name: &[u8], id: Uuid) -> Option<usize> {
+        let id = if name.is_empty() { id } else { Uuid::nil() };
+        self.any_order().topics.get(&(name, id)).copied()
+    }
+
+    fn any_order(&mut self) -> &AnyOrder<'a> {
+        let question = self.question;
+        self.any_order.get_or_insert_with(|| AnyOrder::of(question))
+    }
+
+    fn part(&mut self, index: i32) -> Option<usize> {
+        let topic = self.topic?;
+        let end = self.question.topics.get(topic)?.end;
+        let is_next = self.next < end && self.question.parts.get(self.next)?.index == index;
+        let at = if is_next { self.next } else { self.search(topic, index)? };
+        self.next = at + 1;
+        (!std::mem::replace(self.told.get_mut(at)?, true)).then_some(at)
+    }
+
+    fn search(&mut self, topic: usize, index: i32) -> Option<usize> {
+        let topic = self.question.topics.get(topic)?;
+        let all = self.any_order();
+        let first = *all.topics.get(&(topic.name.as_bytes(), Uuid::nil()))?;
+        all.parts.get(&(first, index)).copied()
+    }
+
+    /// The name of the topic that the answer is at.
+    fn name(&self) -> Option<StrBytes> {
+        self.topic.and_then(|at| self.question.topics.get(at)).map(|topic| topic.name.clone())
+    }
+}
+
+impl Kept {
+    /// Nothing yet, from the broker that had this poll.
+    pub(super) fn new(poll: &Poll, since: u64, now: Instant, frame: Bytes) -> Self {
+        let (isolation, version) = (poll.question.terms.isolation, poll.version);
+        Self { since, at: now, isolation, version, pieces: Vec::new(), frame, endpoints: Vec::new(), fault: None }
+    }
+
+    /// Whether what is here may go to the client of this Fetch.
+    pub(super) fn is_for(&self, asked: &Asked) -> bool {
+        self.isolation == asked.terms.isolation && self.version == asked.version
     }
 }
 
 impl Piece {
-    pub(super) fn size(&self) -> usize {
-        self.told.records.as_ref().map_or(0, Bytes::len)
+    pub(super) fn of(slot: Slot, at: Position, told: PartitionData) -> Self {
+        let size = told.records.as_ref().map_or(0, Bytes::len);
+        Self { slot, at, told: Told::Read(Box::new(told)), size }
     }
-}
 
-impl Ends {
-    pub(super) fn of(id: Uuid, told: &PartitionData) -> Self {
-        let (high_watermark, last_stable) = (told.high_watermark, told.last_stable_offset);
-        Self { id, high_watermark, last_stable, log_start: told.log_start_offset }
+    /// Where it stands in a Fetch whose turn it is, where that names its partition, and there.
+    pub(super) fn entry<'a>(&self, asked: &'a Asked, broker: usize, roll: &Roll) -> Option<(usize, &'a Entry)> {
+        let named = self.named(asked, broker, roll);
+        named.filter(|(_, entry)| Position::of(&entry.part) == self.at)
+    }
+
+    /// The same wherever the client stands.
+    pub(super) fn named<'a>(&self, asked: &'a Asked, broker: usize, roll: &Roll) -> Option<(usize, &'a Entry)> {
+        let broker = asked.brokers.get(broker)?;
+        roll.entry(asked, self.slot).filter(|(_, entry)| entry.whom == Whom::Broker(*broker))
     }
 }

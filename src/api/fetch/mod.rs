@@ -2,19 +2,24 @@
 //! fetch session (KIP-227) included. Where several brokers are needed it is split (`split`), and answered without a
 //! session. The drivers in `session` keep the table of sessions and do the sending.
 
-pub mod asked;
+mod asked;
+mod brokers;
 mod kept;
+mod roll;
 pub mod split;
 mod told;
 
 pub use asked::Asked;
+pub use roll::Settled;
 pub use told::{is_plain, note, translate};
 
 use super::needs::{Needs, sought_unknown};
-use super::{Effects, Need, Refusal, Seen, codes};
-use crate::placement::Leader;
+use super::{Effect, Effects, Need, Refusal, Seen, codes};
+use crate::placement::{Leader, TopicPlace};
 use crate::types::Target;
+use crate::wire::fetch::Flat;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_response::FetchableTopicResponse;
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
@@ -39,7 +44,7 @@ pub enum Plan {
         edited: bool,
     },
     /// Several brokers are needed, or some of the answer is ours.
-    Split(Box<Asked>),
+    Split(Box<Flat>),
     /// Nothing to send.
     Answer(FetchResponse),
     /// To be met first; then plan the request again.
@@ -90,7 +95,7 @@ pub fn is_incremental(request: &FetchRequest) -> bool {
 
 /// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
 fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
-    partitions(request).all(|(topic, partition)| match leader(topic, partition.partition, seen) {
+    partitions(request).all(|(topic, partition)| match leader_of(topic, partition.partition, seen) {
         Found::At(to) => to == at,
         Found::Never(_) => true,
     })
@@ -110,7 +115,7 @@ fn full(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split
             let request = if foreign { request.with_session_id(NO_SESSION) } else { request };
             through(request, to, foreign, seen)
         }
-        OfAll::One(_) | OfAll::Several => Plan::Split(Box::new(Asked::of(request, seen))),
+        OfAll::One(_) | OfAll::Several => Plan::Split(Box::new(request.into())),
     }
 }
 
@@ -127,7 +132,7 @@ enum OfAll {
 fn broker_of_all(request: &FetchRequest, seen: &Seen<'_>) -> OfAll {
     let mut only = OfAll::Nobody;
     for (topic, partition) in partitions(request) {
-        only = match (leader(topic, partition.partition, seen), only) {
+        only = match (leader_of(topic, partition.partition, seen), only) {
             (Found::At(to), OfAll::Nobody) => OfAll::One(to),
             (Found::At(to), OfAll::One(other)) if to == other => OfAll::One(to),
             _ => return OfAll::Several,
@@ -178,11 +183,17 @@ enum Found {
     Never(i16),
 }
 
-fn leader(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
-    let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) else {
-        return Found::Never(match sought_unknown(seen, &topic.topic) {
+fn leader_of(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
+    let place = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
+    leader(place.map(|place| &**place), &topic.topic.0, partition, seen)
+}
+
+/// Who leads a partition of a topic, or why nobody does; a topic that nobody knows was called so.
+fn leader(place: Option<&TopicPlace>, called: &StrBytes, partition: i32, seen: &Seen<'_>) -> Found {
+    let Some(place) = place else {
+        return Found::Never(match sought_unknown(seen, called) {
             Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
-            _ if topic.topic.0.is_empty() => codes::UNKNOWN_TOPIC_ID,
+            _ if called.is_empty() => codes::UNKNOWN_TOPIC_ID,
             _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
         });
     };
@@ -200,7 +211,23 @@ pub fn failed_through(request: &FetchRequest, seen: &Seen<'_>, effects: &mut Eff
         // The session went with the broker.
         return FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND);
     }
-    Asked::of(request.clone(), seen).failed(effects)
+    let topic = |topic: &FetchTopic| {
+        let failed = |asked: &FetchPartition| {
+            let code = match leader_of(topic, asked.partition, seen) {
+                Found::Never(code) => code,
+                Found::At(to) => {
+                    effects.push(Effect::Refresh(to.cluster, topic.topic.0.clone()));
+                    codes::NOT_LEADER_OR_FOLLOWER
+                }
+            };
+            told::nothing(asked.partition, code)
+        };
+        FetchableTopicResponse::default()
+            .with_topic(topic.topic.clone())
+            .with_topic_id(topic.topic_id)
+            .with_partitions(topic.partitions.iter().map(failed).collect())
+    };
+    FetchResponse::default().with_session_id(NO_SESSION).with_responses(request.topics.iter().map(topic).collect())
 }
 
 #[cfg(test)]
@@ -208,9 +235,7 @@ mod tests {
     use super::super::testing::{World, at};
     use super::*;
     use crate::placement::build::tests::topic;
-    use kafka_protocol::messages::fetch_response::{
-        FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
-    };
+    use kafka_protocol::messages::fetch_response::{LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 
     fn request(topics: &[(&'static str, &[i32])]) -> FetchRequest {
         let topic = |(name, partitions): &(&'static str, &[i32])| {

@@ -8,17 +8,22 @@
 //!
 //! Fetches of one client are served one after the other, as a broker serves them.
 
-use super::super::{Effect, Effects, Seen, codes};
-use super::asked::{Asked, Entry, Place, Whom};
-use super::kept::{Ends, Kept, Piece, Poll, left_out};
+use super::super::{Codes, Effects, Seen, codes};
+use super::asked::{Asked, Entry, Position, Whom};
+use super::brokers::{Broker, Brokers};
+use super::kept::{Claim, Kept, Piece, Poll, Told, claims, leave_out};
+use super::roll::{Roll, Settled, Slot};
 use super::told::nothing;
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
+use crate::wire::codec::Unwritable;
+use crate::wire::fetch::{Flat, FlatTopic, Named, NotPlain, Part, Terms, Writing};
 use crate::wire::pool::Pool;
 use bytes::Bytes;
-use kafka_protocol::messages::fetch_response::PartitionData;
-use kafka_protocol::messages::{FetchRequest, FetchResponse};
-use std::collections::{BTreeMap, VecDeque};
+use kafka_protocol::messages::FetchResponse;
+use kafka_protocol::messages::fetch_response::NodeEndpoint;
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An answer to a poll comes a way round after the client's time is over: who has nothing else waits for it so long.
@@ -44,11 +49,11 @@ const LEAST_SHARE: usize = 64 << 10;
 pub struct Polls<T> {
     /// Bytes that may be kept.
     share: usize,
-    brokers: BTreeMap<Target, Broker>,
-    /// What was last told of the ends of partitions.
-    ends: FastMap<Place, Ends>,
+    brokers: Brokers,
+    /// The partitions that the client's Fetches name.
+    roll: Roll,
     /// Errors of ours that the client has heard, and when.
-    heard: FastMap<Place, Instant>,
+    heard: FastMap<Slot, Instant>,
     /// Oldest first; only the first is served.
     waiting: VecDeque<Waiting<T>>,
     /// Numbers polls and what came back.
@@ -57,12 +62,6 @@ pub struct Polls<T> {
     /// When a Fetch had to be split.
     split: Option<Instant>,
     over: bool,
-}
-
-#[derive(Debug, Default)]
-struct Broker {
-    poll: Option<Poll>,
-    kept: Option<Kept>,
 }
 
 #[derive(Debug)]
@@ -110,7 +109,7 @@ pub struct Ask {
     /// Which poll it is.
     pub number: u64,
     /// What is asked.
-    pub request: FetchRequest,
+    pub question: Arc<Flat>,
 }
 
 /// An answer to a client.
@@ -118,10 +117,10 @@ pub struct Ask {
 pub struct Leaving<T> {
     /// Who is answered.
     pub whose: T,
-    /// The answer.
-    pub response: FetchResponse,
-    /// The frames that its records are slices of.
-    pub sources: Vec<Bytes>,
+    /// The answer's body, in the version of the request.
+    pub body: Result<Vec<Bytes>, Unwritable>,
+    /// The errors in it.
+    pub codes: Codes,
     /// Why some of it is missing.
     pub faults: Vec<Fault>,
 }
@@ -135,8 +134,8 @@ impl<T> Polls<T> {
     pub fn new(share: usize) -> Self {
         Self {
             share,
-            brokers: BTreeMap::new(),
-            ends: FastMap::default(),
+            brokers: Brokers::default(),
+            roll: Roll::default(),
             heard: FastMap::default(),
             waiting: VecDeque::new(),
             next: 0,
@@ -148,16 +147,61 @@ impl<T> Polls<T> {
 
     /// Whether a Fetch for one broker alone goes this way too. Where not, what was kept is dropped.
     pub fn is_split(&mut self, now: Instant) -> bool {
-        let busy = !self.waiting.is_empty() || self.brokers.values().any(|broker| broker.poll.is_some());
+        let busy = !self.waiting.is_empty() || self.brokers.iter().any(|broker| broker.poll.is_some());
         if busy || self.was_split(now) {
             return true;
         }
-        self.brokers.clear();
+        self.brokers.forget();
         false
     }
 
     fn was_split(&self, now: Instant) -> bool {
         self.split.is_some_and(|split| now.saturating_duration_since(split) < STAYS_SPLIT)
+    }
+
+    /// Finds who answers for what a Fetch names; `generation` numbers placements.
+    pub fn settle<'a>(
+        &mut self,
+        terms: Terms,
+        named: impl Iterator<Item = Named<'a>>,
+        generation: u64,
+        seen: &Seen<'_>,
+    ) -> Settled {
+        if self.roll.is_stale() {
+            self.renew();
+        }
+        let brokers = &mut self.brokers;
+        let settled = self.roll.settle(terms, named, generation, |to| brokers.number(to), seen);
+        if let Some(first) = self.waiting.front() {
+            self.roll.serve(&first.asked);
+        }
+        settled
+    }
+
+    /// The brokers that a Fetch is for.
+    pub fn brokers_of(&self, asked: &Asked) -> impl Iterator<Item = Target> {
+        asked.brokers.iter().filter_map(|at| self.brokers.get(*at)).map(|broker| broker.target)
+    }
+
+    /// Whether all of a Fetch can pass through to one broker, or there is nothing in it that needs any.
+    pub fn passes_through(&mut self, asked: &Asked, now: Instant) -> bool {
+        asked.is_empty() || asked.is_for_one() && !self.is_split(now)
+    }
+
+    /// Forgets the partitions that nobody speaks of any more.
+    fn renew(&mut self) {
+        let old = self.roll.renew();
+        let new = &mut self.roll;
+        for Waiting { asked, .. } in &mut self.waiting {
+            asked.topics.iter_mut().for_each(|topic| topic.slot = new.adopt_topic(&old, topic.slot));
+            asked.entries.iter_mut().for_each(|entry| entry.slot = new.adopt(&old, entry.slot));
+        }
+        for broker in self.brokers.iter_mut() {
+            let polled = broker.poll.iter_mut().flat_map(|poll| &mut poll.slots);
+            let kept = broker.kept.iter_mut().flat_map(|kept| &mut kept.pieces).map(|piece| &mut piece.slot);
+            polled.chain(kept).for_each(|slot| *slot = new.adopt(&old, *slot));
+        }
+        self.heard = self.heard.drain().map(|(slot, at)| (new.adopt(&old, slot), at)).collect();
     }
 
     /// A client's Fetch.
@@ -173,7 +217,7 @@ impl<T> Polls<T> {
         if self.waiting.len() == 1 { self.advance(now) } else { Moves::new() }
     }
 
-    /// What a broker answered to a poll, in a frame. Nothing happens where that poll is not outstanding.
+    /// What a broker answered to a poll, in a frame that the codec has read. Nothing happens where that poll is not outstanding.
     pub fn told(
         &mut self,
         (from, number): (Target, u64),
@@ -183,9 +227,41 @@ impl<T> Polls<T> {
         effects: &mut Effects,
     ) -> Moves<T> {
         let Some(poll) = self.came_back(from, number) else { return Moves::new() };
-        self.throttle_ms = self.throttle_ms.max(answer.throttle_time_ms);
         self.next += 1;
-        let kept = poll.take((self.next, now), from, answer, frame, &mut self.ends, seen, effects);
+        let mut kept = Kept::new(&poll, self.next, now, frame);
+        self.throttle_ms = self.throttle_ms.max(answer.throttle_time_ms);
+        poll.take_read(&mut kept, from, answer, &mut self.roll, seen, effects);
+        self.take(from, kept, now)
+    }
+
+    /// The same of a frame in the client's version that nobody has read, whose body begins there.
+    ///
+    /// # Errors
+    /// Where the codec must read it: nothing happens then.
+    pub fn told_plainly(
+        &mut self,
+        (from, number): (Target, u64),
+        (frame, body_at): (&Bytes, usize),
+        now: Instant,
+    ) -> Result<Moves<T>, NotPlain> {
+        let Some(poll) = self.came_back(from, number) else { return Ok(Moves::new()) };
+        self.next += 1;
+        let mut kept = Kept::new(&poll, self.next, now, frame.clone());
+        match poll.take_plain(&mut kept, body_at, &mut self.roll) {
+            Ok(throttle_ms) => {
+                self.throttle_ms = self.throttle_ms.max(throttle_ms);
+                Ok(self.take(from, kept, now))
+            }
+            Err(not_plain) => {
+                if let Some(broker) = self.brokers.find_mut(from) {
+                    broker.poll = Some(poll);
+                }
+                Err(not_plain)
+            }
+        }
+    }
+
+    fn take(&mut self, from: Target, kept: Kept, now: Instant) -> Moves<T> {
         if !kept.pieces.is_empty() {
             self.keep(from, kept);
         }
@@ -201,22 +277,24 @@ impl<T> Polls<T> {
         effects: &mut Effects,
     ) -> Moves<T> {
         let Some(poll) = self.came_back(from, number) else { return Moves::new() };
-        effects.extend(poll.topics.iter().map(|(name, _)| Effect::Refresh(from.cluster, name.clone())));
-        if let Some(first) = self.waiting.front()
-            && let Some(at) = first.asked.brokers.iter().position(|broker| *broker == from)
+        effects.extend(poll.refreshes(from));
+        let of = self.brokers.number(from);
+        if let Some(Waiting { asked, .. }) = self.waiting.front()
+            && let Some(broker) = asked.brokers.iter().position(|broker| *broker == of)
         {
-            let of_it = |entry: &&Entry| {
-                entry.whom == Whom::Broker(at) && poll.asked.get(&entry.place).is_some_and(|asked| *asked == entry.at)
+            let failed = |(slot, part): (Slot, &Part)| {
+                let told = nothing(part.index, codes::NOT_LEADER_OR_FOLLOWER);
+                let piece = Piece::of(slot, Position::of(part), told);
+                piece.entry(asked, broker, &self.roll).is_some().then_some(piece)
             };
-            let failed = |entry: &Entry| {
-                let told = nothing(entry.asked.partition, codes::NOT_LEADER_OR_FOLLOWER);
-                (entry.place, Piece { at: entry.at, told })
-            };
-            let pieces: Vec<_> = first.asked.entries.iter().filter(of_it).map(failed).collect();
-            if !pieces.is_empty() {
+            let pieces: Vec<_> = poll.slots.iter().copied().zip(&poll.question.parts).filter_map(failed).collect();
+            if !pieces.is_empty()
+                && let Some(known) = self.brokers.get_mut(of)
+            {
                 self.next += 1;
-                let kept =
-                    self.brokers.entry(from).or_default().kept.get_or_insert_with(|| Kept::new(&poll, self.next, now));
+                let new = || Kept::new(&poll, self.next, now, Bytes::new());
+                let kept = known.kept.get_or_insert_with(new);
+                kept.pieces.retain(|piece| piece.named(asked, broker, &self.roll).is_none());
                 kept.pieces.extend(pieces);
                 kept.fault = Some(fault.clone());
             }
@@ -240,21 +318,24 @@ impl<T> Polls<T> {
     #[must_use]
     pub fn end(&mut self) -> Vec<T> {
         self.over = true;
-        self.brokers.clear();
+        self.brokers.forget();
         self.waiting.drain(..).map(|waiting| waiting.whose).collect()
     }
 
     fn came_back(&mut self, from: Target, number: u64) -> Option<Poll> {
-        self.brokers.get_mut(&from)?.poll.take_if(|poll| poll.number == number)
+        let broker = self.brokers.find_mut(from)?;
+        broker.poll.take_if(|poll| poll.number == number)
     }
 
     /// Keeps the latest frame of a broker in place of an older one, and drops the oldest of others where all together
     /// are too much.
     fn keep(&mut self, from: Target, kept: Kept) {
-        self.brokers.entry(from).or_default().kept = Some(kept);
+        let at = self.brokers.number(from);
+        let Some(broker) = self.brokers.get_mut(at) else { return };
+        broker.kept = Some(kept);
         while self.kept_bytes() > self.share {
-            let others = self.brokers.iter_mut().filter(|(target, _)| **target != from);
-            let frames = others.filter_map(|(_, broker)| broker.kept.as_ref().map(|kept| kept.since).zip(Some(broker)));
+            let others = self.brokers.iter_mut().filter(|broker| broker.target != from);
+            let frames = others.filter_map(|broker| broker.kept.as_ref().map(|kept| kept.since).zip(Some(broker)));
             let Some((_, oldest)) = frames.min_by_key(|(since, _)| *since) else { return };
             oldest.kept = None;
         }
@@ -262,7 +343,7 @@ impl<T> Polls<T> {
 
     /// Others need the memory: what the client has not come for within this time is dropped.
     pub fn shed(&mut self, older: Duration, now: Instant) {
-        for broker in self.brokers.values_mut() {
+        for broker in self.brokers.iter_mut() {
             broker.kept.take_if(|kept| now.saturating_duration_since(kept.at) >= older);
         }
     }
@@ -270,7 +351,7 @@ impl<T> Polls<T> {
     /// Bytes of what nobody has claimed yet.
     #[must_use]
     pub fn kept_bytes(&self) -> usize {
-        self.brokers.values().filter_map(|broker| broker.kept.as_ref()).map(|kept| kept.frame.len()).sum()
+        self.brokers.iter().filter_map(|broker| broker.kept.as_ref()).map(|kept| kept.frame.len()).sum()
     }
 
     /// Serves who waits, one after the other.
@@ -288,18 +369,15 @@ impl<T> Polls<T> {
                 self.waiting.push_front(first);
                 break;
             }
-            moves.push(Move::Answer(Box::new(self.leave(first.asked, first.whose, offer.bytes, now))));
+            moves.push(Move::Answer(Box::new(self.leave(&first.asked, first.whose, offer.bytes, now))));
         }
         moves
     }
 
     fn begin(&mut self, asked: &Asked, now: Instant) -> Served {
-        self.brokers.retain(|_, broker| broker.poll.is_some() || broker.kept.is_some());
-        if self.ends.len() > 2 * asked.entries.len() + 1_000 {
-            self.ends.clear();
-        }
+        self.roll.serve(asked);
         let heard = |entry: &Entry| {
-            let heard = self.heard.get(&entry.place);
+            let heard = self.heard.get(&entry.slot);
             heard.is_some_and(|heard| now.saturating_duration_since(*heard) < HEARD_WITHIN)
         };
         let at_once = asked.entries.iter().any(|entry| matches!(entry.whom, Whom::Us(_)) && !heard(entry));
@@ -308,39 +386,24 @@ impl<T> Polls<T> {
 
     /// What is there for a Fetch. What is there for another position of one of its partitions is dropped.
     fn offer(&mut self, asked: &Asked) -> Offer {
-        let mut kept = self.take_kept(asked);
         let mut offer = Offer { told: vec![false; asked.brokers.len()], ..Offer::default() };
-        for entry in &asked.entries {
-            let Whom::Broker(broker) = entry.whom else { continue };
-            let Some(Some(kept)) = kept.get_mut(broker) else { continue };
-            let Some(piece) = kept.pieces.get(&entry.place) else { continue };
-            if piece.at != entry.at {
-                kept.pieces.remove(&entry.place);
-                continue;
-            }
-            offer.bytes += piece.size();
-            offer.at_once |= piece.size() == 0;
-            if let Some(told) = offer.told.get_mut(broker) {
-                *told = true;
-            }
+        for (broker, at) in asked.brokers.iter().enumerate() {
+            let Some(Broker { kept: place, .. }) = self.brokers.get_mut(*at) else { continue };
+            let Some(mut kept) = place.take().filter(|kept| kept.is_for(asked)) else { continue };
+            kept.pieces.retain(|piece| {
+                if piece.entry(asked, broker, &self.roll).is_none() {
+                    return piece.named(asked, broker, &self.roll).is_none();
+                }
+                offer.bytes += piece.size;
+                offer.at_once |= piece.size == 0;
+                if let Some(told) = offer.told.get_mut(broker) {
+                    *told = true;
+                }
+                true
+            });
+            *place = (!kept.pieces.is_empty()).then_some(kept);
         }
-        self.put_back(asked, kept);
         offer
-    }
-
-    /// What was kept of each broker of a Fetch.
-    fn take_kept(&mut self, asked: &Asked) -> Vec<Option<Kept>> {
-        let isolation = asked.terms.isolation_level;
-        let kept = |to: &Target| self.brokers.get_mut(to)?.kept.take().filter(|kept| kept.isolation == isolation);
-        asked.brokers.iter().map(kept).collect()
-    }
-
-    fn put_back(&mut self, asked: &Asked, kept: Vec<Option<Kept>>) {
-        for (to, kept) in asked.brokers.iter().zip(kept) {
-            if let Some(kept) = kept.filter(|kept| !kept.pieces.is_empty()) {
-                self.brokers.entry(*to).or_default().kept = Some(kept);
-            }
-        }
     }
 
     /// Asks each broker of a Fetch that has told nothing for it and is not being asked already. One that has told
@@ -355,34 +418,25 @@ impl<T> Polls<T> {
     ) -> impl Iterator<Item = Ask> + use<T> {
         let wait =
             if self.was_split(now) { wait_of(&asked.terms) } else { served.until.saturating_duration_since(now) };
-        let sharing = self.brokers.len().max(asked.brokers.len()).max(1);
+        let sharing = self.brokers.sharing(asked);
         let most = records_within((self.share / sharing).max(LEAST_SHARE));
         let mut asks = Vec::new();
-        for (at, to) in asked.brokers.iter().enumerate() {
-            let broker = self.brokers.entry(*to).or_default();
+        for (at, number) in asked.brokers.iter().enumerate() {
+            let Some(broker) = self.brokers.get_mut(*number) else { continue };
             let Some(often) = served.asks.get_mut(at).filter(|often| **often < ASKS) else { continue };
             if broker.poll.is_some() || offer.told.get(at).is_some_and(|told| *told) {
                 continue;
             }
             *often += 1;
             self.next += 1;
-            let mut positions = FastMap::default();
-            // Where it is named twice, what is asked first is what the answer is for.
-            let mut request = asked.request_for(at, |place, at| {
-                let known = positions.len();
-                positions.entry(place).or_insert(at);
-                positions.len() > known
+            let (question, slots) = question(asked, *number, &self.roll, |terms| {
+                terms.max_wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+                terms.max_bytes = terms.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
             });
-            request.max_wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-            request.max_bytes = request.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
-            broker.poll = Some(Poll {
-                number: self.next,
-                asked: positions,
-                topics: request.topics.iter().map(|topic| (topic.topic.0.clone(), topic.topic_id)).collect(),
-                isolation: request.isolation_level,
-                due: now + wait,
-            });
-            asks.push(Ask { to: *to, number: self.next, request });
+            let question = Arc::new(question);
+            let asks_now = Arc::clone(&question);
+            broker.poll = Some(Poll { number: self.next, question, slots, version: asked.version, due: now + wait });
+            asks.push(Ask { to: broker.target, number: self.next, question: asks_now });
         }
         asks.into_iter()
     }
@@ -395,67 +449,129 @@ impl<T> Polls<T> {
         if now < served.until {
             return false;
         }
-        let due = |to: &Target| {
-            let poll = self.brokers.get(to).and_then(|broker| broker.poll.as_ref());
+        let due = |at: &u16| {
+            let poll = self.brokers.get(*at).and_then(|broker| broker.poll.as_ref());
             poll.is_some_and(|poll| poll.due <= served.until)
         };
         offer.bytes > 0 || now >= served.until + GRACE || !asked.brokers.iter().any(due)
     }
 
     /// Answers with what is there, of `bytes` bytes in all, as far as the client takes so much.
-    fn leave(&mut self, asked: Asked, whose: T, bytes: usize, now: Instant) -> Leaving<T> {
-        let mut kept = self.take_kept(&asked);
+    fn leave(&mut self, asked: &Asked, whose: T, bytes: usize, now: Instant) -> Leaving<T> {
+        let mut kept = self.brokers.take_kept(asked);
+        let mut claims = claims(asked, &kept, &self.roll);
         let most = usize::try_from(asked.terms.max_bytes).unwrap_or(0);
-        let left_out = if bytes > most { left_out(&asked, &kept, most) } else { Vec::new() };
-        let mut used = vec![false; asked.brokers.len()];
-        let before = std::mem::take(&mut self.heard);
-        let mut at = 0;
-        let mut response = asked.answer(|entry| {
-            at += 1;
-            let broker = match entry.whom {
-                Whom::Us(code) => {
-                    let heard = before.get(&entry.place).copied();
-                    let lately = heard.filter(|heard| now.saturating_duration_since(*heard) < HEARD_WITHIN);
-                    self.heard.insert(entry.place, lately.unwrap_or(now));
-                    return nothing(entry.asked.partition, code);
-                }
-                Whom::Broker(broker) => broker,
-            };
-            let stays = left_out.get(at - 1).is_some_and(|stays| *stays);
-            let kept = kept.get_mut(broker).and_then(Option::as_mut).filter(|_| !stays);
-            match kept.and_then(|kept| kept.claim(entry)) {
-                Some(told) => {
-                    if let Some(used) = used.get_mut(broker) {
-                        *used = true;
-                    }
-                    told
-                }
-                None => self.quiet(entry),
-            }
-        });
-        let (mut sources, mut faults) = (Vec::new(), Vec::new());
-        for kept in kept.iter_mut().zip(used).filter_map(|(kept, used)| kept.as_mut().filter(|_| used)) {
-            sources.push(kept.frame.clone());
-            faults.extend(kept.fault.take());
-            response.node_endpoints.extend(kept.endpoints.iter().cloned());
+        if bytes > most {
+            leave_out(&mut claims, most);
         }
-        response.node_endpoints.sort_by_key(|node| node.node_id);
-        response.node_endpoints.dedup_by_key(|node| node.node_id);
-        response.throttle_time_ms = std::mem::take(&mut self.throttle_ms);
-        self.put_back(&asked, kept);
-        Leaving { whose, response, sources, faults }
+        claims.sort_unstable_by_key(|claim| claim.entry);
+        let (faults, nodes) = with_them(&claims, &mut kept);
+        let sources: Vec<_> =
+            kept.iter().map(|kept| kept.as_ref().map_or_else(Bytes::new, |kept| kept.frame.clone())).collect();
+        let count = (asked.topics.len(), asked.entries.len());
+        let mut writing = Writing::begin(asked.version, std::mem::take(&mut self.throttle_ms), count, &sources);
+        let codes = self.write(&mut writing, asked, &claims, &kept, now);
+        let body = writing.end(nodes);
+        take_away(&claims, &mut kept);
+        self.brokers.put_back(asked, kept);
+        Leaving { whose, body, codes, faults }
     }
 
-    /// What is told of a partition that has nothing new: its ends, as they were last heard of.
-    fn quiet(&self, entry: &Entry) -> PartitionData {
-        let told = nothing(entry.asked.partition, codes::NONE);
-        match self.ends.get(&entry.place).filter(|ends| ends.id == entry.at.id) {
-            Some(ends) => told
-                .with_high_watermark(ends.high_watermark)
-                .with_last_stable_offset(ends.last_stable)
-                .with_log_start_offset(ends.log_start),
-            None => told,
+    /// Writes all partitions of an answer. The errors in it.
+    fn write(
+        &mut self,
+        to: &mut Writing<'_>,
+        asked: &Asked,
+        claims: &[Claim],
+        kept: &[Option<Kept>],
+        now: Instant,
+    ) -> Codes {
+        let (mut codes, mut claims, mut at) = (Codes::default(), claims.iter().peekable(), 0);
+        let before = std::mem::take(&mut self.heard);
+        for (topic, entries) in asked.each() {
+            let (name, id) = self.roll.called(topic);
+            to.topic(name, id, entries.len());
+            for entry in entries {
+                let claim = claims.next_if(|claim| claim.entry == at);
+                at += 1;
+                if let Whom::Us(code) = entry.whom {
+                    let heard = before.get(&entry.slot).copied();
+                    let lately = heard.filter(|heard| now.saturating_duration_since(*heard) < HEARD_WITHIN);
+                    self.heard.insert(entry.slot, lately.unwrap_or(now));
+                    codes.note(code);
+                    to.nothing(entry.part.index, code, [-1; 3]);
+                    continue;
+                }
+                let kept = claim.and_then(|claim| kept.get(claim.broker)?.as_ref().zip(Some(claim.piece)));
+                match kept.and_then(|(kept, piece)| Some((kept, kept.pieces.get(piece)?))) {
+                    Some((kept, piece)) => match &piece.told {
+                        Told::Slice(place) => to.slice(kept.frame.get(place.clone()).unwrap_or_default()),
+                        Told::Read(told) => {
+                            codes.note(told.error_code);
+                            to.told(told);
+                        }
+                    },
+                    // Nothing new: its ends, as they were last heard of.
+                    None => to.nothing(entry.part.index, codes::NONE, self.roll.ends(entry.slot)),
+                }
+            }
+            to.end_topic();
         }
+        codes
+    }
+}
+
+/// What is asked of one broker of a Fetch, and the slots of that.
+fn question(asked: &Asked, broker: u16, roll: &Roll, terms: impl FnOnce(&mut Terms)) -> (Flat, Vec<Slot>) {
+    let mut flat = Flat { terms: asked.terms, ..Flat::default() };
+    terms(&mut flat.terms);
+    let room = asked.entries.len() / asked.brokers.len().max(1);
+    flat.parts.reserve(room);
+    let mut slots = Vec::with_capacity(room);
+    for (topic, entries) in asked.each() {
+        let before = slots.len();
+        for entry in entries.iter().filter(|entry| entry.whom == Whom::Broker(broker)) {
+            flat.parts.push(entry.part);
+            slots.push(entry.slot);
+        }
+        if slots.len() > before {
+            let (name, id) = roll.name_of(topic);
+            flat.topics.push(FlatTopic { name, id, end: slots.len() });
+        }
+    }
+    (flat, slots)
+}
+
+/// What goes with these claims: the faults of their brokers, and the nodes that those named.
+fn with_them(claims: &[Claim], kept: &mut [Option<Kept>]) -> (Vec<Fault>, Vec<NodeEndpoint>) {
+    let mut used = vec![false; kept.len()];
+    for claim in claims {
+        if let Some(used) = used.get_mut(claim.broker) {
+            *used = true;
+        }
+    }
+    let (mut faults, mut nodes) = (Vec::new(), Vec::new());
+    for kept in kept.iter_mut().zip(used).filter_map(|(kept, used)| kept.as_mut().filter(|_| used)) {
+        faults.extend(kept.fault.take());
+        nodes.extend(kept.endpoints.iter().cloned());
+    }
+    nodes.sort_by_key(|node| node.node_id);
+    nodes.dedup_by_key(|node| node.node_id);
+    (faults, nodes)
+}
+
+/// What went to the client is here no longer.
+fn take_away(claims: &[Claim], kept: &mut [Option<Kept>]) {
+    for (broker, kept) in kept.iter_mut().enumerate() {
+        let Some(kept) = kept else { continue };
+        let mut stays = vec![true; kept.pieces.len()];
+        for claim in claims.iter().filter(|claim| claim.broker == broker) {
+            if let Some(stays) = stays.get_mut(claim.piece) {
+                *stays = false;
+            }
+        }
+        let mut stays = stays.into_iter();
+        kept.pieces.retain(|_| stays.next().unwrap_or(true));
     }
 }
 
@@ -468,7 +584,7 @@ pub fn records_within(bytes: usize) -> usize {
 }
 
 /// How long a client lets us wait. One that wants no byte waits for none.
-fn wait_of(terms: &FetchRequest) -> Duration {
+fn wait_of(terms: &Terms) -> Duration {
     let millis = if terms.min_bytes > 0 { terms.max_wait_ms } else { 0 };
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

@@ -323,7 +323,7 @@ fn check_fetch(client: i16, link: i16) {
         };
         let answer = match fetch::plan(request, |_| None, false, &seen) {
             fetch::Plan::Through { to, request, .. } => fetch::translate(told(&request), to.cluster, &seen),
-            fetch::Plan::Split(asked) => fetch::split::tests::round(*asked, &seen, |ask| told(&ask.request)),
+            fetch::Plan::Split(flat) => fetch::split::tests::round(&flat, &seen, told),
             other => panic!("{other:?}"),
         };
         assert!(holds(&assert_clean(ApiKey::Fetch, client, link, &answer), KEPT));
