@@ -77,6 +77,9 @@ pub(super) trait PartitionsRequest: Partitioned + Clone {
 
 /// What brokers say to it.
 pub(super) trait PartitionsAnswer: Partitioned + Default {
+    /// Success means that who leads or holds a partition changes.
+    const CHANGES: bool = false;
+
     fn throttle_ms(&mut self) -> &mut i32;
     /// The code of the whole answer, and its message, where it has any.
     fn whole(&mut self) -> (i16, Option<StrBytes>) {
@@ -182,7 +185,7 @@ pub(super) fn absorb<R>(
     R: PartitionsAnswer,
     PartitionOf<R>: Told,
 {
-    let mut stale: HashSet<StrBytes> = HashSet::new();
+    let (mut stale, mut changing): (HashSet<StrBytes>, HashSet<StrBytes>) = Default::default();
     match answer {
         Ok(mut answer) => {
             let throttle = *answer.throttle_ms();
@@ -198,6 +201,8 @@ pub(super) fn absorb<R>(
             origin.places.fill(so_far, answer, |topic, code| {
                 if codes::asks_for_refresh(code) {
                     stale.insert(topic.0.clone());
+                } else if R::CHANGES && code == codes::NONE && changing.len() < LOOKED_AT {
+                    changing.insert(topic.0.clone());
                 }
             });
         }
@@ -226,7 +231,11 @@ pub(super) fn absorb<R>(
         }
     }
     effects.extend(stale.into_iter().map(|topic| Effect::Refresh(origin.cluster, topic)));
+    effects.extend(changing.into_iter().map(|topic| Effect::Changing(origin.cluster, topic)));
 }
+
+/// Of so many topics that one request changes the new picture is looked for at once; of more when all are read again.
+const LOOKED_AT: usize = 16;
 
 /// Tells the same of all that a broker was asked about.
 fn tell_all<R>(so_far: &mut R, origin: &Asked, code: i16, why: Option<&StrBytes>)

@@ -100,6 +100,8 @@ impl PartitionsRequest for ElectLeadersRequest {
 }
 
 impl PartitionsAnswer for ElectLeadersResponse {
+    const CHANGES: bool = true;
+
     fn throttle_ms(&mut self) -> &mut i32 {
         &mut self.throttle_time_ms
     }

@@ -201,6 +201,8 @@ pub enum Effect {
     Settle(Slot, StrBytes, bool),
     /// This topic got partitions beyond so many; brokers hear of them one after another.
     Grown(Slot, StrBytes, usize),
+    /// Who leads or holds this topic is about to change: it is looked at a few times.
+    Changing(Slot, StrBytes),
     /// This group, or transactional id, may have another coordinator.
     ForgetCoordinator(Slot, CoordinatorType, StrBytes),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.

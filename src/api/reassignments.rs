@@ -77,6 +77,8 @@ impl PartitionsRequest for AlterPartitionReassignmentsRequest {
 }
 
 impl PartitionsAnswer for AlterPartitionReassignmentsResponse {
+    const CHANGES: bool = true;
+
     fn throttle_ms(&mut self) -> &mut i32 {
         &mut self.throttle_time_ms
     }

@@ -179,6 +179,11 @@ impl Session {
                         tokio::spawn(async move { cluster.settle(&topic, |found| found.is_some() == there).await });
                     }
                 }
+                Effect::Changing(cluster, topic) => {
+                    if let Some(cluster) = self.context.cluster(cluster) {
+                        tokio::spawn(async move { cluster.settle(&topic, |_| false).await });
+                    }
+                }
                 Effect::Grown(cluster, topic, from) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         let has_grown = move |found: Option<&Arc<crate::upstream::Topic>>| {
