@@ -11,7 +11,7 @@ use crate::placement::task::Current;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{SessionId, Slot};
 use crate::upstream::connect::Shared;
-use crate::upstream::{Cluster, Clusters};
+use crate::upstream::{Cluster, Clusters, Topic};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
@@ -186,12 +186,14 @@ impl Context {
         self.read(slot, async |cluster| cluster.refreshed(names, create).await).await
     }
 
-    /// Waits until topics that were just made are in the placement, for three seconds or so at most.
-    pub async fn known(&self, made: Vec<(Slot, StrBytes)>) {
-        let known = made.into_iter().filter_map(|(slot, topic)| {
+    /// Waits until topics that were just made, or got partitions beyond so many, are so in the placement, for three seconds
+    /// or so at most.
+    pub async fn known(&self, made: Vec<(Slot, StrBytes, usize)>) {
+        let known = made.into_iter().filter_map(|(slot, topic, from)| {
             let cluster = self.cluster(slot)?;
             Some(async move {
-                cluster.settle(&topic, true).await;
+                let has_grown = |found: Option<&Arc<Topic>>| found.is_some_and(|topic| topic.partitions.len() > from);
+                cluster.settle(&topic, has_grown).await;
                 self.current.caught_up(&cluster).await;
             })
         });

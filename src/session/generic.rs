@@ -175,7 +175,7 @@ impl<A: Api> Gather<A> {
         }
     }
 
-    /// Answers; where topics were deleted, once their shadows are gone, and where some were made, once they are known: who
+    /// Answers; where topics were deleted, once their shadows are gone, and where some were made or grew, once that is known: who
     /// is told "created" asks for them next, and librdkafka asks only once.
     fn finish(self) {
         let session = Arc::clone(self.ticket.session());
@@ -194,9 +194,13 @@ impl<A: Api> Gather<A> {
     }
 }
 
-/// A topic that was made, and where.
-fn made(effect: &Effect) -> Option<(Slot, StrBytes)> {
-    if let Effect::Settle(cluster, topic, true) = effect { Some((*cluster, topic.clone())) } else { None }
+/// A topic that was made or grew, and how many partitions it had.
+fn made(effect: &Effect) -> Option<(Slot, StrBytes, usize)> {
+    match effect {
+        Effect::Settle(cluster, topic, true) => Some((*cluster, topic.clone(), 0)),
+        Effect::Grown(cluster, topic, from) => Some((*cluster, topic.clone(), *from)),
+        _ => None,
+    }
 }
 
 fn outgoing<A: Api>(

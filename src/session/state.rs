@@ -176,7 +176,12 @@ impl Session {
                 }
                 Effect::Settle(cluster, topic, false) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, false).await });
+                        tokio::spawn(async move { cluster.settle(&topic, |found| found.is_none()).await });
+                    }
+                }
+                Effect::Changing(cluster, topic) => {
+                    if let Some(cluster) = self.context.cluster(cluster) {
+                        tokio::spawn(async move { cluster.settle(&topic, |_| false).await });
                     }
                 }
                 Effect::ForgetCoordinator(cluster, of, key) => {
@@ -185,7 +190,7 @@ impl Session {
                     }
                 }
                 // They take their time, and the answer waits for them: `generic` sees to it.
-                Effect::DropShadows(..) | Effect::Settle(_, _, true) => {}
+                Effect::DropShadows(..) | Effect::Settle(_, _, true) | Effect::Grown(..) => {}
             }
         }
     }
