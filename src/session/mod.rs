@@ -23,6 +23,7 @@ pub mod sending;
 pub mod shadows;
 pub mod spans;
 pub mod state;
+mod through;
 pub mod ticket;
 pub mod turns;
 pub mod underway;

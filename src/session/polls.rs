@@ -3,6 +3,7 @@
 
 use super::fetch::{clusters, outgoing};
 use super::state::Session;
+use super::through::{Question, Through};
 use super::ticket::Ticket;
 use crate::api::fetch::Settled;
 use crate::api::fetch::split::{Ask, Move, Moves, Polls};
@@ -71,25 +72,48 @@ impl SplitFetches {
     }
 }
 
+/// What became of a Fetch that was read at a glance.
+pub(super) enum Glanced {
+    /// It is split.
+    Taken,
+    /// It is to pass through to one broker; whether it must be written anew for that.
+    Through(Box<Through>, bool),
+    /// It names what nobody knows yet, or nothing, or is to be read by the codec.
+    Left(Ticket),
+}
+
 /// Serves a Fetch that is read at a glance.
-///
-/// # Errors
-/// One that may pass through to a single broker, names what nobody knows yet, or is to be read by the codec: its ticket is
-/// given back.
-pub fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Result<(), Ticket> {
-    let current = &ticket.session().context.current;
+pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
+    let session = Arc::clone(ticket.session());
+    let current = &session.context.current;
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (current.generation(), current.load());
+    let mut through = None;
     let back = take(ticket, &placement, &[], |polls, now, seen| {
         let settled = polls.settle(reading.terms, &mut reading, generation, seen);
-        let goes = reading.is_plain() && !settled.unsought && !polls.passes_through(&settled.asked, now);
-        goes.then_some(settled)
+        if !reading.is_plain() || settled.unsought || settled.asked.is_empty() {
+            return None;
+        }
+        if polls.passes_through(&settled.asked, now) {
+            through = polls.through(&settled.asked).zip(Some(settled.pipeline));
+            return None;
+        }
+        Some(settled)
     });
-    back.map_or(Ok(()), Err)
+    match (back, through) {
+        (None, _) => Glanced::Taken,
+        (Some(ticket), None) => Glanced::Left(ticket),
+        (Some(mut ticket), Some(((to, flat), pipeline))) => {
+            ticket.of_pipeline(pipeline.clone());
+            ticket.at_cluster(clusters(std::iter::once(to), &placement));
+            let question = Question::Flat(Arc::new(flat));
+            Glanced::Through(Box::new(Through { session, to, ticket, question, pipeline, placement }), reading.has_rack)
+        }
+    }
 }
 
 /// Serves a Fetch over several brokers.
-pub fn submit_split(
+pub(super) fn submit_split(
     ticket: Ticket,
     flat: &Flat,
     (generation, placement): (u64, &Placement),

@@ -116,7 +116,12 @@ impl<'w> Session<'w> {
         let Ok(bytes) = encode_body(request, self.client) else { return false };
         let Some(mut reading) = Reading::begin(&bytes, 0, self.client) else { return false };
         let settled = self.polls.settle(reading.terms, &mut reading, 1, &self.seen());
-        if !reading.is_plain() || settled.unsought || self.polls.passes_through(&settled.asked, self.now) {
+        if !reading.is_plain() || settled.unsought || settled.asked.is_empty() {
+            return false;
+        }
+        if self.polls.passes_through(&settled.asked, self.now) {
+            let (_, flat) = self.polls.through(&settled.asked).expect("a broker");
+            assert!(encode_body(&FetchRequest::from(&flat), self.link).is_ok_and(|body| body == flat.body(self.link)));
             return false;
         }
         self.unanswered.push_back((whose, order(request)));

@@ -76,7 +76,8 @@ impl Asked {
     }
 
     /// Whether it names no partition.
-    pub(super) fn is_empty(&self) -> bool {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 

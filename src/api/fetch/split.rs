@@ -183,9 +183,20 @@ impl<T> Polls<T> {
         asked.brokers.iter().filter_map(|at| self.brokers.get(*at)).map(|broker| broker.target)
     }
 
-    /// Whether all of a Fetch can pass through to one broker, or there is nothing in it that needs any.
+    /// Whether all of a Fetch can pass through to one broker.
     pub fn passes_through(&mut self, asked: &Asked, now: Instant) -> bool {
-        asked.is_empty() || asked.is_for_one() && !self.is_split(now)
+        asked.is_for_one() && !self.is_split(now)
+    }
+
+    /// The broker of a Fetch that passes through, and what is asked there, with names and ids for any version.
+    pub fn through(&mut self, asked: &Asked) -> Option<(Target, Flat)> {
+        let number = *asked.brokers.first()?;
+        let flat = question(asked, number, &self.roll, |_| {}).0;
+        if asked.terms.epoch != Terms::FULL {
+            // The client will have a session, and names its partitions no more.
+            (self.roll, self.heard) = (Roll::default(), FastMap::default());
+        }
+        Some((self.brokers.get(number)?.target, flat))
     }
 
     /// Forgets the partitions that nobody speaks of any more.
@@ -430,6 +441,7 @@ impl<T> Polls<T> {
             *often += 1;
             self.next += 1;
             let (question, slots) = question(asked, *number, &self.roll, |terms| {
+                terms.epoch = Terms::FULL;
                 terms.max_wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
                 terms.max_bytes = terms.max_bytes.min(i32::try_from(most).unwrap_or(i32::MAX));
             });

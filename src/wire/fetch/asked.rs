@@ -8,7 +8,7 @@ use super::super::malformed::Malformed;
 use super::super::shape::allowance;
 use super::{LEADER_EPOCHS, LOG_START, READ_REPLICA, SESSIONS, WITHOUT_REPLICA};
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::{ApiKey, FetchRequest, RequestHeader};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
@@ -17,9 +17,8 @@ use uuid::Uuid;
 const MEMORY_OF_ONE: usize = 256;
 /// The bytes of a partition in a flexible version, its empty list of tagged fields included.
 const SIZE: usize = 33;
-/// Of a request that names no session: none, and a full Fetch.
+/// What a request names that has no session.
 const NO_SESSION: i32 = 0;
-const FULL: i32 = -1;
 
 /// A Fetch: what it wants, and of which partitions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +42,13 @@ pub struct Terms {
     pub max_bytes: i32,
     /// Whether records of open transactions count.
     pub isolation: i8,
+    /// [`Self::FULL`], or 0 where the client would have a session. It names none.
+    pub epoch: i32,
+}
+
+impl Terms {
+    /// A full Fetch, of a client that wants no session.
+    pub const FULL: i32 = -1;
 }
 
 /// A topic of a Fetch.
@@ -88,6 +94,8 @@ pub struct Reading<'a> {
     version: i16,
     /// What it wants.
     pub terms: Terms,
+    /// Whether the client said where it stands; known when all was read.
+    pub has_rack: bool,
     topics: usize,
     parts: usize,
     /// A topic was begun, and ends with its partitions.
@@ -123,16 +131,17 @@ impl<'a> Reading<'a> {
         }
         let (max_wait_ms, min_bytes) = (fields.cursor.i32()?, fields.cursor.i32()?);
         let (max_bytes, [isolation]) = (fields.cursor.i32()?, fields.cursor.take::<1>()?);
-        let terms = Terms { max_wait_ms, min_bytes, max_bytes, isolation: isolation.cast_signed() };
+        let mut terms =
+            Terms { max_wait_ms, min_bytes, max_bytes, isolation: isolation.cast_signed(), epoch: Terms::FULL };
         if version >= SESSIONS {
             if fields.cursor.i32()? != NO_SESSION {
                 return Ok(None);
             }
-            fields.cursor.i32()?; // whether one is wanted
+            terms.epoch = fields.cursor.i32()?;
         }
         let topics = fields.count()?;
         let state = State::Underway;
-        Ok(Some(Self { fields, version, terms, topics, parts: 0, begun: false, memory, state }))
+        Ok(Some(Self { fields, version, terms, has_rack: false, topics, parts: 0, begun: false, memory, state }))
     }
 
     /// Whether all was read, and it holds nothing beside.
@@ -171,7 +180,7 @@ impl<'a> Reading<'a> {
             return Err(ODD); // topics that a session forgets
         }
         if self.version >= READ_REPLICA {
-            self.fields.text()?; // the rack, which no broker is told
+            self.has_rack = !self.fields.text()?.is_empty();
         }
         self.no_tags()
     }
@@ -260,14 +269,14 @@ impl Flat {
         if version < WITHOUT_REPLICA {
             to.put_i32(-1);
         }
-        let Terms { max_wait_ms, min_bytes, max_bytes, isolation } = self.terms;
+        let Terms { max_wait_ms, min_bytes, max_bytes, isolation, epoch } = self.terms;
         to.put_i32(max_wait_ms);
         to.put_i32(min_bytes);
         to.put_i32(max_bytes);
         to.put_i8(isolation);
         if version >= SESSIONS {
             to.put_i32(NO_SESSION);
-            to.put_i32(FULL);
+            to.put_i32(epoch);
         }
         put_count(to, flexible, self.topics.len());
         for (topic, parts) in self.each() {
@@ -292,6 +301,32 @@ impl Flat {
     }
 }
 
+impl From<&Flat> for FetchRequest {
+    fn from(flat: &Flat) -> Self {
+        let part = |part: &Part| {
+            FetchPartition::default()
+                .with_partition(part.index)
+                .with_current_leader_epoch(part.leader_epoch)
+                .with_fetch_offset(part.offset)
+                .with_last_fetched_epoch(part.fetched_epoch)
+                .with_log_start_offset(part.log_start)
+                .with_partition_max_bytes(part.max_bytes)
+        };
+        let topic = |(topic, parts): (&FlatTopic, &[Part])| {
+            let named = FetchTopic::default().with_topic(topic.name.clone().into()).with_topic_id(topic.id);
+            named.with_partitions(parts.iter().map(part).collect())
+        };
+        let Terms { max_wait_ms, min_bytes, max_bytes, isolation, epoch } = flat.terms;
+        Self::default()
+            .with_max_wait_ms(max_wait_ms)
+            .with_min_bytes(min_bytes)
+            .with_max_bytes(max_bytes)
+            .with_isolation_level(isolation)
+            .with_session_epoch(epoch)
+            .with_topics(flat.each().map(topic).collect())
+    }
+}
+
 impl From<FetchRequest> for Flat {
     /// What a request has beside these fields is not for brokers: a session, a rack.
     fn from(request: FetchRequest) -> Self {
@@ -300,6 +335,7 @@ impl From<FetchRequest> for Flat {
             min_bytes: request.min_bytes,
             max_bytes: request.max_bytes,
             isolation: request.isolation_level,
+            epoch: Terms::FULL,
         };
         let mut flat = Self { terms, ..Self::default() };
         for topic in request.topics {

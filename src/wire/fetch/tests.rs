@@ -192,6 +192,7 @@ proptest! {
     ) {
         let flat = read(&framed(&request, version), version).unwrap();
         prop_assert_eq!(&flat, &Flat::from(request.clone()));
+        prop_assert_eq!(FetchRequest::from(&flat), request.clone());
         let again = Flat::from(request.clone());
         prop_assert_eq!(again.named().count(), flat.topics.len() + flat.parts.len());
         let id = Bytes::from_static(b"client");
@@ -287,6 +288,21 @@ proptest! {
             let plain = steps(&frame, version).is_ok();
             prop_assert_eq!(plain, plain_fetch(&frame, 4, version).is_some());
         }
+    }
+}
+
+#[test]
+fn a_wish_for_a_session_is_kept_and_a_rack_noticed() {
+    for version in 11..=18 {
+        let racked = FetchRequest::default().with_session_epoch(0).with_rack_id(StrBytes::from_static_str("r"));
+        let body = encode_body(&racked, version).unwrap();
+        let mut reading = Reading::begin(&body, 0, version).unwrap();
+        assert_eq!(reading.by_ref().count(), 0);
+        assert!(reading.is_plain() && reading.has_rack && reading.terms.epoch == 0);
+        let wish = FetchRequest::default().with_session_epoch(0);
+        let again = Flat { terms: reading.terms, ..Flat::default() };
+        let expected = wish.with_max_bytes(again.terms.max_bytes);
+        assert_eq!(again.body(version), encode_body(&expected, version).unwrap());
     }
 }
 
