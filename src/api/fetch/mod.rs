@@ -5,6 +5,7 @@
 mod asked;
 mod brokers;
 mod kept;
+mod leaving;
 mod roll;
 pub mod split;
 mod told;

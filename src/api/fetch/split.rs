@@ -11,7 +11,8 @@
 use super::super::{Codes, Effects, Seen, codes};
 use super::asked::{Asked, Entry, Position, Whom};
 use super::brokers::{Broker, Brokers};
-use super::kept::{Claim, Kept, Piece, Poll, Told, claims, leave_out};
+use super::kept::{Kept, Piece, Poll, claims, leave_out};
+use super::leaving::{take_away, with_them, write};
 use super::roll::{Roll, Settled, Slot};
 use super::told::nothing;
 use crate::error::Fault;
@@ -21,7 +22,6 @@ use crate::wire::fetch::{Flat, FlatTopic, Named, NotPlain, Part, Terms, Writing}
 use crate::wire::pool::Pool;
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
-use kafka_protocol::messages::fetch_response::NodeEndpoint;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -482,54 +482,17 @@ impl<T> Polls<T> {
             kept.iter().map(|kept| kept.as_ref().map_or_else(Bytes::new, |kept| kept.frame.clone())).collect();
         let count = (asked.topics.len(), asked.entries.len());
         let mut writing = Writing::begin(asked.version, std::mem::take(&mut self.throttle_ms), count, &sources);
-        let codes = self.write(&mut writing, asked, &claims, &kept, now);
+        let before = std::mem::take(&mut self.heard);
+        let hear = |slot: Slot| {
+            let heard = before.get(&slot).copied();
+            let lately = heard.filter(|heard| now.saturating_duration_since(*heard) < HEARD_WITHIN);
+            self.heard.insert(slot, lately.unwrap_or(now));
+        };
+        let codes = write(&mut writing, asked, &claims, &kept, &self.roll, hear);
         let body = writing.end(nodes);
         take_away(&claims, &mut kept);
         self.brokers.put_back(asked, kept);
         Leaving { whose, body, codes, faults }
-    }
-
-    /// Writes all partitions of an answer. The errors in it.
-    fn write(
-        &mut self,
-        to: &mut Writing<'_>,
-        asked: &Asked,
-        claims: &[Claim],
-        kept: &[Option<Kept>],
-        now: Instant,
-    ) -> Codes {
-        let (mut codes, mut claims, mut at) = (Codes::default(), claims.iter().peekable(), 0);
-        let before = std::mem::take(&mut self.heard);
-        for (topic, entries) in asked.each() {
-            let (name, id) = self.roll.called(topic);
-            to.topic(name, id, entries.len());
-            for entry in entries {
-                let claim = claims.next_if(|claim| claim.entry == at);
-                at += 1;
-                if let Whom::Us(code) = entry.whom {
-                    let heard = before.get(&entry.slot).copied();
-                    let lately = heard.filter(|heard| now.saturating_duration_since(*heard) < HEARD_WITHIN);
-                    self.heard.insert(entry.slot, lately.unwrap_or(now));
-                    codes.note(code);
-                    to.nothing(entry.part.index, code, [-1; 3]);
-                    continue;
-                }
-                let kept = claim.and_then(|claim| kept.get(claim.broker)?.as_ref().zip(Some(claim.piece)));
-                match kept.and_then(|(kept, piece)| Some((kept, kept.pieces.get(piece)?))) {
-                    Some((kept, piece)) => match &piece.told {
-                        Told::Slice(place) => to.slice(kept.frame.get(place.clone()).unwrap_or_default()),
-                        Told::Read(told) => {
-                            codes.note(told.error_code);
-                            to.told(told);
-                        }
-                    },
-                    // Nothing new: its ends, as they were last heard of.
-                    None => to.nothing(entry.part.index, codes::NONE, self.roll.ends(entry.slot)),
-                }
-            }
-            to.end_topic();
-        }
-        codes
     }
 }
 
@@ -552,39 +515,6 @@ fn question(asked: &Asked, broker: u16, roll: &Roll, terms: impl FnOnce(&mut Ter
         }
     }
     (flat, slots)
-}
-
-/// What goes with these claims: the faults of their brokers, and the nodes that those named.
-fn with_them(claims: &[Claim], kept: &mut [Option<Kept>]) -> (Vec<Fault>, Vec<NodeEndpoint>) {
-    let mut used = vec![false; kept.len()];
-    for claim in claims {
-        if let Some(used) = used.get_mut(claim.broker) {
-            *used = true;
-        }
-    }
-    let (mut faults, mut nodes) = (Vec::new(), Vec::new());
-    for kept in kept.iter_mut().zip(used).filter_map(|(kept, used)| kept.as_mut().filter(|_| used)) {
-        faults.extend(kept.fault.take());
-        nodes.extend(kept.endpoints.iter().cloned());
-    }
-    nodes.sort_by_key(|node| node.node_id);
-    nodes.dedup_by_key(|node| node.node_id);
-    (faults, nodes)
-}
-
-/// What went to the client is here no longer.
-fn take_away(claims: &[Claim], kept: &mut [Option<Kept>]) {
-    for (broker, kept) in kept.iter_mut().enumerate() {
-        let Some(kept) = kept else { continue };
-        let mut stays = vec![true; kept.pieces.len()];
-        for claim in claims.iter().filter(|claim| claim.broker == broker) {
-            if let Some(stays) = stays.get_mut(claim.piece) {
-                *stays = false;
-            }
-        }
-        let mut stays = stays.into_iter();
-        kept.pieces.retain(|_| stays.next().unwrap_or(true));
-    }
 }
 
 /// How many bytes of records may be asked for so that the buffer of an answer takes no more than so many: the answer has

@@ -1,0 +1,82 @@
+//! A client's answer: of each partition what its broker told, or that there is nothing new, or what we say.
+
+use super::super::{Codes, codes};
+use super::asked::{Asked, Whom};
+use super::kept::{Claim, Kept, Told};
+use super::roll::{Roll, Slot};
+use crate::error::Fault;
+use crate::wire::fetch::Writing;
+use kafka_protocol::messages::fetch_response::NodeEndpoint;
+
+/// Writes all partitions of an answer. The errors in it; `hear` is told of each that we answer ourselves.
+pub(super) fn write(
+    to: &mut Writing<'_>,
+    asked: &Asked,
+    claims: &[Claim],
+    kept: &[Option<Kept>],
+    roll: &Roll,
+    mut hear: impl FnMut(Slot),
+) -> Codes {
+    let (mut codes, mut claims, mut at) = (Codes::default(), claims.iter().peekable(), 0);
+    for (topic, entries) in asked.each() {
+        let (name, id) = roll.called(topic);
+        to.topic(name, id, entries.len());
+        for entry in entries {
+            let claim = claims.next_if(|claim| claim.entry == at);
+            at += 1;
+            if let Whom::Us(code) = entry.whom {
+                hear(entry.slot);
+                codes.note(code);
+                to.nothing(entry.part.index, code, [-1; 3]);
+                continue;
+            }
+            let kept = claim.and_then(|claim| kept.get(claim.broker)?.as_ref().zip(Some(claim.piece)));
+            match kept.and_then(|(kept, piece)| Some((kept, kept.pieces.get(piece)?))) {
+                Some((kept, piece)) => match &piece.told {
+                    Told::Slice(place) => to.slice(kept.frame.get(place.clone()).unwrap_or_default()),
+                    Told::Read(told) => {
+                        codes.note(told.error_code);
+                        to.told(told);
+                    }
+                },
+                // Nothing new: its ends, as they were last heard of.
+                None => to.nothing(entry.part.index, codes::NONE, roll.ends(entry.slot)),
+            }
+        }
+        to.end_topic();
+    }
+    codes
+}
+
+/// What goes with these claims: the faults of their brokers, and the nodes that those named.
+pub(super) fn with_them(claims: &[Claim], kept: &mut [Option<Kept>]) -> (Vec<Fault>, Vec<NodeEndpoint>) {
+    let mut used = vec![false; kept.len()];
+    for claim in claims {
+        if let Some(used) = used.get_mut(claim.broker) {
+            *used = true;
+        }
+    }
+    let (mut faults, mut nodes) = (Vec::new(), Vec::new());
+    for kept in kept.iter_mut().zip(used).filter_map(|(kept, used)| kept.as_mut().filter(|_| used)) {
+        faults.extend(kept.fault.take());
+        nodes.extend(kept.endpoints.iter().cloned());
+    }
+    nodes.sort_by_key(|node| node.node_id);
+    nodes.dedup_by_key(|node| node.node_id);
+    (faults, nodes)
+}
+
+/// What went to the client is here no longer.
+pub(super) fn take_away(claims: &[Claim], kept: &mut [Option<Kept>]) {
+    for (broker, kept) in kept.iter_mut().enumerate() {
+        let Some(kept) = kept else { continue };
+        let mut stays = vec![true; kept.pieces.len()];
+        for claim in claims.iter().filter(|claim| claim.broker == broker) {
+            if let Some(stays) = stays.get_mut(claim.piece) {
+                *stays = false;
+            }
+        }
+        let mut stays = stays.into_iter();
+        kept.pieces.retain(|_| stays.next().unwrap_or(true));
+    }
+}
