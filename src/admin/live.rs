@@ -71,12 +71,12 @@ pub enum Finding {
         /// The id that both gave.
         id: String,
     },
-    /// A broker does not serve an API that Fishplate shows to clients.
+    /// A cluster's brokers do not serve what Fishplate shows to clients.
     Lacks {
         /// The cluster.
         cluster: String,
-        /// The API.
-        api: String,
+        /// The APIs.
+        apis: Vec<String>,
     },
     /// A cluster with transactional ids lacks what clients are shown of transactions.
     LacksTransactions {
@@ -199,8 +199,8 @@ impl Finding {
                 format!("{} are one cluster: both have the id {id}", clusters.join(" and ")),
                 "leave one of them out: its topics would appear twice".into(),
             ),
-            Self::Lacks { cluster, api } => (
-                format!("cluster {cluster} does not serve {api}"),
+            Self::Lacks { cluster, apis } => (
+                format!("cluster {cluster} does not serve {}", apis.join(", ")),
                 "clients that use it get an error for what lives there".into(),
             ),
             Self::LacksTransactions { cluster, version, why } => (
@@ -444,7 +444,8 @@ fn of_cluster(name: &str, seen: &Seen) -> Vec<Finding> {
         broker: Some(broker.clone()),
         why: why.clone(),
     });
-    let lacks = seen.lacks.iter().map(|api| Finding::Lacks { cluster: cluster(), api: api.clone() });
+    let apis: Vec<_> = seen.lacks.iter().cloned().collect();
+    let lacks = (!apis.is_empty()).then(|| Finding::Lacks { cluster: cluster(), apis });
     let refused = seen.groups_refused.map(|error| Finding::GroupsRefused { cluster: cluster(), error });
     down.chain(silent).chain(lacks).chain(refused).collect()
 }

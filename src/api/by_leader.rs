@@ -1,8 +1,8 @@
-//! ListOffsets and OffsetForLeaderEpoch: each partition is asked of its leader.
+//! ListOffsets, OffsetForLeaderEpoch, DeleteRecords and DescribeProducers: each partition is asked of its leader.
 //!
 //! What is answered where no broker is asked, or none answers, is 6 NOT_LEADER_OR_FOLLOWER: Kafka answers the same for
 //! a partition without a leader (AK Partition.localLogWithEpochOrThrow), and Java, librdkafka and franz-go read the
-//! metadata again and retry. Both only read, so it does not matter whether the request had been sent. A partition that
+//! metadata again and retry. All may be repeated, so it does not matter whether the request had been sent. A partition that
 //! is not there is 3, once its cluster has said so; while the cluster cannot be asked it is 6, since librdkafka gives
 //! up on 3.
 //!
@@ -11,225 +11,30 @@
 //! would make Java and librdkafka ask again for ever and fetch nothing meanwhile, also 35; an epoch of -1 means to them
 //! that the log was cut off, and they reset their position.
 
-use super::needs::{Needs, sought};
-use super::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, ask, refused, slot};
-use super::{Api, Effect, Effects, Part, Plan, Refusal, Seen, codes, send_or_wait};
+use super::by_partition::{Asked, PartitionsAnswer, PartitionsRequest, absorb, by_partition, plan, refuse_newer};
+use super::partitioned::{OfTopic, Partitioned};
+use super::scrub::scrubbed_message;
+use super::{Api, Effects, Plan, Seen};
 use crate::error::Fault;
-use crate::placement::Leader;
-use crate::types::{Name, Slot, Target};
+use crate::types::{Name, Slot};
+use kafka_protocol::messages::describe_producers_response::PartitionResponse as Producers;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 use kafka_protocol::messages::offset_for_leader_epoch_response::EpochEndOffset;
 use kafka_protocol::messages::{
-    ApiKey, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
-    TopicName,
+    ApiKey, DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
-/// What one leader was asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    cluster: Slot,
-    places: Places,
-    /// Partitions whose question only versions from this one on have.
-    newer: Vec<(TopicName, i32, i16)>,
-    /// Partitions whose leader's epoch was asked about, and that epoch.
-    epochs: Vec<(TopicName, i32, i32)>,
-}
-
-/// A request of this family.
-trait LeaderRequest: Partitioned + Clone {
-    /// The same request without any topic.
-    fn bare(&self) -> Self;
-    /// The lowest version in which this can be asked.
-    fn lowest_version(_: &PartitionOf<Self>) -> i16 {
-        0
-    }
-    /// The epoch that is asked about.
-    fn epoch(_: &PartitionOf<Self>) -> Option<i32> {
-        None
-    }
-}
-
-/// What leaders say to it.
-trait LeaderAnswer: Partitioned + Default {
-    fn throttle_ms(&mut self) -> &mut i32;
-    /// What is told of a partition and an epoch that nobody can be asked about.
-    fn unchecked(_index: i32, _epoch: i32) -> Option<PartitionOf<Self>> {
-        None
-    }
-}
-
-fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
-where
-    A: Api<Origin = Asked>,
-    A::Request: LeaderRequest,
-    A::Response: LeaderAnswer,
-    PartitionOf<A::Response>: Told,
-{
-    let mut seed: A::Response = refused(request, codes::NOT_LEADER_OR_FOLLOWER);
-    let mut needs = Needs::default();
-    let mut named = Places::default();
-    let mut parts: BTreeMap<Target, Part<A>> = BTreeMap::new();
-    for (topic_at, topic) in request.topics().iter().enumerate() {
-        for (partition_at, partition) in topic.partitions().iter().enumerate() {
-            let place = Place { topic: topic_at, partition: partition_at };
-            let index = partition.index();
-            let found = if named.note(topic.name(), index, place) {
-                leader(topic.name(), index, seen, &mut needs)
-            } else {
-                // Kafka answers so in ListOffsets; in the other nobody asks twice.
-                Err(codes::INVALID_REQUEST)
-            };
-            match found {
-                Ok(to) => {
-                    add::<A>(parts.entry(to).or_insert_with(|| empty(to, request)), topic.name(), partition, place)
-                }
-                Err(code) => {
-                    if let Some(told) = slot(&mut seed, place) {
-                        *told = Told::refused(index, code);
-                    }
-                }
-            }
-        }
-    }
-    send_or_wait(seed, parts.into_values().collect(), needs.all())
-}
-
-/// Who is to be asked, or the code to be answered.
-fn leader(topic: &TopicName, partition: i32, seen: &Seen<'_>, needs: &mut Needs) -> Result<Target, i16> {
-    match seen.placement.topic(topic).map(|place| place.leader(partition)) {
-        Some(Leader::At(target, _)) => return Ok(target),
-        Some(Leader::Nobody) => return Err(codes::NOT_LEADER_OR_FOLLOWER),
-        Some(Leader::NoPartition) | None => {}
-    }
-    let home = seen.placement.home_of_topic(topic);
-    Err(match sought(seen, home, topic) {
-        Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
-        Some(Refusal::Code(_) | Refusal::Done) => codes::UNKNOWN_TOPIC_OR_PARTITION,
-        None => {
-            needs.topic(home, topic);
-            codes::UNKNOWN_TOPIC_OR_PARTITION
-        }
-    })
-}
-
-fn empty<A>(to: Target, request: &A::Request) -> Part<A>
-where
-    A: Api<Origin = Asked>,
-    A::Request: LeaderRequest,
-{
-    let origin = Asked { cluster: to.cluster, places: Places::default(), newer: Vec::new(), epochs: Vec::new() };
-    Part { to, request: request.bare(), origin }
-}
-
-fn add<A>(part: &mut Part<A>, topic: &TopicName, partition: &PartitionOf<A::Request>, place: Place)
-where
-    A: Api<Origin = Asked>,
-    A::Request: LeaderRequest,
-{
-    part.origin.places.note(topic, partition.index(), place);
-    let lowest = A::Request::lowest_version(partition);
-    if lowest > 0 {
-        part.origin.newer.push((topic.clone(), partition.index(), lowest));
-    }
-    part.origin.epochs.extend(A::Request::epoch(partition).map(|epoch| (topic.clone(), partition.index(), epoch)));
-    ask(&mut part.request, topic, partition.clone());
-}
-
-fn absorb<R>(so_far: &mut R, origin: &Asked, answer: Result<R, Fault>, effects: &mut Effects)
-where
-    R: LeaderAnswer,
-    PartitionOf<R>: Told,
-{
-    let mut stale: HashSet<StrBytes> = HashSet::new();
-    match answer {
-        Ok(mut answer) => {
-            let throttle = *answer.throttle_ms();
-            *so_far.throttle_ms() = throttle.max(*so_far.throttle_ms());
-            origin.places.fill(so_far, answer, |topic, code| {
-                if codes::asks_for_refresh(code) {
-                    stale.insert(topic.0.clone());
-                }
-            });
-        }
-        Err(fault) if fault.lacking => {
-            for (topic, index, epoch) in &origin.epochs {
-                let slot = origin.places.get(topic, *index).and_then(|place| slot(so_far, place));
-                if let (Some(slot), Some(told)) = (slot, R::unchecked(*index, *epoch)) {
-                    *slot = told;
-                }
-            }
-        }
-        // The seed's code stands.
-        Err(_) => stale.extend(origin.places.topics().cloned()),
-    }
-    effects.extend(stale.into_iter().map(|topic| Effect::Refresh(origin.cluster, topic)));
-}
-
-/// A broker of a lower version has taken a question that it does not know for another one.
-fn refuse_newer<R>(response: &mut R, origin: &Asked, version: i16)
-where
-    R: Partitioned,
-    PartitionOf<R>: Told,
-{
-    for (topic, index, _) in origin.newer.iter().filter(|(_, _, lowest)| version < *lowest) {
-        for told in response.topics_mut().iter_mut().filter(|told| told.name() == topic) {
-            for told in told.partitions_mut().iter_mut().filter(|told| told.index() == *index) {
-                *told = Told::refused(*index, codes::UNSUPPORTED_VERSION);
-            }
-        }
-    }
-}
-
-macro_rules! by_leader {
-    ($api:ident, $request:ident, $response:ident { $($more:item)* }) => {
-        /// See the module's text.
-        pub struct $api;
-
-        impl Api for $api {
-            const KEY: ApiKey = ApiKey::$api;
-            type Request = $request;
-            type Response = $response;
-            type Origin = Asked;
-
-            fn plan(request: &$request, seen: &Seen<'_>) -> Plan<Self> {
-                plan(request, seen)
-            }
-
-            fn absorb(
-                so_far: &mut $response,
-                origin: Asked,
-                answer: Result<$response, Fault>,
-                _: &Seen<'_>,
-                effects: &mut Effects,
-            ) {
-                absorb(so_far, &origin, answer, effects);
-            }
-
-            fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
-                seen.pipeline_of_topics(request.topics.iter().map(|topic| (Some(&topic.name().0), Uuid::nil())))
-            }
-
-            fn raise(response: &mut $response, origin: &Asked, version: i16) {
-                refuse_newer(response, origin, version);
-            }
-
-            $($more)*
-        }
-
-    };
-}
-
-impl LeaderAnswer for ListOffsetsResponse {
+impl PartitionsAnswer for ListOffsetsResponse {
     fn throttle_ms(&mut self) -> &mut i32 {
         &mut self.throttle_time_ms
     }
 }
 
-impl LeaderAnswer for OffsetForLeaderEpochResponse {
+impl PartitionsAnswer for OffsetForLeaderEpochResponse {
     fn throttle_ms(&mut self) -> &mut i32 {
         &mut self.throttle_time_ms
     }
@@ -241,7 +46,7 @@ impl LeaderAnswer for OffsetForLeaderEpochResponse {
     }
 }
 
-by_leader! {
+by_partition! {
     ListOffsets, ListOffsetsRequest, ListOffsetsResponse {
         fn lower(request: &mut ListOffsetsRequest, version: i16) {
             if version < 2 {
@@ -256,11 +61,11 @@ by_leader! {
     }
 }
 
-by_leader! {
+by_partition! {
     OffsetForLeaderEpoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse {}
 }
 
-impl LeaderRequest for ListOffsetsRequest {
+impl PartitionsRequest for ListOffsetsRequest {
     fn bare(&self) -> Self {
         Self::default()
             .with_replica_id(self.replica_id)
@@ -279,7 +84,7 @@ impl LeaderRequest for ListOffsetsRequest {
     }
 }
 
-impl LeaderRequest for OffsetForLeaderEpochRequest {
+impl PartitionsRequest for OffsetForLeaderEpochRequest {
     fn bare(&self) -> Self {
         Self::default().with_replica_id(self.replica_id)
     }
@@ -289,13 +94,61 @@ impl LeaderRequest for OffsetForLeaderEpochRequest {
     }
 }
 
+by_partition! {
+    DeleteRecords, DeleteRecordsRequest, DeleteRecordsResponse {
+        /// Until the replicas have deleted them too.
+        fn held_ms(request: &DeleteRecordsRequest) -> i32 {
+            request.timeout_ms.max(0)
+        }
+    }
+}
+
+impl PartitionsRequest for DeleteRecordsRequest {
+    fn bare(&self) -> Self {
+        Self::default().with_timeout_ms(self.timeout_ms)
+    }
+}
+
+impl PartitionsAnswer for DeleteRecordsResponse {
+    fn throttle_ms(&mut self) -> &mut i32 {
+        &mut self.throttle_time_ms
+    }
+}
+
+by_partition! {
+    DescribeProducers, DescribeProducersRequest, DescribeProducersResponse {}
+}
+
+impl PartitionsRequest for DescribeProducersRequest {
+    fn bare(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartitionsAnswer for DescribeProducersResponse {
+    fn throttle_ms(&mut self) -> &mut i32 {
+        &mut self.throttle_time_ms
+    }
+
+    fn scrub(told: &mut Producers, cluster: Slot, seen: &Seen<'_>) {
+        told.error_message = scrubbed_message(told.error_message.take(), cluster, seen.placement);
+    }
+
+    fn explain(told: &mut Producers, why: StrBytes) {
+        told.error_message = Some(why);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::Need;
+    use super::super::partitioned::refused;
     use super::super::partitioned::tests::{chaos, named_once};
     use super::super::testing::{World, at, round, text};
+    use super::super::{Effect, Need, Refusal, codes};
     use super::*;
     use crate::placement::build::tests::{slot, topic};
+    use crate::types::Target;
+    use kafka_protocol::messages::TopicName;
     use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
     use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderTopic;
     use proptest::prelude::*;

@@ -18,10 +18,10 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 
 // Kafka's ConfigResource.Type.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
-const GROUP: i8 = 32;
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const GROUP: i8 = 32;
 
 /// See the module's text.
 pub struct DescribeConfigs;
@@ -126,7 +126,7 @@ fn place(asked: &DescribeConfigsResource, seen: &Seen<'_>) -> Result<(Target, St
 
 /// The live broker behind a virtual node. Behind the one of `single`, that of the default cluster which is asked about the
 /// cluster itself too.
-fn node(name: &StrBytes, seen: &Seen<'_>) -> Result<Target, (i16, &'static str)> {
+pub(super) fn node(name: &StrBytes, seen: &Seen<'_>) -> Result<Target, (i16, &'static str)> {
     let odd = (codes::INVALID_REQUEST, "this is not the id of a node; Metadata tells the ids");
     let node = name.parse().map(VirtualNode).map_err(|_| odd)?;
     if seen.view == View::Single && node != SINGLE {
@@ -148,14 +148,17 @@ fn refused(asked: &DescribeConfigsResource, code: i16, why: &'static str) -> Des
         .with_resource_name(asked.resource_name.clone())
 }
 
+/// Instead of Kafka's text, which names a broker by its real id.
+pub(super) fn refusal_of_broker() -> StrBytes {
+    StrBytes::from_static_str("the broker refuses this request")
+}
+
 /// Takes away what only the cluster itself should know.
 fn rewrite(told: &mut DescribeConfigsResult, cluster: Slot, seen: &Seen<'_>) {
     let of_broker = matches!(told.resource_type, BROKER | BROKER_LOGGER);
     told.error_message = match told.error_message.take() {
         // Kafka's text names the broker that it is by its real id.
-        Some(_) if of_broker && told.error_code == codes::INVALID_REQUEST => {
-            Some(StrBytes::from_static_str("the broker refuses this request"))
-        }
+        Some(_) if of_broker && told.error_code == codes::INVALID_REQUEST => Some(refusal_of_broker()),
         message => scrubbed_message(message, cluster, seen.placement),
     };
     for config in &mut told.configs {

@@ -2,8 +2,9 @@
 //! or a line without its row, does not compile: what clients are shown is what is served.
 
 use super::{
-    Api, add_partitions, by_group, by_leader, by_transactional_id, cluster_info, configs, coordinator, group_lists,
-    metadata, offsets, producer_id, topics, transaction_lists, txn_offsets,
+    Api, acls, add_partitions, alter_configs, by_group, by_leader, by_transactional_id, cluster_info, config_resources,
+    configs, coordinator, elections, group_lists, log_dirs, metadata, offset_delete, offsets, partitions, producer_id,
+    quotas, reassignments, scram, topics, transaction_lists, txn_offsets,
 };
 use crate::wire::versions::SERVED;
 use kafka_protocol::messages::ApiKey;
@@ -70,6 +71,24 @@ each! {
         DescribeConfigs in configs,
         DescribeCluster in cluster_info,
         DescribeTopicPartitions in cluster_info,
+        CreatePartitions in partitions,
+        DeleteRecords in by_leader,
+        IncrementalAlterConfigs in alter_configs,
+        AlterConfigs in alter_configs,
+        OffsetDelete in offset_delete,
+        DescribeProducers in by_leader,
+        DescribeLogDirs in log_dirs,
+        ElectLeaders in elections,
+        AlterPartitionReassignments in reassignments,
+        ListPartitionReassignments in reassignments,
+        DescribeClientQuotas in quotas,
+        AlterClientQuotas in quotas,
+        DescribeAcls in acls,
+        CreateAcls in acls,
+        DeleteAcls in acls,
+        DescribeUserScramCredentials in scram,
+        AlterUserScramCredentials in scram,
+        ListConfigResources in config_resources,
         // Answered from what was written before, where that can be.
         Metadata in metadata,
     }

@@ -147,6 +147,72 @@ error_codes! {
         DescribeConfigsResult { error_code }
     }
     describe_cluster_response::{ DescribeClusterResponse { error_code } }
+    create_partitions_response::{
+        CreatePartitionsResponse { results }
+        CreatePartitionsTopicResult { error_code }
+    }
+    delete_records_response::{
+        DeleteRecordsResponse { topics }
+        DeleteRecordsTopicResult { partitions }
+        DeleteRecordsPartitionResult { error_code }
+    }
+    offset_delete_response::{
+        OffsetDeleteResponse { error_code, topics }
+        OffsetDeleteResponseTopic { partitions }
+        OffsetDeleteResponsePartition { error_code }
+    }
+    describe_producers_response::{
+        DescribeProducersResponse { topics }
+        TopicResponse { partitions }
+        PartitionResponse { error_code }
+    }
+    describe_log_dirs_response::{
+        DescribeLogDirsResponse { error_code, results }
+        DescribeLogDirsResult { error_code }
+    }
+    elect_leaders_response::{
+        ElectLeadersResponse { error_code, replica_election_results }
+        ReplicaElectionResult { partition_result }
+        PartitionResult { error_code }
+    }
+    alter_configs_response::{
+        AlterConfigsResponse { responses }
+        AlterConfigsResourceResponse { error_code }
+    }
+    incremental_alter_configs_response::{
+        IncrementalAlterConfigsResponse { responses }
+        AlterConfigsResourceResponse { error_code }
+    }
+    alter_partition_reassignments_response::{
+        AlterPartitionReassignmentsResponse { error_code, responses }
+        ReassignableTopicResponse { partitions }
+        ReassignablePartitionResponse { error_code }
+    }
+    list_partition_reassignments_response::{ ListPartitionReassignmentsResponse { error_code } }
+    describe_client_quotas_response::{ DescribeClientQuotasResponse { error_code } }
+    alter_client_quotas_response::{
+        AlterClientQuotasResponse { entries }
+        EntryData { error_code }
+    }
+    describe_acls_response::{ DescribeAclsResponse { error_code } }
+    create_acls_response::{
+        CreateAclsResponse { results }
+        AclCreationResult { error_code }
+    }
+    delete_acls_response::{
+        DeleteAclsResponse { filter_results }
+        DeleteAclsFilterResult { error_code, matching_acls }
+        DeleteAclsMatchingAcl { error_code }
+    }
+    describe_user_scram_credentials_response::{
+        DescribeUserScramCredentialsResponse { error_code, results }
+        DescribeUserScramCredentialsResult { error_code }
+    }
+    alter_user_scram_credentials_response::{
+        AlterUserScramCredentialsResponse { results }
+        AlterUserScramCredentialsResult { error_code }
+    }
+    list_config_resources_response::{ ListConfigResourcesResponse { error_code } }
     describe_topic_partitions_response::{
         DescribeTopicPartitionsResponse { topics }
         DescribeTopicPartitionsResponseTopic { error_code, partitions }

@@ -1,26 +1,38 @@
 //! What each API means over several clusters: a request becomes parts, answers come back into one response. Pure:
 //! one file per API family, no sockets, no waiting.
 
+pub mod acls;
 pub mod add_partitions;
+pub mod alter_configs;
 pub mod by_group;
 pub mod by_leader;
+mod by_partition;
 pub mod by_transactional_id;
 pub mod cluster_info;
 pub mod codes;
+pub mod config_resources;
 pub mod config_values;
 pub mod configs;
 pub mod coordinator;
 pub mod each;
+pub mod elections;
 pub mod errors;
+pub mod everywhere;
 pub mod fetch;
 pub mod group_lists;
+pub mod log_dirs;
 pub mod metadata;
 pub mod needs;
 pub mod nodes;
+pub mod offset_delete;
 pub mod offsets;
 pub mod partitioned;
+pub mod partitions;
 pub mod produce;
 pub mod producer_id;
+pub mod quotas;
+pub mod reassignments;
+pub mod scram;
 pub mod scrub;
 pub mod span;
 pub mod stamp;
@@ -187,6 +199,10 @@ pub enum Effect {
     Refresh(Slot, StrBytes),
     /// This topic was made (`true`) or deleted; brokers hear of that one after another.
     Settle(Slot, StrBytes, bool),
+    /// This topic got partitions beyond so many; brokers hear of them one after another.
+    Grown(Slot, StrBytes, usize),
+    /// Who leads or holds this topic is about to change: it is looked at a few times.
+    Changing(Slot, StrBytes),
     /// This group, or transactional id, may have another coordinator.
     ForgetCoordinator(Slot, CoordinatorType, StrBytes),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.

@@ -10,6 +10,19 @@ use crate::types::{BrokerId, Slot, Target, View, VirtualNode};
 use kafka_protocol::messages;
 use kafka_protocol::protocol::StrBytes;
 
+/// Why a client that is shown one node cannot choose among brokers.
+pub const ONE_NODE: &str =
+    "This client is shown one node that stands for all brokers: each partition can be assigned to it alone.";
+
+/// Why a replica cannot be on a node.
+#[must_use]
+pub fn not_here(id: messages::BrokerId, seen: &Seen<'_>) -> StrBytes {
+    if seen.view == View::Single {
+        return StrBytes::from_static_str(ONE_NODE);
+    }
+    StrBytes::from_string(format!("Broker {} is not on the cluster where topics of this name live.", id.0))
+}
+
 /// A node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {

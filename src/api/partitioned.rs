@@ -3,11 +3,17 @@
 //! partition is answered exactly once, whatever brokers leave out, repeat or add.
 
 use super::untag::Untag;
+use kafka_protocol::messages as m;
 use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::alter_partition_reassignments_response::ReassignablePartitionResponse;
+use kafka_protocol::messages::delete_records_response::DeleteRecordsPartitionResult;
+use kafka_protocol::messages::describe_producers_response::PartitionResponse as Producers;
+use kafka_protocol::messages::elect_leaders_response::PartitionResult as Election;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_delete_response::OffsetDeleteResponsePartition;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use kafka_protocol::messages::txn_offset_commit_request::{
@@ -17,8 +23,11 @@ use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::{
-    ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, DeleteRecordsRequest,
+    DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse, ElectLeadersRequest,
+    ElectLeadersResponse, ListOffsetsRequest, ListOffsetsResponse, OffsetCommitRequest, OffsetCommitResponse,
+    OffsetDeleteRequest, OffsetDeleteResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
@@ -113,6 +122,11 @@ impl Places {
         self.0.get(&(topic.0.clone(), partition)).copied()
     }
 
+    /// All of them, in no order.
+    pub fn all(&self) -> impl Iterator<Item = Place> + '_ {
+        self.0.values().copied()
+    }
+
     /// The topics, each as often as it has partitions here.
     pub fn topics(&self) -> impl Iterator<Item = &StrBytes> {
         self.0.keys().map(|(topic, _)| topic)
@@ -152,20 +166,24 @@ pub fn ask<Q: Partitioned>(request: &mut Q, topic: &TopicName, partition: Partit
     }
 }
 
-macro_rules! partitioned {
-    ($($message:ident: $topic:ident . $name:ident, $partition:ident . $index:ident;)*) => {$(
+macro_rules! messages {
+    ($($message:ident . $topics:ident of $topic:ty;)*) => {$(
         impl Partitioned for $message {
             type Topic = $topic;
 
             fn topics(&self) -> &[$topic] {
-                &self.topics
+                &self.$topics
             }
 
             fn topics_mut(&mut self) -> &mut Vec<$topic> {
-                &mut self.topics
+                &mut self.$topics
             }
         }
+    )*};
+}
 
+macro_rules! topics {
+    ($($topic:ty: $name:ident, $partitions:ident of $partition:ty;)*) => {$(
         impl OfTopic for $topic {
             type Partition = $partition;
 
@@ -174,11 +192,11 @@ macro_rules! partitioned {
             }
 
             fn partitions(&self) -> &[$partition] {
-                &self.partitions
+                &self.$partitions
             }
 
             fn partitions_mut(&mut self) -> &mut Vec<$partition> {
-                &mut self.partitions
+                &mut self.$partitions
             }
 
             fn empty(name: TopicName) -> Self {
@@ -187,7 +205,11 @@ macro_rules! partitioned {
                 topic
             }
         }
+    )*};
+}
 
+macro_rules! partitions {
+    ($($partition:ty: $index:ident;)*) => {$(
         impl OfPartition for $partition {
             fn index(&self) -> i32 {
                 self.$index
@@ -196,15 +218,87 @@ macro_rules! partitioned {
     )*};
 }
 
-partitioned! {
-    ListOffsetsRequest: ListOffsetsTopic.name, ListOffsetsPartition.partition_index;
-    ListOffsetsResponse: ListOffsetsTopicResponse.name, ListOffsetsPartitionResponse.partition_index;
-    OffsetForLeaderEpochRequest: OffsetForLeaderTopic.topic, OffsetForLeaderPartition.partition;
-    OffsetForLeaderEpochResponse: OffsetForLeaderTopicResult.topic, EpochEndOffset.partition;
-    OffsetCommitRequest: OffsetCommitRequestTopic.name, OffsetCommitRequestPartition.partition_index;
-    OffsetCommitResponse: OffsetCommitResponseTopic.name, OffsetCommitResponsePartition.partition_index;
-    TxnOffsetCommitRequest: TxnOffsetCommitRequestTopic.name, TxnOffsetCommitRequestPartition.partition_index;
-    TxnOffsetCommitResponse: TxnOffsetCommitResponseTopic.name, TxnOffsetCommitResponsePartition.partition_index;
+messages! {
+    ListOffsetsRequest.topics of ListOffsetsTopic;
+    ListOffsetsResponse.topics of ListOffsetsTopicResponse;
+    OffsetForLeaderEpochRequest.topics of OffsetForLeaderTopic;
+    OffsetForLeaderEpochResponse.topics of OffsetForLeaderTopicResult;
+    OffsetCommitRequest.topics of OffsetCommitRequestTopic;
+    OffsetCommitResponse.topics of OffsetCommitResponseTopic;
+    TxnOffsetCommitRequest.topics of TxnOffsetCommitRequestTopic;
+    TxnOffsetCommitResponse.topics of TxnOffsetCommitResponseTopic;
+    OffsetDeleteRequest.topics of m::offset_delete_request::OffsetDeleteRequestTopic;
+    OffsetDeleteResponse.topics of m::offset_delete_response::OffsetDeleteResponseTopic;
+    DeleteRecordsRequest.topics of m::delete_records_request::DeleteRecordsTopic;
+    DeleteRecordsResponse.topics of m::delete_records_response::DeleteRecordsTopicResult;
+    DescribeProducersRequest.topics of m::describe_producers_request::TopicRequest;
+    DescribeProducersResponse.topics of m::describe_producers_response::TopicResponse;
+    ElectLeadersResponse.replica_election_results of m::elect_leaders_response::ReplicaElectionResult;
+    AlterPartitionReassignmentsRequest.topics of m::alter_partition_reassignments_request::ReassignableTopic;
+    AlterPartitionReassignmentsResponse.responses of m::alter_partition_reassignments_response::ReassignableTopicResponse;
+}
+
+/// Without a list all partitions are meant: who asks that does not go by partition.
+impl Partitioned for ElectLeadersRequest {
+    type Topic = m::elect_leaders_request::TopicPartitions;
+
+    fn topics(&self) -> &[Self::Topic] {
+        self.topic_partitions.as_deref().unwrap_or_default()
+    }
+
+    fn topics_mut(&mut self) -> &mut Vec<Self::Topic> {
+        self.topic_partitions.get_or_insert_default()
+    }
+}
+
+topics! {
+    ListOffsetsTopic: name, partitions of ListOffsetsPartition;
+    ListOffsetsTopicResponse: name, partitions of ListOffsetsPartitionResponse;
+    OffsetForLeaderTopic: topic, partitions of OffsetForLeaderPartition;
+    OffsetForLeaderTopicResult: topic, partitions of EpochEndOffset;
+    OffsetCommitRequestTopic: name, partitions of OffsetCommitRequestPartition;
+    OffsetCommitResponseTopic: name, partitions of OffsetCommitResponsePartition;
+    TxnOffsetCommitRequestTopic: name, partitions of TxnOffsetCommitRequestPartition;
+    TxnOffsetCommitResponseTopic: name, partitions of TxnOffsetCommitResponsePartition;
+    m::offset_delete_request::OffsetDeleteRequestTopic:
+        name, partitions of m::offset_delete_request::OffsetDeleteRequestPartition;
+    m::offset_delete_response::OffsetDeleteResponseTopic: name, partitions of OffsetDeleteResponsePartition;
+    m::delete_records_request::DeleteRecordsTopic: name, partitions of m::delete_records_request::DeleteRecordsPartition;
+    m::delete_records_response::DeleteRecordsTopicResult: name, partitions of DeleteRecordsPartitionResult;
+    m::describe_producers_request::TopicRequest: name, partition_indexes of i32;
+    m::describe_producers_response::TopicResponse: name, partitions of Producers;
+    m::elect_leaders_request::TopicPartitions: topic, partitions of i32;
+    m::elect_leaders_response::ReplicaElectionResult: topic, partition_result of Election;
+    m::alter_partition_reassignments_request::ReassignableTopic:
+        name, partitions of m::alter_partition_reassignments_request::ReassignablePartition;
+    m::alter_partition_reassignments_response::ReassignableTopicResponse:
+        name, partitions of ReassignablePartitionResponse;
+}
+
+partitions! {
+    ListOffsetsPartition: partition_index;
+    ListOffsetsPartitionResponse: partition_index;
+    OffsetForLeaderPartition: partition;
+    EpochEndOffset: partition;
+    OffsetCommitRequestPartition: partition_index;
+    OffsetCommitResponsePartition: partition_index;
+    TxnOffsetCommitRequestPartition: partition_index;
+    TxnOffsetCommitResponsePartition: partition_index;
+    m::offset_delete_request::OffsetDeleteRequestPartition: partition_index;
+    OffsetDeleteResponsePartition: partition_index;
+    m::delete_records_request::DeleteRecordsPartition: partition_index;
+    DeleteRecordsPartitionResult: partition_index;
+    Producers: partition_index;
+    Election: partition_id;
+    m::alter_partition_reassignments_request::ReassignablePartition: partition_index;
+    ReassignablePartitionResponse: partition_index;
+}
+
+/// Where nothing but its number is asked of a partition.
+impl OfPartition for i32 {
+    fn index(&self) -> i32 {
+        *self
+    }
 }
 
 impl Told for ListOffsetsPartitionResponse {
@@ -234,6 +328,56 @@ impl Told for OffsetCommitResponsePartition {
 
     fn refused(index: i32, code: i16) -> Self {
         Self::default().with_partition_index(index).with_error_code(code)
+    }
+}
+
+impl Told for OffsetDeleteResponsePartition {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_index(index).with_error_code(code)
+    }
+}
+
+impl Told for DeleteRecordsPartitionResult {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_index(index).with_error_code(code).with_low_watermark(-1)
+    }
+}
+
+impl Told for Producers {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_index(index).with_error_code(code).with_error_message(None)
+    }
+}
+
+impl Told for Election {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_id(index).with_error_code(code).with_error_message(None)
+    }
+}
+
+impl Told for ReassignablePartitionResponse {
+    fn code(&self) -> i16 {
+        self.error_code
+    }
+
+    fn refused(index: i32, code: i16) -> Self {
+        Self::default().with_partition_index(index).with_error_code(code).with_error_message(None)
     }
 }
 

@@ -7,6 +7,7 @@
 //! already" about topics that they have just made.
 
 use super::needs::Needs;
+use super::nodes::not_here;
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
@@ -27,7 +28,8 @@ use uuid::Uuid;
 /// What a cluster was asked to make or to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OnCluster {
-    cluster: Slot,
+    /// Which one.
+    pub(super) cluster: Slot,
     /// Nothing was asked of another cluster.
     alone: bool,
     /// The names of topics that are asked for by id.
@@ -36,7 +38,7 @@ pub struct OnCluster {
 
 impl OnCluster {
     /// The code for what got no answer, and why.
-    fn lost(&self, fault: &Fault) -> (i16, Option<StrBytes>) {
+    pub(super) fn lost(&self, fault: &Fault) -> (i16, Option<StrBytes>) {
         let (code, why) = match (fault.sent, self.alone) {
             (true, _) => {
                 (codes::REQUEST_TIMED_OUT, "the topic's cluster did not answer; nobody knows what it has done")
@@ -56,7 +58,7 @@ fn message(text: &'static str) -> Option<StrBytes> {
 const DELETE_SAYS_WHY: i16 = 5;
 
 /// One part for each cluster; what none can be made for goes to `lost`.
-fn parts<A, T>(
+pub(super) fn parts<A, T>(
     per_cluster: BTreeMap<Slot, Vec<T>>,
     seen: &Seen<'_>,
     request: impl Fn(&[T]) -> A::Request,
@@ -82,7 +84,7 @@ fn refresh(cluster: Slot, topic: &StrBytes, effects: &mut Effects) {
     once(Effect::Refresh(cluster, topic.clone()), effects);
 }
 
-fn once(effect: Effect, effects: &mut Effects) {
+pub(super) fn once(effect: Effect, effects: &mut Effects) {
     if !effects.contains(&effect) {
         effects.push(effect);
     }
@@ -200,16 +202,6 @@ fn why_not_made(told: &mut CreatableTopicResult, cluster: Slot, seen: &Seen<'_>)
         _ => scrubbed_message(told.error_message.take(), cluster, seen.placement),
     }
 }
-
-fn not_here(id: BrokerId, seen: &Seen<'_>) -> StrBytes {
-    if seen.view == View::Single {
-        return StrBytes::from_static_str(ONE_NODE);
-    }
-    StrBytes::from_string(format!("Broker {} is not on the cluster where topics of this name live.", id.0))
-}
-
-const ONE_NODE: &str =
-    "This client is shown one node that stands for all brokers: each partition can be assigned to it alone.";
 
 /// Which versions leave the number of replicas to the cluster (KIP-464).
 const DEFAULT_REPLICAS: i16 = 4;

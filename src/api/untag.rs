@@ -81,4 +81,37 @@ untag! {
     describe_configs_response::DescribeConfigsResult { configs }
     describe_configs_response::DescribeConfigsResourceResult { synonyms }
     describe_configs_response::DescribeConfigsSynonym {}
+    create_partitions_response::CreatePartitionsTopicResult {}
+    delete_records_response::DeleteRecordsPartitionResult {}
+    describe_producers_response::PartitionResponse { active_producers }
+    describe_producers_response::ProducerState {}
+    describe_log_dirs_response::DescribeLogDirsResult { topics }
+    describe_log_dirs_response::DescribeLogDirsTopic { partitions }
+    describe_log_dirs_response::DescribeLogDirsPartition {}
+    elect_leaders_response::ReplicaElectionResult { partition_result }
+    elect_leaders_response::PartitionResult {}
+    alter_configs_response::AlterConfigsResourceResponse {}
+    incremental_alter_configs_response::AlterConfigsResourceResponse {}
+    alter_partition_reassignments_response::ReassignablePartitionResponse {}
+    list_partition_reassignments_response::OngoingTopicReassignment { partitions }
+    list_partition_reassignments_response::OngoingPartitionReassignment {}
+    describe_client_quotas_response::EntryData { entity, values }
+    describe_client_quotas_response::EntityData {}
+    describe_client_quotas_response::ValueData {}
+    alter_client_quotas_response::EntryData { entity }
+    alter_client_quotas_response::EntityData {}
+    describe_acls_response::DescribeAclsResource { acls }
+    describe_acls_response::AclDescription {}
+    create_acls_response::AclCreationResult {}
+    delete_acls_response::DeleteAclsFilterResult { matching_acls }
+    delete_acls_response::DeleteAclsMatchingAcl {}
+    describe_user_scram_credentials_response::DescribeUserScramCredentialsResult { credential_infos }
+    describe_user_scram_credentials_response::CredentialInfo {}
+    alter_user_scram_credentials_response::AlterUserScramCredentialsResult {}
+    list_config_resources_response::ConfigResource {}
+}
+
+/// Its only version has no tagged fields.
+impl Untag for m::offset_delete_response::OffsetDeleteResponsePartition {
+    fn untag(&mut self) {}
 }

@@ -119,6 +119,8 @@ async fn create(on: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Result<
 
 async fn grow(on: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Result<i16, Fault> {
     let larger = CreatePartitionsTopic::default().with_name(TopicName(topic.clone())).with_count(partitions);
+    // An empty list would be a place for none of them.
+    let larger = larger.with_assignments(None);
     let request = CreatePartitionsRequest::default().with_topics(vec![larger]).with_timeout_ms(DONE_WITHIN_MS);
     let answer: CreatePartitionsResponse = on.call(None, &request, 2).await?;
     Ok(answer.results.first().map_or(codes::INVALID_REQUEST, |topic| topic.error_code))

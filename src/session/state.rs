@@ -176,7 +176,20 @@ impl Session {
                 }
                 Effect::Settle(cluster, topic, there) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, there).await });
+                        tokio::spawn(async move { cluster.settle(&topic, |found| found.is_some() == there).await });
+                    }
+                }
+                Effect::Changing(cluster, topic) => {
+                    if let Some(cluster) = self.context.cluster(cluster) {
+                        tokio::spawn(async move { cluster.settle(&topic, |_| false).await });
+                    }
+                }
+                Effect::Grown(cluster, topic, from) => {
+                    if let Some(cluster) = self.context.cluster(cluster) {
+                        let has_grown = move |found: Option<&Arc<crate::upstream::Topic>>| {
+                            found.is_none_or(|topic| topic.partitions.len() > from)
+                        };
+                        tokio::spawn(async move { cluster.settle(&topic, has_grown).await });
                     }
                 }
                 Effect::ForgetCoordinator(cluster, of, key) => {

@@ -1,6 +1,7 @@
 //! One cluster as we talk to it ourselves: calls over a few links of our own, the newest snapshot of its metadata,
 //! and who coordinates which group and whose transactions.
 
+use super::Topic;
 use super::connect::{self, Shared};
 use super::link::Link;
 use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
@@ -146,10 +147,10 @@ impl Cluster {
 
     /// Reads metadata of a topic that was just made or deleted until it says so: brokers hear of it one after another,
     /// and who is asked first may be the last to know. Gives up after a few tries.
-    pub async fn settle(&self, topic: &StrBytes, there: bool) {
+    pub async fn settle(&self, topic: &StrBytes, is_so: impl Fn(Option<&Arc<Topic>>) -> bool) {
         for pause in SETTLE {
             self.refreshed(vec![topic.clone()], false).await;
-            if self.news.borrow().snapshot.topics.contains_key(topic) == there {
+            if is_so(self.news.borrow().snapshot.topics.get(topic)) {
                 return;
             }
             sleep(Duration::from_millis(pause)).await;

@@ -129,7 +129,45 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::ListTransactions, 0, 2, By::AllBrokers)
         .differs("Each node tells the transactions of all nodes, each from its home."),
     row(ApiKey::DescribeTopicPartitions, 0, 0, By::Us),
+    row(ApiKey::CreatePartitions, 0, 3, By::TopicsHome)
+        .differs("A topic's shadows on groups' homes grow first. Assignments as at CreateTopics."),
+    row(ApiKey::DeleteRecords, 0, 2, By::Leaders),
+    row(ApiKey::IncrementalAlterConfigs, 0, 1, By::Resources).differs(ALTERED),
+    row(ApiKey::AlterConfigs, 0, 2, By::Resources).differs(ALTERED),
+    row(ApiKey::OffsetDelete, 0, 0, By::Coordinator),
+    row(ApiKey::DescribeProducers, 0, 0, By::Leaders)
+        .differs("The leader is asked, also where a client means another replica."),
+    row(ApiKey::DescribeLogDirs, 1, 4, By::AllBrokers).differs(
+        "Version 5 is not served. Each node tells the directories of all, each with its node's id before the path.",
+    ),
+    row(ApiKey::ElectLeaders, 0, 2, By::TopicsHome)
+        .differs("For all partitions, every cluster is asked; one that gives no answer is an error of the whole."),
+    row(ApiKey::AlterPartitionReassignments, 0, 1, By::TopicsHome)
+        .differs("Replicas are nodes of the topic's own cluster. In `single` there is nowhere to move to (39)."),
+    row(ApiKey::ListPartitionReassignments, 0, 0, By::TopicsHome)
+        .differs("In `single` replicas are the one node."),
+    row(ApiKey::DescribeClientQuotas, 0, 1, By::AllClusters)
+        .differs("Where clusters have different values the smaller is told. A cluster that gives no answer is an error that names it."),
+    row(ApiKey::AlterClientQuotas, 0, 1, By::AllClusters).differs(CHANGED),
+    row(ApiKey::DescribeAcls, 1, 3, By::AllClusters).differs(
+        "Each ACL once. A cluster without an authorizer has none; 54 where none has one.",
+    ),
+    row(ApiKey::CreateAcls, 1, 3, By::Resources)
+        .differs("Those of one topic, group or transactional id where it lives; all others on every cluster, with an error that names one that fails."),
+    row(ApiKey::DeleteAcls, 1, 3, By::AllClusters).differs(CHANGED),
+    row(ApiKey::DescribeUserScramCredentials, 0, 0, By::AllClusters)
+        .differs("Users of the clusters, at whom Fishplate's clients do not log in."),
+    row(ApiKey::AlterUserScramCredentials, 0, 0, By::AllClusters).differs(CHANGED),
+    row(ApiKey::ListConfigResources, 0, 1, By::AllClusters)
+        .differs("Topics and brokers are told by Fishplate."),
 ];
+
+/// Of what is changed on every cluster.
+const CHANGED: &str = "The first error stands, and names its cluster; what others did is done.";
+
+/// Of both requests that change configs.
+const ALTERED: &str = "What is of a whole cluster (the brokers' default, client metrics) is changed on every cluster. In `single` what is \
+                       of one broker is refused (42).";
 
 /// Produce versions below this are shown and refused.
 pub const PRODUCE_FROM: i16 = 3;

@@ -18,6 +18,7 @@ mod agree;
 #[path = "../batches/codecs.rs"]
 mod codecs;
 
+mod apis;
 mod basics;
 mod batches;
 mod behind;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let trials = [
+        apis::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),

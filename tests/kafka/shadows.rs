@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         shared("shadows: a deleted topic takes its commits along, as on bare Kafka", commits_go_with_their_topic),
         shared("shadows: a topic of the same name that was written is left alone", a_written_topic_is_left),
         shared("shadows: an empty topic that others made is left alone", a_topic_that_others_made_is_left),
+        shared("shadows: a topic that grows through Fishplate grows after its shadow", a_shadow_grows_with_its_topic),
     ]
 }
 
@@ -47,6 +48,24 @@ fn commits_go_with_their_topic(world: &World) {
         assert_eq!(read_and_commit(at, group, topic), "new");
         wait::until("its new commit is there", SOON, || committed(at, group, topic) == Some(Offset::Offset(1)));
     }
+}
+
+fn a_shadow_grows_with_its_topic(world: &World) {
+    let through = world.proxy().bootstrap();
+    let topics = Topics::of(&through);
+    // Given a group at home on the one cluster that has committed for a topic of the other
+    topics.create("b-shadows-grow", 2, 1);
+    write(&through, "b-shadows-grow", "old");
+    assert_eq!(read_and_commit(&through, "ga-shadows-grow", "b-shadows-grow"), "old");
+    let partitions = |cluster: &crate::harness::cluster::Cluster| {
+        cluster.metadata(Some("b-shadows-grow")).map_or(0, |seen| seen.topics()[0].partitions().len())
+    };
+    wait::until("its shadow is there", SOON, || partitions(&world.a) == 2);
+    // When the topic grows
+    topics.grow("b-shadows-grow", 5);
+    // Then so has its shadow, before any commit asked for it
+    assert_eq!(partitions(&world.a), 5);
+    wait::until("the topic has grown", SOON, || partitions(&world.b) == 5);
 }
 
 fn a_written_topic_is_left(world: &World) {

@@ -517,3 +517,246 @@ pub(super) const DESCRIBE_TOPIC_PARTITIONS: Shape = Shape::flexible(0, &[
         int32("partition_index"),
     ]),
 ]);
+
+// Versions 0 to 2.
+pub(super) const DELETE_RECORDS: Shape = Shape::flexible(2, &[
+    int32("throttle_time_ms"),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int64("low_watermark"),
+            int16("error_code"),
+        ]),
+    ]),
+]);
+
+// Versions 1 to 3.
+pub(super) const DESCRIBE_ACLS: Shape = Shape::flexible(2, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    text("error_message"),
+    rows("resources", &[
+        int8("resource_type"),
+        text("resource_name"),
+        int8("pattern_type"),
+        rows("acls", &[
+            text("principal"),
+            text("host"),
+            int8("operation"),
+            int8("permission_type"),
+        ]),
+    ]),
+]);
+
+// Versions 1 to 3.
+pub(super) const CREATE_ACLS: Shape = Shape::flexible(2, &[
+    int32("throttle_time_ms"),
+    rows("results", &[
+        int16("error_code"),
+        text("error_message"),
+    ]),
+]);
+
+// Versions 1 to 3.
+pub(super) const DELETE_ACLS: Shape = Shape::flexible(2, &[
+    int32("throttle_time_ms"),
+    rows("filter_results", &[
+        int16("error_code"),
+        text("error_message"),
+        rows("matching_acls", &[
+            int16("error_code"),
+            text("error_message"),
+            int8("resource_type"),
+            text("resource_name"),
+            int8("pattern_type"),
+            text("principal"),
+            text("host"),
+            int8("operation"),
+            int8("permission_type"),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 2.
+pub(super) const ALTER_CONFIGS: Shape = Shape::flexible(2, ALTERED_CONFIGS);
+
+// Versions 0 to 1.
+pub(super) const INCREMENTAL_ALTER_CONFIGS: Shape = Shape::flexible(1, ALTERED_CONFIGS);
+
+const ALTERED_CONFIGS: &[Field] = &[
+    int32("throttle_time_ms"),
+    rows("responses", &[
+        int16("error_code"),
+        text("error_message"),
+        int8("resource_type"),
+        text("resource_name"),
+    ]),
+];
+
+// Versions 1 to 4.
+pub(super) const DESCRIBE_LOG_DIRS: Shape = Shape::flexible(2, &[
+    int32("throttle_time_ms"),
+    int16("error_code").since(3),
+    rows("results", &[
+        int16("error_code"),
+        text("log_dir"),
+        rows("topics", &[
+            text("name"),
+            rows("partitions", &[
+                int32("partition_index"),
+                int64("partition_size"),
+                int64("offset_lag"),
+                boolean("is_future_key"),
+            ]),
+        ]),
+        int64("total_bytes").since(4),
+        int64("usable_bytes").since(4),
+    ]),
+]);
+
+// Versions 0 to 2.
+pub(super) const ELECT_LEADERS: Shape = Shape::flexible(2, &[
+    int32("throttle_time_ms"),
+    int16("error_code").since(1),
+    rows("replica_election_results", &[
+        text("topic"),
+        rows("partition_result", &[
+            int32("partition_id"),
+            int16("error_code"),
+            text("error_message"),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 1.
+pub(super) const ALTER_PARTITION_REASSIGNMENTS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    boolean("allow_replication_factor_change").since(1),
+    int16("error_code"),
+    text("error_message"),
+    rows("responses", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int16("error_code"),
+            text("error_message"),
+        ]),
+    ]),
+]);
+
+// Version 0.
+pub(super) const LIST_PARTITION_REASSIGNMENTS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    text("error_message"),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int32s("replicas"),
+            int32s("adding_replicas"),
+            int32s("removing_replicas"),
+        ]),
+    ]),
+]);
+
+// Version 0.
+pub(super) const OFFSET_DELETE: Shape = Shape::plain(&[
+    int16("error_code"),
+    int32("throttle_time_ms"),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int16("error_code"),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 1.
+pub(super) const DESCRIBE_CLIENT_QUOTAS: Shape = Shape::flexible(1, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    text("error_message"),
+    rows("entries", &[
+        rows("entity", &[
+            text("entity_type"),
+            text("entity_name"),
+        ]),
+        rows("values", &[
+            text("key"),
+            int64("value"),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 1.
+pub(super) const ALTER_CLIENT_QUOTAS: Shape = Shape::flexible(1, &[
+    int32("throttle_time_ms"),
+    rows("entries", &[
+        int16("error_code"),
+        text("error_message"),
+        rows("entity", &[
+            text("entity_type"),
+            text("entity_name"),
+        ]),
+    ]),
+]);
+
+// Version 0.
+pub(super) const DESCRIBE_USER_SCRAM_CREDENTIALS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    text("error_message"),
+    rows("results", &[
+        text("user"),
+        int16("error_code"),
+        text("error_message"),
+        rows("credential_infos", &[
+            int8("mechanism"),
+            int32("iterations"),
+        ]),
+    ]),
+]);
+
+// Version 0.
+pub(super) const ALTER_USER_SCRAM_CREDENTIALS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    rows("results", &[
+        text("user"),
+        int16("error_code"),
+        text("error_message"),
+    ]),
+]);
+
+// Version 0.
+pub(super) const DESCRIBE_PRODUCERS: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int16("error_code"),
+            text("error_message"),
+            rows("active_producers", &[
+                int64("producer_id"),
+                int32("producer_epoch"),
+                int32("last_sequence"),
+                int64("last_timestamp"),
+                int32("coordinator_epoch"),
+                int64("current_txn_start_offset"),
+            ]),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 1.
+pub(super) const LIST_CONFIG_RESOURCES: Shape = Shape::flexible(0, &[
+    int32("throttle_time_ms"),
+    int16("error_code"),
+    rows("config_resources", &[
+        text("resource_name"),
+        int8("resource_type").since(1),
+    ]),
+]);

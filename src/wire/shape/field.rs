@@ -34,6 +34,7 @@ pub(super) enum Kind {
 /// What a list holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Element {
+    Int8,
     Int32,
     Int64,
     Text,
@@ -81,6 +82,7 @@ impl Element {
     /// What one takes in the list's memory.
     pub(super) const fn memory(self) -> usize {
         match self {
+            Self::Int8 => 1,
             Self::Int32 => 4,
             Self::Int64 => 8,
             Self::Text => SLICE,
@@ -158,6 +160,10 @@ pub(super) const fn row_or_null(name: &'static str, fields: &'static [Field]) ->
 
 pub(super) const fn int32s(name: &'static str) -> Field {
     field(name, Kind::List(Element::Int32))
+}
+
+pub(super) const fn int8s(name: &'static str) -> Field {
+    field(name, Kind::List(Element::Int8))
 }
 
 pub(super) const fn int64s(name: &'static str) -> Field {

@@ -99,6 +99,23 @@ shapes! {
     DescribeTransactions: DescribeTransactionsRequest DescribeTransactionsResponse = DESCRIBE_TRANSACTIONS;
     ListTransactions: ListTransactionsRequest ListTransactionsResponse = LIST_TRANSACTIONS;
     DescribeTopicPartitions: DescribeTopicPartitionsRequest DescribeTopicPartitionsResponse = DESCRIBE_TOPIC_PARTITIONS;
+    DeleteRecords: DeleteRecordsRequest DeleteRecordsResponse = DELETE_RECORDS;
+    DescribeAcls: DescribeAclsRequest DescribeAclsResponse = DESCRIBE_ACLS;
+    CreateAcls: CreateAclsRequest CreateAclsResponse = CREATE_ACLS;
+    DeleteAcls: DeleteAclsRequest DeleteAclsResponse = DELETE_ACLS;
+    AlterConfigs: AlterConfigsRequest AlterConfigsResponse = ALTER_CONFIGS;
+    DescribeLogDirs: DescribeLogDirsRequest DescribeLogDirsResponse = DESCRIBE_LOG_DIRS;
+    ElectLeaders: ElectLeadersRequest ElectLeadersResponse = ELECT_LEADERS;
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest IncrementalAlterConfigsResponse = INCREMENTAL_ALTER_CONFIGS;
+    AlterPartitionReassignments: AlterPartitionReassignmentsRequest AlterPartitionReassignmentsResponse = ALTER_PARTITION_REASSIGNMENTS;
+    ListPartitionReassignments: ListPartitionReassignmentsRequest ListPartitionReassignmentsResponse = LIST_PARTITION_REASSIGNMENTS;
+    OffsetDelete: OffsetDeleteRequest OffsetDeleteResponse = OFFSET_DELETE;
+    DescribeClientQuotas: DescribeClientQuotasRequest DescribeClientQuotasResponse = DESCRIBE_CLIENT_QUOTAS;
+    AlterClientQuotas: AlterClientQuotasRequest AlterClientQuotasResponse = ALTER_CLIENT_QUOTAS;
+    DescribeUserScramCredentials: DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse = DESCRIBE_USER_SCRAM_CREDENTIALS;
+    AlterUserScramCredentials: AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse = ALTER_USER_SCRAM_CREDENTIALS;
+    DescribeProducers: DescribeProducersRequest DescribeProducersResponse = DESCRIBE_PRODUCERS;
+    ListConfigResources: ListConfigResourcesRequest ListConfigResourcesResponse = LIST_CONFIG_RESOURCES;
 }
 
 #[cfg(test)]

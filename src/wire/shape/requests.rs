@@ -3,7 +3,9 @@
 //! Fields of later versions stand here where its structs have them already: they take memory.
 
 use super::Shape;
-use super::field::{boolean, bytes, int8, int16, int32, int32s, int64, int64s, row, row_or_null, rows, text, texts, uuid};
+use super::field::{
+    boolean, bytes, int8, int8s, int16, int32, int32s, int64, int64s, row, row_or_null, rows, text, texts, uuid,
+};
 
 // Versions 3 to 13.
 pub(super) const PRODUCE: Shape = Shape::flexible(9, &[
@@ -372,4 +374,192 @@ pub(super) const DESCRIBE_TOPIC_PARTITIONS: Shape = Shape::flexible(0, &[
         text("topic_name"),
         int32("partition_index"),
     ]),
+]);
+
+// Versions 0 to 2.
+pub(super) const DELETE_RECORDS: Shape = Shape::flexible(2, &[
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int64("offset"),
+        ]),
+    ]),
+    int32("timeout_ms"),
+]);
+
+// Versions 1 to 3.
+pub(super) const DESCRIBE_ACLS: Shape = Shape::flexible(2, &[
+    int8("resource_type_filter"),
+    text("resource_name_filter"),
+    int8("pattern_type_filter"),
+    text("principal_filter"),
+    text("host_filter"),
+    int8("operation"),
+    int8("permission_type"),
+]);
+
+// Versions 1 to 3.
+pub(super) const CREATE_ACLS: Shape = Shape::flexible(2, &[
+    rows("creations", &[
+        int8("resource_type"),
+        text("resource_name"),
+        int8("resource_pattern_type"),
+        text("principal"),
+        text("host"),
+        int8("operation"),
+        int8("permission_type"),
+    ]),
+]);
+
+// Versions 1 to 3.
+pub(super) const DELETE_ACLS: Shape = Shape::flexible(2, &[
+    rows("filters", &[
+        int8("resource_type_filter"),
+        text("resource_name_filter"),
+        int8("pattern_type_filter"),
+        text("principal_filter"),
+        text("host_filter"),
+        int8("operation"),
+        int8("permission_type"),
+    ]),
+]);
+
+// Versions 0 to 2.
+pub(super) const ALTER_CONFIGS: Shape = Shape::flexible(2, &[
+    rows("resources", &[
+        int8("resource_type"),
+        text("resource_name"),
+        rows("configs", &[
+            text("name"),
+            text("value"),
+        ]),
+    ]),
+    boolean("validate_only"),
+]);
+
+// Versions 1 to 4.
+pub(super) const DESCRIBE_LOG_DIRS: Shape = Shape::flexible(2, &[
+    rows("topics", &[
+        text("topic"),
+        int32s("partitions"),
+    ]),
+]);
+
+// Versions 0 to 2.
+pub(super) const ELECT_LEADERS: Shape = Shape::flexible(2, &[
+    int8("election_type").since(1),
+    rows("topic_partitions", &[
+        text("topic"),
+        int32s("partitions"),
+    ]),
+    int32("timeout_ms"),
+]);
+
+// Versions 0 to 1.
+pub(super) const INCREMENTAL_ALTER_CONFIGS: Shape = Shape::flexible(1, &[
+    rows("resources", &[
+        int8("resource_type"),
+        text("resource_name"),
+        rows("configs", &[
+            text("name"),
+            int8("config_operation"),
+            text("value"),
+        ]),
+    ]),
+    boolean("validate_only"),
+]);
+
+// Versions 0 to 1.
+pub(super) const ALTER_PARTITION_REASSIGNMENTS: Shape = Shape::flexible(0, &[
+    int32("timeout_ms"),
+    boolean("allow_replication_factor_change").since(1),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+            int32s("replicas"),
+        ]),
+    ]),
+]);
+
+// Version 0.
+pub(super) const LIST_PARTITION_REASSIGNMENTS: Shape = Shape::flexible(0, &[
+    int32("timeout_ms"),
+    rows("topics", &[
+        text("name"),
+        int32s("partition_indexes"),
+    ]),
+]);
+
+// Version 0.
+pub(super) const OFFSET_DELETE: Shape = Shape::plain(&[
+    text("group_id"),
+    rows("topics", &[
+        text("name"),
+        rows("partitions", &[
+            int32("partition_index"),
+        ]),
+    ]),
+]);
+
+// Versions 0 to 1.
+pub(super) const DESCRIBE_CLIENT_QUOTAS: Shape = Shape::flexible(1, &[
+    rows("components", &[
+        text("entity_type"),
+        int8("match_type"),
+        text("match"),
+    ]),
+    boolean("strict"),
+]);
+
+// Versions 0 to 1.
+pub(super) const ALTER_CLIENT_QUOTAS: Shape = Shape::flexible(1, &[
+    rows("entries", &[
+        rows("entity", &[
+            text("entity_type"),
+            text("entity_name"),
+        ]),
+        rows("ops", &[
+            text("key"),
+            int64("value"),
+            boolean("remove"),
+        ]),
+    ]),
+    boolean("validate_only"),
+]);
+
+// Version 0.
+pub(super) const DESCRIBE_USER_SCRAM_CREDENTIALS: Shape = Shape::flexible(0, &[
+    rows("users", &[
+        text("name"),
+    ]),
+]);
+
+// Version 0.
+pub(super) const ALTER_USER_SCRAM_CREDENTIALS: Shape = Shape::flexible(0, &[
+    rows("deletions", &[
+        text("name"),
+        int8("mechanism"),
+    ]),
+    rows("upsertions", &[
+        text("name"),
+        int8("mechanism"),
+        int32("iterations"),
+        bytes("salt"),
+        bytes("salted_password"),
+    ]),
+]);
+
+// Version 0.
+pub(super) const DESCRIBE_PRODUCERS: Shape = Shape::flexible(0, &[
+    rows("topics", &[
+        text("name"),
+        int32s("partition_indexes"),
+    ]),
+]);
+
+// Versions 0 to 1.
+pub(super) const LIST_CONFIG_RESOURCES: Shape = Shape::flexible(0, &[
+    int8s("resource_types").since(1),
 ]);

@@ -100,7 +100,7 @@ impl Walk<'_> {
         }
         self.charge(name, count.saturating_mul(element.memory()).saturating_add(ALLOCATION))?;
         match element {
-            Element::Int32 | Element::Int64 => self.cursor.skip(count.saturating_mul(element.memory())),
+            Element::Int8 | Element::Int32 | Element::Int64 => self.cursor.skip(count.saturating_mul(element.memory())),
             Element::Text => (0..count).try_for_each(|_| self.slice(name, false)),
             Element::Row { fields, .. } => (0..count).try_for_each(|_| self.row(fields)),
         }

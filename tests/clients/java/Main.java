@@ -44,6 +44,7 @@ public final class Main {
         SCENES.put("cluster", Topics::cluster);
         SCENES.put("cut", Cut::play);
         SCENES.put("others", Others::play);
+        SCENES.put("operate", Operate::play);
         SCENES.put("transactions", Transactions::play);
         SCENES.put("spanning", Transactions::spanning);
     }

@@ -133,10 +133,11 @@ pub const CUT: &str = "cut";
 pub const ALL: &[&str] = WITH_TRANSACTIONS.split_at(2).1;
 
 /// The same, and transactions.
-pub const WITH_TRANSACTIONS: &[&str] = JAVA.split_at(1).1;
+pub const WITH_TRANSACTIONS: &[&str] = JAVA.split_at(2).1;
 
 /// The same, and what only Java's admin client can ask.
 pub const JAVA: &[&str] = &[
+    "operate",
     "others",
     "transactions",
     "spanning",

@@ -11,6 +11,7 @@ mod differences;
 pub mod kcat;
 pub mod librdkafka;
 pub mod matrix;
+mod operators;
 pub mod programs;
 pub mod results;
 mod tools;
@@ -32,6 +33,7 @@ pub fn trials(arguments: &Arguments) -> Vec<Trial> {
     trials.push(matrix::trial());
     say_what_is_left_out();
     trials.extend(tools::trials());
+    trials.extend(operators::trials());
     trials.push(shared("kcat: an old librdkafka is served in single and hosts", kcat::an_old_librdkafka_is_served));
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
     trials
@@ -155,8 +157,6 @@ impl Played {
 
     /// Both ways at once: most of it is waiting.
     fn play(&self, world: &World) -> anyhow::Result<Lines> {
-        // kafka-go asks without looking whether it is served.
-        world.proxy().log().allow("CreatePartitions (API 37)");
         // The scenario `spanning` wants it.
         world.proxy().log().allow("a transaction would span two clusters");
         let through = listener(world, self.view);

@@ -28,7 +28,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// A tool by its class, run against Fishplate; what it printed.
 #[track_caller]
-fn tool(world: &World, class: &str, arguments: &[&str]) -> String {
+pub(super) fn tool(world: &World, class: &str, arguments: &[&str]) -> String {
     fed(world, class, arguments, "")
 }
 
@@ -93,11 +93,11 @@ impl Java {
     }
 }
 
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+pub(super) const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 
-fn make(world: &World, topic: &str) {
+pub(super) fn make(world: &World, topic: &str) {
     let how = ["--create", "--topic", topic, "--partitions", "2", "--replication-factor", "1"];
     tool(world, TOPICS, &how);
 }
