@@ -2,7 +2,7 @@
 # Builds the client programs that tests/kafka runs, and fetches a librdkafka for kcat. Everything goes to the cache.
 # Idempotent, and quick when nothing changed: the trials call it too, so that a changed program is never run stale.
 #
-# Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, go, node, npm, python3 (3.8 to 3.12) with pip,
+# Wants Apache Kafka's jars in the cache (scripts/test setup) and java, javac, mvn, go, node, npm, python3 (3.8 to 3.12) with pip,
 # kcat; for all of FISHPLATE_TEST_LEVEL=full a C++ compiler and make, too.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -75,6 +75,14 @@ node_rdkafka() {
   (cd "$folder/node_modules/node-rdkafka" && rm -rf deps/librdkafka build/Release/obj.target build/Release/.deps)
 }
 
+# Kafka Streams, with the program that uses it.
+streams() {
+  local folder=$out/streams
+  rm -rf "$folder" && mkdir -p "$folder/classes" || return
+  mvn -q -B -f "$here/streams/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$folder/lib" || return
+  javac -nowarn -cp "$folder/lib/*" -d "$folder/classes" "$here"/streams/*.java && cp "$here"/java/log4j2.xml "$folder/classes"
+}
+
 # A folder for LD_LIBRARY_PATH. The package is one for some Python; which one is all the same to us.
 librdkafka() {
   local folder=$out/librdkafka found
@@ -104,6 +112,8 @@ once node "$here"/node/*.js* "$here"/node/*/*.js "$here/node/.npmrc" -- node_cli
 # It takes minutes, and only the full level plays it; where it cannot be built, the other clients are played all the same.
 [ "${FISHPLATE_TEST_LEVEL:-}" != full ] || (once node-rdkafka "$here"/node-rdkafka/* -- node_rdkafka) ||
   echo 'node-rdkafka is not there, and its trials fail' >&2
+# Its state store takes 70 MB, and only the full level plays it.
+[ "${FISHPLATE_TEST_LEVEL:-}" != full ] || once streams "$here"/streams/* -- streams
 once librdkafka <(printf '%s' "$librdkafka") -- librdkafka "$librdkafka"
 while read -r name packages; do
   # shellcheck disable=SC2086  # a list of packages

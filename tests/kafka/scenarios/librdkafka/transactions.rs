@@ -9,6 +9,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::Offset;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 const RECORDS: usize = 6;
@@ -18,6 +19,12 @@ pub fn play(stage: &Stage) {
     for home in 0..2 {
         outcomes(stage, home);
         fencing(stage, home);
+    }
+    // One Fetch may ask brokers of both homes.
+    for isolation in ["read_committed", "read_uncommitted"] {
+        let places: Vec<_> = stage.places(4).into_iter().filter(|at| at.1 < 2).collect();
+        let seen = read_together(stage, &places, isolation);
+        stage.saw(format!("together, {isolation}"), stage.aliased(&seen, |values| json!(values)));
     }
     // What the other home's transactions read must be there first.
     for home in 0..2 {
@@ -141,19 +148,28 @@ fn passed(producer: &Writer, places: &[Place], member: &ConsumerGroupMetadata) -
 
 /// Each record up to what may be read now, as `offset=value`. Offsets may be of markers, which no reader sees.
 fn read(stage: &Stage, at: &Place, isolation: &str) -> Vec<String> {
+    read_together(stage, std::slice::from_ref(at), isolation).remove(at).unwrap_or_default()
+}
+
+/// The same of several partitions, by one reader.
+fn read_together(stage: &Stage, places: &[Place], isolation: &str) -> BTreeMap<Place, Vec<String>> {
     let more = [("isolation.level", isolation), ("enable.partition.eof", "true")];
     let reader = stage.lone_reader(&more);
-    reader.assign(&list(std::slice::from_ref(at), |_| Offset::Beginning)).unwrap();
-    let (mut seen, end) = (Vec::new(), Instant::now() + SOON);
-    loop {
-        assert!(Instant::now() < end, "no end of {} {} within {SOON:?}", at.0, at.1);
+    reader.assign(&list(places, |_| Offset::Beginning)).unwrap();
+    let (mut seen, end) = (BTreeMap::<_, Vec<_>>::new(), Instant::now() + SOON);
+    let mut open = places.len();
+    while open > 0 {
+        assert!(Instant::now() < end, "no end of {places:?} within {SOON:?}");
         match reader.poll(MOMENT) {
             None => {}
             Some(Ok(record)) => {
-                seen.push(format!("{}={}", record.offset(), text(record.payload()).unwrap_or_default()))
+                let shown = format!("{}={}", record.offset(), text(record.payload()).unwrap_or_default());
+                seen.entry((record.topic().to_owned(), record.partition())).or_default().push(shown);
             }
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return seen,
+            // Nothing is written meanwhile: each ends once.
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => open -= 1,
             Some(Err(error)) => panic!("{error}"),
         }
     }
+    seen
 }
