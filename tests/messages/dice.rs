@@ -85,6 +85,22 @@ impl Buf for Dice {
         Ok(self.rng.i64(..))
     }
 
+    // Those that are left to `bytes` panic where the draws are used up.
+    fn try_get_u16(&mut self) -> Result<u16, TryGetError> {
+        self.draw()?;
+        Ok(self.rng.u16(..))
+    }
+
+    fn try_get_u32(&mut self) -> Result<u32, TryGetError> {
+        self.draw()?;
+        Ok(self.rng.u32(..))
+    }
+
+    fn try_get_f64(&mut self) -> Result<f64, TryGetError> {
+        self.draw()?;
+        Ok(self.rng.f64())
+    }
+
     fn try_copy_to_slice(&mut self, to: &mut [u8]) -> Result<(), TryGetError> {
         self.draw()?;
         // Now and then one of a few, so that an id here may be an id there.
