@@ -125,6 +125,7 @@ fn owner(acl: &AclCreation) -> Option<i8> {
 impl Changes for CreateAcls {
     type Change = AclCreation;
     type Told = AclCreationResult;
+    type Key = usize;
 
     fn changes(request: &Self::Request) -> Vec<AclCreation> {
         request.creations.clone()
@@ -162,8 +163,8 @@ impl Changes for CreateAcls {
     }
 
     /// In the order in which they were asked for.
-    fn find<'t>(told: &'t [AclCreationResult], at: usize, _: &AclCreationResult) -> Option<&'t AclCreationResult> {
-        told.get(at)
+    fn key(_: &AclCreationResult, at: usize) -> usize {
+        at
     }
 }
 
@@ -195,6 +196,7 @@ impl Changes for DeleteAcls {
     const NOTHING_HERE: i16 = codes::SECURITY_DISABLED;
     type Change = DeleteAclsFilter;
     type Told = DeleteAclsFilterResult;
+    type Key = usize;
 
     fn changes(request: &Self::Request) -> Vec<DeleteAclsFilter> {
         request.filters.clone()
@@ -230,12 +232,9 @@ impl Changes for DeleteAcls {
         }
     }
 
-    fn find<'t>(
-        told: &'t [DeleteAclsFilterResult],
-        at: usize,
-        _: &DeleteAclsFilterResult,
-    ) -> Option<&'t DeleteAclsFilterResult> {
-        told.get(at)
+    /// In the order in which they were asked for.
+    fn key(_: &DeleteAclsFilterResult, at: usize) -> usize {
+        at
     }
 
     /// What was deleted on several clusters is told once.

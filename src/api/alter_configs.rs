@@ -97,6 +97,7 @@ macro_rules! alters {
         impl Changes for $api {
             type Change = $asked::AlterConfigsResource;
             type Told = $told::AlterConfigsResourceResponse;
+            type Key = (i8, StrBytes);
 
             fn changes(request: &$request) -> Vec<Self::Change> {
                 request.resources.clone()
@@ -147,11 +148,8 @@ macro_rules! alters {
                 }
             }
 
-            fn find<'t>(told: &'t [Self::Told], _: usize, place: &Self::Told) -> Option<&'t Self::Told> {
-                let of = |told: &&Self::Told| {
-                    told.resource_type == place.resource_type && told.resource_name == place.resource_name
-                };
-                told.iter().find(of)
+            fn key(told: &Self::Told, _: usize) -> Self::Key {
+                (told.resource_type, told.resource_name.clone())
             }
         }
     };

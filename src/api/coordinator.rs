@@ -2,7 +2,7 @@
 //! Answered by us, once its own cluster has told its coordinator.
 
 use super::needs::Needs;
-use super::{Api, Effect, Effects, Missing, Plan, Seen, codes};
+use super::{Api, Effect, Effects, Missing, Plan, Seen, codes, once};
 use crate::error::Fault;
 use crate::types::{CoordinatorType, Name, Slot};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -49,9 +49,8 @@ impl Api for FindCoordinator {
 
 /// Has the coordinator looked up anew where a code says that it is another broker.
 pub(super) fn forget(code: i16, of: CoordinatorType, cluster: Slot, key: &StrBytes, effects: &mut Effects) {
-    let effect = Effect::ForgetCoordinator(cluster, of, key.clone());
-    if codes::asks_for_coordinator(code) && !effects.contains(&effect) {
-        effects.push(effect);
+    if codes::asks_for_coordinator(code) {
+        once(Effect::ForgetCoordinator(cluster, of, key.clone()), effects);
     }
 }
 

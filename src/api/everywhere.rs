@@ -6,6 +6,8 @@ use super::{Api, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::types::{Slot, Target};
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::mem::take;
 
 /// A code, and why.
@@ -162,6 +164,8 @@ pub(super) trait Changes: Api<Origin = Asked, Response: Default> {
     type Change: Clone;
     /// What is told of it.
     type Told: super::untag::Untag + Clone;
+    /// What tells them apart.
+    type Key: Hash + Eq;
 
     fn changes(request: &Self::Request) -> Vec<Self::Change>;
     /// A request of these alone.
@@ -179,8 +183,9 @@ pub(super) trait Changes: Api<Origin = Asked, Response: Default> {
     fn word(told: &mut Self::Told) -> (&mut i16, &mut Option<StrBytes>);
     /// What a cluster told is told in the client's words.
     fn for_client(_told: &mut Self::Told, _from: Slot, _seen: &Seen<'_>) {}
-    /// What a cluster told of the change whose answer so far is `place`; the `at`th that it was asked.
-    fn find<'t>(told: &'t [Self::Told], at: usize, place: &Self::Told) -> Option<&'t Self::Told>;
+    /// What tells one change from another, where a cluster tells of it and where it is answered for: the `at`th that it
+    /// was asked.
+    fn key(told: &Self::Told, at: usize) -> Self::Key;
     /// Takes what else was told.
     fn add(_place: &mut Self::Told, _told: &mut Self::Told) {}
 }
@@ -257,11 +262,17 @@ pub(super) fn gather<C: Changes>(
         }
         told
     });
+    // A request may hold hundreds of thousands: to look through all for each would take its square.
+    let mut found: HashMap<C::Key, &C::Told> = HashMap::new();
+    for (at, one) in told.iter().flatten().enumerate() {
+        found.entry(C::key(one, at)).or_insert(one);
+    }
     for (at, (place, elsewhere)) in origin.places.iter().enumerate() {
         let Some(place) = C::told(so_far).get_mut(*place) else { continue };
         let word = match &told {
-            Ok(told) => match C::find(told, at, place).cloned() {
-                Some(mut told) => {
+            Ok(_) => match found.get(&C::key(place, at)) {
+                Some(told) => {
+                    let mut told = C::Told::clone(told);
                     C::add(place, &mut told);
                     let (code, why) = C::word(&mut told);
                     Word { code: *code, why: why.take() }

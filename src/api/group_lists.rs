@@ -15,6 +15,7 @@
 
 use super::by_group::forget_coordinator;
 use super::needs::Needs;
+use super::partitioned::{all_places, put_all};
 use super::scrub::{scrubbed, scrubbed_message};
 use super::untag::Untag;
 use super::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
@@ -103,16 +104,18 @@ fn absorb<R: GroupsAnswer>(
         return origin.groups.iter().for_each(|group| forget(codes::NOT_COORDINATOR, group));
     };
     *so_far.throttle_ms() = (*so_far.throttle_ms()).max(*answer.throttle_ms());
+    let asked: HashSet<_> = origin.groups.iter().collect();
+    let mut places = all_places(so_far.told().iter().map(R::group));
     for mut told in std::mem::take(answer.told()) {
-        if !origin.groups.contains(R::group(&told)) {
+        // What was not asked there, or is told again, is left aside.
+        if !asked.contains(R::group(&told)) {
             continue;
         }
+        let Some(at) = places.remove(R::group(&told)) else { continue };
         told.untag();
         R::scrub(&mut told, origin.cluster, seen);
         forget(R::code(&told), R::group(&told));
-        for place in so_far.told().iter_mut().filter(|place| R::group(place) == R::group(&told)) {
-            *place = told.clone();
-        }
+        put_all(so_far.told(), &at, &told);
     }
 }
 
@@ -320,10 +323,11 @@ mod tests {
     use super::super::{Effect, Refusal};
     use super::*;
     use crate::placement::build::tests::{placement, slot};
-    use crate::types::CoordinatorType;
+    use crate::types::{BrokerId, CoordinatorType};
     use kafka_protocol::messages::describe_groups_response::DescribedGroupMember;
     use kafka_protocol::messages::list_groups_response::ListedGroup;
     use proptest::prelude::*;
+    use std::time::{Duration, Instant};
 
     fn describe(groups: &[&str]) -> DescribeGroupsRequest {
         DescribeGroupsRequest::default().with_groups(groups.iter().map(|group| GroupId(text(group))).collect())
@@ -456,5 +460,23 @@ mod tests {
         assert_eq!(raised(true, true, 4), (1, 0));
         assert_eq!(raised(false, false, 4), (0, 0));
         assert_eq!(raised(true, true, 3), (0, 35));
+    }
+
+    #[test]
+    fn very_many_groups_keep_nobody_waiting() {
+        // Given a request about more of them than anybody has, of one coordinator that tells of them in an order of its own
+        let (world, began) = (World::default(), Instant::now());
+        let coordinator = |_: Slot, _: CoordinatorType, _: &str| Some(BrokerId(1));
+        let seen = Seen { coordinator: &coordinator, ..world.seen(2) };
+        let groups = (0..60_000).map(|number| GroupId(text(&number.to_string()))).collect();
+        let request = DeleteGroupsRequest::default().with_groups_names(groups);
+        let (answer, _) = round::<DeleteGroups>(&request, &seen, |_, asked| {
+            let told = |group: &GroupId| DeletableGroupResult::default().with_group_id(group.clone());
+            let told = asked.groups_names.iter().rev().map(told).collect();
+            Ok(DeleteGroupsResponse::default().with_results(told))
+        });
+        // Then each is answered for, and it does not take the square of that
+        assert!(answer.results.len() == 60_000 && answer.results.iter().all(|told| told.error_code == 0));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

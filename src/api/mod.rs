@@ -212,6 +212,17 @@ pub enum Effect {
 /// A list of them.
 pub type Effects = Vec<Effect>;
 
+/// Beyond so many effects nobody looks whether one of them is there already: it does no harm when it is done twice, and a
+/// request may have hundreds of thousands.
+const LOOKED_THROUGH: usize = 1_000;
+
+/// Adds an effect that may be there already.
+fn once(effect: Effect, effects: &mut Effects) {
+    if effects.len() > LOOKED_THROUGH || !effects.contains(&effect) {
+        effects.push(effect);
+    }
+}
+
 impl Seen<'_> {
     /// The broker that coordinates a group, or why it is not known: a need to be met first, or the code to answer.
     pub fn coordinator_of(&self, group: &StrBytes) -> Result<Target, Missing> {

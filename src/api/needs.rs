@@ -3,16 +3,21 @@
 use super::{Need, Refusal, Seen};
 use crate::types::Slot;
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashSet;
 
 /// Needs of a plan, each once; the topics of a cluster are one need.
 #[derive(Debug, Default)]
-pub struct Needs(Vec<Need>);
+pub struct Needs {
+    all: Vec<Need>,
+    /// Those that were pushed: a request may have a million.
+    pushed: HashSet<Need>,
+}
 
 impl Needs {
     /// Adds a need.
     pub fn push(&mut self, need: Need) {
-        if !self.0.contains(&need) {
-            self.0.push(need);
+        if self.pushed.insert(need.clone()) {
+            self.all.push(need);
         }
     }
 
@@ -34,26 +39,26 @@ impl Needs {
 
     /// Adds fresh metadata of a topic.
     pub fn topic(&mut self, cluster: Slot, name: &StrBytes) {
-        for need in &mut self.0 {
+        for need in &mut self.all {
             if let Need::Topics { cluster: of, names, create: false } = need
                 && *of == cluster
             {
                 return names.push(name.clone());
             }
         }
-        self.0.push(Need::Topics { cluster, names: vec![name.clone()], create: false });
+        self.all.push(Need::Topics { cluster, names: vec![name.clone()], create: false });
     }
 
     /// All of them.
     #[must_use]
     pub fn all(mut self) -> Vec<Need> {
-        for need in &mut self.0 {
+        for need in &mut self.all {
             if let Need::Topics { names, .. } = need {
                 names.sort_unstable();
                 names.dedup();
             }
         }
-        self.0
+        self.all
     }
 }
 
@@ -75,5 +80,27 @@ pub fn sought_unknown<'a>(seen: &Seen<'a>, name: &StrBytes) -> Option<&'a Refusa
     match name.is_empty() {
         true => seen.refused.iter().find(|(need, _)| *need == Need::AllTopics).map(|(_, refusal)| refusal),
         false => sought(seen, seen.placement.home_of_topic(name), name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::text;
+    use super::*;
+    use crate::placement::build::tests::slot;
+    use crate::types::CoordinatorType;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_request_of_very_many_groups_keeps_nobody_waiting() {
+        // Given a request that names more groups than anybody has, and each of them twice
+        let (began, mut needs) = (Instant::now(), Needs::default());
+        for number in (0..100_000).chain(0..100_000) {
+            let key = text(&number.to_string());
+            needs.push(Need::Coordinator { cluster: slot(0), of: CoordinatorType::Group, key });
+        }
+        // Then each is needed once, and who reads requests is not held up for the square of that
+        assert_eq!(needs.all().len(), 100_000);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

@@ -32,6 +32,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 /// A message that lists topics.
 pub trait Partitioned {
@@ -130,6 +131,25 @@ impl Places {
     /// The topics, each as often as it has partitions here.
     pub fn topics(&self) -> impl Iterator<Item = &StrBytes> {
         self.0.keys().map(|(topic, _)| topic)
+    }
+}
+
+/// Where in an answer each thing is told of, in all the places where the request names it: to look through all of them for each
+/// would take the square of a request of hundreds of thousands.
+pub(super) fn all_places<'k, K: Clone + Eq + Hash + 'k>(named: impl Iterator<Item = &'k K>) -> HashMap<K, Vec<usize>> {
+    let mut places: HashMap<K, Vec<usize>> = HashMap::new();
+    for (at, key) in named.enumerate() {
+        places.entry(key.clone()).or_default().push(at);
+    }
+    places
+}
+
+/// Puts what is told of a thing into its places.
+pub(super) fn put_all<T: Clone>(answer: &mut [T], places: &[usize], told: &T) {
+    for at in places {
+        if let Some(place) = answer.get_mut(*at) {
+            *place = told.clone();
+        }
     }
 }
 

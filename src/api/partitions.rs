@@ -5,9 +5,9 @@
 use super::needs::Needs;
 use super::nodes::{ONE_NODE, not_here};
 use super::scrub::scrubbed_message;
-use super::topics::{OnCluster, once, parts};
+use super::topics::{OnCluster, parts, places, put};
 use super::untag::Untag;
-use super::{Api, Effect, Effects, Need, Plan, Seen, codes, send_or_wait};
+use super::{Api, Effect, Effects, Need, Plan, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
 use crate::placement::nodes::SINGLE;
 use crate::types::{Name, Slot, View, VirtualNode};
@@ -60,7 +60,10 @@ impl Api for CreatePartitions {
             |_| HashMap::new(),
             |topics, origin, fault| {
                 let (code, why) = origin.lost(&fault);
-                topics.iter().for_each(|topic| put(&mut seed, not_grown(&topic.name, code, why.clone())));
+                let places = places(seed.results.iter().map(|told| &told.name));
+                for topic in topics {
+                    put(&mut seed.results, &places, &topic.name, not_grown(&topic.name, code, why.clone()));
+                }
             },
         );
         send_or_wait(seed, parts, needs.all())
@@ -76,6 +79,7 @@ impl Api for CreatePartitions {
         match answer {
             Ok(answer) => {
                 so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+                let places = places(so_far.results.iter().map(|told| &told.name));
                 for mut told in answer.results {
                     told.untag();
                     told.error_message = match told.error_code {
@@ -90,7 +94,7 @@ impl Api for CreatePartitions {
                         },
                         effects,
                     );
-                    put(so_far, told);
+                    put(&mut so_far.results, &places, &told.name.clone(), told);
                 }
             }
             Err(fault) => {
@@ -126,12 +130,6 @@ fn message(text: &'static str) -> Option<StrBytes> {
 
 fn not_grown(name: &TopicName, code: i16, why: Option<StrBytes>) -> CreatePartitionsTopicResult {
     CreatePartitionsTopicResult::default().with_name(name.clone()).with_error_code(code).with_error_message(why)
-}
-
-fn put(answer: &mut CreatePartitionsResponse, told: CreatePartitionsTopicResult) {
-    if let Some(place) = answer.results.iter_mut().find(|place| place.name == told.name) {
-        *place = told;
-    }
 }
 
 /// Has the topics of this name on other clusters grow first, where the topic itself will.

@@ -111,6 +111,7 @@ impl Api for AlterClientQuotas {
 impl Changes for AlterClientQuotas {
     type Change = alter_client_quotas_request::EntryData;
     type Told = alter_client_quotas_response::EntryData;
+    type Key = Vec<(StrBytes, Option<StrBytes>)>;
 
     fn changes(request: &Self::Request) -> Vec<Self::Change> {
         request.entries.clone()
@@ -146,11 +147,13 @@ impl Changes for AlterClientQuotas {
         (&mut told.error_code, &mut told.error_message)
     }
 
-    fn find<'t>(told: &'t [Self::Told], _: usize, place: &Self::Told) -> Option<&'t Self::Told> {
-        let same = |told: &&Self::Told| {
-            told.entity.len() == place.entity.len() && told.entity.iter().all(|part| place.entity.contains(part))
-        };
-        told.iter().find(same)
+    /// The same parts in any order.
+    fn key(told: &Self::Told, _: usize) -> Self::Key {
+        let part =
+            |part: &alter_client_quotas_response::EntityData| (part.entity_type.clone(), part.entity_name.clone());
+        let mut parts: Vec<_> = told.entity.iter().map(part).collect();
+        parts.sort_unstable();
+        parts
     }
 }
 

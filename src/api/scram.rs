@@ -20,6 +20,7 @@ use kafka_protocol::messages::{
     DescribeUserScramCredentialsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
 
 /// See the module's text.
 pub struct DescribeUserScramCredentials;
@@ -115,16 +116,17 @@ impl Api for AlterUserScramCredentials {
 impl Changes for AlterUserScramCredentials {
     type Change = OfUser;
     type Told = AlterUserScramCredentialsResult;
+    type Key = StrBytes;
 
     fn changes(request: &Self::Request) -> Vec<OfUser> {
-        let mut users: Vec<OfUser> = Vec::new();
+        let mut users = Users::default();
         for deletion in &request.deletions {
-            of(&mut users, &deletion.name, |user| user.deletions.push(deletion.clone()));
+            users.change(&deletion.name, |user| user.deletions.push(deletion.clone()));
         }
         for upsertion in &request.upsertions {
-            of(&mut users, &upsertion.name, |user| user.upsertions.push(upsertion.clone()));
+            users.change(&upsertion.name, |user| user.upsertions.push(upsertion.clone()));
         }
-        users
+        users.all
     }
 
     fn request(request: &Self::Request, changes: Vec<OfUser>) -> Self::Request {
@@ -154,22 +156,29 @@ impl Changes for AlterUserScramCredentials {
         (&mut told.error_code, &mut told.error_message)
     }
 
-    fn find<'t>(
-        told: &'t [AlterUserScramCredentialsResult],
-        _: usize,
-        place: &AlterUserScramCredentialsResult,
-    ) -> Option<&'t AlterUserScramCredentialsResult> {
-        told.iter().find(|told| told.user == place.user)
+    fn key(told: &AlterUserScramCredentialsResult, _: usize) -> StrBytes {
+        told.user.clone()
     }
 }
 
-fn of(users: &mut Vec<OfUser>, name: &StrBytes, add: impl FnOnce(&mut OfUser)) {
-    if let Some(user) = users.iter_mut().find(|user| user.user == *name) {
-        return add(user);
+/// The users of a request, each once, in the order in which they are first named.
+#[derive(Default)]
+struct Users {
+    all: Vec<OfUser>,
+    places: HashMap<StrBytes, usize>,
+}
+
+impl Users {
+    fn change(&mut self, name: &StrBytes, change: impl FnOnce(&mut OfUser)) {
+        let all = &mut self.all;
+        let at = *self.places.entry(name.clone()).or_insert_with(|| {
+            all.push(OfUser { user: name.clone(), deletions: Vec::new(), upsertions: Vec::new() });
+            all.len() - 1
+        });
+        if let Some(user) = self.all.get_mut(at) {
+            change(user);
+        }
     }
-    let mut user = OfUser { user: name.clone(), deletions: Vec::new(), upsertions: Vec::new() };
-    add(&mut user);
-    users.push(user);
 }
 
 #[cfg(test)]
@@ -177,6 +186,7 @@ mod tests {
     use super::super::testing::{World, at, round, text};
     use super::*;
     use kafka_protocol::messages::describe_user_scram_credentials_response::CredentialInfo;
+    use std::time::{Duration, Instant};
 
     fn user(name: &str, code: i16, infos: &[(i8, i32)]) -> DescribeUserScramCredentialsResult {
         let info = |(mechanism, iterations): &(i8, i32)| {
@@ -223,5 +233,24 @@ mod tests {
         });
         let told: Vec<_> = answer.results.iter().map(|told| (told.user.as_str(), told.error_code)).collect();
         assert_eq!(told, [("u", 0), ("v", 0), ("w", 91)], "who is gone from where it was is gone");
+    }
+
+    #[test]
+    fn very_many_users_keep_nobody_waiting() {
+        // Given a request that changes more users than anybody has
+        let began = Instant::now();
+        let deletion = |number: i32| ScramCredentialDeletion::default().with_name(text(&number.to_string()));
+        let request = AlterUserScramCredentialsRequest::default().with_deletions((0..60_000).map(deletion).collect());
+        // When both clusters tell of each of them, in an order of their own
+        let (answer, _) = round::<AlterUserScramCredentials>(&request, &World::default().seen(0), |_, part| {
+            let told = |one: &ScramCredentialDeletion| {
+                AlterUserScramCredentialsResult::default().with_user(one.name.clone()).with_error_message(None)
+            };
+            let results = part.deletions.iter().rev().map(told).collect();
+            Ok(AlterUserScramCredentialsResponse::default().with_results(results))
+        });
+        // Then each is answered for, and it does not take the square of that
+        assert!(answer.results.len() == 60_000 && answer.results.iter().all(|told| told.error_code == 0));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

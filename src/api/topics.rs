@@ -8,9 +8,10 @@
 
 use super::needs::Needs;
 use super::nodes::not_here;
+use super::partitioned::put_all;
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
-use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, send_or_wait};
+use super::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, config_values, once, send_or_wait};
 use crate::error::Fault;
 use crate::placement::nodes::SINGLE;
 use crate::types::{Name, Slot, View, VirtualNode};
@@ -84,12 +85,6 @@ fn refresh(cluster: Slot, topic: &StrBytes, effects: &mut Effects) {
     once(Effect::Refresh(cluster, topic.clone()), effects);
 }
 
-pub(super) fn once(effect: Effect, effects: &mut Effects) {
-    if !effects.contains(&effect) {
-        effects.push(effect);
-    }
-}
-
 /// See the module's text.
 pub struct CreateTopics;
 
@@ -129,7 +124,10 @@ impl Api for CreateTopics {
             |_| HashMap::new(),
             |topics, origin, fault| {
                 let (code, why) = origin.lost(&fault);
-                topics.iter().for_each(|topic| put_created(&mut seed, not_made(&topic.name, code, why.clone())));
+                let places = places(seed.topics.iter().map(|told| &told.name));
+                for topic in topics {
+                    put(&mut seed.topics, &places, &topic.name, not_made(&topic.name, code, why.clone()));
+                }
             },
         );
         send_or_wait(seed, parts, Vec::new())
@@ -145,6 +143,7 @@ impl Api for CreateTopics {
         match answer {
             Ok(answer) => {
                 so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+                let places = places(so_far.topics.iter().map(|told| &told.name));
                 for mut told in answer.topics {
                     told.untag();
                     told.error_message = why_not_made(&mut told, origin.cluster, seen);
@@ -157,7 +156,7 @@ impl Api for CreateTopics {
                         codes::TOPIC_ALREADY_EXISTS => refresh(origin.cluster, &told.name.0, effects),
                         _ => {}
                     }
-                    put_created(so_far, told);
+                    put(&mut so_far.topics, &places, &told.name.clone(), told);
                 }
             }
             Err(fault) => {
@@ -187,8 +186,15 @@ fn not_made(name: &TopicName, code: i16, why: Option<StrBytes>) -> CreatableTopi
     CreatableTopicResult::default().with_name(name.clone()).with_error_code(code).with_error_message(why)
 }
 
-fn put_created(answer: &mut CreateTopicsResponse, told: CreatableTopicResult) {
-    if let Some(place) = answer.topics.iter_mut().find(|place| place.name == told.name) {
+/// Where in an answer each topic is told of. A request may have hundreds of thousands: to look through all for each would
+/// take the square of that.
+pub(super) fn places<'t>(names: impl Iterator<Item = &'t TopicName>) -> HashMap<TopicName, usize> {
+    names.cloned().zip(0..).collect()
+}
+
+/// Puts what a cluster says of a topic where the answer tells of it.
+pub(super) fn put<T>(answer: &mut [T], places: &HashMap<TopicName, usize>, name: &TopicName, told: T) {
+    if let Some(place) = places.get(name).and_then(|at| answer.get_mut(*at)) {
         *place = told;
     }
 }
@@ -282,8 +288,9 @@ impl Api for DeleteTopics {
         let names = |topics: &[DeleteTopicState]| topics.iter().filter_map(|topic| name_of(topic.topic_id)).collect();
         let parts = parts(per_cluster, seen, part, names, |topics, origin, fault| {
             let (code, why) = origin.lost(&fault);
+            let mut places = DeletedPlaces::of(&seed);
             for topic in topics {
-                put_deleted(&mut seed, &not_deleted(&topic, code, why.clone(), seen));
+                places.put(&mut seed, &not_deleted(&topic, code, why.clone(), seen));
             }
         });
         send_or_wait(seed, parts, needs.all())
@@ -299,6 +306,7 @@ impl Api for DeleteTopics {
         match answer {
             Ok(answer) => {
                 so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+                let mut places = DeletedPlaces::of(so_far);
                 for mut told in answer.responses {
                     told.untag();
                     told.error_message = scrubbed_message(told.error_message, origin.cluster, seen.placement);
@@ -309,7 +317,7 @@ impl Api for DeleteTopics {
                             once(Effect::DropShadows(origin.cluster, name.clone()), effects);
                         }
                     }
-                    put_deleted(so_far, &told);
+                    places.put(so_far, &told);
                 }
             }
             Err(fault) => lose_deleted(so_far, &origin, &fault, seen, effects),
@@ -368,13 +376,31 @@ fn not_deleted(topic: &DeleteTopicState, code: i16, why: Option<StrBytes>, seen:
         .with_error_message(why.filter(|_| seen.version >= DELETE_SAYS_WHY))
 }
 
-/// Puts what a cluster says to where the topic was asked for: by its name, or by its id.
-fn put_deleted(answer: &mut DeleteTopicsResponse, told: &DeletableTopicResult) {
-    let asked = |place: &&mut DeletableTopicResult| match &place.name {
-        Some(name) => told.name.as_ref() == Some(name),
-        None => !told.topic_id.is_nil() && place.topic_id == told.topic_id,
-    };
-    answer.responses.iter_mut().filter(asked).for_each(|place| *place = told.clone());
+/// Where in an answer topics are told of that were asked for by their names, and by their ids: each as often as it was asked
+/// for.
+struct DeletedPlaces {
+    by_name: HashMap<TopicName, Vec<usize>>,
+    by_id: HashMap<Uuid, Vec<usize>>,
+}
+
+impl DeletedPlaces {
+    fn of(answer: &DeleteTopicsResponse) -> Self {
+        let mut places = Self { by_name: HashMap::new(), by_id: HashMap::new() };
+        for (at, place) in answer.responses.iter().enumerate() {
+            match &place.name {
+                Some(name) => places.by_name.entry(name.clone()).or_default().push(at),
+                None => places.by_id.entry(place.topic_id).or_default().push(at),
+            }
+        }
+        places
+    }
+
+    /// Puts what a cluster says to where the topic was asked for. What it says again of the same one is left aside.
+    fn put(&mut self, answer: &mut DeleteTopicsResponse, told: &DeletableTopicResult) {
+        let by_name = told.name.as_ref().and_then(|name| self.by_name.remove(name));
+        let by_id = (!told.topic_id.is_nil()).then(|| self.by_id.remove(&told.topic_id)).flatten();
+        by_name.into_iter().chain(by_id).for_each(|places| put_all(&mut answer.responses, &places, told));
+    }
 }
 
 fn lose_deleted(
@@ -403,6 +429,7 @@ mod tests {
     use super::*;
     use crate::placement::build::tests::{slot, topic};
     use proptest::prelude::*;
+    use std::time::{Duration, Instant};
 
     fn create(names: &[&str]) -> CreateTopicsRequest {
         let topic = |name: &&str| CreatableTopic::default().with_name(TopicName(text(name))).with_num_partitions(1);
@@ -605,5 +632,39 @@ mod tests {
             let told: Vec<_> = told.map(|name| name.as_str()).collect();
             prop_assert_eq!(told, names);
         }
+    }
+
+    #[test]
+    fn very_many_topics_keep_nobody_waiting() {
+        // Given requests for more topics than anybody has, at clusters that answer in an order of their own, or not at all
+        let (world, began) = (World::default(), Instant::now());
+        let names: Vec<_> = (0..60_000).map(|number| format!("x-{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let asked = create(&names);
+        let (answer, _) = round::<CreateTopics>(&asked, &world.seen(7), |_, part| {
+            let mut answer = made(&part);
+            answer.topics.reverse();
+            Ok(answer)
+        });
+        assert!(answer.topics.len() == names.len() && answer.topics.iter().all(|told| told.error_code == codes::NONE));
+        let asked =
+            DeleteTopicsRequest::default().with_topic_names(names.iter().map(|name| TopicName(text(name))).collect());
+        for answers in [true, false] {
+            let (answer, _) = round::<DeleteTopics>(&asked, &world.seen(5), |to, part| {
+                let told = |name: &TopicName| DeletableTopicResult::default().with_name(Some(name.clone()));
+                let told = part.topic_names.iter().rev().map(told).collect();
+                if answers {
+                    Ok(DeleteTopicsResponse::default().with_responses(told))
+                } else {
+                    Err(Fault::upstream(to, true, "gone"))
+                }
+            });
+            let code = if answers { codes::NONE } else { codes::REQUEST_TIMED_OUT };
+            assert!(
+                answer.responses.len() == names.len() && answer.responses.iter().all(|told| told.error_code == code)
+            );
+        }
+        // Then each is answered for, and it does not take the square of that
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

@@ -4,6 +4,7 @@
 //! node; in the `single` view once).
 
 use super::needs::Needs;
+use super::partitioned::{all_places, put_all};
 use super::untag::Untag;
 use super::{Api, Effects, Missing, Part, Plan, Seen, codes, coordinator, send_or_wait};
 use crate::error::Fault;
@@ -67,14 +68,17 @@ impl Api for DescribeTransactions {
             return origin.ids.iter().for_each(|id| forget(codes::NOT_COORDINATOR, id));
         };
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+        let asked: HashSet<_> = origin.ids.iter().collect();
+        let mut places = all_places(so_far.transaction_states.iter().map(|place| &place.transactional_id));
         for mut told in answer.transaction_states {
-            if !origin.ids.contains(&told.transactional_id) {
+            // What was not asked there, or is told again, is left aside.
+            if !asked.contains(&told.transactional_id) {
                 continue;
             }
+            let Some(at) = places.remove(&told.transactional_id) else { continue };
             told.untag();
             forget(told.error_code, &told.transactional_id);
-            let same = |place: &&mut TransactionState| place.transactional_id == told.transactional_id;
-            so_far.transaction_states.iter_mut().filter(same).for_each(|place| *place = told.clone());
+            put_all(&mut so_far.transaction_states, &at, &told);
         }
     }
 
@@ -181,7 +185,9 @@ mod tests {
     use super::super::{Effect, Refusal};
     use super::*;
     use crate::placement::build::tests::slot;
+    use crate::types::BrokerId;
     use kafka_protocol::messages::list_transactions_response::TransactionState as ListedState;
+    use std::time::{Duration, Instant};
 
     fn describe(ids: &[&str]) -> DescribeTransactionsRequest {
         let ids = ids.iter().map(|id| TransactionalId(text(id))).collect();
@@ -270,5 +276,25 @@ mod tests {
             ListTransactions::raise(&mut answer, &origin(by_duration, by_pattern), version);
             assert_eq!((answer.error_code, answer.transaction_states.is_empty()), (code, code != 0));
         }
+    }
+
+    #[test]
+    fn very_many_transactional_ids_keep_nobody_waiting() {
+        // Given a request about more of them than anybody has, of one coordinator that tells of them in an order of its own or not at all
+        let (world, began) = (World::default(), Instant::now());
+        let coordinator = |_: Slot, _: CoordinatorType, _: &str| Some(BrokerId(1));
+        let seen = Seen { coordinator: &coordinator, ..world.seen(0) };
+        let ids = (0..60_000).map(|number| TransactionalId(text(&number.to_string()))).collect();
+        let request = DescribeTransactionsRequest::default().with_transactional_ids(ids);
+        for (answers, code) in [(true, 0), (false, 16)] {
+            let (answer, _) = round::<DescribeTransactions>(&request, &seen, |to, mut asked| {
+                asked.transactional_ids.reverse();
+                if answers { Ok(told(&asked, 0)) } else { Err(Fault::upstream(to, true, "gone")) }
+            });
+            assert!(answer.transaction_states.len() == 60_000);
+            assert!(answer.transaction_states.iter().all(|one| one.error_code == code));
+        }
+        // Then each is answered for, and it does not take the square of that
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

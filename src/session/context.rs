@@ -23,6 +23,9 @@ use tokio::time::timeout;
 /// How long a request waits for metadata.
 const READ_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long the answer to who had topics made waits for brokers to hear of them.
+const KNOWN_WITHIN: Duration = Duration::from_secs(4);
+
 /// Metadata that is younger is not read again for the sake of one late broker; brokers come in swarms.
 const REREAD_AFTER: Duration = Duration::from_millis(900);
 
@@ -187,7 +190,7 @@ impl Context {
     }
 
     /// Waits until topics that were just made, or got partitions beyond so many, are so in the placement, for three seconds
-    /// or so at most.
+    /// or so at most, also where their cluster answers no more.
     pub async fn known(&self, made: Vec<(Slot, StrBytes, usize)>) {
         let known = made.into_iter().filter_map(|(slot, topic, from)| {
             let cluster = self.cluster(slot)?;
@@ -197,7 +200,8 @@ impl Context {
                 self.current.caught_up(&cluster).await;
             })
         });
-        join(known).await;
+        // Whatever becomes of it they were made, and other answers stand behind the one that says so.
+        let _in_vain = timeout(KNOWN_WITHIN, join(known)).await;
     }
 
     /// The same for everything, where what we have is older than `age`.

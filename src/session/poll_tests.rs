@@ -106,3 +106,31 @@ async fn a_cluster_that_is_gone_costs_its_own_partitions_and_no_others() {
     }
     assert!(codes.iter().all(|code| matches!(code, 0 | 6)), "{codes:?}");
 }
+
+/// Java names topics by id where it can, and by name in the next Fetch where one of them has none.
+#[tokio::test]
+async fn a_fetch_is_asked_in_its_own_version_whoever_waited_before_it() {
+    // Given a broker that notes in which versions it is asked, and others that are idle
+    let versions = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&versions);
+    let world = World::start(move |id, asked| {
+        if id != 2 {
+            return Reply::Silence;
+        }
+        noted.lock().push(asked.head.version);
+        busy_and_idle(id, asked)
+    });
+    let world = world.await;
+    let mut client = world.client().await;
+    // When a Fetch waits in vain for those, and behind it one in another version for that broker
+    let idle = fetch((0, 0), &["l-1", "r-1"]).with_max_wait_ms(1_000).with_min_bytes(1);
+    let mut busy = long_poll(&["l-1"], 0);
+    busy.topics[0].partitions[0].partition = 1;
+    client.send(12, &idle).await;
+    client.send(11, &busy).await;
+    client.receive::<FetchRequest>(12).await;
+    let answer = client.receive::<FetchRequest>(11).await;
+    // Then it was asked in that version, and is answered in it
+    assert_eq!(answer.responses[0].partitions[0].records.as_ref().map(Bytes::len), Some(1_000));
+    assert_eq!(*versions.lock(), [11]);
+}

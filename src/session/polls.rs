@@ -177,9 +177,12 @@ impl Session {
         self.polls.set_clock(self, hand);
     }
 
-    fn poll(self: &Arc<Self>, Ask { to, number, question }: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
-        let Hand { version, client_id } = hand.clone();
-        let (session, hand) = (Arc::clone(self), hand.clone());
+    fn poll(self: &Arc<Self>, ask: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
+        let Ask { to, number, version, question } = ask;
+        // Not the version of whoever moved things on: that may be a Fetch in another one (Java goes back to names where a topic
+        // has no id), and what the broker tells is read in the one of the Fetch that it was asked for.
+        let client_id = hand.client_id.clone();
+        let (session, hand) = (Arc::clone(self), Hand { version, client_id: client_id.clone() });
         let on_answer = Box::new(move |answer| session.poll_came_back((to, number), answer, &hand));
         let asked = outgoing(to, (version, question.terms.max_wait_ms), on_answer, move |spoken, correlation| {
             let written = question.frame(spoken, correlation, client_id.as_ref());

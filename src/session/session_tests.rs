@@ -290,3 +290,24 @@ async fn who_is_told_that_a_topic_was_made_finds_it_at_once() {
     let seen = client.call(9, &MetadataRequest::default().with_topics(Some(vec![asked]))).await;
     assert_eq!((seen.topics[0].error_code, seen.topics[0].partitions.len()), (0, 1));
 }
+
+#[tokio::test]
+async fn who_is_told_that_a_topic_was_made_does_not_wait_for_a_cluster_that_falls_silent() {
+    // Given a cluster that makes a topic
+    let made = |id, asked: Asked| match asked.api {
+        ApiKey::CreateTopics => {
+            let told = CreatableTopicResult::default().with_name(TopicName(text("l-new")));
+            asked.answer(&CreateTopicsResponse::default().with_topics(vec![told]))
+        }
+        _ => serves(0)(id, asked),
+    };
+    let world = World::start(made).await;
+    let mut client = world.client().await;
+    let topic = CreatableTopic::default().with_name(TopicName(text("l-new"))).with_num_partitions(1);
+    // And tells nobody anything of topics from then on
+    world.a.as_ref().unwrap().fall_silent();
+    // Then its client hears of it, and other answers stand behind that one no longer
+    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
+    let answer = timeout(Duration::from_secs(15), client.call(5, &request)).await.expect("an answer");
+    assert_eq!(answer.topics[0].error_code, 0);
+}

@@ -16,6 +16,7 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse, To
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -58,6 +59,7 @@ type Script = dyn Fn(i32, Asked) -> Reply + Send + Sync;
 pub(crate) struct FakeCluster {
     addresses: Vec<HostPort>,
     metadata: Arc<Mutex<MetadataResponse>>,
+    silent: Arc<AtomicBool>,
     brokers: Vec<AbortHandle>,
     _running: JoinSet<()>,
 }
@@ -86,11 +88,18 @@ impl FakeCluster {
         let addresses: Vec<_> = listeners.iter().map(|listener| HostPort::new("127.0.0.1", port(listener))).collect();
         let metadata = Arc::new(Mutex::new(metadata(&addresses, topics)));
         let script: Arc<Script> = Arc::new(script);
+        let silent = Arc::new(AtomicBool::new(false));
         let (mut running, mut brokers) = (JoinSet::new(), Vec::new());
         for (listener, id) in listeners.into_iter().zip(1..) {
-            brokers.push(running.spawn(accept(listener, id, Arc::clone(&metadata), Arc::clone(&script))));
+            let known = Known { metadata: Arc::clone(&metadata), silent: Arc::clone(&silent) };
+            brokers.push(running.spawn(accept(listener, id, known, Arc::clone(&script))));
         }
-        Self { addresses, metadata, brokers, _running: running }
+        Self { addresses, metadata, silent, brokers, _running: running }
+    }
+
+    /// From now on nobody who asks for metadata is answered.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::SeqCst);
     }
 
     /// From now on a topic's partitions are led by these brokers, -1 for nobody; who asks for metadata hears of it.
@@ -139,22 +148,30 @@ fn described(name: &str, leaders: &[i32]) -> MetadataResponseTopic {
         .with_partitions(leaders.iter().zip(0..).map(partition).collect())
 }
 
-async fn accept(listener: TcpListener, id: i32, metadata: Arc<Mutex<MetadataResponse>>, script: Arc<Script>) {
+/// What all brokers of a cluster know.
+#[derive(Clone)]
+struct Known {
+    metadata: Arc<Mutex<MetadataResponse>>,
+    silent: Arc<AtomicBool>,
+}
+
+async fn accept(listener: TcpListener, id: i32, known: Known, script: Arc<Script>) {
     // Its connections end with it.
     let mut connections = JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        connections.spawn(serve(socket, id, Arc::clone(&metadata), Arc::clone(&script)));
+        connections.spawn(serve(socket, id, known.clone(), Arc::clone(&script)));
     }
 }
 
-async fn serve(mut socket: TcpStream, id: i32, metadata: Arc<Mutex<MetadataResponse>>, script: Arc<Script>) {
+async fn serve(mut socket: TcpStream, id: i32, known: Known, script: Arc<Script>) {
     let mut reader = Reader::new(Pool::new(0), 1 << 20);
     while let Ok(Some(frame)) = reader.next(&socket).await {
         let head = RequestHead::read(&frame).unwrap();
         let asked = Asked { api: ApiKey::try_from(head.api_key).unwrap(), head, frame };
         let reply = match asked.api {
             ApiKey::ApiVersions => asked.answer(&versions()),
-            ApiKey::Metadata => asked.answer(&*metadata.lock()),
+            ApiKey::Metadata if known.silent.load(Ordering::SeqCst) => Reply::Silence,
+            ApiKey::Metadata => asked.answer(&*known.metadata.lock()),
             _ => script(id, asked),
         };
         match reply {

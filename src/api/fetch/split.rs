@@ -108,6 +108,8 @@ pub struct Ask {
     pub to: Target,
     /// Which poll it is.
     pub number: u64,
+    /// The version of the Fetch that it is for: the one that the client's next answer is written in.
+    pub version: i16,
     /// What is asked.
     pub question: Arc<Flat>,
 }
@@ -448,7 +450,8 @@ impl<T> Polls<T> {
             let question = Arc::new(question);
             let asks_now = Arc::clone(&question);
             broker.poll = Some(Poll { number: self.next, question, slots, version: asked.version, due: now + wait });
-            asks.push(Ask { to: broker.target, number: self.next, question: asks_now });
+            let version = asked.version;
+            asks.push(Ask { to: broker.target, number: self.next, version, question: asks_now });
         }
         asks.into_iter()
     }

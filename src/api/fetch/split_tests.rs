@@ -248,7 +248,7 @@ fn partitions_that_nobody_names_any_more_are_forgotten() {
 /// The poll of the busy broker for this offset; the first is outstanding already.
 fn asks_of(bench: &mut Bench, offset: i64, first: &[Ask]) -> Ask {
     if offset == 10 {
-        return Ask { to: first[0].to, number: first[0].number, question: Arc::clone(&first[0].question) };
+        return Ask { question: Arc::clone(&first[0].question), ..first[0] };
     }
     let (mut asks, answers) = bench.submit(2, &[(0, offset), (3, 20)], 60_000);
     assert!(answers.is_empty());
