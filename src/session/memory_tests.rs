@@ -64,6 +64,51 @@ async fn l4_what_a_split_fetch_keeps_is_drawn_and_is_dropped_where_others_wait()
     }
 }
 
+/// A split Fetch that names partitions of which most are not there.
+fn wide(partitions: i32) -> FetchRequest {
+    let mut asked = fetch((0, 0), &["l-1", "r-1"]).with_max_wait_ms(0);
+    let one = asked.topics[0].partitions[0].clone();
+    asked.topics[0].partitions = (0..partitions).map(|index| one.clone().with_partition(index)).collect();
+    asked
+}
+
+/// (L4)
+#[tokio::test]
+async fn l4_what_is_remembered_of_many_partitions_is_drawn_and_a_client_for_whom_there_is_none_is_closed() {
+    let world = World::start(busy).await;
+    let parked = std::sync::Arc::clone(&world.context.shared.memory.parked);
+    // Given clients that name some partitions, and one that names very many
+    let mut usual = world.client().await;
+    usual.call(12, &wide(10)).await;
+    assert_eq!(parked.standing().drawn, 0);
+    let mut client = world.client().await;
+    client.call(12, &wide(8_000)).await;
+    // Then what it takes to remember them is counted, once however often it asks
+    let counted = parked.standing().drawn;
+    assert!(counted > 8_000 * 50, "{counted} bytes");
+    for _ in 0..3 {
+        client.call(12, &wide(8_000)).await;
+    }
+    let at_most = parked.standing().drawn;
+    assert!(at_most < 2 * counted, "{counted} bytes, and then {at_most}");
+    // When there is no more, then one more such client is closed, and nobody else
+    parked.resize(at_most + 1_000);
+    let mut other = world.client().await;
+    other.send(12, &wide(8_000)).await;
+    let closed = async { while other.hear::<FetchRequest>(12).await.is_some() {} };
+    timeout(PATIENCE, closed).await.expect("it is closed");
+    client.call(12, &wide(8_000)).await;
+    usual.call(12, &wide(10)).await;
+    // And it is given back when its client goes
+    drop(client);
+    let given_back = async {
+        while parked.standing().drawn > 0 {
+            sleep(MOMENT).await;
+        }
+    };
+    timeout(PATIENCE, given_back).await.expect("it is given back");
+}
+
 /// (L4)
 #[tokio::test]
 async fn l4_a_client_that_takes_a_byte_now_and_then_gives_back_what_others_wait_for() {

@@ -12,6 +12,7 @@ use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::Target;
 use crate::upstream::Answer;
+use crate::wire::budget::{Budget, Charge};
 use crate::wire::fetch::{Flat, NotPlain, Reading};
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
@@ -28,6 +29,9 @@ const KEPT_WHERE_SOUGHT: Duration = Duration::from_secs(2);
 /// Which poll.
 type Poll = (Target, u64);
 
+/// So much of a session is in what is written beside the pools.
+const UNCOUNTED: usize = 16 << 10;
+
 /// The split Fetches of one session.
 pub struct SplitFetches {
     state: Mutex<State>,
@@ -37,6 +41,8 @@ pub struct SplitFetches {
 
 struct State {
     polls: Polls<Ticket>,
+    /// Counts what is remembered of what Fetches name.
+    charge: Charge,
     /// What the clock is set to; `None` where none runs.
     clock: Option<Instant>,
 }
@@ -45,7 +51,10 @@ impl SplitFetches {
     /// None yet. No more than `share` bytes of answers are kept.
     #[must_use]
     pub fn new(share: usize) -> Self {
-        Self { state: Mutex::new(State { polls: Polls::new(share), clock: None }), earlier: Notify::new() }
+        Self {
+            state: Mutex::new(State { polls: Polls::new(share), charge: Charge::none(), clock: None }),
+            earlier: Notify::new(),
+        }
     }
 
     /// Whether a Fetch that could pass through must go this way, for its broker may have been asked already.
@@ -62,6 +71,20 @@ impl SplitFetches {
     /// Others need the memory: what the client has not come for lately is dropped, and it asks for that again (L4).
     pub fn shed(&self, now: Instant) {
         self.state.lock().polls.shed(KEPT_WHERE_SOUGHT, now);
+    }
+
+    /// Counts what is remembered of what Fetches name, beyond what every session may have, in the pool of what is parked: it
+    /// stays as long as the client does (L4). False where the pool has not so much left.
+    fn is_counted(&self, parked: &Arc<Budget>) -> bool {
+        let mut state = self.state.lock();
+        let (taken, counted) = (state.polls.memory().saturating_sub(UNCOUNTED), state.charge.bytes());
+        if (taken..=2 * taken).contains(&counted) {
+            return true;
+        }
+        state.charge = Charge::none();
+        let Some(charge) = Charge::of(parked, taken) else { return taken == 0 };
+        state.charge = charge;
+        true
     }
 
     /// The client is gone: nobody waits any more (L5).
@@ -145,7 +168,22 @@ fn take(
         ticket.at_cluster(clusters(polls.brokers_of(&asked), placement));
         polls.submit(asked, ticket, now)
     });
+    if !session.polls.is_counted(&session.context.shared.memory.parked) {
+        close(&session);
+    }
     back
+}
+
+/// The client comes back, and names its partitions again: by then there may be memory for them.
+fn close(session: &Session) {
+    let (peer, client) = (session.peer, session.client());
+    if let Some(held_back) = session.context.seldom.pass(format!("many partitions {}", peer.ip())) {
+        tracing::warn!(
+            session = %session.id, %peer, %client, held_back,
+            "closing a client connection: its Fetches name more partitions than there is memory for; raise memory.parked"
+        );
+    }
+    session.close("memory");
 }
 
 /// How the client's Fetches are written: as it wrote its latest.

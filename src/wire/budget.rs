@@ -282,6 +282,12 @@ impl Charge {
         Self::default()
     }
 
+    /// Of what is there already and is no frame, where the pool has so much; no session's share is asked.
+    #[must_use]
+    pub fn of(pool: &Arc<Budget>, bytes: usize) -> Option<Self> {
+        Some(Self { pool: Some(pool.try_draw(bytes)?), ..Self::default() })
+    }
+
     /// Bytes of it.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -153,6 +153,13 @@ impl Roll {
         Settled { asked, unsought, pipeline }
     }
 
+    /// What it takes in memory, about: a map has a byte more for each of its places.
+    pub(super) fn memory(&self) -> usize {
+        let of_topic = size_of::<Topic>() + size_of::<Home>() + size_of::<(Called, u32)>() + 1;
+        let of_slot = size_of::<Known>() + size_of::<[i64; 3]>() + size_of::<((u32, i32), u32)>() + 1;
+        self.topics.capacity() * of_topic + self.slots.capacity() * of_slot
+    }
+
     fn begin(&mut self, generation: u64) {
         self.fetches = self.fetches.wrapping_add(1);
         self.served = self.fetches;

@@ -367,6 +367,13 @@ impl<T> Polls<T> {
         self.brokers.iter().filter_map(|broker| broker.kept.as_ref()).map(|kept| kept.frame.len()).sum()
     }
 
+    /// What it takes in memory to remember what Fetches name, about.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let waiting = self.waiting.iter().map(|waiting| waiting.asked.entries.capacity() * size_of::<Entry>());
+        self.roll.memory() + waiting.sum::<usize>()
+    }
+
     /// Serves who waits, one after the other.
     fn advance(&mut self, now: Instant) -> Moves<T> {
         let mut moves = Moves::new();
