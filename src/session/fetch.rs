@@ -6,7 +6,7 @@ use super::state::Session;
 use super::through::{Question, Through};
 use super::ticket::Ticket;
 use super::{needs, polls};
-use crate::api::fetch::split::records_within;
+use crate::api::fetch::records_within;
 use crate::api::fetch::{self, NO_SESSION, Plan};
 use crate::api::{Need, Refusal};
 use crate::error::Fault;

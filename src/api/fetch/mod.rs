@@ -6,11 +6,15 @@ mod asked;
 mod brokers;
 mod kept;
 mod leaving;
+mod moves;
+mod question;
 mod roll;
 pub mod split;
 mod told;
 
 pub use asked::Asked;
+pub use moves::{Ask, Leaving, Move, Moves};
+pub use question::records_within;
 pub use roll::Settled;
 pub use told::{is_plain, note, translate};
 

@@ -8,18 +8,18 @@
 //!
 //! Fetches of one client are served one after the other, as a broker serves them.
 
-use super::super::{Codes, Effects, Seen, codes};
+use super::super::{Effects, Seen, codes};
 use super::asked::{Asked, Entry, Position, Whom};
 use super::brokers::{Broker, Brokers};
 use super::kept::{Kept, Piece, Poll, claims, leave_out};
 use super::leaving::{take_away, with_them, write};
+use super::moves::{Ask, Leaving, Move, Moves};
+use super::question::{question, records_within};
 use super::roll::{Roll, Settled, Slot};
 use super::told::nothing;
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
-use crate::wire::codec::Unwritable;
-use crate::wire::fetch::{Flat, FlatTopic, Named, NotPlain, Part, Terms, Writing};
-use crate::wire::pool::Pool;
+use crate::wire::fetch::{Flat, Named, NotPlain, Part, Terms, Writing};
 use bytes::Bytes;
 use kafka_protocol::messages::FetchResponse;
 use std::collections::VecDeque;
@@ -91,44 +91,6 @@ struct Offer {
     /// Whether each of its brokers has told something.
     told: Vec<bool>,
 }
-
-/// What is to be done.
-#[derive(Debug)]
-pub enum Move<T> {
-    /// Send this to a broker, and give its answer, or the reason why there is none, back with the number.
-    Ask(Box<Ask>),
-    /// Answer a client's Fetch.
-    Answer(Box<Leaving<T>>),
-}
-
-/// A poll to be sent.
-#[derive(Debug)]
-pub struct Ask {
-    /// Where to.
-    pub to: Target,
-    /// Which poll it is.
-    pub number: u64,
-    /// The version of the Fetch that it is for: the one that the client's next answer is written in.
-    pub version: i16,
-    /// What is asked.
-    pub question: Arc<Flat>,
-}
-
-/// An answer to a client.
-#[derive(Debug)]
-pub struct Leaving<T> {
-    /// Who is answered.
-    pub whose: T,
-    /// The answer's body, in the version of the request.
-    pub body: Result<Vec<Bytes>, Unwritable>,
-    /// The errors in it.
-    pub codes: Codes,
-    /// Why some of it is missing.
-    pub faults: Vec<Fault>,
-}
-
-/// What to do, in order.
-pub type Moves<T> = Vec<Move<T>>;
 
 impl<T> Polls<T> {
     /// None yet. No more than `share` bytes are kept.
@@ -504,35 +466,6 @@ impl<T> Polls<T> {
         self.brokers.put_back(asked, kept);
         Leaving { whose, body, codes, faults }
     }
-}
-
-/// What is asked of one broker of a Fetch, and the slots of that.
-fn question(asked: &Asked, broker: u16, roll: &Roll, terms: impl FnOnce(&mut Terms)) -> (Flat, Vec<Slot>) {
-    let mut flat = Flat { terms: asked.terms, ..Flat::default() };
-    terms(&mut flat.terms);
-    let room = asked.entries.len() / asked.brokers.len().max(1);
-    flat.parts.reserve(room);
-    let mut slots = Vec::with_capacity(room);
-    for (topic, entries) in asked.each() {
-        let before = slots.len();
-        for entry in entries.iter().filter(|entry| entry.whom == Whom::Broker(broker)) {
-            flat.parts.push(entry.part);
-            slots.push(entry.slot);
-        }
-        if slots.len() > before {
-            let (name, id) = roll.name_of(topic);
-            flat.topics.push(FlatTopic { name, id, end: slots.len() });
-        }
-    }
-    (flat, slots)
-}
-
-/// How many bytes of records may be asked for so that the buffer of an answer takes no more than so many: the answer has
-/// other fields beside them.
-#[must_use]
-pub fn records_within(bytes: usize) -> usize {
-    let fits = Pool::fits(bytes);
-    fits - fits / 16
 }
 
 /// How long a client lets us wait. One that wants no byte waits for none.

@@ -4,6 +4,8 @@ use super::*;
 use crate::api::testing::{World, at, text};
 use crate::placement::build::tests::topic;
 use crate::wire::codec::{decode, encode_body};
+use crate::wire::fetch::FlatTopic;
+use crate::wire::pool::Pool;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};

@@ -4,7 +4,9 @@
 
 mod admin;
 mod answers;
+mod as_it_is;
 mod everywhere;
+mod fields;
 mod requests;
 
 use super::testing::World;
@@ -19,7 +21,6 @@ use crate::placement::build::tests::slot;
 use crate::placement::{Front, Placement};
 use crate::types::{HostPort, View};
 use crate::upstream::Snapshot;
-use crate::wire::glance::{plain_fetch, plain_produce};
 use crate::wire::versions::{PRODUCE_FROM, SERVED, Served};
 use answers::How;
 use bytes::{Bytes, BytesMut};
@@ -328,193 +329,4 @@ fn check_fetch(client: i16, link: i16) {
         };
         assert!(holds(&assert_clean(ApiKey::Fetch, client, link, &answer), KEPT));
     }
-}
-
-/// Every way in which an answer may go up to the client as it came: with one sentinel, at one place, it must not.
-#[test]
-fn an_answer_with_one_sentinel_is_not_passed_on_as_it_is() {
-    let full: ProduceResponse = answers::produce(&requests::produce(9), How { version: 13, code: 0 });
-    let places: [fn(&mut ProduceResponse, &ProduceResponse); 8] = [
-        |to, from| to.unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-        |to, from| to.node_endpoints.clone_from(&from.node_endpoints),
-        |to, from| to.responses[0].unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-        |to, from| of_produce(to).unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-        |to, from| of_produce(to).error_message.clone_from(&of_produce(&mut from.clone()).error_message),
-        |to, from| of_produce(to).record_errors.clone_from(&of_produce(&mut from.clone()).record_errors),
-        |to, from| of_produce(to).current_leader.clone_from(&of_produce(&mut from.clone()).current_leader),
-        |to, from| of_produce(to).current_leader.unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-    ];
-    let clean = ProduceResponse::default().with_responses(vec![
-        kafka_protocol::messages::produce_response::TopicProduceResponse::default()
-            .with_partition_responses(vec![Default::default()]),
-    ]);
-    assert!(plain_produce(&encoded(&clean, 13), 0, 13).is_some());
-    for (at, place) in places.iter().enumerate() {
-        let mut answer = clean.clone();
-        place(&mut answer, &full);
-        let bytes = encoded(&answer, 13);
-        assert!(leak(&bytes).is_some(), "place {at} bears no sentinel");
-        assert!(plain_produce(&bytes, 0, 13).is_none(), "place {at} would reach the client");
-    }
-
-    let full: FetchResponse = answers::fetch(&requests::fetch(12, 1), How { version: 18, code: 0 });
-    let places: [fn(&mut FetchResponse, &FetchResponse); 9] = [
-        |to, from| to.unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-        |to, from| to.node_endpoints.clone_from(&from.node_endpoints),
-        |to, from| to.responses[0].unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-        |to, from| of_fetch(to).unknown_tagged_fields.clone_from(&from.unknown_tagged_fields),
-        |to, from| of_fetch(to).preferred_read_replica = of_fetch(&mut from.clone()).preferred_read_replica,
-        |to, from| of_fetch(to).current_leader.clone_from(&of_fetch(&mut from.clone()).current_leader),
-        |to, from| of_fetch(to).diverging_epoch.clone_from(&of_fetch(&mut from.clone()).diverging_epoch),
-        |to, from| of_fetch(to).snapshot_id.clone_from(&of_fetch(&mut from.clone()).snapshot_id),
-        |to, from| of_fetch(to).aborted_transactions.clone_from(&of_fetch(&mut from.clone()).aborted_transactions),
-    ];
-    let clean = FetchResponse::default().with_responses(vec![
-        kafka_protocol::messages::fetch_response::FetchableTopicResponse::default()
-            .with_partitions(vec![Default::default()]),
-    ]);
-    assert!(fetch::is_plain(&clean) && plain_fetch(&encoded(&clean, 18), 0, 18).is_some());
-    for (at, place) in places.iter().enumerate() {
-        let mut answer = clean.clone();
-        place(&mut answer, &full);
-        let bytes = encoded(&answer, 18);
-        assert!(leak(&bytes).is_some(), "place {at} bears no sentinel");
-        assert!(!fetch::is_plain(&answer), "place {at} would reach the client");
-        assert!(plain_fetch(&bytes, 0, 18).is_none(), "place {at} would reach the client");
-    }
-}
-
-fn of_produce(
-    answer: &mut ProduceResponse,
-) -> &mut kafka_protocol::messages::produce_response::PartitionProduceResponse {
-    &mut answer.responses[0].partition_responses[0]
-}
-
-fn of_fetch(answer: &mut FetchResponse) -> &mut kafka_protocol::messages::fetch_response::PartitionData {
-    &mut answer.responses[0].partitions[0]
-}
-
-/// What answers hold besides what is planted: numbers that name no broker, enumerations, names of configs, and what was
-/// asked (of `resource_name` the test above asks a broker by its real id).
-const HARMLESS: &[&str] = &[
-    "allow_replication_factor_change",
-    "authorized_operations",
-    "base_offset",
-    "batch_index",
-    "cluster_authorized_operations",
-    "committed_leader_epoch",
-    "committed_offset",
-    "config_source",
-    "config_type",
-    "coordinator_epoch",
-    "current_txn_start_offset",
-    "end_offset",
-    "epoch",
-    "error_code",
-    "first_offset",
-    "generation_id",
-    "high_watermark",
-    "index",
-    "is_future_key",
-    "is_internal",
-    "is_sensitive",
-    "iterations",
-    "last_sequence",
-    "last_stable_offset",
-    "last_timestamp",
-    "leader_epoch",
-    "log_append_time_ms",
-    "log_start_offset",
-    "low_watermark",
-    "match_type",
-    "mechanism",
-    "name",
-    "num_partitions",
-    "offset",
-    "offset_lag",
-    "ongoing_txn_producer_epoch",
-    "ongoing_txn_producer_id",
-    "operation",
-    "partition",
-    "partition_error_code",
-    "partition_id",
-    "partition_index",
-    "partition_size",
-    "pattern_type",
-    "permission_type",
-    "producer_epoch",
-    "producer_id",
-    "read_only",
-    "replication_factor",
-    "resource_name",
-    "resource_type",
-    "session_id",
-    "skip_assignment",
-    "source",
-    "throttle_time_ms",
-    "timestamp",
-    "topic_authorized_operations",
-    "topic_config_error_code",
-    "topic_id",
-    "total_bytes",
-    "transaction_start_time_ms",
-    "transaction_timeout_ms",
-    "usable_bytes",
-];
-
-/// Fields that stay as they are in a planted answer, for a field that the codec learns would be unplanted.
-fn unplanted(answer: &dyn std::fmt::Debug) -> Vec<String> {
-    let planted = |value: &str| {
-        let texts = [HOST.to_owned(), "kept".to_owned(), PORT.to_string()];
-        texts.into_iter().chain(IDS.map(|id| id.to_string())).any(|text| value.contains(&text))
-    };
-    let shown = format!("{answer:#?}");
-    let leaves = shown.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(": "));
-    let leaves = leaves.filter(|(name, value)| {
-        let opens = value.ends_with(['{', '[', '(']);
-        !opens && name.chars().all(|c| c.is_ascii_lowercase() || c == '_') && !HARMLESS.contains(name)
-    });
-    // A quota's.
-    let leaves = leaves.filter(|(name, value)| *name != "value" || value.parse::<f64>().is_err());
-    leaves.filter(|(_, value)| !planted(value)).map(|(name, value)| format!("{name}: {value}")).collect()
-}
-
-#[test]
-fn every_field_of_an_answer_is_planted_or_known_to_be_harmless() {
-    let how = |version| How { version, code: 0 };
-    let all: Vec<Box<dyn std::fmt::Debug>> = vec![
-        Box::new(answers::metadata()),
-        Box::new(answers::list_offsets(&requests::list_offsets(10), how(10))),
-        Box::new(answers::epochs(&requests::epochs(4), how(4))),
-        Box::new(answers::join_group(&requests::join_group(9), how(9))),
-        Box::new(answers::sync_group(&requests::sync_group(5), how(5))),
-        Box::new(answers::heartbeat(&requests::heartbeat(4), how(4))),
-        Box::new(answers::leave_group(&requests::leave_group(5), how(5))),
-        Box::new(answers::offset_commit(&requests::offset_commit(9), how(9))),
-        Box::new(answers::describe_groups(&requests::describe_groups(6), how(6))),
-        Box::new(answers::delete_groups(&requests::delete_groups(2), how(2))),
-        Box::new(answers::list_groups(&requests::list_groups(5), how(5))),
-        Box::new(answers::create_topics(&requests::create_topics(7), how(7))),
-        Box::new(answers::delete_topics(&requests::delete_topics(6), how(6))),
-        Box::new(answers::describe_configs(&requests::describe_configs(4), how(4))),
-        Box::new(answers::produce(&requests::produce(12), how(12))),
-        Box::new(answers::fetch(&requests::fetch(12, 2), how(12))),
-        Box::new(offset_fetch_of_both_shapes()),
-        Box::new(answers::init_producer_id(&requests::init_transactions(5), how(5))),
-        Box::new(answers::add_partitions(&requests::add_partitions(5), how(5))),
-        Box::new(answers::add_offsets(&requests::add_offsets(4), how(4))),
-        Box::new(answers::end_txn(&requests::end_txn(5), how(5))),
-        Box::new(answers::txn_offset_commit(&requests::txn_offset_commit(5), how(5))),
-        Box::new(answers::describe_transactions(&requests::describe_transactions(0), how(0))),
-        Box::new(answers::list_transactions(&requests::list_transactions(2), how(2))),
-    ];
-    for answer in all.into_iter().chain(admin::answers()).chain(everywhere::answers()) {
-        assert_eq!(unplanted(&*answer), Vec::<String>::new(), "plant these, or list them as harmless: {answer:#?}");
-    }
-}
-
-fn offset_fetch_of_both_shapes() -> kafka_protocol::messages::OffsetFetchResponse {
-    let how = |version| How { version, code: 0 };
-    let old = answers::offset_fetch(&requests::offset_fetch(7), how(7));
-    answers::offset_fetch(&requests::offset_fetch(9), how(9)).with_topics(old.topics)
 }

@@ -2,11 +2,8 @@
 //! bytes that are there. Its decoders take memory for whatever an array's length says, and a frame of 14 bytes would
 //! end the process. A message type without its table here cannot be decoded: `codec::decode` asks for [`Shaped`].
 
-// Tables, laid out as tables.
-#[rustfmt::skip]
 mod answers;
 mod field;
-#[rustfmt::skip]
 mod requests;
 mod walk;
 

@@ -1,0 +1,216 @@
+//! What `check --live` may find, and how it is told to people. Knows no cluster.
+
+use serde::Serialize;
+
+/// One thing that an operator should know.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Finding {
+    /// A cluster, or one of its brokers, did not answer.
+    Unreachable {
+        /// The cluster.
+        cluster: String,
+        /// The broker as its cluster advertises it; `None`: no broker answered.
+        broker: Option<String>,
+        /// What happened.
+        why: String,
+    },
+    /// Two clusters of the config are one.
+    OneClusterTwice {
+        /// Their names in the config.
+        clusters: Vec<String>,
+        /// The id that both gave.
+        id: String,
+    },
+    /// A cluster's brokers do not serve what Fishplate shows to clients.
+    Lacks {
+        /// The cluster.
+        cluster: String,
+        /// The APIs.
+        apis: Vec<String>,
+    },
+    /// A cluster with transactional ids lacks what clients are shown of transactions.
+    LacksTransactions {
+        /// The cluster.
+        cluster: String,
+        /// The `transaction_version` of the config.
+        version: i16,
+        /// What it lacks.
+        why: String,
+    },
+    /// A transactional id exists, and not where the config says that it lives.
+    TransactionAway {
+        /// The transactional id.
+        transactional_id: String,
+        /// Where it lives by the config.
+        home: String,
+        /// Where it exists.
+        on: String,
+        /// The pipeline that has it.
+        pipeline: String,
+    },
+    /// A transaction is open on a cluster that could not be made through Fishplate.
+    TransactionSpans {
+        /// The transactional id.
+        transactional_id: String,
+        /// Where its transactions live by the config.
+        home: String,
+        /// A topic that it writes to.
+        topic: String,
+        /// Where that lives.
+        lives_on: String,
+        /// What to write.
+        advice: String,
+    },
+    /// A transaction is open that commits a group's offsets, and no group can live where it does.
+    TransactionWithoutGroup {
+        /// The transactional id.
+        transactional_id: String,
+        /// The pipeline that has it.
+        pipeline: String,
+        /// Where its transactions live by the config.
+        home: String,
+        /// Where groups that no pipeline claims live.
+        groups_on: String,
+    },
+    /// A broker would not tell its groups.
+    GroupsRefused {
+        /// The cluster.
+        cluster: String,
+        /// Kafka's error code.
+        error: i16,
+    },
+    /// A topic has records on its own cluster and on another.
+    TopicTwice {
+        /// The topic.
+        topic: String,
+        /// Where clients find it.
+        home: String,
+        /// Where it has some as well.
+        also_on: String,
+    },
+    /// A topic's records are on another cluster, and none on its own: a proxy that starts keeps it from clients.
+    TopicKept {
+        /// The topic.
+        topic: String,
+        /// Where it lives by the config.
+        home: String,
+        /// Where its records are.
+        on: String,
+        /// The pipeline that has it.
+        pipeline: String,
+    },
+    /// It is not known whether a topic that is on another cluster too has records there, or at home.
+    TopicUnknown {
+        /// The topic.
+        topic: String,
+        /// Which cluster does not tell.
+        cluster: String,
+        /// Why not.
+        why: String,
+    },
+    /// A topic exists, without records, and not where the config says that it lives.
+    TopicAway {
+        /// The topic.
+        topic: String,
+        /// Where it lives by the config.
+        home: String,
+        /// Where it exists.
+        on: String,
+        /// The pipeline that has it.
+        pipeline: String,
+    },
+    /// A consumer group exists, and not where the config says that it lives.
+    GroupAway {
+        /// The group.
+        group: String,
+        /// Where it lives by the config.
+        home: String,
+        /// Where it exists.
+        on: String,
+        /// The pipeline that has it.
+        pipeline: String,
+    },
+}
+
+impl Finding {
+    /// What is the matter, and what to do about it.
+    #[must_use]
+    pub fn words(&self) -> (String, String) {
+        match self {
+            Self::Unreachable { cluster, broker: None, why } => (
+                format!("cluster {cluster} cannot be reached: {why}"),
+                "look at its bootstrap addresses and the network between".into(),
+            ),
+            Self::Unreachable { cluster, broker: Some(broker), why } => (
+                format!("broker {broker} of cluster {cluster} cannot be reached: {why}"),
+                "the cluster advertises this address: it must lead to the broker from here too".into(),
+            ),
+            Self::OneClusterTwice { clusters, id } => (
+                format!("{} are one cluster: both have the id {id}", clusters.join(" and ")),
+                "leave one of them out: its topics would appear twice".into(),
+            ),
+            Self::Lacks { cluster, apis } => (
+                format!("cluster {cluster} does not serve {}", apis.join(", ")),
+                "clients that use it get an error for what lives there".into(),
+            ),
+            Self::LacksTransactions { cluster, version, why } => (
+                format!("transactional ids live on {cluster}, which cannot do `transaction_version: {version}`: {why}"),
+                "every transaction there would fail; leave it at 1, or finalize the feature on the cluster first"
+                    .into(),
+            ),
+            Self::TransactionAway { transactional_id, home, on, pipeline } => (
+                format!(
+                    "transactional id {transactional_id} exists on {on} only, and the pipeline {pipeline} says {home}; a producer \
+                     that holds it there would not be fenced"
+                ),
+                format!("add it to the transactional_ids of a pipeline on {on}"),
+            ),
+            Self::TransactionSpans { transactional_id, home, topic, lives_on, advice } => (
+                format!(
+                    "a transaction of {transactional_id}, which lives on {home}, writes to topic {topic}, which lives on {lives_on}; \
+                     through Fishplate it would be refused"
+                ),
+                advice.clone(),
+            ),
+            Self::TransactionWithoutGroup { transactional_id, pipeline, home, groups_on } => (
+                format!(
+                    "a transaction of {transactional_id}, which lives on {home}, commits offsets of a group, and all groups live on \
+                     {groups_on}; through Fishplate it would be refused"
+                ),
+                format!("name its group in `groups` of the pipeline {pipeline}"),
+            ),
+            Self::GroupsRefused { cluster, error } => (
+                format!("cluster {cluster} does not tell its groups: error {error}"),
+                "groups were not checked; allow Describe on the cluster".into(),
+            ),
+            Self::TopicTwice { topic, home, also_on } => (
+                format!("topic {topic} has records on {home} and on {also_on}; clients see only those on {home}"),
+                format!("move those on {also_on} elsewhere, or delete the topic there if nobody needs them"),
+            ),
+            Self::TopicKept { topic, home, on, pipeline } => (
+                format!(
+                    "topic {topic} has records on {on} and none on {home}, where the pipeline {pipeline} has it; a proxy that \
+                     starts keeps it from clients"
+                ),
+                format!("give it to a pipeline on {on}, or delete it there if nobody needs its records"),
+            ),
+            Self::TopicUnknown { topic, cluster, why } => (
+                format!("it is not known whether topic {topic} has records on {cluster}: {why}"),
+                "it is on two clusters: look again when the cluster answers".into(),
+            ),
+            Self::TopicAway { topic, home, on, pipeline } => (
+                format!(
+                    "topic {topic} exists on {on} only, and the pipeline {pipeline} says {home}; clients do not see it"
+                ),
+                format!("give it to a pipeline on {on}, or create it on {home}"),
+            ),
+            Self::GroupAway { group, home, on, pipeline } => (
+                format!(
+                    "group {group} exists on {on} only, and the pipeline {pipeline} says {home}; its commits would not be found"
+                ),
+                format!("add it to the groups of a pipeline on {on}"),
+            ),
+        }
+    }
+}
