@@ -3,12 +3,10 @@
 //! deleted everywhere, and each is told once. A cluster without an authorizer has none: that is an error (54) where none
 //! has one, or where one is to be made there.
 
-use super::everywhere::{
-    Asked, Changes, Merged, UNHEARD, Where, Word, ask_all, gather, join, merge, of_each_cluster, spread,
-};
+use super::everywhere::{Changes, Merged, UNHEARD, Where, Word, asked_everywhere, changed_where_it_belongs, join};
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
-use super::{Api, Effects, Plan, Seen, codes};
+use super::{Seen, codes};
 use crate::error::Fault;
 use crate::types::{Name, Slot};
 use kafka_protocol::messages::create_acls_request::AclCreation;
@@ -29,29 +27,7 @@ const LITERAL: i8 = 3;
 /// A literal name that means all.
 const ALL: &str = "*";
 
-/// See the module's text.
-pub struct DescribeAcls;
-
-impl Api for DescribeAcls {
-    const KEY: ApiKey = ApiKey::DescribeAcls;
-    type Request = DescribeAclsRequest;
-    type Response = DescribeAclsResponse;
-    type Origin = Slot;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        ask_all(request, of_each_cluster(seen), |to| to.cluster, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        from: Slot,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        merge::<Self>(so_far, from, answer, seen);
-    }
-}
+asked_everywhere!(DescribeAcls, DescribeAclsRequest, DescribeAclsResponse);
 
 impl Merged for DescribeAcls {
     fn unheard() -> Self::Response {
@@ -83,30 +59,8 @@ impl Merged for DescribeAcls {
     }
 }
 
-/// See the module's text.
-pub struct CreateAcls;
-
-impl Api for CreateAcls {
-    const KEY: ApiKey = ApiKey::CreateAcls;
-    type Request = CreateAclsRequest;
-    type Response = CreateAclsResponse;
-    type Origin = Asked;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        spread(request, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        origin: Asked,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        gather::<Self>(so_far, &origin, answer, seen);
-    }
-
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+changed_where_it_belongs!(CreateAcls, CreateAclsRequest, CreateAclsResponse {
+    fn pipeline(request: &CreateAclsRequest, seen: &Seen<'_>) -> Name {
         let config = &seen.placement.config;
         Name::of_all(request.creations.iter().filter_map(|acl| match owner(acl) {
             Some(TOPIC) => Some(&config.pipeline_of_topic(&acl.resource_name).name),
@@ -114,7 +68,7 @@ impl Api for CreateAcls {
             _ => None,
         }))
     }
-}
+});
 
 /// Whether an ACL is of one topic, one group or one transactional id, and of which.
 fn owner(acl: &AclCreation) -> Option<i8> {
@@ -168,29 +122,7 @@ impl Changes for CreateAcls {
     }
 }
 
-/// See the module's text.
-pub struct DeleteAcls;
-
-impl Api for DeleteAcls {
-    const KEY: ApiKey = ApiKey::DeleteAcls;
-    type Request = DeleteAclsRequest;
-    type Response = DeleteAclsResponse;
-    type Origin = Asked;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        spread(request, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        origin: Asked,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        gather::<Self>(so_far, &origin, answer, seen);
-    }
-}
+changed_where_it_belongs!(DeleteAcls, DeleteAclsRequest, DeleteAclsResponse {});
 
 impl Changes for DeleteAcls {
     const NOTHING_HERE: i16 = codes::SECURITY_DISABLED;

@@ -5,8 +5,8 @@
 //! chance. The brokers' default can.
 
 use super::configs::{BROKER, BROKER_LOGGER, GROUP, TOPIC, node, refusal_of_broker};
-use super::everywhere::{Asked, Changes, UNHEARD, Where, Word, gather, spread};
-use super::{Api, Effects, Plan, Seen, codes, config_values};
+use super::everywhere::{Changes, UNHEARD, Where, Word, changed_where_it_belongs};
+use super::{Seen, codes, config_values};
 use crate::error::Fault;
 use crate::types::{BrokerId, Name, Slot, Target, View};
 use kafka_protocol::messages::{
@@ -61,29 +61,7 @@ fn virtual_name(kind: i8, name: &StrBytes, from: Slot, seen: &Seen<'_>) -> StrBy
 
 macro_rules! alters {
     ($api:ident, $request:ident in $asked:ident, $response:ident in $told:ident) => {
-        /// See the module's text.
-        pub struct $api;
-
-        impl Api for $api {
-            const KEY: ApiKey = ApiKey::$api;
-            type Request = $request;
-            type Response = $response;
-            type Origin = Asked;
-
-            fn plan(request: &$request, seen: &Seen<'_>) -> Plan<Self> {
-                spread(request, seen)
-            }
-
-            fn absorb(
-                so_far: &mut $response,
-                origin: Asked,
-                answer: Result<$response, Fault>,
-                seen: &Seen<'_>,
-                _: &mut Effects,
-            ) {
-                gather::<Self>(so_far, &origin, answer, seen);
-            }
-
+        changed_where_it_belongs!($api, $request, $response {
             fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
                 let config = &seen.placement.config;
                 Name::of_all(request.resources.iter().filter_map(|asked| match asked.resource_type {
@@ -92,7 +70,7 @@ macro_rules! alters {
                     _ => None,
                 }))
             }
-        }
+        });
 
         impl Changes for $api {
             type Change = $asked::AlterConfigsResource;
@@ -171,6 +149,7 @@ alters!(
 mod tests {
     use super::super::testing::{World, at, round, sent, text};
     use super::*;
+    use crate::api::Api;
     use incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
     use incremental_alter_configs_response::AlterConfigsResourceResponse;
 

@@ -139,6 +139,69 @@ pub(super) fn merge<A: Merged>(
     }
 }
 
+/// The way of an API that is [`Merged`] from all clusters.
+macro_rules! asked_everywhere {
+    ($api:ident, $request:ident, $response:ident) => {
+        /// See the module's text.
+        pub struct $api;
+
+        impl $crate::api::Api for $api {
+            const KEY: ApiKey = ApiKey::$api;
+            type Request = $request;
+            type Response = $response;
+            type Origin = Slot;
+
+            fn plan(request: &$request, seen: &Seen<'_>) -> $crate::api::Plan<Self> {
+                use $crate::api::everywhere::{ask_all, of_each_cluster};
+                ask_all(request, of_each_cluster(seen), |to| to.cluster, seen)
+            }
+
+            fn absorb(
+                so_far: &mut $response,
+                from: Slot,
+                answer: Result<$response, $crate::error::Fault>,
+                seen: &Seen<'_>,
+                _: &mut $crate::api::Effects,
+            ) {
+                $crate::api::everywhere::merge::<Self>(so_far, from, answer, seen);
+            }
+        }
+    };
+}
+
+/// The way of an API of [`Changes`], and what else it has.
+macro_rules! changed_where_it_belongs {
+    ($api:ident, $request:ident, $response:ident { $($more:item)* }) => {
+        /// See the module's text.
+        pub struct $api;
+
+        impl $crate::api::Api for $api {
+            const KEY: ApiKey = ApiKey::$api;
+            type Request = $request;
+            type Response = $response;
+            type Origin = $crate::api::everywhere::Asked;
+
+            fn plan(request: &$request, seen: &Seen<'_>) -> $crate::api::Plan<Self> {
+                $crate::api::everywhere::spread(request, seen)
+            }
+
+            fn absorb(
+                so_far: &mut $response,
+                origin: Self::Origin,
+                answer: Result<$response, $crate::error::Fault>,
+                seen: &Seen<'_>,
+                _: &mut $crate::api::Effects,
+            ) {
+                $crate::api::everywhere::gather::<Self>(so_far, &origin, answer, seen);
+            }
+
+            $($more)*
+        }
+    };
+}
+
+pub(super) use {asked_everywhere, changed_where_it_belongs};
+
 /// Where a change is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Where {

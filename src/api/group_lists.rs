@@ -266,10 +266,8 @@ impl Api for ListGroups {
             by_state: !states.is_empty(),
             classic: types.is_empty() || types.iter().any(classic),
         };
-        let up = |target: &Target| seen.placement.cluster(target.cluster).is_some_and(|cluster| cluster.up);
-        let brokers = seen.placement.brokers().map(|(target, _)| target).filter(up);
         let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
-        let parts: Vec<_> = brokers.map(part).collect();
+        let parts: Vec<_> = seen.placement.brokers_in_reach().map(part).collect();
         let nobody = if parts.is_empty() { codes::COORDINATOR_NOT_AVAILABLE } else { codes::NONE };
         send_or_wait(ListGroupsResponse::default().with_error_code(nobody), parts, Vec::new())
     }

@@ -24,11 +24,9 @@ impl Api for DescribeLogDirs {
     type Origin = Target;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let up = |target: &Target| seen.placement.cluster(target.cluster).is_some_and(|cluster| cluster.up);
-        let brokers = seen.placement.brokers().map(|(target, _)| target);
         let down = seen.placement.clusters.iter().filter(|cluster| !cluster.up);
         let down = down.map(|cluster| Err((cluster.slot, Fault::cluster(cluster.slot, "it does not answer"))));
-        ask_all(request, brokers.filter(up).map(Ok).chain(down), |to| to, seen)
+        ask_all(request, seen.placement.brokers_in_reach().map(Ok).chain(down), |to| to, seen)
     }
 
     fn absorb(

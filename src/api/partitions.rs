@@ -5,7 +5,7 @@
 use super::needs::Needs;
 use super::nodes::{ONE_NODE, not_here};
 use super::scrub::scrubbed_message;
-use super::topics::{OnCluster, parts, places, put};
+use super::topics::{OnCluster, each_once, parts, places, put};
 use super::untag::Untag;
 use super::{Api, Effect, Effects, Need, Plan, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
@@ -28,27 +28,21 @@ impl Api for CreatePartitions {
     type Origin = OnCluster;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let mut count: HashMap<&TopicName, usize> = HashMap::new();
-        request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
         let mut seed = CreatePartitionsResponse::default();
         let mut needs = Needs::default();
         let mut per_cluster: BTreeMap<Slot, Vec<CreatePartitionsTopic>> = BTreeMap::new();
-        for topic in &request.topics {
-            let told = match count.remove(&topic.name) {
-                // The first of several was told of already.
-                None => continue,
-                Some(1) => match on_real_brokers(topic, seen) {
-                    Ok(topic) => {
-                        if !request.validate_only {
-                            shadows(&topic, seen, &mut needs);
-                        }
-                        let told = not_grown(&topic.name, codes::REQUEST_TIMED_OUT, message("no answer"));
-                        per_cluster.entry(seen.placement.home_of_topic(&topic.name)).or_default().push(topic);
-                        told
+        for (topic, alone) in each_once(&request.topics, |topic| &topic.name) {
+            let told = match on_real_brokers(topic, seen) {
+                _ if !alone => not_grown(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+                Ok(topic) => {
+                    if !request.validate_only {
+                        shadows(&topic, seen, &mut needs);
                     }
-                    Err((code, why)) => not_grown(&topic.name, code, why),
-                },
-                Some(_) => not_grown(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+                    let told = not_grown(&topic.name, codes::REQUEST_TIMED_OUT, message("no answer"));
+                    per_cluster.entry(seen.placement.home_of_topic(&topic.name)).or_default().push(topic);
+                    told
+                }
+                Err((code, why)) => not_grown(&topic.name, code, why),
             };
             seed.results.push(told);
         }

@@ -2,13 +2,10 @@
 //! have is told together. Each broker holds a client to its quota by itself, as in one cluster. Where clusters have
 //! different values of one quota the smaller is told.
 
-use super::everywhere::{
-    Asked, Changes, Merged, UNHEARD, Where, Word, ask_all, gather, join, merge, of_each_cluster, spread,
-};
+use super::Seen;
+use super::everywhere::{Changes, Merged, UNHEARD, Where, Word, asked_everywhere, changed_where_it_belongs, join};
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
-use super::{Api, Effects, Plan, Seen};
-use crate::error::Fault;
 use crate::types::Slot;
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData as Entity, EntryData as Entry};
 use kafka_protocol::messages::{
@@ -17,29 +14,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-/// See the module's text.
-pub struct DescribeClientQuotas;
-
-impl Api for DescribeClientQuotas {
-    const KEY: ApiKey = ApiKey::DescribeClientQuotas;
-    type Request = DescribeClientQuotasRequest;
-    type Response = DescribeClientQuotasResponse;
-    type Origin = Slot;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        ask_all(request, of_each_cluster(seen), |to| to.cluster, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        from: Slot,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        merge::<Self>(so_far, from, answer, seen);
-    }
-}
+asked_everywhere!(DescribeClientQuotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse);
 
 impl Merged for DescribeClientQuotas {
     fn unheard() -> Self::Response {
@@ -84,29 +59,7 @@ fn put_together(known: &mut Entry, entry: Entry) {
     }
 }
 
-/// See the module's text.
-pub struct AlterClientQuotas;
-
-impl Api for AlterClientQuotas {
-    const KEY: ApiKey = ApiKey::AlterClientQuotas;
-    type Request = AlterClientQuotasRequest;
-    type Response = AlterClientQuotasResponse;
-    type Origin = Asked;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        spread(request, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        origin: Asked,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        gather::<Self>(so_far, &origin, answer, seen);
-    }
-}
+changed_where_it_belongs!(AlterClientQuotas, AlterClientQuotasRequest, AlterClientQuotasResponse {});
 
 impl Changes for AlterClientQuotas {
     type Change = alter_client_quotas_request::EntryData;
@@ -161,6 +114,7 @@ impl Changes for AlterClientQuotas {
 mod tests {
     use super::super::testing::{World, at, round, text};
     use super::*;
+    use crate::error::Fault;
     use kafka_protocol::messages::describe_client_quotas_response::ValueData;
 
     fn entry(client: &str, values: &[(&str, f64)]) -> Entry {

@@ -2,13 +2,10 @@
 //! are who logs in at the clusters; at Fishplate nobody does by these. Where clusters have different iterations of one
 //! mechanism the fewer are told. A user that some cluster has is no unknown one.
 
-use super::everywhere::{
-    Asked, Changes, Merged, UNHEARD, Where, Word, ask_all, gather, join, merge, of_each_cluster, spread,
-};
+use super::everywhere::{Changes, Merged, UNHEARD, Where, Word, asked_everywhere, changed_where_it_belongs, join};
 use super::scrub::scrubbed_message;
 use super::untag::Untag;
-use super::{Api, Effects, Plan, Seen, codes};
-use crate::error::Fault;
+use super::{Seen, codes};
 use crate::types::Slot;
 use kafka_protocol::messages::alter_user_scram_credentials_request::{
     ScramCredentialDeletion, ScramCredentialUpsertion,
@@ -22,29 +19,11 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 
-/// See the module's text.
-pub struct DescribeUserScramCredentials;
-
-impl Api for DescribeUserScramCredentials {
-    const KEY: ApiKey = ApiKey::DescribeUserScramCredentials;
-    type Request = DescribeUserScramCredentialsRequest;
-    type Response = DescribeUserScramCredentialsResponse;
-    type Origin = Slot;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        ask_all(request, of_each_cluster(seen), |to| to.cluster, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        from: Slot,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        merge::<Self>(so_far, from, answer, seen);
-    }
-}
+asked_everywhere!(
+    DescribeUserScramCredentials,
+    DescribeUserScramCredentialsRequest,
+    DescribeUserScramCredentialsResponse
+);
 
 impl Merged for DescribeUserScramCredentials {
     fn unheard() -> Self::Response {
@@ -81,9 +60,6 @@ fn put_together(known: &mut DescribeUserScramCredentialsResult, user: DescribeUs
     }
 }
 
-/// See the module's text.
-pub struct AlterUserScramCredentials;
-
 /// What is to be changed of one user, who is answered for once.
 #[derive(Clone)]
 pub struct OfUser {
@@ -92,26 +68,11 @@ pub struct OfUser {
     upsertions: Vec<ScramCredentialUpsertion>,
 }
 
-impl Api for AlterUserScramCredentials {
-    const KEY: ApiKey = ApiKey::AlterUserScramCredentials;
-    type Request = AlterUserScramCredentialsRequest;
-    type Response = AlterUserScramCredentialsResponse;
-    type Origin = Asked;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        spread(request, seen)
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        origin: Asked,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        _: &mut Effects,
-    ) {
-        gather::<Self>(so_far, &origin, answer, seen);
-    }
-}
+changed_where_it_belongs!(
+    AlterUserScramCredentials,
+    AlterUserScramCredentialsRequest,
+    AlterUserScramCredentialsResponse {}
+);
 
 impl Changes for AlterUserScramCredentials {
     type Change = OfUser;

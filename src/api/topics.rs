@@ -85,6 +85,16 @@ fn refresh(cluster: Slot, topic: &StrBytes, effects: &mut Effects) {
     once(Effect::Refresh(cluster, topic.clone()), effects);
 }
 
+/// The first that bears each name, in order, and whether it is the only one: as Kafka answers those that are named twice.
+pub(super) fn each_once<'a, T>(
+    all: &'a [T],
+    name: impl Fn(&'a T) -> &'a TopicName,
+) -> impl Iterator<Item = (&'a T, bool)> {
+    let mut count: HashMap<&TopicName, usize> = HashMap::new();
+    all.iter().for_each(|one| *count.entry(name(one)).or_default() += 1);
+    all.iter().filter_map(move |one| count.remove(name(one)).map(|times| (one, times == 1)))
+}
+
 /// See the module's text.
 pub struct CreateTopics;
 
@@ -95,24 +105,18 @@ impl Api for CreateTopics {
     type Origin = OnCluster;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let mut count: HashMap<&TopicName, usize> = HashMap::new();
-        request.topics.iter().for_each(|topic| *count.entry(&topic.name).or_default() += 1);
         let mut seed = CreateTopicsResponse::default();
         let mut per_cluster: BTreeMap<Slot, Vec<CreatableTopic>> = BTreeMap::new();
-        for topic in &request.topics {
-            let told = match count.remove(&topic.name) {
-                // The first of several was told of already, in Kafka's words.
-                None => continue,
-                Some(1) => match on_real_brokers(topic, seen) {
-                    Ok(topic) => {
-                        let home = seen.placement.home_of_topic(&topic.name);
-                        let told = not_made(&topic.name, codes::REQUEST_TIMED_OUT, message("no answer"));
-                        per_cluster.entry(home).or_default().push(topic);
-                        told
-                    }
-                    Err(id) => not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, Some(not_here(id, seen))),
-                },
-                Some(_) => not_made(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+        for (topic, alone) in each_once(&request.topics, |topic| &topic.name) {
+            let told = match on_real_brokers(topic, seen) {
+                _ if !alone => not_made(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+                Ok(topic) => {
+                    let home = seen.placement.home_of_topic(&topic.name);
+                    let told = not_made(&topic.name, codes::REQUEST_TIMED_OUT, message("no answer"));
+                    per_cluster.entry(home).or_default().push(topic);
+                    told
+                }
+                Err(id) => not_made(&topic.name, codes::INVALID_REPLICA_ASSIGNMENT, Some(not_here(id, seen))),
             };
             seed.topics.push(told);
         }

@@ -203,6 +203,12 @@ impl Placement {
         })
     }
 
+    /// Those of clusters that answer.
+    pub fn brokers_in_reach(&self) -> impl Iterator<Item = Target> {
+        let up = |target: &Target| self.cluster(target.cluster).is_some_and(|cluster| cluster.up);
+        self.brokers().map(|(target, _)| target).filter(up)
+    }
+
     /// The node that clients are told is the controller: the default cluster's, else any live one. -1 where no
     /// cluster has been heard of.
     #[must_use]

@@ -12,7 +12,6 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,9 +24,9 @@ pub struct StandIn {
 
 /// What it makes of what the broker says.
 struct Bends {
-    /// The highest version of these APIs; 0 with [`GONE`] for none at all.
+    /// The highest version of these APIs; [`GONE`] where it has none.
     caps: &'static [(ApiKey, i16)],
-    /// Those that it shows as nodes, and what serves each is the one broker: who asks, sees a part of them.
+    /// Those that it shows as nodes, half of them at a time; the one broker serves for each.
     agents: OnceLock<Vec<Agent>>,
     /// Agents come and go so often; never where absent.
     every: Option<Duration>,
@@ -36,8 +35,6 @@ struct Bends {
     produce: Option<(u64, u64)>,
     /// Fetch asks the broker for a part of what it was asked for: limits count uncompressed bytes.
     fetch_divided: i32,
-    /// Records are asked for by who gave a client id with this in it.
-    options_in_client_ids: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -137,11 +134,6 @@ impl StandIn {
         let servers: Vec<_> = self.bends.agents().iter().map(|agent| format!("127.0.0.1:{}", agent.port)).collect();
         Bootstrap { name: self.name.into(), servers: servers.join(",") }
     }
-
-    /// Whether a client id with WarpStream's own options in it came from whom it must not come from.
-    pub fn saw_options(&self) -> bool {
-        self.bends.options_in_client_ids.load(Ordering::Relaxed)
-    }
 }
 
 /// What was asked on a connection, by correlation id, until it is answered.
@@ -156,7 +148,6 @@ impl Bends {
             since: Instant::now(),
             produce: Some((250, 400)),
             fetch_divided: 4,
-            options_in_client_ids: AtomicBool::new(false),
         }
     }
 
@@ -164,7 +155,7 @@ impl Bends {
         self.agents.get().map_or(&[], Vec::as_slice)
     }
 
-    /// Those that are there now: all of them, or all but one, in turn.
+    /// Those that are there now: all of them, or half, in turn.
     fn here(&self) -> Vec<Agent> {
         let mut here = self.agents().to_vec();
         if let Some(every) = self.every {
@@ -181,9 +172,6 @@ impl Bends {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(head.correlation_id, (api, version, Instant::now()));
-        if head.client_id.as_ref().is_some_and(|id| id.contains("ws_")) {
-            self.options_in_client_ids.store(true, Ordering::Relaxed);
-        }
         let start = frame.slice(..frame.len() - body.len());
         let sent = match api {
             ApiKey::Fetch if self.fetch_divided > 1 => sent(&start, body, version, |fetch| self.divide(fetch)),

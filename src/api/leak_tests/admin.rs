@@ -1,21 +1,12 @@
 //! The same for what operators ask and change: requests, and answers with everything planted.
 
-use super::answers::How;
+use super::answers::{How, topic, why};
 use super::{IDS, address, check, everywhere, kept, node, tags};
 use crate::api::testing::text;
 use crate::api::{alter_configs, by_leader, elections, log_dirs, offset_delete, partitions};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use std::ops::RangeInclusive;
-
-fn topic() -> TopicName {
-    TopicName(kept())
-}
-
-/// A message, where the code is one at which Kafka names brokers by id.
-fn why(how: How) -> Option<StrBytes> {
-    Some(if how.code == 39 { text(&format!("no broker {}", IDS[0])) } else { address() })
-}
 
 pub(super) fn check_one(api: ApiKey, all: RangeInclusive<i16>) {
     match api {

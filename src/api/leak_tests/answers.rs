@@ -39,6 +39,15 @@ pub(super) struct How {
     pub(super) code: i16,
 }
 
+pub(super) fn topic() -> TopicName {
+    TopicName(kept())
+}
+
+/// A message, where the code is one at which Kafka names brokers by id.
+pub(super) fn why(how: How) -> Option<StrBytes> {
+    Some(if how.code == 39 { text(&format!("no broker {}", IDS[0])) } else { address() })
+}
+
 pub(super) fn topic_id() -> Uuid {
     Uuid::from_bytes(*b"kept-kept-kept-k")
 }
