@@ -1,11 +1,13 @@
 //! Requests about partitions, of which each is asked of one broker: its leader, or any broker of its topic's home. The
 //! answer is laid out first (`partitioned`), what brokers say is put into its place.
 
-use super::everywhere::{Word, lost};
-use super::needs::{Needs, sought};
-use super::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, ask, refused, slot};
-use super::scrub::scrubbed_message;
-use super::{Api, Effect, Effects, Part, Plan, Refusal, Seen, codes, send_or_wait};
+use crate::api::everywhere::{Word, lost};
+use crate::api::needs::{Needs, sought};
+use crate::api::partitioned::{
+    OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, ask, refused, slot,
+};
+use crate::api::scrub::scrubbed_message;
+use crate::api::{Api, Effect, Effects, Part, Plan, Refusal, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::placement::Leader;
 use crate::types::{Slot, Target};

@@ -1,10 +1,14 @@
 //! Every API of the table with the type that serves it. A row of the table (`wire/versions.rs`) without its line here,
 //! or a line without its row, does not compile: what clients are shown is what is served.
 
-use super::{
-    Api, acls, add_partitions, alter_configs, by_group, by_leader, by_transactional_id, cluster_info, config_resources,
-    configs, coordinator, elections, group_lists, log_dirs, metadata, offset_delete, offsets, partitions, producer_id,
-    quotas, reassignments, scram, topics, transaction_lists, txn_offsets,
+use crate::api::Api;
+use crate::api::groups::{by_group, lists as group_lists, offset_delete, offsets};
+use crate::api::layout::{elections, log_dirs, partitions, reassignments, topics};
+use crate::api::overview::{cluster_info, coordinator, metadata};
+use crate::api::records::by_leader;
+use crate::api::settings::{acls, alter_configs, config_resources, configs, quotas, scram};
+use crate::api::transactions::{
+    add_partitions, by_transactional_id, lists as transaction_lists, offsets as txn_offsets, producer_id,
 };
 use crate::wire::versions::SERVED;
 use kafka_protocol::messages::ApiKey;

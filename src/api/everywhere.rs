@@ -1,8 +1,8 @@
 //! What is asked of every cluster, or changed on every one: subjects that no single cluster owns. What several clusters
 //! say of one thing is put into one code and one message, and a cluster that fails is named in it.
 
-use super::scrub::scrubbed_message;
-use super::{Api, Part, Plan, Seen, codes, send_or_wait};
+use crate::api::scrub::scrubbed_message;
+use crate::api::{Api, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::types::{Slot, Target};
 use kafka_protocol::protocol::StrBytes;
@@ -85,7 +85,7 @@ pub fn named(word: Word, cluster: Slot, seen: &Seen<'_>) -> Word {
     let name = name(cluster, seen);
     let why = match word.why.as_ref().filter(|why| !why.is_empty()) {
         Some(why) => format!("On cluster `{name}`: {why}"),
-        None => format!("On cluster `{name}`: {}", super::errors::name(word.code)),
+        None => format!("On cluster `{name}`: {}", crate::api::errors::name(word.code)),
     };
     Word { why: Some(StrBytes::from_string(why)), ..word }
 }
@@ -226,7 +226,7 @@ pub(super) trait Changes: Api<Origin = Asked, Response: Default> {
     /// One of them.
     type Change: Clone;
     /// What is told of it.
-    type Told: super::untag::Untag + Clone;
+    type Told: crate::api::untag::Untag + Clone;
     /// What tells them apart.
     type Key: Hash + Eq;
 
@@ -313,7 +313,7 @@ pub(super) fn gather<C: Changes>(
     answer: Result<C::Response, Fault>,
     seen: &Seen<'_>,
 ) {
-    use super::untag::Untag;
+    use crate::api::untag::Untag;
     let told = answer.map(|mut answer| {
         *C::throttle_ms(so_far) = (*C::throttle_ms(so_far)).max(*C::throttle_ms(&mut answer));
         let mut told = take(C::told(&mut answer));

@@ -1,49 +1,25 @@
 //! What each API means over several clusters: a request becomes parts, answers come back into one response. Pure:
-//! one file per API family, no sockets, no waiting.
+//! one file per API family, in folders by what they are about; no sockets, no waiting.
 
-pub mod acls;
-pub mod add_partitions;
-pub mod alter_configs;
-pub mod by_group;
-pub mod by_leader;
 mod by_partition;
-pub mod by_transactional_id;
-pub mod cluster_info;
 pub mod codes;
-pub mod config_resources;
-pub mod config_values;
-pub mod configs;
-pub mod coordinator;
 pub mod each;
-pub mod elections;
 pub mod errors;
 pub mod everywhere;
 pub mod fetch;
-pub mod group_lists;
-pub mod log_dirs;
-pub mod metadata;
+pub mod groups;
+pub mod layout;
 pub mod needs;
-pub mod nodes;
-pub mod offset_delete;
-pub mod offsets;
+pub mod overview;
 pub mod partitioned;
-pub mod partitions;
-pub mod produce;
-pub mod producer_id;
-pub mod quotas;
-pub mod reassignments;
-pub mod scram;
+pub mod records;
 pub mod scrub;
-pub mod span;
-pub mod stamp;
-pub mod topics;
-pub mod transaction_lists;
-pub mod txn_offsets;
+pub mod settings;
+pub mod transactions;
 pub mod untag;
-pub mod versions;
 
 pub use errors::{Codes, ErrorCodes};
-pub use span::Span;
+pub use transactions::span::Span;
 
 #[cfg(test)]
 mod leak_tests;

@@ -1,6 +1,6 @@
 //! What plans find missing: collected, each need once, and what became of those that were tried.
 
-use super::{Need, Refusal, Seen};
+use crate::api::{Need, Refusal, Seen};
 use crate::types::Slot;
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashSet;
@@ -85,8 +85,8 @@ pub fn sought_unknown<'a>(seen: &Seen<'a>, name: &StrBytes) -> Option<&'a Refusa
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::text;
     use super::*;
+    use crate::api::testing::text;
     use crate::placement::build::tests::slot;
     use crate::types::CoordinatorType;
     use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 //! order of the request, with a code for every partition; what brokers say is then put into its place. So every
 //! partition is answered exactly once, whatever brokers leave out, repeat or add.
 
-use super::untag::Untag;
+use crate::api::untag::Untag;
 use kafka_protocol::messages as m;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::alter_partition_reassignments_response::ReassignablePartitionResponse;
@@ -403,8 +403,8 @@ impl Told for ReassignablePartitionResponse {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::Refusal;
     use super::*;
+    use crate::api::Refusal;
     use crate::error::Fault;
     use crate::types::Target;
     use proptest::prelude::*;

@@ -58,8 +58,8 @@ fn hosts(cluster: Slot, placement: &Placement) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{World, text};
     use super::*;
+    use crate::api::testing::{World, text};
     use crate::placement::build::tests::slot;
 
     #[test]

@@ -1,7 +1,7 @@
 //! What unit tests of the APIs stand on: two clusters, `a` (slot 0, the default) and `b` (slot 1, for topics `b-*` and
 //! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
-use super::{Api, Effects, Need, Part, Plan, Refusal, Seen};
+use crate::api::{Api, Effects, Need, Part, Plan, Refusal, Seen};
 use crate::placement::build::tests::{placement, slot};
 use crate::placement::{Front, Placement};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};

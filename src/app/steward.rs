@@ -3,7 +3,7 @@
 
 use crate::admin::Readiness;
 use crate::admin::guard::{self, Moving, Refusal};
-use crate::api::produce::{TopicKey, keys_of};
+use crate::api::records::produce::{TopicKey, keys_of};
 use crate::config::diff::{Change, Diff, What};
 use crate::config::{self, Config};
 use crate::placement::fence::{Fence, Why};

@@ -8,8 +8,8 @@
 //!
 //! Pure. One producer a partition, the last.
 
-use crate::api::produce::Partition;
-use crate::api::stamp::Stamp;
+use crate::api::records::produce::Partition;
+use crate::api::records::stamp::Stamp;
 use crate::types::{FastMap, Target};
 use std::time::{Duration, Instant};
 

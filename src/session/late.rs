@@ -3,7 +3,7 @@
 //! given up, and clients ask again there. The deciding is pure.
 
 use super::orders::{Orders, Partition};
-use crate::api::produce::{TopicKey, keys_of};
+use crate::api::records::produce::{TopicKey, keys_of};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::types::{FastMap, Slot, Target};
 use crate::upstream::Link;

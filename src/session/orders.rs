@@ -7,8 +7,8 @@
 
 use super::known::Known;
 use super::refusals::{Refusals, Refuser, Way};
-use crate::api::produce::TopicKey;
-use crate::api::stamp::Stamp;
+use crate::api::records::produce::TopicKey;
+use crate::api::records::stamp::Stamp;
 use crate::types::{FastMap, Target};
 use crate::upstream::LinkId;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use std::collections::{HashSet, VecDeque};
 use tokio::sync::Notify;
 
 /// A partition, as the order sees it.
-pub type Partition = crate::api::produce::Partition;
+pub type Partition = crate::api::records::produce::Partition;
 
 /// See the module's text. `P` is what is held.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! The driver of Produce: routes a request's cells, sends the parts, and holds what may not go yet. The deciding is
-//! `api::produce`'s, the order `orders`', the answering `underway`'s.
+//! `api::records::produce`'s, the order `orders`', the answering `underway`'s.
 
 use super::orders::{Changing, Partition};
 use super::refusals::Way;
@@ -9,7 +9,7 @@ use super::ticket::Ticket;
 use super::underway::{State, Underway};
 use super::{needs, spans};
 use crate::api::needs::Needs;
-use crate::api::produce::{Cell, Ledger, Part, Routed};
+use crate::api::records::produce::{Cell, Ledger, Part, Routed};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;

@@ -18,8 +18,8 @@
 //! where there are too many: whoever wants to may be refused for ever, and for partitions that nobody has.
 
 use crate::api::codes;
-use crate::api::produce::Partition;
-use crate::api::stamp::Stamp;
+use crate::api::records::produce::Partition;
+use crate::api::records::stamp::Stamp;
 use crate::types::{FastMap, Target};
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use super::generic::PATIENCE;
 use super::orders::Changing;
 use super::produce::{self, Held};
 use super::underway::{Underway, understood};
-use crate::api::produce::{Cell, Ledger, Part, Partition, fill_in};
+use crate::api::records::produce::{Cell, Ledger, Part, Partition, fill_in};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::Target;

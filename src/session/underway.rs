@@ -2,7 +2,7 @@
 
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::produce::{Cell, Ledger, Part, Partition};
+use crate::api::records::produce::{Cell, Ledger, Part, Partition};
 use crate::api::{Effects, Need, Refusal};
 use crate::error::{Blame, Fault};
 use crate::telemetry::Meter;

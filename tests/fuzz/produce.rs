@@ -7,7 +7,7 @@ use super::messages::dice::roll;
 use super::targets::BATCH;
 use bytes::Bytes;
 use fastrand::Rng;
-use fishplate::api::produce::{Ledger, Part};
+use fishplate::api::records::produce::{Ledger, Part};
 use fishplate::api::{Effects, Seen};
 use fishplate::wire::codec::{decode, encode_body, encode_response};
 use fishplate::wire::glance::{Produce, plain_produce};

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable, Request, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -59,10 +59,14 @@ impl Raw {
         let _ = self.socket.write_all(bytes);
     }
 
-    /// Takes so many bytes of what was answered.
+    /// Takes so many bytes of what was answered; `false` where the connection was closed.
     #[allow(dead_code, reason = "not in every test program")]
-    pub fn sip(&mut self, bytes: usize) {
-        self.socket.read_exact(&mut vec![0; bytes]).expect("bytes of an answer");
+    pub fn sip(&mut self, bytes: usize) -> bool {
+        match self.socket.read_exact(&mut vec![0; bytes]) {
+            Ok(()) => true,
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => false,
+            Err(error) => panic!("no bytes of an answer: {error}"),
+        }
     }
 
     /// Reads the answer to the oldest request of this kind that is not read yet.

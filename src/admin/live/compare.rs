@@ -2,7 +2,7 @@
 
 use super::{Finding, Live, Seen, Summary};
 use crate::admin::guard::{Stray, Verdict};
-use crate::api::span::{Foreign, Span};
+use crate::api::transactions::span::{Foreign, Span};
 use crate::config::{Config, Pipeline};
 use crate::types::{Name, Slot};
 use kafka_protocol::protocol::StrBytes;

@@ -1,10 +1,10 @@
 //! What a broker told in answer to a poll and nobody has claimed yet: its pieces, each at the position that was asked, and
 //! which of them fit into a client's answer. `split` decides who is asked and when a client is answered.
 
-use super::super::{Effect, Effects, Seen, codes};
 use super::asked::{Asked, Entry, Position, Whom};
 use super::roll::{Roll, Slot};
 use super::told::{endpoints, nothing, ours};
+use crate::api::{Effect, Effects, Seen, codes};
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
 use crate::wire::fetch::{Flat, NotPlain, PlainAnswer, Step, ToldPart};

@@ -1,9 +1,9 @@
 //! A client's answer: of each partition what its broker told, or that there is nothing new, or what we say.
 
-use super::super::{Codes, codes};
 use super::asked::{Asked, Whom};
 use super::kept::{Claim, Kept, Told};
 use super::roll::{Roll, Slot};
+use crate::api::{Codes, codes};
 use crate::error::Fault;
 use crate::wire::fetch::Writing;
 use kafka_protocol::messages::fetch_response::NodeEndpoint;

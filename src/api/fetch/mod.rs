@@ -18,8 +18,8 @@ pub use question::records_within;
 pub use roll::Settled;
 pub use told::{is_plain, note, translate};
 
-use super::needs::{Needs, sought_unknown};
-use super::{Effect, Effects, Need, Refusal, Seen, codes};
+use crate::api::needs::{Needs, sought_unknown};
+use crate::api::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::placement::{Leader, TopicPlace};
 use crate::types::Target;
 use crate::wire::fetch::Flat;
@@ -237,8 +237,8 @@ pub fn failed_through(request: &FetchRequest, seen: &Seen<'_>, effects: &mut Eff
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{World, at};
     use super::*;
+    use crate::api::testing::{World, at};
     use crate::placement::build::tests::topic;
     use kafka_protocol::messages::fetch_response::{LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 

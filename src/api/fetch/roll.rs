@@ -2,10 +2,10 @@
 //! named. A client without a session names all that it reads each time, and nearly always in the order of the time before,
 //! from somewhere else on: so whoever follows that order finds each next one without looking for it by name.
 
-use super::super::needs::sought_unknown;
-use super::super::{Seen, codes};
 use super::asked::{Asked, AskedTopic, Entry, Whom};
 use super::{Found, leader};
+use crate::api::needs::sought_unknown;
+use crate::api::{Seen, codes};
 use crate::placement::TopicPlace;
 use crate::types::{FastMap, Name, Target};
 use crate::wire::fetch::{Named, Terms};

@@ -8,7 +8,6 @@
 //!
 //! Fetches of one client are served one after the other, as a broker serves them.
 
-use super::super::{Effects, Seen, codes};
 use super::asked::{Asked, Entry, Position, Whom};
 use super::brokers::{Broker, Brokers};
 use super::kept::{Kept, Piece, Poll, claims, leave_out};
@@ -17,6 +16,7 @@ use super::moves::{Ask, Leaving, Move, Moves};
 use super::question::{question, records_within};
 use super::roll::{Roll, Settled, Slot};
 use super::told::nothing;
+use crate::api::{Effects, Seen, codes};
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
 use crate::wire::fetch::{Flat, Named, NotPlain, Part, Terms, Writing};

@@ -1,8 +1,8 @@
 //! What brokers tell in answers to Fetch, as clients may hear it: in our ids, without what we do not know.
 
-use super::super::untag::Untag;
-use super::super::{Effect, Effects, Seen, codes};
 use super::NO_SESSION;
+use crate::api::untag::Untag;
+use crate::api::{Effect, Effects, Seen, codes};
 use crate::types::Slot;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchResponse, TopicName};

@@ -2,8 +2,11 @@
 
 use super::answers::{How, topic, why};
 use super::{IDS, address, check, everywhere, kept, node, tags};
+use crate::api::groups::offset_delete;
+use crate::api::layout::{elections, log_dirs, partitions};
+use crate::api::records::by_leader;
+use crate::api::settings::alter_configs;
 use crate::api::testing::text;
-use crate::api::{alter_configs, by_leader, elections, log_dirs, offset_delete, partitions};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use std::ops::RangeInclusive;

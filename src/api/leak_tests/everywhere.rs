@@ -2,8 +2,9 @@
 
 use super::answers::{How, topic, why};
 use super::{IDS, address, check, kept, tags};
+use crate::api::layout::reassignments;
+use crate::api::settings::{acls, config_resources, quotas, scram};
 use crate::api::testing::text;
-use crate::api::{acls, config_resources, quotas, reassignments, scram};
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::StrBytes;
 use std::ops::RangeInclusive;

@@ -9,12 +9,18 @@ mod everywhere;
 mod fields;
 mod requests;
 
-use super::testing::World;
-use super::{
-    Api, Codes, Effects, ErrorCodes, Plan, add_partitions, by_group, by_leader, by_transactional_id, cluster_info,
-    configs, coordinator, fetch, group_lists,
-};
-use super::{metadata, offsets, produce, producer_id, topics, transaction_lists, txn_offsets, versions};
+use crate::api::groups::offsets;
+use crate::api::groups::{by_group, lists as group_lists};
+use crate::api::layout::topics;
+use crate::api::overview::{cluster_info, coordinator};
+use crate::api::overview::{metadata, versions};
+use crate::api::records::by_leader;
+use crate::api::records::produce;
+use crate::api::settings::configs;
+use crate::api::testing::World;
+use crate::api::transactions::{add_partitions, by_transactional_id};
+use crate::api::transactions::{lists as transaction_lists, offsets as txn_offsets, producer_id};
+use crate::api::{Api, Codes, Effects, ErrorCodes, Plan, fetch};
 use crate::config::{Config, Hosts};
 use crate::placement::build::Heard;
 use crate::placement::build::tests::slot;

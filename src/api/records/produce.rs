@@ -1,0 +1,684 @@
+//! Produce, without the waiting: one client request is a ledger of its partitions. Their records travel as cells,
+//! grouped into parts by the broker that leads them; a cell without a leader is held and routed again later; a batch
+//! that policy splits is two cells of one partition. The ledger is answered when every cell of it is, each partition
+//! once and in the client's order. The driver in `session` does the sending and the waiting.
+
+use crate::api::needs::{Needs, sought_unknown};
+use crate::api::records::stamp::Stamp;
+use crate::api::scrub::scrubbed_message;
+use crate::api::untag::Untag;
+use crate::api::{Effect, Effects, Need, Refusal, Seen, Span, codes};
+use crate::error::{Blame, Fault};
+use crate::placement::{Leader, Placement, TopicPlace};
+use crate::types::{Slot, Target, fast_hash};
+use crate::upstream::Topic;
+use crate::wire::glance::{Produce, ProducePartition};
+use bytes::Bytes;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::produce_response::{NodeEndpoint, PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+/// The first version that names topics by id (KIP-516).
+const TOPIC_IDS: i16 = 13;
+/// "No offset": what an answer bears where the batch has none of its own.
+const NO_OFFSET: i64 = -1;
+
+/// A client's Produce request on its way to being answered.
+#[derive(Debug)]
+pub struct Ledger {
+    transactional_id: Option<TransactionalId>,
+    /// How many replicas must have it: 0 (nobody answers), 1 or -1 (all in sync).
+    pub acks: i16,
+    /// How long the broker may wait for them.
+    pub timeout_ms: i32,
+    topics: Vec<OfTopic>,
+    slots: Vec<Entry>,
+    throttle_ms: i32,
+    endpoints: Vec<NodeEndpoint>,
+}
+
+/// One topic of the request.
+#[derive(Debug)]
+struct OfTopic {
+    /// Empty where the client gave an id that nobody knows yet.
+    name: TopicName,
+    id: Uuid,
+    key: TopicKey,
+}
+
+/// One partition of the request.
+#[derive(Debug)]
+struct Entry {
+    topic: usize,
+    index: i32,
+    /// Cells that are not answered yet.
+    open: usize,
+    /// Large, and made for few requests: most answers are forwarded as they are.
+    answer: Option<Box<PartitionProduceResponse>>,
+}
+
+/// A piece of one partition's records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    entry: usize,
+    records: Option<Bytes>,
+    /// Where an idempotent producer made it; it stays when the records are let go.
+    pub stamp: Option<Stamp>,
+}
+
+/// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
+/// or the other, by the version that it speaks. Two topics of one key wait for each other, and a refusal of one (L6) counts
+/// for both; of 64 bits, that is not worth a name's memory.
+pub type TopicKey = u64;
+
+/// A partition, for who keeps order per partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Partition {
+    /// Its topic.
+    pub topic: TopicKey,
+    /// Its number.
+    pub index: i32,
+}
+
+/// What a topic may be called in it: by its name, or by its id.
+#[must_use]
+pub fn keys_of(topic: &Topic) -> [TopicKey; 2] {
+    [key_of(topic.name.as_str(), topic.id), key_of("", topic.id)]
+}
+
+fn key_of(name: &str, id: Uuid) -> TopicKey {
+    if name.is_empty() { fast_hash(&id) } else { fast_hash(name) }
+}
+
+#[cfg(test)]
+impl Partition {
+    /// A partition of a topic of this name.
+    pub fn new(topic: &str, index: i32) -> Self {
+        Self { topic: fast_hash(topic), index }
+    }
+}
+
+/// Cells for one broker.
+#[derive(Debug)]
+pub struct Part {
+    /// Where they go.
+    pub to: Target,
+    /// In the client's order.
+    pub cells: Vec<Cell>,
+}
+
+impl Cell {
+    fn of(entry: usize, records: Option<Bytes>) -> Self {
+        let stamp = records.as_ref().and_then(|records| Stamp::read(records));
+        Self { entry, records, stamp }
+    }
+}
+
+/// What became of cells that were routed. Those that cannot be served are answered in the ledger already.
+#[derive(Debug, Default)]
+pub struct Routed {
+    /// To be sent.
+    pub parts: Vec<Part>,
+    /// Nobody leads their partition now: to be routed again when the placement changes.
+    pub held: Vec<Cell>,
+    /// To be met first; their cells are among the held ones.
+    pub needs: Vec<Need>,
+    /// Answered already: there is no such topic or partition, or it is no part of its transaction.
+    pub refused: Vec<Cell>,
+    /// Who is to blame for cells that were refused since a need could not be met.
+    pub failed: Vec<Blame>,
+    /// Cells were refused since nobody could be asked about their topics: later ones may fare better.
+    pub in_doubt: bool,
+    /// Cells were refused since their transaction lives on another cluster.
+    pub span: Option<Span>,
+}
+
+impl Part {
+    /// Adds a cell to those for this broker. So many may follow: mostly one broker leads all of them.
+    pub fn put(parts: &mut Vec<Self>, to: Target, cell: Cell, following: usize) {
+        if let Some(part) = parts.iter_mut().find(|part| part.to == to) {
+            return part.cells.push(cell);
+        }
+        let mut cells = Vec::with_capacity(1 + following);
+        cells.push(cell);
+        parts.push(Self { to, cells });
+    }
+
+    /// Lets go of the records, once they are on their way: the frame's memory is used again as soon as it is written.
+    pub fn release_records(&mut self) {
+        self.cells.iter_mut().for_each(|cell| cell.records = None);
+    }
+}
+
+impl Ledger {
+    /// Opens a request: the ledger, and its records as one cell a partition.
+    #[must_use]
+    pub fn open(request: impl Into<Produce>) -> (Self, Vec<Cell>) {
+        let request = request.into();
+        let mut ledger = Self {
+            transactional_id: request.transactional_id.map(TransactionalId),
+            acks: request.acks,
+            timeout_ms: request.timeout_ms,
+            topics: request.topics.into_iter().map(OfTopic::new).collect(),
+            slots: Vec::with_capacity(request.partitions.len()),
+            throttle_ms: 0,
+            endpoints: Vec::new(),
+        };
+        let mut cells = Vec::with_capacity(request.partitions.len());
+        for ProducePartition { topic, index, records } in request.partitions {
+            cells.push(Cell::of(ledger.slots.len(), records));
+            ledger.slots.push(Entry { topic, index, open: 1, answer: None });
+        }
+        (ledger, cells)
+    }
+
+    /// Routes cells by their partitions' leaders. Fills in the topics' names and ids, so that any version can be
+    /// written.
+    pub fn route(&mut self, cells: Vec<Cell>, seen: &Seen<'_>) -> Routed {
+        let (mut routed, mut needs) = (Routed::default(), Needs::default());
+        let mut cells = cells.into_iter();
+        while let Some(cell) = cells.next() {
+            match self.find(&cell, seen) {
+                Found::At(to) => Part::put(&mut routed.parts, to, cell, cells.len()),
+                Found::Later => routed.held.push(cell),
+                Found::Unknown => {
+                    self.topic_of(&cell).into_iter().for_each(|name| needs.unknown(name, seen));
+                    routed.held.push(cell);
+                }
+                Found::Never(code) => {
+                    self.settle(&cell, failed(code));
+                    routed.refused.push(cell);
+                }
+                Found::Spanning(span) => {
+                    self.settle(&cell, failed(codes::INVALID_TXN_STATE));
+                    routed.refused.push(cell);
+                    routed.span = Some(span);
+                }
+                Found::Failed(blame) => {
+                    routed.failed.push(blame);
+                    routed.in_doubt = true;
+                    self.settle(&cell, failed(codes::NOT_LEADER_OR_FOLLOWER));
+                }
+            }
+        }
+        routed.needs = needs.all();
+        routed
+    }
+
+    fn find(&mut self, cell: &Cell, seen: &Seen<'_>) -> Found {
+        let Some((entry, topic)) = self.slots.get(cell.entry).and_then(|e| Some((e, self.topics.get_mut(e.topic)?)))
+        else {
+            return Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION);
+        };
+        let Some(place) = seen.placement.topic_of(&topic.name, topic.id) else { return unknown(topic, seen) };
+        topic.fill_in(place);
+        if let Some(span) = self.transactional_id.as_ref().and_then(|id| Span::of_topic(id, &topic.name, seen)) {
+            return Found::Spanning(span);
+        }
+        match place.leader(entry.index) {
+            Leader::At(to, _) => Found::At(to),
+            Leader::Nobody => Found::Later,
+            Leader::NoPartition => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
+        }
+    }
+
+    /// The partition of a cell, for who keeps order per partition.
+    #[must_use]
+    pub fn partition_of(&self, cell: &Cell) -> Option<Partition> {
+        let entry = self.slots.get(cell.entry)?;
+        Some(Partition { topic: self.topics.get(entry.topic)?.key, index: entry.index })
+    }
+
+    /// The topic of a cell; without a name where nobody knows its id.
+    #[must_use]
+    pub fn topic_of(&self, cell: &Cell) -> Option<&TopicName> {
+        Some(&self.topics.get(self.slots.get(cell.entry)?.topic)?.name)
+    }
+
+    /// Whether one part holds all that the client sent, so that its frame can be forwarded as it is.
+    #[must_use]
+    pub fn is_whole(&self, part: &Part) -> bool {
+        part.cells.len() == self.slots.len()
+    }
+
+    /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
+    #[must_use]
+    pub fn is_idempotent(cells: &[Cell]) -> bool {
+        cells.iter().any(|cell| cell.stamp.is_some())
+    }
+
+    /// The partitions of a part of which a broker refuses an idempotent producer's batch, or says nothing, each with the
+    /// code that the client hears. All refusals count, also those that are meant for good: that some client sends such a
+    /// batch again is not ours to rule out.
+    #[must_use]
+    pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<(Partition, i16)> {
+        let code = |cell: &Cell| self.told(cell, answer).map_or(codes::REQUEST_TIMED_OUT, |told| told.error_code);
+        let idempotent = part.cells.iter().filter(|cell| cell.stamp.is_some());
+        let told = idempotent.filter_map(|cell| Some((self.partition_of(cell)?, code(cell))));
+        told.filter(|(_, code)| !codes::is_written(*code)).collect()
+    }
+
+    /// The request for one part.
+    #[must_use]
+    pub fn request(&self, part: &Part) -> ProduceRequest {
+        let mut topics: Vec<(usize, TopicProduceData)> = Vec::new();
+        for cell in &part.cells {
+            let Some(entry) = self.slots.get(cell.entry) else { continue };
+            let Some(OfTopic { name, id, .. }) = self.topics.get(entry.topic) else { continue };
+            let data = PartitionProduceData::default().with_index(entry.index).with_records(cell.records.clone());
+            match topics.last_mut().filter(|(topic, _)| *topic == entry.topic) {
+                Some((_, topic)) => topic.partition_data.push(data),
+                None => {
+                    let topic = TopicProduceData::default().with_name(name.clone()).with_topic_id(*id);
+                    topics.push((entry.topic, topic.with_partition_data(vec![data])));
+                }
+            }
+        }
+        ProduceRequest::default()
+            .with_transactional_id(self.transactional_id.clone())
+            .with_acks(self.acks)
+            .with_timeout_ms(self.timeout_ms)
+            .with_topic_data(topics.into_iter().map(|(_, topic)| topic).collect())
+    }
+
+    /// Takes a broker's answer to a part.
+    pub fn absorb(&mut self, part: &Part, answer: ProduceResponse, seen: &Seen<'_>, effects: &mut Effects) {
+        self.throttle_ms = self.throttle_ms.max(answer.throttle_time_ms);
+        self.endpoints.extend(endpoints(part.to.cluster, &answer.node_endpoints, seen));
+        for cell in &part.cells {
+            let told = self.told(cell, &answer).cloned();
+            // A broker that leaves a partition out has told nothing of it: it may have been written.
+            let told = told.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT));
+            self.note(cell, told.error_code, part.to.cluster, effects);
+            self.settle(cell, ours(told, part.to.cluster, seen));
+        }
+    }
+
+    /// A part got no answer: "unknown" where it was sent, "ask again" where it was not.
+    pub fn fail(&mut self, part: &Part, fault: &Fault, effects: &mut Effects) {
+        let code = if fault.sent { codes::REQUEST_TIMED_OUT } else { codes::NOT_LEADER_OR_FOLLOWER };
+        for cell in &part.cells {
+            self.note(cell, codes::NOT_LEADER_OR_FOLLOWER, part.to.cluster, effects);
+            self.settle(cell, failed(code));
+        }
+    }
+
+    /// Gives up on cells that nobody led for too long.
+    pub fn give_up(&mut self, held: &[Cell]) {
+        for cell in held {
+            self.settle(cell, failed(codes::NOT_LEADER_OR_FOLLOWER));
+        }
+    }
+
+    fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<&'a PartitionProduceResponse> {
+        let entry = self.slots.get(cell.entry)?;
+        let OfTopic { name, id, .. } = self.topics.get(entry.topic)?;
+        let same = |topic: &&TopicProduceResponse| {
+            if topic.name.0.is_empty() { topic.topic_id == *id } else { topic.name == *name }
+        };
+        let mut partitions = answer.responses.iter().filter(same).flat_map(|topic| &topic.partition_responses);
+        partitions.find(|told| told.index == entry.index)
+    }
+
+    fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
+        if let Some(topic) = self.topic_of(cell).filter(|_| codes::asks_for_refresh(code)) {
+            effects.push(Effect::Refresh(cluster, topic.0.clone()));
+        }
+    }
+
+    /// One cell is answered. Where a partition has several, an error wins, and no single offset speaks for them.
+    fn settle(&mut self, cell: &Cell, answer: PartitionProduceResponse) {
+        let Some(entry) = self.slots.get_mut(cell.entry) else { return };
+        entry.open = entry.open.saturating_sub(1);
+        let index = entry.index;
+        let answer = answer.with_index(index);
+        entry.answer = Some(match entry.answer.take() {
+            None => Box::new(answer),
+            Some(first) if first.error_code != 0 => first,
+            Some(_) if answer.error_code != 0 => Box::new(answer),
+            Some(first) => Box::new(first.with_base_offset(NO_OFFSET)),
+        });
+    }
+
+    /// Splits a cell in two: policy sends some of its records elsewhere. Both are cells of the same partition.
+    pub fn split(&mut self, cell: &Cell, kept: Bytes, moved: Bytes) -> (Cell, Cell) {
+        if let Some(entry) = self.slots.get_mut(cell.entry) {
+            entry.open += 1;
+        }
+        let with = |records| Cell::of(cell.entry, Some(records));
+        (with(kept), with(moved))
+    }
+
+    /// Whether a partition is answered with an error.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let refused = |entry: &Entry| entry.answer.as_ref().is_some_and(|answer| answer.error_code != codes::NONE);
+        self.slots.iter().any(refused)
+    }
+
+    /// Whether every partition is answered.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.slots.iter().all(|entry| entry.open == 0)
+    }
+
+    /// The answer to the client: every partition once, in the order it asked.
+    pub fn response(&mut self) -> ProduceResponse {
+        let topic = |of: OfTopic| TopicProduceResponse::default().with_name(of.name).with_topic_id(of.id);
+        let mut responses: Vec<_> = std::mem::take(&mut self.topics).into_iter().map(topic).collect();
+        for entry in std::mem::take(&mut self.slots) {
+            let unknown = || Box::new(failed(codes::REQUEST_TIMED_OUT).with_index(entry.index));
+            let answer = entry.answer.unwrap_or_else(unknown);
+            if let Some(topic) = responses.get_mut(entry.topic) {
+                topic.partition_responses.push(*answer);
+            }
+        }
+        let mut endpoints = std::mem::take(&mut self.endpoints);
+        endpoints.sort_by_key(|node| node.node_id);
+        endpoints.dedup_by_key(|node| node.node_id);
+        ProduceResponse::default()
+            .with_responses(responses)
+            .with_throttle_time_ms(self.throttle_ms)
+            .with_node_endpoints(endpoints)
+    }
+}
+
+impl OfTopic {
+    fn new((name, id): (StrBytes, Uuid)) -> Self {
+        let key = key_of(&name, id);
+        Self { name: TopicName(name), id, key }
+    }
+
+    /// Fills in what the client left out, so that any version can be written.
+    fn fill_in(&mut self, place: &TopicPlace) {
+        if self.name.is_empty() {
+            self.name = TopicName(place.topic.name.clone());
+        }
+        self.id = place.topic.id;
+    }
+}
+
+enum Found {
+    At(Target),
+    Later,
+    /// To be asked about first.
+    Unknown,
+    Never(i16),
+    /// Its transaction lives on another cluster. Brokers would say the same, once asked about it by each other; old ones take
+    /// the batch, and nobody ever ends its transaction.
+    Spanning(Span),
+    Failed(Blame),
+}
+
+/// A topic that nobody knows is asked for once.
+fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
+    match sought_unknown(seen, name) {
+        None => Found::Unknown,
+        Some(Refusal::Fault(fault)) => Found::Failed(fault.blame),
+        Some(_) if name.is_empty() && seen.version >= TOPIC_IDS => Found::Never(codes::UNKNOWN_TOPIC_ID),
+        Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
+    }
+}
+
+fn failed(code: i16) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_error_code(code)
+        .with_base_offset(NO_OFFSET)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(-1)
+}
+
+/// Fills in the topics' names and ids, so that any version can be written.
+pub fn fill_in(request: &mut ProduceRequest, placement: &Placement) {
+    for topic in &mut request.topic_data {
+        if let Some(place) = placement.topic_of(&topic.name.0, topic.topic_id) {
+            (topic.name, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
+        }
+    }
+}
+
+/// A broker's word on a partition in our ids, without what we do not know and without its address.
+fn ours(mut told: PartitionProduceResponse, cluster: Slot, seen: &Seen<'_>) -> PartitionProduceResponse {
+    told.untag();
+    told.current_leader.leader_id = seen.virtual_id(cluster, told.current_leader.leader_id.0);
+    told.error_message = scrubbed_message(told.error_message, cluster, seen.placement);
+    for record in &mut told.record_errors {
+        let message = record.batch_index_error_message.take();
+        record.batch_index_error_message = scrubbed_message(message, cluster, seen.placement);
+    }
+    told
+}
+
+fn endpoints<'a>(cluster: Slot, told: &'a [NodeEndpoint], seen: &'a Seen<'_>) -> impl Iterator<Item = NodeEndpoint> {
+    told.iter().map(move |node| {
+        let node = seen.node_of(cluster, node.node_id.0, node.rack.clone());
+        NodeEndpoint::default().with_node_id(node.id).with_host(node.host).with_port(node.port).with_rack(node.rack)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::{World, at};
+    use crate::placement::build::tests::{slot, topic};
+    use kafka_protocol::messages::produce_response::LeaderIdAndEpoch;
+    use proptest::prelude::*;
+
+    fn request(topics: &[(&'static str, &[i32])]) -> ProduceRequest {
+        let topic = |(name, partitions): &(&'static str, &[i32])| {
+            let data = partitions.iter().map(|index| {
+                PartitionProduceData::default().with_index(*index).with_records(Some(Bytes::from(vec![1; 3])))
+            });
+            TopicProduceData::default()
+                .with_name(TopicName(StrBytes::from_static_str(name)))
+                .with_partition_data(data.collect())
+        };
+        ProduceRequest::default().with_acks(-1).with_topic_data(topics.iter().map(topic).collect())
+    }
+
+    /// A broker that writes everything at offset 100 + partition.
+    fn written(request: &ProduceRequest) -> ProduceResponse {
+        let topic = |topic: &TopicProduceData| {
+            let told = topic.partition_data.iter().map(|data| {
+                PartitionProduceResponse::default().with_index(data.index).with_base_offset(100 + i64::from(data.index))
+            });
+            TopicProduceResponse::default()
+                .with_name(topic.name.clone())
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(told.collect())
+        };
+        ProduceResponse::default().with_responses(request.topic_data.iter().map(topic).collect())
+    }
+
+    fn answers(response: &ProduceResponse) -> Vec<(String, i32, i16, i64)> {
+        let flat = |topic: &TopicProduceResponse| {
+            let name = topic.name.0.to_string();
+            let one =
+                move |told: &PartitionProduceResponse| (name.clone(), told.index, told.error_code, told.base_offset);
+            topic.partition_responses.iter().map(one).collect::<Vec<_>>()
+        };
+        response.responses.iter().flat_map(flat).collect()
+    }
+
+    #[test]
+    fn a_partition_that_lives_elsewhere_than_its_transaction_is_refused() {
+        let world = World::with(&[topic("x", &[1])], &[topic("b-1", &[2, -1])]);
+        let of = |id: &str| {
+            let id = Some(TransactionalId(StrBytes::from_string(id.to_owned())));
+            let (mut ledger, cells) = Ledger::open(request(&[("x", &[0]), ("b-1", &[0, 1])]).with_transactional_id(id));
+            let routed = ledger.route(cells, &world.seen(12));
+            (routed, ledger)
+        };
+        // One that is at home there goes on, and what has no leader now waits for one
+        let (routed, mut ledger) = of("tb-1");
+        assert_eq!(routed.parts.iter().map(|part| part.to).collect::<Vec<_>>(), [at(1, 2)]);
+        assert_eq!((routed.held.len(), routed.refused.len(), routed.in_doubt), (1, 1, false));
+        let span = routed.span.unwrap();
+        assert_eq!((span.home, span.lives_on, span.what.name()), (slot(1), slot(0), "x"));
+        assert_eq!(answers(&ledger.response())[0], ("x".to_owned(), 0, codes::INVALID_TXN_STATE, -1));
+        // And one that lives on the other cluster has neither
+        let (routed, mut ledger) = of("t");
+        assert_eq!(routed.parts.iter().map(|part| part.to).collect::<Vec<_>>(), [at(0, 1)]);
+        assert_eq!((routed.held.len(), routed.refused.len()), (0, 2));
+        let refused: Vec<_> = answers(&ledger.response()).into_iter().skip(1).map(|told| told.2).collect();
+        assert_eq!(refused, [codes::INVALID_TXN_STATE; 2]);
+    }
+
+    #[test]
+    fn a_partition_of_a_topic_by_id_is_the_same_before_and_after_the_topic_is_known() {
+        let key = |name: &str, world: &World| {
+            let mut request = request(&[("", &[0])]);
+            request.topic_data[0].topic_id = topic(name, &[]).id;
+            let (mut ledger, cells) = Ledger::open(request);
+            ledger.route(cells.clone(), &world.seen(13));
+            (ledger.partition_of(&cells[0]).unwrap(), ledger.topic_of(&cells[0]).unwrap().to_string())
+        };
+        let (early, later) = (World::default(), World::with(&[topic("x", &[1]), topic("y", &[1])], &[]));
+        let (x, y) = (key("x", &early), key("y", &early));
+        assert_ne!(x.0, y.0, "they hold nothing of each other back");
+        assert_eq!((x.0, x.1), (key("x", &later).0, String::new()), "nor does a later batch overtake");
+        assert_eq!(key("x", &later).1, "x");
+        let (ledger, cells) = Ledger::open(request(&[("x", &[0])]));
+        let named = ledger.partition_of(&cells[0]).unwrap();
+        assert_eq!(keys_of(&topic("x", &[])), [named.topic, x.0.topic]);
+    }
+
+    #[test]
+    fn parts_go_to_their_leaders_and_answers_come_back_in_the_clients_order() {
+        let world = World::with(&[topic("x", &[1, 2])], &[topic("b-1", &[1])]);
+        let (mut ledger, cells) = Ledger::open(request(&[("x", &[1, 0]), ("b-1", &[0]), ("nope", &[0])]));
+        let mut seen = world.seen(9);
+        let tried = Need::Topics { cluster: slot(0), names: vec![StrBytes::from_static_str("nope")], create: false };
+        let refused = [(tried, Refusal::Done)];
+        seen.refused = &refused;
+        let routed = ledger.route(cells, &seen);
+        assert_eq!(routed.parts.iter().map(|part| part.to).collect::<Vec<_>>(), [at(0, 2), at(0, 1), at(1, 1)]);
+        for part in routed.parts.iter().rev() {
+            let answer = written(&ledger.request(part));
+            ledger.absorb(part, answer, &seen, &mut Vec::new());
+        }
+        assert!(ledger.is_complete());
+        let told = answers(&ledger.response());
+        let name = |name: &str, index, code, offset| (name.to_owned(), index, code, offset);
+        let expected = [name("x", 1, 0, 101), name("x", 0, 0, 100), name("b-1", 0, 0, 100), name("nope", 0, 3, -1)];
+        assert_eq!(told, expected, "[L2] with the broker's own offsets");
+    }
+
+    #[test]
+    fn a_parked_produce_is_held_and_planned_again_when_a_leader_is_there() {
+        let before = World::with(&[topic("x", &[-1, 1])], &[]);
+        let (mut ledger, cells) = Ledger::open(request(&[("x", &[0, 1])]));
+        let routed = ledger.route(cells, &before.seen(9));
+        assert_eq!((routed.parts.len(), routed.held.len()), (1, 1));
+        ledger.absorb(&routed.parts[0], written(&ledger.request(&routed.parts[0])), &before.seen(9), &mut Vec::new());
+        assert!(!ledger.is_complete(), "the parked partition keeps the answer back");
+        let after = World::with(&[topic("x", &[3, 1])], &[]);
+        let again = ledger.route(routed.held, &after.seen(9));
+        assert_eq!(again.parts[0].to, at(0, 3));
+        ledger.absorb(&again.parts[0], written(&ledger.request(&again.parts[0])), &after.seen(9), &mut Vec::new());
+        assert_eq!(answers(&ledger.response()).len(), 2);
+    }
+
+    #[test]
+    fn a_topic_that_nobody_could_be_asked_about_leaves_its_batches_in_doubt() {
+        let world = World::with(&[], &[]);
+        let need = Need::Topics { cluster: slot(0), names: vec![StrBytes::from_static_str("x")], create: false };
+        for (refusal, in_doubt) in [(Refusal::Fault(Fault::proxy("down")), true), (Refusal::Done, false)] {
+            let (mut ledger, cells) = Ledger::open(request(&[("x", &[0])]));
+            assert!(!ledger.is_refused());
+            let refused = [(need.clone(), refusal)];
+            let routed = ledger.route(cells, &crate::api::Seen { refused: &refused, ..world.seen(9) });
+            assert_eq!((routed.in_doubt, ledger.is_refused()), (in_doubt, true));
+        }
+    }
+
+    #[test]
+    fn an_edited_batch_is_answered_when_both_halves_are_and_bears_no_single_offset() {
+        let world = World::with(&[topic("x", &[1])], &[topic("b-dlq", &[2])]);
+        let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
+        let (kept, moved) = ledger.split(&cells.remove(0), Bytes::from_static(b"k"), Bytes::from_static(b"m"));
+        let routed = ledger.route(vec![kept], &world.seen(9));
+        let lane = Part { to: at(1, 2), cells: vec![moved] };
+        assert!(!ledger.is_whole(&routed.parts[0]) || routed.parts[0].cells.len() == 1);
+        ledger.absorb(&routed.parts[0], written(&ledger.request(&routed.parts[0])), &world.seen(9), &mut Vec::new());
+        assert!(!ledger.is_complete(), "a diverted batch is acknowledged when the lane has acknowledged it");
+        ledger.absorb(&lane, written(&ledger.request(&lane)), &world.seen(9), &mut Vec::new());
+        assert!(ledger.is_complete());
+        assert_eq!(answers(&ledger.response()), [("x".to_owned(), 0, 0, NO_OFFSET)]);
+    }
+
+    #[test]
+    fn half_of_an_edited_batch_that_fails_fails_the_partition() {
+        let world = World::with(&[topic("x", &[1])], &[]);
+        for failing_first in [true, false] {
+            let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
+            let (kept, moved) = ledger.split(&cells.remove(0), Bytes::from_static(b"k"), Bytes::from_static(b"m"));
+            let parts = [kept, moved].map(|cell| Part { to: at(0, 1), cells: vec![cell] });
+            let fault = Fault::upstream(at(0, 1), true, "gone");
+            let good = written(&ledger.request(&parts[0]));
+            if failing_first {
+                ledger.fail(&parts[1], &fault, &mut Vec::new());
+            }
+            ledger.absorb(&parts[0], good, &world.seen(9), &mut Vec::new());
+            if !failing_first {
+                ledger.fail(&parts[1], &fault, &mut Vec::new());
+            }
+            assert_eq!(answers(&ledger.response()), [("x".to_owned(), 0, 7, NO_OFFSET)]);
+        }
+    }
+
+    #[test]
+    fn no_broker_reaches_the_client_and_a_leader_error_asks_for_metadata() {
+        let world = World::with(&[], &[topic("b-1", &[1])]);
+        let (mut ledger, cells) = Ledger::open(request(&[("b-1", &[0])]));
+        let routed = ledger.route(cells, &world.seen(10));
+        let leader = LeaderIdAndEpoch::default().with_leader_id(3.into()).with_leader_epoch(9);
+        let told = PartitionProduceResponse::default().with_error_code(6).with_current_leader(leader);
+        let node = NodeEndpoint::default().with_node_id(3.into()).with_host(StrBytes::from_static_str("secret"));
+        let name = TopicName(StrBytes::from_static_str("b-1"));
+        let topics = vec![TopicProduceResponse::default().with_name(name).with_partition_responses(vec![told])];
+        let answer = ProduceResponse::default().with_responses(topics).with_node_endpoints(vec![node]);
+        let mut effects = Vec::new();
+        ledger.absorb(&routed.parts[0], answer, &world.seen(10), &mut effects);
+        assert_eq!(effects, [Effect::Refresh(slot(1), StrBytes::from_static_str("b-1"))]);
+        let response = ledger.response();
+        assert_eq!(&*response.node_endpoints[0].host, "proxy.example");
+        let leader = &response.responses[0].partition_responses[0].current_leader;
+        assert_eq!((leader.leader_id.0, leader.leader_epoch), ((1 << 25) | 3, 9));
+    }
+
+    proptest! {
+        #[test]
+        fn every_partition_is_answered_exactly_once(
+            asked in prop::collection::vec((0_usize..4, prop::collection::btree_set(0_i32..5, 0..4)), 0..5),
+            outcomes in prop::collection::vec(0_u8..3, 32),
+        ) {
+            const NAMES: [&str; 4] = ["x", "y", "b-1", "nope"];
+            let world = World::with(&[topic("x", &[1, 2, -1]), topic("y", &[3])], &[topic("b-1", &[1, 2, 3, 1])]);
+            let mut names: Vec<usize> = asked.iter().map(|(topic, _)| *topic).collect();
+            names.dedup();
+            let lists: Vec<(&'static str, Vec<i32>)> =
+                asked.iter().map(|(t, p)| (NAMES[*t], p.iter().copied().collect())).collect();
+            let slices: Vec<(&'static str, &[i32])> = lists.iter().map(|(t, p)| (*t, p.as_slice())).collect();
+            let (mut ledger, cells) = Ledger::open(request(&slices));
+            let count = cells.len();
+            let routed = ledger.route(cells, &world.seen(9));
+            for (part, outcome) in routed.parts.iter().zip(&outcomes) {
+                match outcome {
+                    0 => ledger.absorb(part, written(&ledger.request(part)), &world.seen(9), &mut Vec::new()),
+                    1 => ledger.absorb(part, ProduceResponse::default(), &world.seen(9), &mut Vec::new()),
+                    _ => ledger.fail(part, &Fault::upstream(part.to, false, "x"), &mut Vec::new()),
+                }
+            }
+            ledger.give_up(&routed.held);
+            prop_assert!(ledger.is_complete());
+            let expected: Vec<_> =
+                lists.iter().flat_map(|(t, p)| p.iter().map(move |index| ((*t).to_owned(), *index))).collect();
+            let told: Vec<_> = answers(&ledger.response()).into_iter().map(|(t, p, ..)| (t, p)).collect();
+            prop_assert_eq!(told.len(), count);
+            prop_assert_eq!(told, expected);
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What operators ask about transactions. DescribeTransactions: each id at its own coordinator. ListTransactions: every broker
+//! of every cluster is asked, and an id is shown from its home only; **each answer is the whole list**, for the reasons that
+//! `groups::lists` gives (Java's AllBrokersStrategy keeps lists by broker, and who puts them together sees an id once for each
+//! node; in the `single` view once).
+
+use crate::api::needs::Needs;
+use crate::api::overview::coordinator;
+use crate::api::partitioned::{all_places, put_all};
+use crate::api::untag::Untag;
+use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
+use crate::error::Fault;
+use crate::types::{CoordinatorType, Name, Slot, Target};
+use kafka_protocol::messages::describe_transactions_response::TransactionState;
+use kafka_protocol::messages::{
+    ApiKey, DescribeTransactionsRequest, DescribeTransactionsResponse, ListTransactionsRequest,
+    ListTransactionsResponse, TransactionalId,
+};
+use std::collections::{BTreeMap, HashSet};
+
+/// See the module's text.
+pub struct DescribeTransactions;
+
+/// The transactional ids that one coordinator is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    cluster: Slot,
+    ids: Vec<TransactionalId>,
+}
+
+impl Api for DescribeTransactions {
+    const KEY: ApiKey = ApiKey::DescribeTransactions;
+    type Request = DescribeTransactionsRequest;
+    type Response = DescribeTransactionsResponse;
+    type Origin = Described;
+
+    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
+        let (mut seed, mut needs) = (DescribeTransactionsResponse::default(), Needs::default());
+        let mut at: BTreeMap<Target, Vec<TransactionalId>> = BTreeMap::new();
+        let mut named = HashSet::new();
+        for id in &request.transactional_ids {
+            let mut code = codes::NOT_COORDINATOR;
+            match seen.coordinator_of_transactions(id) {
+                Ok(target) if named.insert(id) => at.entry(target).or_default().push(id.clone()),
+                Ok(_) => {}
+                Err(Missing::Need(need)) => needs.push(need),
+                Err(Missing::Code(known)) => code = known,
+            }
+            seed.transaction_states.push(refused(id, code));
+        }
+        let part = |(to, ids): (Target, Vec<TransactionalId>)| {
+            let request = request.clone().with_transactional_ids(ids.clone());
+            Part { to, request, origin: Described { cluster: to.cluster, ids } }
+        };
+        send_or_wait(seed, at.into_iter().map(part).collect(), needs.all())
+    }
+
+    fn absorb(
+        so_far: &mut Self::Response,
+        origin: Described,
+        answer: Result<Self::Response, Fault>,
+        _: &Seen<'_>,
+        effects: &mut Effects,
+    ) {
+        let mut forget = |code, id: &TransactionalId| {
+            coordinator::forget(code, CoordinatorType::Transaction, origin.cluster, &id.0, effects);
+        };
+        let Ok(answer) = answer else {
+            // The seed's code stands.
+            return origin.ids.iter().for_each(|id| forget(codes::NOT_COORDINATOR, id));
+        };
+        so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+        let asked: HashSet<_> = origin.ids.iter().collect();
+        let mut places = all_places(so_far.transaction_states.iter().map(|place| &place.transactional_id));
+        for mut told in answer.transaction_states {
+            // What was not asked there, or is told again, is left aside.
+            if !asked.contains(&told.transactional_id) {
+                continue;
+            }
+            let Some(at) = places.remove(&told.transactional_id) else { continue };
+            told.untag();
+            forget(told.error_code, &told.transactional_id);
+            put_all(&mut so_far.transaction_states, &at, &told);
+        }
+    }
+
+    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
+        seen.pipeline_of_transactional_ids(request.transactional_ids.iter().map(|id| &id.0))
+    }
+}
+
+fn refused(id: &TransactionalId, code: i16) -> TransactionState {
+    TransactionState::default()
+        .with_transactional_id(id.clone())
+        .with_error_code(code)
+        .with_producer_id((-1).into())
+        .with_producer_epoch(-1)
+}
+
+/// See the module's text.
+pub struct ListTransactions;
+
+/// From these versions on brokers select transactions by how long they are open, and by their ids.
+const BY_DURATION: i16 = 1;
+const BY_PATTERN: i16 = 2;
+
+/// "Whatever its duration".
+const ANY_DURATION: i64 = -1;
+
+/// Which cluster a list comes from, and what was asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    cluster: Slot,
+    by_duration: bool,
+    by_pattern: bool,
+}
+
+impl Api for ListTransactions {
+    const KEY: ApiKey = ApiKey::ListTransactions;
+    type Request = ListTransactionsRequest;
+    type Response = ListTransactionsResponse;
+    type Origin = Listed;
+
+    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
+        let listed = |cluster| Listed {
+            cluster,
+            by_duration: request.duration_filter >= 0,
+            by_pattern: request.transactional_id_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty()),
+        };
+        let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
+        let parts: Vec<_> = seen.placement.brokers_in_reach().map(part).collect();
+        let nobody = if parts.is_empty() { codes::COORDINATOR_NOT_AVAILABLE } else { codes::NONE };
+        send_or_wait(ListTransactionsResponse::default().with_error_code(nobody), parts, Vec::new())
+    }
+
+    fn absorb(
+        so_far: &mut Self::Response,
+        origin: Listed,
+        answer: Result<Self::Response, Fault>,
+        seen: &Seen<'_>,
+        _: &mut Effects,
+    ) {
+        let Ok(answer) = answer else {
+            so_far.error_code = codes::worse(so_far.error_code, codes::COORDINATOR_NOT_AVAILABLE);
+            return;
+        };
+        so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+        so_far.error_code = codes::worse(so_far.error_code, answer.error_code);
+        // A filter that all brokers know nothing of, or one that is older than the client.
+        for unknown in answer.unknown_state_filters {
+            if !so_far.unknown_state_filters.contains(&unknown) {
+                so_far.unknown_state_filters.push(unknown);
+            }
+        }
+        // Every node of a WarpStream cluster may tell all of them.
+        let mut told: HashSet<_> = so_far.transaction_states.iter().map(|one| one.transactional_id.clone()).collect();
+        let mut transactions = answer.transaction_states;
+        let at_home = |id: &TransactionalId| seen.placement.home_of_transactional_id(id) == origin.cluster;
+        transactions.retain(|one| at_home(&one.transactional_id) && told.insert(one.transactional_id.clone()));
+        transactions.untag();
+        so_far.transaction_states.extend(transactions);
+    }
+
+    fn lower(request: &mut Self::Request, version: i16) {
+        if version < BY_DURATION {
+            request.duration_filter = ANY_DURATION;
+        }
+        if version < BY_PATTERN {
+            request.transactional_id_pattern = None;
+        }
+    }
+
+    /// An old broker has not selected, and does not tell what we could select by.
+    fn raise(response: &mut Self::Response, origin: &Listed, version: i16) {
+        if (version < BY_DURATION && origin.by_duration) || (version < BY_PATTERN && origin.by_pattern) {
+            response.transaction_states.clear();
+            response.error_code = codes::UNSUPPORTED_VERSION;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::{World, at, round, text};
+    use crate::api::{Effect, Refusal};
+    use crate::placement::build::tests::slot;
+    use crate::types::BrokerId;
+    use kafka_protocol::messages::list_transactions_response::TransactionState as ListedState;
+    use std::time::{Duration, Instant};
+
+    fn describe(ids: &[&str]) -> DescribeTransactionsRequest {
+        let ids = ids.iter().map(|id| TransactionalId(text(id))).collect();
+        DescribeTransactionsRequest::default().with_transactional_ids(ids)
+    }
+
+    fn told(asked: &DescribeTransactionsRequest, code: i16) -> DescribeTransactionsResponse {
+        let state = |id: &TransactionalId| refused(id, code).with_producer_id(7.into());
+        DescribeTransactionsResponse::default()
+            .with_transaction_states(asked.transactional_ids.iter().map(state).collect())
+    }
+
+    #[test]
+    fn each_transactional_id_is_described_by_its_own_coordinator() {
+        let world = World::default().transacting(0, "t", 2).transacting(1, "tb-1", 3);
+        let (answer, effects) =
+            round::<DescribeTransactions>(&describe(&["t", "tb-1", "t"]), &world.seen(0), |to, asked| {
+                let expected = if to == at(0, 2) { describe(&["t"]) } else { describe(&["tb-1"]) };
+                assert_eq!(asked, expected);
+                Ok(told(&asked, if to == at(0, 2) { 0 } else { 105 }))
+            });
+        let seen: Vec<_> =
+            answer.transaction_states.iter().map(|one| (&**one.transactional_id, one.error_code)).collect();
+        assert_eq!((seen, effects.len()), (vec![("t", 0), ("tb-1", 105), ("t", 0)], 0));
+    }
+
+    #[test]
+    fn one_that_is_not_answered_is_asked_for_again() {
+        let mut world = World::default().transacting(0, "t", 2);
+        let gone = |to, _| Err(Fault::upstream(to, true, "gone"));
+        let (answer, effects) = round::<DescribeTransactions>(&describe(&["t"]), &world.seen(0), gone);
+        assert_eq!(answer.transaction_states[0].error_code, 16);
+        assert_eq!(effects, [Effect::ForgetCoordinator(slot(0), CoordinatorType::Transaction, text("t"))]);
+        world.refuse_needs::<DescribeTransactions>(&describe(&["t", "u"]), 0, &Refusal::Code(53));
+        let all_well = |_, asked: DescribeTransactionsRequest| Ok(told(&asked, 0));
+        let (answer, _) = round::<DescribeTransactions>(&describe(&["t", "u"]), &world.seen(0), all_well);
+        let codes: Vec<_> = answer.transaction_states.iter().map(|one| one.error_code).collect();
+        assert_eq!(codes, [0, 53]);
+    }
+
+    fn listed(ids: &[&str]) -> ListTransactionsResponse {
+        let state = |id: &&str| ListedState::default().with_transactional_id(TransactionalId(text(id)));
+        ListTransactionsResponse::default()
+            .with_transaction_states(ids.iter().map(state).collect())
+            .with_unknown_state_filters(vec![text("Odd")])
+    }
+
+    #[test]
+    fn the_list_is_put_together_from_all_brokers_and_shows_an_id_from_its_home() {
+        let world = World::default();
+        let (answer, _) = round::<ListTransactions>(&ListTransactionsRequest::default(), &world.seen(2), |to, _| {
+            Ok(match (to.cluster.number(), to.broker.0) {
+                (0, 1) => listed(&["t", "tb-left-over"]),
+                (0, 2) => listed(&["u", "t"]),
+                (1, 1) => listed(&["tb-1", "t"]),
+                _ => listed(&[]),
+            })
+        });
+        let mut ids: Vec<_> = answer.transaction_states.iter().map(|one| one.transactional_id.to_string()).collect();
+        ids.sort();
+        assert_eq!(ids, ["t", "tb-1", "u"]);
+        assert_eq!((answer.error_code, answer.unknown_state_filters), (0, vec![text("Odd")]));
+    }
+
+    #[test]
+    fn a_list_that_lacks_a_brokers_part_says_so() {
+        let world = World::default();
+        let (answer, _) = round::<ListTransactions>(&ListTransactionsRequest::default(), &world.seen(2), |to, _| {
+            if to.broker.0 == 1 { Err(Fault::upstream(to, true, "gone")) } else { Ok(listed(&[])) }
+        });
+        assert_eq!(answer.error_code, 15);
+    }
+
+    #[test]
+    fn what_an_old_broker_cannot_select_is_refused() {
+        let asked = ListTransactionsRequest::default().with_duration_filter(5);
+        let asked = asked.with_transactional_id_pattern(Some(text("t.*")));
+        let origin = |by_duration, by_pattern| Listed { cluster: slot(0), by_duration, by_pattern };
+        let mut lowered = asked.clone();
+        ListTransactions::lower(&mut lowered, 0);
+        assert_eq!(lowered, ListTransactionsRequest::default());
+        for (version, by_duration, by_pattern, code) in
+            [(0, true, false, 35), (0, false, false, 0), (1, true, false, 0), (1, true, true, 35), (2, true, true, 0)]
+        {
+            let mut answer = listed(&["t"]);
+            ListTransactions::raise(&mut answer, &origin(by_duration, by_pattern), version);
+            assert_eq!((answer.error_code, answer.transaction_states.is_empty()), (code, code != 0));
+        }
+    }
+
+    #[test]
+    fn very_many_transactional_ids_keep_nobody_waiting() {
+        // Given a request about more of them than anybody has, of one coordinator that tells of them in an order of its own or not at all
+        let (world, began) = (World::default(), Instant::now());
+        let coordinator = |_: Slot, _: CoordinatorType, _: &str| Some(BrokerId(1));
+        let seen = Seen { coordinator: &coordinator, ..world.seen(0) };
+        let ids = (0..60_000).map(|number| TransactionalId(text(&number.to_string()))).collect();
+        let request = DescribeTransactionsRequest::default().with_transactional_ids(ids);
+        for (answers, code) in [(true, 0), (false, 16)] {
+            let (answer, _) = round::<DescribeTransactions>(&request, &seen, |to, mut asked| {
+                asked.transactional_ids.reverse();
+                if answers { Ok(told(&asked, 0)) } else { Err(Fault::upstream(to, true, "gone")) }
+            });
+            assert!(answer.transaction_states.len() == 60_000);
+            assert!(answer.transaction_states.iter().all(|one| one.error_code == code));
+        }
+        // Then each is answered for, and it does not take the square of that
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    }
+}
