@@ -27,7 +27,7 @@ mod leak_tests;
 pub(crate) mod testing;
 
 use crate::error::Fault;
-use crate::placement::{Front, Placement};
+use crate::placement::{Front, Placement, TopicPlace};
 use crate::types::{BrokerId, CoordinatorType, Name, Slot, Target, View};
 use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
@@ -94,6 +94,8 @@ pub struct Seen<'a> {
     pub front: &'a Front,
     /// The coordinator of a group or of a transactional id on a cluster, where it is known.
     pub coordinator: &'a (dyn Fn(Slot, CoordinatorType, &str) -> Option<BrokerId> + Sync),
+    /// The replica that the client was told to read a partition of a topic from (KIP-392); `None`: from its leader.
+    pub follows: &'a (dyn Fn(&TopicPlace, i32) -> Option<BrokerId> + Sync),
     /// Needs that were tried in vain.
     pub refused: &'a [(Need, Refusal)],
 }
@@ -179,6 +181,8 @@ pub enum Effect {
     Grown(Slot, StrBytes, usize),
     /// Who leads or holds this topic is about to change: it is looked at a few times.
     Changing(Slot, StrBytes),
+    /// This partition of a topic is to be read from this replica by its client; `None`: from its leader again.
+    Follow(StrBytes, i32, Option<Target>),
     /// This group, or transactional id, may have another coordinator.
     ForgetCoordinator(Slot, CoordinatorType, StrBytes),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.

@@ -3,13 +3,14 @@
 
 use crate::api::{Api, Effects, Need, Part, Plan, Refusal, Seen};
 use crate::placement::build::tests::{placement, slot};
-use crate::placement::{Front, Placement};
+use crate::placement::{Front, Placement, TopicPlace};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 type Lookup = Box<dyn Fn(Slot, CoordinatorType, &str) -> Option<BrokerId> + Sync>;
+type Follows = Box<dyn Fn(&TopicPlace, i32) -> Option<BrokerId> + Sync>;
 
 /// A placement with what else a plan looks at.
 pub(crate) struct World {
@@ -17,6 +18,7 @@ pub(crate) struct World {
     pub(crate) view: View,
     pub(crate) front: Front,
     pub(crate) refused: Vec<(Need, Refusal)>,
+    pub(crate) follows: Follows,
     coordinators: HashMap<(Slot, CoordinatorType, String), BrokerId>,
     lookup: Lookup,
 }
@@ -35,6 +37,7 @@ impl World {
             view: View::Brokers,
             front: Front::plain(HostPort::new("proxy.example", 9092)),
             refused: Vec::new(),
+            follows: Box::new(|_, _| None),
             coordinators: HashMap::new(),
             lookup: Box::new(|_, _, _| None),
         }
@@ -71,6 +74,7 @@ impl World {
             view: self.view,
             front: &self.front,
             coordinator: &*self.lookup,
+            follows: &*self.follows,
             refused: &self.refused,
         }
     }

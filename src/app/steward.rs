@@ -141,10 +141,11 @@ impl Steward {
 
     /// Reads a cluster without saying anywhere that it is up or down.
     fn read(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
-        let config::Cluster { slot, name, bootstrap, max_links, links_per_second } = configured.clone();
+        let config::Cluster { slot, name, bootstrap, max_links, links_per_second, kind, .. } = configured.clone();
         self.shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
         let meter = self.telemetry.cluster(&name);
         let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(&self.shared), meter);
+        cluster.in_zone(kind.zone());
         let mut tasks = JoinSet::new();
         let (refreshed, telemetry) = (Arc::clone(&cluster), Arc::clone(&self.telemetry));
         tasks.spawn(async move {
@@ -343,8 +344,11 @@ impl Steward {
                 self.forget.push((Instant::now() + FORGET_AFTER, "pipeline", pipeline.name.clone()));
             }
         }
-        for config::Cluster { slot, max_links, links_per_second, .. } in &then.clusters {
+        for config::Cluster { slot, max_links, links_per_second, kind, .. } in &then.clusters {
             self.shared.places.limit(*slot, Limit { links: *max_links, per_second: *links_per_second });
+            if let Some(cluster) = self.clusters.get(*slot) {
+                cluster.in_zone(kind.zone());
+            }
         }
         let config::Memory { requests, responses, parked } = then.memory;
         self.shared.memory.resize(requests, responses, parked);

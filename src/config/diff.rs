@@ -161,9 +161,20 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
     let addresses =
         |cluster: &Cluster| cluster.bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let links = |one: &Cluster| format!("{}, {} a second", one.max_links, one.links_per_second);
+    let racks = |one: &Cluster| {
+        let pairs = one.racks.written().map(|(ours, theirs)| format!("{ours} is {theirs}"));
+        Some(pairs.collect::<Vec<_>>().join(", "))
+            .filter(|text| !text.is_empty())
+            .unwrap_or_else(|| "as they are".into())
+    };
     let how = |now: &Cluster, then: &Cluster| {
-        let bootstrap = differs("bootstrap", &addresses(now), &addresses(then));
-        bootstrap.into_iter().chain(differs("links", &links(now), &links(then))).collect()
+        let differences = [
+            differs("bootstrap", &addresses(now), &addresses(then)),
+            differs("links", &links(now), &links(then)),
+            differs("kind", &now.kind.to_string(), &then.kind.to_string()),
+            differs("racks", &racks(now), &racks(then)),
+        ];
+        differences.into_iter().flatten().collect()
     };
     let words = |one: &Cluster| vec![format!("slot {}, bootstrap {}", one.slot, addresses(one))];
     by_name("clusters", (&now.clusters, &then.clusters), |one| one.name.as_str(), how, words)

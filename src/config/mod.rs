@@ -16,6 +16,7 @@ pub mod diff;
 mod findings;
 mod load;
 mod patterns;
+mod racks;
 mod raw;
 mod read;
 mod schema;
@@ -27,6 +28,7 @@ mod yaml;
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use patterns::Patterns;
+pub use racks::Racks;
 pub use schema::schema;
 pub use written::written;
 
@@ -227,6 +229,44 @@ pub struct Cluster {
     pub max_links: usize,
     /// How many new ones a second.
     pub links_per_second: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// What it calls racks.
+    pub racks: Racks,
+}
+
+/// What a cluster is, where that makes a difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Apache Kafka, or what behaves as it does.
+    #[default]
+    Kafka,
+    /// WarpStream, which reads options out of client ids.
+    Warpstream {
+        /// The zone that it is told we are in, so that it gives us agents there.
+        zone: Option<Arc<str>>,
+    },
+}
+
+impl Kind {
+    /// The zone that a WarpStream cluster is told.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        match self {
+            Self::Kafka => None,
+            Self::Warpstream { zone } => zone.as_deref(),
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kafka => f.write_str("kafka"),
+            Self::Warpstream { zone: None } => f.write_str("warpstream"),
+            Self::Warpstream { zone: Some(zone) } => write!(f, "warpstream in zone {zone}"),
+        }
+    }
 }
 
 impl Cluster {

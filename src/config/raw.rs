@@ -179,6 +179,25 @@ pub(super) struct Cluster {
     /// New connections to one of its brokers in a second. Default: 1000.
     #[schemars(with = "Option<u64>")]
     pub(super) links_per_second: Option<Number>,
+    /// What it is. Default: kafka.
+    #[schemars(with = "Option<Kind>")]
+    pub(super) kind: Option<Text>,
+    /// The zone that Fishplate runs in, told to a WarpStream cluster in each client id (`ws_az`).
+    pub(super) zone: Option<Text>,
+    /// Racks (zones) that it calls otherwise than clients do: the clients' name, then the cluster's. Others are the same.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub(super) racks: Option<Vec<(Text, Text)>>,
+}
+
+/// What a cluster is.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+#[expect(dead_code, reason = "stands in the schema only")]
+enum Kind {
+    /// Apache Kafka, or what behaves as it does.
+    Kafka,
+    /// WarpStream.
+    Warpstream,
 }
 
 /// Pools of memory.
@@ -332,14 +351,20 @@ impl Cluster {
     fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<Self> {
         let name = Text::from_key(entry);
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
-            return Some(Self { name, slot: None, bootstrap: None, max_links: None, links_per_second: None });
+            let (slot, bootstrap, max_links, links_per_second) = (None, None, None, None);
+            let (kind, zone, racks) = (None, None, None);
+            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
         let max_links = fields.optional("max_links", number);
         let links_per_second = fields.optional("links_per_second", number);
-        fields.finish(&["tls", "sasl", "kind"]);
-        Some(Self { name, slot, bootstrap, max_links, links_per_second })
+        let (kind, zone) = (fields.optional("kind", text), fields.optional("zone", text));
+        let racks = fields.optional("racks", |node, reader| {
+            named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
+        });
+        fields.finish(&["tls", "sasl"]);
+        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks })
     }
 }
 

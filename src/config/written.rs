@@ -1,7 +1,7 @@
 //! A config as a file that says the same, in one piece and with nothing left to defaults: how a running proxy tells what it
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
-use super::{ClientRule, Cluster, Config, Hosts, Listener, Nodes, Pipeline};
+use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Nodes, Pipeline};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -90,12 +90,24 @@ fn client(rule: &ClientRule) -> Value {
 fn cluster(cluster: &Cluster) -> Value {
     let bootstrap = cluster.bootstrap.iter().map(|address| text(address.to_string())).collect::<Vec<_>>();
     let Cluster { max_links, links_per_second, .. } = cluster;
-    json!({
+    let mut file = json!({
         "slot": cluster.slot.number(),
         "bootstrap": bootstrap,
         "max_links": max_links,
         "links_per_second": links_per_second,
-    })
+    });
+    if let Kind::Warpstream { zone } = &cluster.kind {
+        file["kind"] = "warpstream".into();
+        if let Some(zone) = zone {
+            file["zone"] = text(zone);
+        }
+    }
+    let racks = cluster.racks.written().map(|(ours, theirs)| (ours.to_owned(), text(theirs)));
+    let racks: Map<_, _> = racks.collect();
+    if !racks.is_empty() {
+        file["racks"] = racks.into();
+    }
+    file
 }
 
 fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {

@@ -175,7 +175,7 @@ virtual_cluster: v
 default_cluster: a
 listeners: [{ bind: '127.0.0.1:0' }]
 clusters:
-  a: { slot: 0, bootstrap: ['a.example:1'] }
+  a: { slot: 0, bootstrap: ['a.example:1'], racks: { ours: theirs } }
   b: { slot: 1, bootstrap: ['b.example:1'] }
 pipelines:
   - { name: right, topics: ['b-*'], groups: ['gb-*'], transactional_ids: ['tb-*'], cluster: b }

@@ -13,9 +13,10 @@ pub use front::Front;
 pub use nodes::Nodes;
 pub use ports::Ports;
 
-use crate::config::Config;
+use crate::config::{Config, Racks};
 use crate::types::{BrokerId, FastMap, Name, Slot, Target, View, VirtualNode};
 use crate::upstream::{Snapshot, Topic};
+use crate::wire::client_id;
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::RwLock;
@@ -183,6 +184,39 @@ impl Placement {
     #[must_use]
     pub fn cluster(&self, slot: Slot) -> Option<&ClusterPlace> {
         self.clusters.iter().find(|cluster| cluster.slot == slot)
+    }
+
+    /// What a client calls itself towards a cluster, where it calls itself so towards us.
+    #[must_use]
+    pub fn client_id(&self, slot: Slot, said: Option<&Bytes>) -> Option<Bytes> {
+        match self.config.cluster(slot).and_then(|cluster| cluster.kind.zone()) {
+            Some(zone) => Some(client_id::in_zone(said, zone)),
+            None => said.cloned(),
+        }
+    }
+
+    /// What a cluster calls the rack that a client names.
+    #[must_use]
+    pub fn their_rack(&self, slot: Slot, ours: StrBytes) -> StrBytes {
+        self.rack(slot, ours, Racks::theirs)
+    }
+
+    /// What clients are told of a rack that a cluster names.
+    #[must_use]
+    pub fn our_rack(&self, slot: Slot, theirs: StrBytes) -> StrBytes {
+        self.rack(slot, theirs, Racks::ours)
+    }
+
+    fn rack(&self, slot: Slot, named: StrBytes, turn: impl for<'a> Fn(&'a Racks, &'a str) -> &'a str) -> StrBytes {
+        let Some(cluster) = self.config.cluster(slot) else { return named };
+        let turned = turn(&cluster.racks, &named);
+        if *turned == *named { named } else { StrBytes::from_string(turned.to_owned()) }
+    }
+
+    /// Whether a broker is alive, as far as is known.
+    #[must_use]
+    pub fn knows(&self, broker: Target) -> bool {
+        self.cluster(broker.cluster).is_some_and(|cluster| cluster.snapshot.brokers.contains_key(&broker.broker))
     }
 
     /// Some live broker of a cluster, always the same one while the cluster does not change: for requests that any

@@ -1,6 +1,7 @@
 //! What all sessions of one listener share.
 
 use super::crowd::Crowd;
+use super::followers::Referrals;
 use super::join::join;
 use super::late::Watch;
 use super::state::Session;
@@ -122,6 +123,8 @@ pub struct Context {
     pub seldom: Seldom<String>,
     /// Every session that is open.
     pub sessions: DashMap<SessionId, Arc<Session>>,
+    /// Which replicas clients were told to read from, until they come for it.
+    pub referrals: Referrals,
     /// Who may come.
     pub crowd: Arc<Crowd>,
     next_session: AtomicU64,
@@ -147,6 +150,7 @@ impl Context {
             limits: ArcSwap::from_pointee(limits),
             seldom: Seldom::new(Duration::from_secs(60)),
             sessions: DashMap::new(),
+            referrals: Referrals::default(),
             crowd: Arc::default(),
             next_session: AtomicU64::new(1),
         })

@@ -59,7 +59,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
 
 fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Vec<(Need, Refusal)>) {
     let session = Arc::clone(ticket.session());
-    let (generation, placement) = (session.context.current.generation(), session.context.current.load());
+    let (generation, placement) = (session.generation(), session.context.current.load());
     let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);
     let (version, id) = (ticket.head().version, request.session_id);
     let split = session.polls.go_on();

@@ -129,7 +129,8 @@ impl<A: Api> Gather<A> {
         let gather = Arc::new(Mutex::new(Some(gather)));
         for part in parts {
             let to = part.to;
-            let outgoing = outgoing::<A>(to, part.request, version, client_id.clone(), frame.clone(), {
+            let client_id = placement.client_id(to.cluster, client_id.as_ref());
+            let outgoing = outgoing::<A>(to, part.request, version, client_id, frame.clone(), {
                 let gather = Arc::clone(&gather);
                 Box::new(move |answer| Self::answered(&gather, to, part.origin, version, answer))
             });

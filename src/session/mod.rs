@@ -6,6 +6,7 @@ pub mod context;
 pub mod crowd;
 pub mod ends;
 pub mod fetch;
+pub mod followers;
 pub mod generic;
 pub mod habits;
 pub mod join;

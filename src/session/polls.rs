@@ -10,7 +10,7 @@ use crate::api::fetch::{Ask, Move, Moves, Settled};
 use crate::api::{Effects, Need, Refusal, Seen};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::types::Target;
+use crate::types::{Slot, Target};
 use crate::upstream::Answer;
 use crate::wire::budget::{Budget, Charge};
 use crate::wire::fetch::{Flat, NotPlain, Reading};
@@ -75,9 +75,10 @@ impl SplitFetches {
 
     /// Counts what is remembered of what Fetches name, beyond what every session may have, in the pool of what is parked: it
     /// stays as long as the client does (L4). False where the pool has not so much left.
-    fn is_counted(&self, parked: &Arc<Budget>) -> bool {
+    fn is_counted(&self, followers: usize, parked: &Arc<Budget>) -> bool {
         let mut state = self.state.lock();
-        let (taken, counted) = (state.polls.memory().saturating_sub(UNCOUNTED), state.charge.bytes());
+        let taken = (state.polls.memory() + followers).saturating_sub(UNCOUNTED);
+        let counted = state.charge.bytes();
         if (taken..=2 * taken).contains(&counted) {
             return true;
         }
@@ -110,10 +111,11 @@ pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
     let session = Arc::clone(ticket.session());
     let current = &session.context.current;
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
-    let (generation, placement) = (current.generation(), current.load());
+    let (generation, placement) = (session.generation(), current.load());
     let mut through = None;
     let back = take(ticket, &placement, &[], |polls, now, seen| {
-        let settled = polls.settle(reading.terms, &mut reading, generation, seen);
+        let mut settled = polls.settle(reading.terms, &mut reading, generation, seen);
+        settled.asked.in_rack(reading.rack());
         if !reading.is_plain() || settled.unsought || settled.asked.is_empty() {
             return None;
         }
@@ -126,11 +128,14 @@ pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
     match (back, through) {
         (None, _) => Glanced::Taken,
         (Some(ticket), None) => Glanced::Left(ticket),
-        (Some(mut ticket), Some(((to, flat), pipeline))) => {
+        (Some(mut ticket), Some(((to, mut flat), pipeline))) => {
+            let rack = placement.their_rack(to.cluster, flat.rack.clone());
+            let edited = rack != flat.rack;
+            flat.rack = rack;
             ticket.of_pipeline(pipeline.clone());
             ticket.at_cluster(clusters(std::iter::once(to), &placement));
             let question = Question::Flat(Arc::new(flat));
-            Glanced::Through(Box::new(Through { session, to, ticket, question, pipeline, placement }), reading.has_rack)
+            Glanced::Through(Box::new(Through { session, to, ticket, question, pipeline, placement }), edited)
         }
     }
 }
@@ -143,7 +148,9 @@ pub(super) fn submit_split(
     refused: &[(Need, Refusal)],
 ) {
     let settle = |polls: &mut Polls<Ticket>, _: Instant, seen: &Seen<'_>| {
-        Some(polls.settle(flat.terms, flat.named(), generation, seen))
+        let mut settled = polls.settle(flat.terms, flat.named(), generation, seen);
+        settled.asked.in_rack(flat.rack.clone());
+        Some(settled)
     };
     let _none = take(ticket, placement, refused, settle);
 }
@@ -168,7 +175,7 @@ fn take(
         ticket.at_cluster(clusters(polls.brokers_of(&asked), placement));
         polls.submit(asked, ticket, now)
     });
-    if !session.polls.is_counted(&session.context.shared.memory.parked) {
+    if !session.polls.is_counted(session.followers.memory(), &session.context.shared.memory.parked) {
         close(&session);
     }
     back
@@ -193,7 +200,21 @@ struct Hand {
     client_id: Option<Bytes>,
 }
 
+/// What is asked, with the client's rack as that cluster calls it.
+fn in_words_of(cluster: Slot, mut question: Arc<Flat>, placement: &Placement) -> Arc<Flat> {
+    let rack = placement.their_rack(cluster, question.rack.clone());
+    if rack != question.rack {
+        Arc::make_mut(&mut question).rack = rack;
+    }
+    question
+}
+
 impl Session {
+    /// Numbers what Fetches are placed by: another placement, or another replica to read from, makes it higher.
+    pub(super) fn generation(&self) -> u64 {
+        self.context.current.generation().wrapping_add(self.followers.changes())
+    }
+
     /// Does something to the state, and all that follows from it.
     fn act(self: &Arc<Self>, hand: &Hand, first: impl FnOnce(&mut Polls<Ticket>, Instant) -> Moves<Ticket>) {
         let mut moves = VecDeque::from(self.polls.change(first));
@@ -217,16 +238,17 @@ impl Session {
 
     fn poll(self: &Arc<Self>, ask: Ask, hand: &Hand) -> Result<(), (Poll, Fault)> {
         let Ask { to, number, version, question } = ask;
+        let placement = self.context.current.load();
         // Not the version of whoever moved things on: that may be a Fetch in another one (Java goes back to names where a topic
         // has no id), and what the broker tells is read in the one of the Fetch that it was asked for.
-        let client_id = hand.client_id.clone();
-        let (session, hand) = (Arc::clone(self), Hand { version, client_id: client_id.clone() });
+        let (session, hand) = (Arc::clone(self), Hand { version, client_id: hand.client_id.clone() });
+        let client_id = placement.client_id(to.cluster, hand.client_id.as_ref());
+        let question = in_words_of(to.cluster, question, &placement);
         let on_answer = Box::new(move |answer| session.poll_came_back((to, number), answer, &hand));
         let asked = outgoing(to, (version, question.terms.max_wait_ms), on_answer, move |spoken, correlation| {
             let written = question.frame(spoken, correlation, client_id.as_ref());
             written.map_err(|e| Fault::upstream(to, false, e))
         });
-        let placement = self.context.current.load();
         let sent = self.links.poll(to, asked, &placement, &self.context.telemetry);
         sent.map_err(|refused| ((to, number), refused.into_fault()))
     }
@@ -262,6 +284,7 @@ impl Session {
 
     fn poll_lost(self: &Arc<Self>, of: Poll, fault: &Fault, hand: &Hand) {
         self.tell_of(fault);
+        self.lose(of.0);
         let mut effects = Effects::new();
         self.act(hand, |polls, now| polls.failed(of, fault, now, &mut effects));
         self.apply(effects);
@@ -269,6 +292,7 @@ impl Session {
 
     fn poll_failed(&self, of: Poll, fault: &Fault) -> Moves<Ticket> {
         self.tell_of(fault);
+        self.lose(of.0);
         let mut effects = Effects::new();
         let moves = self.polls.change(|polls, now| polls.failed(of, fault, now, &mut effects));
         self.apply(effects);

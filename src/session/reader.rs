@@ -8,6 +8,7 @@ use super::{fetch, generic, produce};
 use crate::api::overview::{metadata, versions as api_versions};
 use crate::api::{Api, each};
 use crate::error::Blame;
+use crate::wire::client_id::without_options;
 use crate::wire::codec::frame_response;
 use crate::wire::frame::{FrameError, Reader};
 use crate::wire::head::RequestHead;
@@ -172,7 +173,8 @@ fn log(session: &Session, broken: &Broken) {
 }
 
 fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broken> {
-    let head = RequestHead::read(&frame)?;
+    let mut head = RequestHead::read(&frame)?;
+    head.client_id = head.client_id.map(without_options);
     if let Some(id) = head.client_id.as_ref().filter(|_| session.client_id.get().is_none()) {
         let _first_stands = session.client_id.set(id.iter().take(LONGEST_CLIENT_ID).copied().collect());
     }

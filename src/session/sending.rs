@@ -49,7 +49,8 @@ pub fn outgoing(
             Expect::Answer(answered(Arc::clone(request), part, partitions, whole, load.clone()))
         }
     };
-    let write = write(to, request.version, split, frame.clone(), request.client_id.clone(), Arc::clone(placement));
+    let client_id = placement.client_id(to.cluster, request.client_id.as_ref());
+    let write = write(to, request.version, split, frame.clone(), client_id, Arc::clone(placement));
     Outgoing { api: ApiKey::Produce, write: emptying(load, write), expect, patience }
 }
 
@@ -132,7 +133,9 @@ fn write(
         let unwritable = |why: &dyn std::fmt::Display| Fault::upstream(to, false, why);
         let spoken = versions.nearest(ApiKey::Produce, version).ok_or_else(|| unwritable(&"it lacks Produce"))?;
         let request = match split {
-            None if spoken == version => return Ok((version, forward_request(&frame, correlation))),
+            None if spoken == version => {
+                return Ok((version, forward_request(&frame, correlation, client_id.as_ref())));
+            }
             Some(request) => request,
             None => {
                 let body_at = RequestHead::read(&frame).map_err(|e| unwritable(&e))?.body_at;

@@ -3,6 +3,7 @@
 use super::clients::{NAMELESS, Software};
 use super::context::{Context, Limits};
 use super::fetch::FetchSession;
+use super::followers::Followers;
 use super::habits::{Found, Habits};
 use super::links::Links;
 use super::orders::Orders;
@@ -12,7 +13,7 @@ use super::replies::Replies;
 use super::turns::Turns;
 use crate::api::{Effect, Effects, Need, Refusal, Seen};
 use crate::config::Config;
-use crate::placement::{Front, Placement};
+use crate::placement::{Front, Placement, TopicPlace};
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
@@ -53,6 +54,8 @@ pub struct Session {
     pub fetch_sessions: Mutex<HashMap<i32, FetchSession>>,
     /// Its Fetches over several brokers.
     pub polls: SplitFetches,
+    /// What its client reads from followers.
+    pub followers: Followers,
     /// The order of its Produce requests.
     pub orders: Orders<Held>,
     /// Commits that wait, in their order.
@@ -106,6 +109,7 @@ impl Session {
             links: Links::new(Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             polls: SplitFetches::new(context.limits().responses),
+            followers: Followers::default(),
             orders: Orders::default(),
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
@@ -161,8 +165,9 @@ impl Session {
         let coordinator = |cluster: Slot, of: CoordinatorType, key: &str| -> Option<BrokerId> {
             self.context.cluster(cluster).and_then(|cluster| cluster.known_coordinator(of, key))
         };
-        let view = self.view(&placement.config);
-        look(&Seen { version, placement, view, front: &self.front, coordinator: &coordinator, refused })
+        let follows = |place: &TopicPlace, partition| self.follows(place, partition);
+        let (view, front) = (self.view(&placement.config), &*self.front);
+        look(&Seen { version, placement, view, front, coordinator: &coordinator, follows: &follows, refused })
     }
 
     /// Does what answers told us to do.
@@ -174,6 +179,7 @@ impl Session {
                         cluster.refresh(vec![topic]);
                     }
                 }
+                Effect::Follow(topic, partition, at) => self.follow(&topic, partition, at),
                 Effect::Settle(cluster, topic, false) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         tokio::spawn(async move { cluster.settle(&topic, |found| found.is_none()).await });
@@ -226,6 +232,7 @@ impl Session {
         if sought {
             self.polls.shed(now);
         }
+        self.ask_leaders_again(now);
         let found = {
             let replies = self.replies.lock();
             Found {

@@ -41,7 +41,8 @@ impl Through {
         let (session, placement, to) = (Arc::clone(&self.session), Arc::clone(&self.placement), self.to);
         let as_is = (!edited).then_some(frame);
         let (question, head) = (self.question.clone(), self.ticket.head());
-        let client = (head.version, head.client_id.clone());
+        let client_id = placement.client_id(to.cluster, head.client_id.as_ref());
+        let client = (head.version, client_id);
         let outgoing = question.outgoing(to, client, as_is, Box::new(move |answer| self.answered(answer)));
         let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
         sent.unwrap_or_else(Refused::tell);
@@ -79,14 +80,14 @@ impl Through {
         let placement = session.context.current.load();
         let version = ticket.head().version;
         let mut effects = Effects::new();
-        session.see(version, &placement, &[], |seen| fetch::note(&told, to.cluster, seen, &mut effects));
+        session.see(version, &placement, &[], |seen| fetch::note(&told, to, seen, &mut effects));
         session.apply(effects);
         if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
             ticket.note(&told);
             let correlation = ticket.head().correlation;
             return ticket.reply(Some(forward_response(&answer.frame, correlation)));
         }
-        let mut ours = session.see(version, &placement, &[], |seen| fetch::translate(told, to.cluster, seen));
+        let mut ours = session.see(version, &placement, &[], |seen| fetch::translate(told, to, seen));
         if !kept {
             ours.session_id = NO_SESSION;
         }
@@ -104,10 +105,11 @@ impl Through {
     }
 
     fn failed(self, fault: &Fault) {
-        let Self { session, mut ticket, question, placement, .. } = self;
+        let Self { session, to, mut ticket, question, placement, .. } = self;
         let (peer, client) = (session.peer, session.client());
         tracing::debug!(session = %session.id, %peer, %client, %fault, "a Fetch got no answer");
         ticket.blame(fault.blame);
+        session.lose(to);
         session.fetch_sessions.lock().remove(&question.session_id());
         let mut effects = Effects::new();
         let request = question.message();
@@ -148,7 +150,7 @@ impl Question {
         };
         outgoing(to, (version, max_wait_ms), on_answer, move |spoken, correlation| {
             if let Some(frame) = as_is.filter(|_| spoken == version) {
-                return Ok(forward_fetch(&frame, correlation, version, max_bytes));
+                return Ok(forward_fetch(&frame, correlation, client_id.as_ref(), version, max_bytes));
             }
             let unwritten = |why: String| Fault::upstream(to, false, why);
             match self {

@@ -10,6 +10,7 @@ use super::snapshot::Snapshot;
 use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, CoordinatorType, HostPort, Name, Slot, Target};
+use crate::wire::client_id;
 use crate::wire::codec::encode_request;
 use crate::wire::shape::Shaped;
 use bytes::Bytes;
@@ -52,6 +53,8 @@ pub struct Cluster {
     slot: Slot,
     name: Name,
     bootstrap: Mutex<Vec<HostPort>>,
+    /// What we call ourselves towards its brokers in our own calls.
+    client_id: Mutex<Bytes>,
     shared: Arc<Shared>,
     pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
@@ -76,6 +79,7 @@ impl Cluster {
             slot,
             name,
             bootstrap: Mutex::new(bootstrap),
+            client_id: Mutex::new(Bytes::from_static(OUR_CLIENT_ID)),
             shared,
             meter,
             news: watch::Sender::default(),
@@ -102,6 +106,12 @@ impl Cluster {
     /// From now on, where none of its brokers answers, it is sought at these addresses.
     pub fn sought_at(&self, bootstrap: Vec<HostPort>) {
         *self.bootstrap.lock() = bootstrap;
+    }
+
+    /// From now on a WarpStream cluster is told that we are in this zone: it then names agents there.
+    pub fn in_zone(&self, zone: Option<&str>) {
+        let us = Bytes::from_static(OUR_CLIENT_ID);
+        *self.client_id.lock() = zone.map_or_else(|| us.clone(), |zone| client_id::in_zone(Some(&us), zone));
     }
 
     /// What all links share.
@@ -270,7 +280,7 @@ impl Cluster {
         let target = Target { cluster: self.slot, broker: id };
         let api = ApiKey::try_from(R::KEY).map_err(|()| Fault::proxy("an API without a key"))?;
         let (tell, answered) = oneshot::channel();
-        let link = self.link(target, address);
+        let (link, us) = (self.link(target, address), self.client_id.lock().clone());
         let sent = link.send(Outgoing {
             api,
             write: Box::new(move |versions, correlation| {
@@ -278,7 +288,6 @@ impl Cluster {
                 let version = versions.nearest(api, at_most.min(R::VERSIONS.max)).filter(|version| *version >= lowest);
                 let version =
                     version.ok_or_else(|| Fault::upstream(target, false, format_args!("it lacks {api:?}")))?;
-                let us = Bytes::from_static(OUR_CLIENT_ID);
                 let frame = encode_request(api, version, correlation, Some(&us), &request, &[]);
                 frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
             }),

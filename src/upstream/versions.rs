@@ -28,6 +28,12 @@ impl Versions {
         self.apis.get(&(api as i16)).map(|(min, max)| wanted.max(*min).min(*max))
     }
 
+    /// The highest version of an API that it speaks; `None` where it lacks it.
+    #[must_use]
+    pub fn highest(&self, api: ApiKey) -> Option<i16> {
+        self.apis.get(&(api as i16)).map(|(_, max)| *max)
+    }
+
     /// The APIs it speaks: key, lowest and highest version.
     pub fn iter(&self) -> impl Iterator<Item = (i16, i16, i16)> + '_ {
         self.apis.iter().map(|(api, (min, max))| (*api, *min, *max))

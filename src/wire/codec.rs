@@ -9,6 +9,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
+/// How many bytes say how long a client id is.
+const ID_LENGTH: usize = 2;
+
 /// A message that cannot be written in a version, for example since a field is set that the version lacks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be written in version {version}: {why}")]
@@ -96,33 +99,60 @@ pub fn frame_response(api: ApiKey, version: i16, correlation: i32, body: Vec<Byt
     std::iter::once(head.freeze()).chain(body).collect()
 }
 
-/// A client's request frame as it is, but for our own correlation id.
+/// A client's request frame as it is, but for our own correlation id, and for the client id where that is another.
 #[must_use]
-pub fn forward_request(frame: &Bytes, correlation: i32) -> Frame {
-    let mut head = BytesMut::with_capacity(4 + FIXED_HEAD);
-    head.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+pub fn forward_request(frame: &Bytes, correlation: i32, client_id: Option<&Bytes>) -> Frame {
+    let said = RequestHead::read(frame).ok();
+    let (head, at) = forwarded_head(frame, said.as_ref(), correlation, client_id, 0);
+    vec![head.freeze(), frame.slice(at.min(frame.len())..)]
+}
+
+/// The start of a frame with this head as it goes up, and where in the frame that ends. `room` is for what follows it.
+fn forwarded_head(
+    frame: &Bytes,
+    said: Option<&RequestHead>,
+    correlation: i32,
+    client_id: Option<&Bytes>,
+    room: usize,
+) -> (BytesMut, usize) {
+    let said = said.map(|head| head.client_id.as_ref()).filter(|said| *said != client_id);
+    // What has no room in a head is no client id.
+    let length = client_id.and_then(|id| i16::try_from(id.len()).ok());
+    let id = client_id.filter(|_| length.is_some() && said.is_some()).map_or(&[][..], |id| id);
+    let was = said.flatten().map_or(0, Bytes::len);
+    let mut head = BytesMut::with_capacity(4 + FIXED_HEAD + ID_LENGTH + id.len() + room);
+    head.put_u32(u32::try_from(frame.len() + id.len() - was).unwrap_or(u32::MAX));
     head.put_slice(frame.get(..4).unwrap_or_default());
     head.put_i32(correlation);
-    vec![head.freeze(), frame.slice(FIXED_HEAD.min(frame.len())..)]
+    if said.is_none() {
+        return (head, FIXED_HEAD);
+    }
+    head.put_i16(length.unwrap_or(-1));
+    head.put_slice(id);
+    (head, FIXED_HEAD + ID_LENGTH + was)
 }
 
 /// From this version on a Fetch says in a tagged field who asks (KIP-903).
 const FETCH_WITHOUT_REPLICA: i16 = 15;
 
-/// A client's Fetch as it is, but for our own correlation id and for how much may be answered at most. What is no Fetch
-/// goes as it is.
+/// A client's Fetch as it is, but for what [`forward_request`] changes and for how much may be answered at most. What is no
+/// Fetch goes as it is.
 #[must_use]
-pub fn forward_fetch(frame: &Bytes, correlation: i32, version: i16, max_bytes: i32) -> Frame {
-    let body_at = RequestHead::read(frame).map_or(frame.len(), |head| head.body_at);
+pub fn forward_fetch(
+    frame: &Bytes,
+    correlation: i32,
+    client_id: Option<&Bytes>,
+    version: i16,
+    max_bytes: i32,
+) -> Frame {
+    let said = RequestHead::read(frame).ok();
+    let body_at = said.as_ref().map_or(frame.len(), |head| head.body_at);
     // Behind who asks, how long and how little it waits for.
     let at = body_at + if version >= FETCH_WITHOUT_REPLICA { 8 } else { 12 };
-    let (Some(before), true) = (frame.get(FIXED_HEAD..at), frame.len() >= at + 4) else {
-        return forward_request(frame, correlation);
+    let (mut head, from) = forwarded_head(frame, said.as_ref(), correlation, client_id, at);
+    let (Some(before), true) = (frame.get(from..at), frame.len() >= at + 4) else {
+        return forward_request(frame, correlation, client_id);
     };
-    let mut head = BytesMut::with_capacity(4 + at + 4);
-    head.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
-    head.put_slice(frame.get(..4).unwrap_or_default());
-    head.put_i32(correlation);
     head.put_slice(before);
     head.put_i32(max_bytes);
     vec![head.freeze(), frame.slice(at + 4..)]
@@ -188,16 +218,37 @@ mod tests {
         };
         for version in 4..=18 {
             let asked = written(version, 50 << 20, 5);
-            assert_eq!(joined(&forward_fetch(&asked, 77, version, 1_000)), written(version, 1_000, 77), "{version}");
+            let forwarded = joined(&forward_fetch(&asked, 77, Some(&id), version, 1_000));
+            assert_eq!(forwarded, written(version, 1_000, 77), "{version}");
             let cut = asked.slice(..20);
-            assert_eq!(joined(&forward_fetch(&cut, 5, version, 1_000)), cut);
+            assert_eq!(joined(&forward_fetch(&cut, 5, Some(&id), version, 1_000)), cut);
+        }
+    }
+
+    #[test]
+    fn a_forwarded_frame_bears_the_client_id_that_it_is_given() {
+        let ids = [None, Some(Bytes::new()), Some(Bytes::from_static(b"app")), Some(Bytes::from(vec![b'x'; 32_767]))];
+        for (said, given) in ids.iter().flat_map(|said| ids.iter().map(move |given| (said, given))) {
+            for version in [3, 9] {
+                let written = |correlation, id: &Option<Bytes>| {
+                    let records = produce(&Bytes::from_static(b"records"));
+                    joined(&encode_request(ApiKey::Produce, version, correlation, id.as_ref(), &records, &[]).unwrap())
+                };
+                let forwarded = joined(&forward_request(&written(5, said), 77, given.as_ref()));
+                assert_eq!(forwarded, written(77, given), "{said:?} {given:?}");
+            }
+            let fetch = |max_bytes, id: &Option<Bytes>| {
+                let request = FetchRequest::default().with_max_bytes(max_bytes);
+                joined(&encode_request(ApiKey::Fetch, 12, 5, id.as_ref(), &request, &[]).unwrap())
+            };
+            assert_eq!(joined(&forward_fetch(&fetch(9, said), 5, given.as_ref(), 12, 7)), fetch(7, given));
         }
     }
 
     #[test]
     fn a_forwarded_frame_differs_in_its_correlation_id_alone() {
         let request = encode_request(ApiKey::Produce, 9, 5, None, &produce(&Bytes::new()), &[]).unwrap();
-        let forwarded = joined(&forward_request(&joined(&request), 77));
+        let forwarded = joined(&forward_request(&joined(&request), 77, None));
         let expected = encode_request(ApiKey::Produce, 9, 77, None, &produce(&Bytes::new()), &[]).unwrap();
         assert_eq!(forwarded, joined(&expected));
 

@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod budget;
+pub mod client_id;
 pub mod codec;
 pub mod features;
 pub mod fetch;

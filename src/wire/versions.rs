@@ -3,8 +3,10 @@
 //! docs/protocol.md is made of it; `api::each` has the code of each row, and does not compile where the two disagree.
 
 mod hidden;
+mod needed;
 
 pub use hidden::{HIDDEN, Hidden};
+pub use needed::{Lack, NEEDED, Needed, lacks};
 
 use kafka_protocol::messages::ApiKey;
 

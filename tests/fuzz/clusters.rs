@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fishplate::api::{Need, Refusal, Seen};
 use fishplate::config::{Config, Hosts};
 use fishplate::placement::build::Heard;
-use fishplate::placement::{Front, Placement};
+use fishplate::placement::{Front, Placement, TopicPlace};
 use fishplate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use fishplate::upstream::Snapshot;
 use kafka_protocol::messages::metadata_response::{
@@ -74,13 +74,19 @@ impl World {
             1 => View::Hosts,
             _ => View::Single,
         };
-        Seen { version, placement: &self.placement, view, front: &self.front, coordinator: &coordinator, refused }
+        let (placement, front) = (&self.placement, &self.front);
+        Seen { version, placement, view, front, coordinator: &coordinator, follows: &follows, refused }
     }
 
     /// A broker of `a`.
     pub(super) fn a(&self) -> Target {
         Target { cluster: slot(0), broker: BrokerId(1) }
     }
+}
+
+/// One partition in three is read from another broker than its leader, or from one that is not there.
+fn follows(_: &TopicPlace, partition: i32) -> Option<BrokerId> {
+    (partition % 3 == 1).then_some(BrokerId(partition % 4))
 }
 
 /// Known for most groups and transactional ids.

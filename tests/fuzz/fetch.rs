@@ -144,7 +144,7 @@ impl<'w> Session<'w> {
         if let Some(session) = plain_fetch(&body, 0, self.link) {
             assert!(session == told.session_id && fetch::is_plain(&told), "it goes as it is: {told:?}");
         }
-        fetch::note(&told, to.cluster, &seen, &mut effects);
+        fetch::note(&told, to, &seen, &mut effects);
         self.written(&fetch::translate(told, to.cluster, &seen));
     }
 

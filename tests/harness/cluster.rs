@@ -189,6 +189,7 @@ fn settings(plan: Plan, node: usize, controller: u16, port: u16, linked: u16, li
     format!(
         "process.roles={roles}
 node.id={node}
+broker.rack=r{node}
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 listeners=DIRECT://127.0.0.1:{port},LINKED://127.0.0.1:{linked}{own_listener}
@@ -207,8 +208,10 @@ share.coordinator.state.topic.min.isr={in_sync}
     )
 }
 
-/// Quick to fail over, quick to start, small; what client libraries' own suites expect; records of any age stay.
+/// Quick to fail over, quick to start, small; what client libraries' own suites expect; records of any age stay; who says its
+/// rack reads there (KIP-392).
 const COMMON: &str = "num.partitions=4
+replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 group.initial.rebalance.delay.ms=0

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 #[derive(Clone)]
 pub struct Config {
     listeners: Vec<Listener>,
-    clusters: Vec<(&'static str, String)>,
+    clusters: Vec<(&'static str, String, String)>,
     pipelines: Vec<Pipeline>,
     more: String,
 }
@@ -139,7 +139,15 @@ impl Config {
 
     /// Adds a cluster in the next slot.
     pub fn cluster(mut self, name: &'static str, bootstrap: &Bootstrap) -> Self {
-        self.clusters.push((name, bootstrap.servers.clone()));
+        self.clusters.push((name, bootstrap.servers.clone(), String::new()));
+        self
+    }
+
+    /// A cluster has these keys too, as YAML in a line.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn keys(mut self, of: &str, keys: &str) -> Self {
+        let cluster = self.clusters.iter_mut().find(|(name, ..)| *name == of).expect("a cluster");
+        cluster.2 = format!(", {keys}");
         self
     }
 
@@ -171,7 +179,7 @@ impl Config {
 
     /// The file.
     pub fn yaml(&self) -> String {
-        let default = self.clusters.first().map_or("a", |(name, _)| name);
+        let default = self.clusters.first().map_or("a", |(name, ..)| name);
         let mut text = format!("virtual_cluster: fishplate-test\ndefault_cluster: {default}\nlisteners:\n");
         // Writing to a String cannot fail.
         for Listener { host, port, advertised, nodes, ports } in &self.listeners {
@@ -184,9 +192,9 @@ impl Config {
             }
         }
         text.push_str("clusters:\n");
-        for (slot, (name, servers)) in self.clusters.iter().enumerate() {
+        for (slot, (name, servers, keys)) in self.clusters.iter().enumerate() {
             let list: Vec<_> = servers.split(',').map(|server| format!("\"{server}\"")).collect();
-            let _ = writeln!(text, "  {name}: {{ slot: {slot}, bootstrap: [{}] }}", list.join(", "));
+            let _ = writeln!(text, "  {name}: {{ slot: {slot}, bootstrap: [{}]{keys} }}", list.join(", "));
         }
         text.push_str("pipelines:\n");
         for Pipeline { name, topics, groups, transactional_ids, cluster } in &self.pipelines {

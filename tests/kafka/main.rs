@@ -31,6 +31,7 @@ mod load;
 mod metrics;
 mod nodes;
 mod operator;
+mod racks;
 mod raw;
 mod refused;
 mod reload;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         nodes::trials(),
         scenarios::trials(&arguments),
         behind::trials(),
+        racks::trials(),
         shadows::trials(),
         split::trials(),
         transactions::trials(),

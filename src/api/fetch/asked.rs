@@ -3,6 +3,7 @@
 
 use super::roll::{Slot, TopicSlot};
 use crate::wire::fetch::{Part, Terms};
+use kafka_protocol::protocol::StrBytes;
 use std::mem;
 
 /// Where a client stands in a partition. An answer for another position is none for it.
@@ -38,6 +39,8 @@ pub struct Asked {
     pub(super) brokers: Vec<u16>,
     /// Some of it is answered by us.
     ours: bool,
+    /// Where the client is, or nothing.
+    pub(super) rack: StrBytes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +70,18 @@ impl Asked {
     /// One that names nothing yet; so many partitions are expected.
     pub(super) fn new(terms: Terms, version: i16, number: u32, expected: usize) -> Self {
         let entries = Vec::with_capacity(expected);
-        Self { terms, version, number, topics: Vec::new(), entries, brokers: Vec::new(), ours: false }
+        let (topics, brokers, rack) = (Vec::new(), Vec::new(), StrBytes::new());
+        Self { terms, version, number, topics, entries, brokers, ours: false, rack }
     }
 
     /// Whether one broker answers all of it.
     pub(super) fn is_for_one(&self) -> bool {
         self.brokers.len() == 1 && !self.ours
+    }
+
+    /// Its client is in this rack (KIP-392).
+    pub fn in_rack(&mut self, rack: StrBytes) {
+        self.rack = rack;
     }
 
     /// Whether it names no partition.

@@ -3,7 +3,7 @@
 
 use super::asked::{Asked, Entry, Position, Whom};
 use super::roll::{Roll, Slot};
-use super::told::{endpoints, nothing, ours};
+use super::told::{endpoints, follow, is_old, nothing, ours};
 use crate::api::{Effect, Effects, Seen, codes};
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
@@ -139,7 +139,8 @@ impl Poll {
         let mut found = Finding::of(self);
         for topic in answer.responses {
             found.topic(topic.topic.as_bytes(), topic.topic_id);
-            if topic.partitions.iter().any(|told| codes::asks_for_refresh(told.error_code)) {
+            let place = found.name().and_then(|name| seen.placement.topic(&name)).map(|place| &**place);
+            if topic.partitions.iter().any(|told| is_old(told, from, seen)) {
                 effects.extend(found.name().map(|name| Effect::Refresh(from.cluster, name)));
             }
             for told in topic.partitions {
@@ -148,8 +149,11 @@ impl Poll {
                 if told.error_code == codes::NONE {
                     roll.tell(*slot, [told.high_watermark, told.last_stable_offset, told.log_start_offset]);
                 }
-                let told = ours(told, from.cluster, seen);
-                if is_news(&told) {
+                // The client asks again at once, and then we ask the replica.
+                let referred = told.preferred_read_replica.0 >= 0;
+                effects.extend(follow(&told, place, from, seen));
+                let told = ours(told, place, from, seen);
+                if referred || is_news(&told) {
                     kept.pieces.push(Piece::of(*slot, Position::of(part), told));
                 }
             }

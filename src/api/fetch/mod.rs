@@ -100,7 +100,7 @@ pub fn is_incremental(request: &FetchRequest) -> bool {
 
 /// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
 fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
-    partitions(request).all(|(topic, partition)| match leader_of(topic, partition.partition, seen) {
+    partitions(request).all(|(topic, partition)| match source_of(topic, partition.partition, seen) {
         Found::At(to) => to == at,
         Found::Never(_) => true,
     })
@@ -137,7 +137,7 @@ enum OfAll {
 fn broker_of_all(request: &FetchRequest, seen: &Seen<'_>) -> OfAll {
     let mut only = OfAll::Nobody;
     for (topic, partition) in partitions(request) {
-        only = match (leader_of(topic, partition.partition, seen), only) {
+        only = match (source_of(topic, partition.partition, seen), only) {
             (Found::At(to), OfAll::Nobody) => OfAll::One(to),
             (Found::At(to), OfAll::One(other)) if to == other => OfAll::One(to),
             _ => return OfAll::Several,
@@ -146,13 +146,11 @@ fn broker_of_all(request: &FetchRequest, seen: &Seen<'_>) -> OfAll {
     only
 }
 
-/// A rack would make the leader name a follower to read from (KIP-392). We route by content, to the leader, which
-/// would name it again and again: so the leader is not told the rack.
-fn through(mut request: FetchRequest, to: Target, mut edited: bool, seen: &Seen<'_>) -> Plan {
-    if !request.rack_id.is_empty() {
-        request.rack_id = StrBytes::new();
-        edited = true;
-    }
+/// The leader is told the client's rack in its own words, and may then name a follower to read from (KIP-392).
+fn through(mut request: FetchRequest, to: Target, edited: bool, seen: &Seen<'_>) -> Plan {
+    let rack = seen.placement.their_rack(to.cluster, request.rack_id.clone());
+    let edited = edited || rack != request.rack_id;
+    request.rack_id = rack;
     fill_in(&mut request, seen);
     Plan::Through { to, request: Arc::new(request), edited }
 }
@@ -188,13 +186,14 @@ enum Found {
     Never(i16),
 }
 
-fn leader_of(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
+fn source_of(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
     let place = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
-    leader(place.map(|place| &**place), &topic.topic.0, partition, seen)
+    source(place.map(|place| &**place), &topic.topic.0, partition, seen)
 }
 
-/// Who leads a partition of a topic, or why nobody does; a topic that nobody knows was called so.
-fn leader(place: Option<&TopicPlace>, called: &StrBytes, partition: i32, seen: &Seen<'_>) -> Found {
+/// Whom a client reads a partition of a topic from: its leader, or the replica that it was told of. Or why from nobody; a topic
+/// that nobody knows was called so.
+fn source(place: Option<&TopicPlace>, called: &StrBytes, partition: i32, seen: &Seen<'_>) -> Found {
     let Some(place) = place else {
         return Found::Never(match sought_unknown(seen, called) {
             Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
@@ -203,7 +202,10 @@ fn leader(place: Option<&TopicPlace>, called: &StrBytes, partition: i32, seen: &
         });
     };
     match place.leader(partition) {
-        Leader::At(to, _) => Found::At(to),
+        Leader::At(leader, _) => {
+            let follower = (seen.follows)(place, partition).map(|broker| Target { broker, ..leader });
+            Found::At(follower.filter(|follower| seen.placement.knows(*follower)).unwrap_or(leader))
+        }
         Leader::Nobody => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
         Leader::NoPartition => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }
@@ -218,7 +220,7 @@ pub fn failed_through(request: &FetchRequest, seen: &Seen<'_>, effects: &mut Eff
     }
     let topic = |topic: &FetchTopic| {
         let failed = |asked: &FetchPartition| {
-            let code = match leader_of(topic, asked.partition, seen) {
+            let code = match source_of(topic, asked.partition, seen) {
                 Found::Never(code) => code,
                 Found::At(to) => {
                     effects.push(Effect::Refresh(to.cluster, topic.topic.0.clone()));
@@ -240,6 +242,7 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at};
     use crate::placement::build::tests::topic;
+    use crate::types::BrokerId;
     use kafka_protocol::messages::fetch_response::{LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 
     fn request(topics: &[(&'static str, &[i32])]) -> FetchRequest {
@@ -301,11 +304,61 @@ mod tests {
     }
 
     #[test]
-    fn a_rack_is_not_told_to_the_leader() {
+    fn a_rack_is_told_to_the_leader_as_its_cluster_calls_it() {
         let world = world();
-        let racked = request(&[("x", &[0])]).with_rack_id(StrBytes::from_static_str("r"));
-        let Plan::Through { request, edited, .. } = plan(racked, |_| None, false, &world.seen(12)) else { panic!() };
-        assert!(request.rack_id.is_empty() && edited);
+        let told = |rack: &'static str| {
+            let racked = request(&[("x", &[0])]).with_rack_id(StrBytes::from_static_str(rack));
+            let Plan::Through { request, edited, .. } = plan(racked, |_| None, false, &world.seen(12)) else {
+                panic!()
+            };
+            (request.rack_id.to_string(), edited)
+        };
+        assert_eq!(told("r"), ("r".into(), false));
+        assert_eq!(told("ours"), ("theirs".into(), true));
+    }
+
+    #[test]
+    fn a_partition_is_read_from_the_replica_that_the_client_was_told_of() {
+        let mut world = world();
+        world.follows = Box::new(|place, partition| {
+            let follows = &*place.topic.name == "x" && partition == 0;
+            follows.then_some(BrokerId(3))
+        });
+        let to = |world: &World| match plan(request(&[("x", &[0])]), |_| None, false, &world.seen(12)) {
+            Plan::Through { to, .. } => to,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(to(&world), at(0, 3));
+        let both = plan(request(&[("x", &[0, 1])]), |_| None, false, &world.seen(12));
+        assert!(matches!(both, Plan::Split(_)), "the other one by its leader");
+        world.follows = Box::new(|_, _| Some(BrokerId(77)));
+        assert_eq!(to(&world), at(0, 1), "one that is gone is asked nothing");
+    }
+
+    #[test]
+    fn a_client_is_told_of_a_follower_that_it_can_reach_and_we_remember_it() {
+        let told = |replica: i32, code: i16, from: i32, world: &World| {
+            let told = PartitionData::default().with_preferred_read_replica(replica.into()).with_error_code(code);
+            let told = FetchableTopicResponse::default()
+                .with_topic(TopicName(StrBytes::from_static_str("x")))
+                .with_partitions(vec![told]);
+            let answer = FetchResponse::default().with_responses(vec![told]);
+            let mut effects = Effects::new();
+            note(&answer, at(0, from), &world.seen(12), &mut effects);
+            let ours = translate(answer, at(0, from), &world.seen(12)).responses[0].partitions[0].clone();
+            ((ours.preferred_read_replica.0, ours.error_code), effects)
+        };
+        let follow = |broker| Effect::Follow(StrBytes::from_static_str("x"), 0, broker);
+        let refresh = || Effect::Refresh(at(0, 1).cluster, StrBytes::from_static_str("x"));
+        let brokers = world();
+        assert_eq!(told(3, 0, 1, &brokers), ((3, 0), vec![follow(Some(at(0, 3)))]));
+        assert_eq!(told(77, 0, 1, &brokers), ((-1, 6), vec![refresh()]), "nobody can go there yet");
+        let mut single = world().shown(crate::types::View::Single);
+        assert_eq!(told(3, 0, 1, &single), ((-1, 0), vec![follow(Some(at(0, 3)))]), "we ask it");
+        // An end of a follower's log is not the end of the log.
+        single.follows = Box::new(|_, _| Some(BrokerId(3)));
+        assert_eq!(told(-1, 1, 3, &single), ((-1, 6), vec![follow(None)]));
+        assert_eq!(told(-1, 1, 1, &brokers), ((-1, 1), vec![]), "the leader knows");
     }
 
     #[test]
@@ -328,7 +381,7 @@ mod tests {
         let node = NodeEndpoint::default().with_node_id(2.into()).with_host(StrBytes::from_static_str("secret"));
         let answer = FetchResponse::default().with_responses(vec![told]).with_node_endpoints(vec![node]);
         assert!(!is_plain(&answer));
-        let ours = translate(answer, at(1, 1).cluster, &world.seen(16));
+        let ours = translate(answer, at(1, 1), &world.seen(16));
         let told = &ours.responses[0].partitions[0];
         assert_eq!((told.preferred_read_replica.0, told.current_leader.leader_id.0), ((1 << 25) | 3, (1 << 25) | 2));
         assert_eq!(&*ours.node_endpoints[0].host, "proxy.example");
@@ -341,7 +394,7 @@ mod tests {
         let told = FetchableTopicResponse::default().with_partitions(vec![told]);
         let answer = FetchResponse::default().with_session_id(7).with_responses(vec![told]);
         for version in [4, 6, 7, 10] {
-            let ours = translate(answer.clone(), at(1, 1).cluster, &world.seen(version));
+            let ours = translate(answer.clone(), at(1, 1), &world.seen(version));
             assert!(crate::wire::codec::encode_body(&ours, version).is_ok(), "{version}: {ours:?}");
         }
     }

@@ -7,7 +7,7 @@ use crate::wire::pool::Pool;
 
 /// What is asked of one broker of a Fetch, and the slots of that.
 pub(super) fn question(asked: &Asked, broker: u16, roll: &Roll, terms: impl FnOnce(&mut Terms)) -> (Flat, Vec<Slot>) {
-    let mut flat = Flat { terms: asked.terms, ..Flat::default() };
+    let mut flat = Flat { terms: asked.terms, rack: asked.rack.clone(), ..Flat::default() };
     terms(&mut flat.terms);
     let room = asked.entries.len() / asked.brokers.len().max(1);
     flat.parts.reserve(room);

@@ -3,7 +3,7 @@
 //! from somewhere else on: so whoever follows that order finds each next one without looking for it by name.
 
 use super::asked::{Asked, AskedTopic, Entry, Whom};
-use super::{Found, leader};
+use super::{Found, source};
 use crate::api::needs::sought_unknown;
 use crate::api::{Seen, codes};
 use crate::placement::TopicPlace;
@@ -294,7 +294,7 @@ impl Roll {
         let Some(known) = self.slots.get_mut(slot as usize) else { return Whom::Us(codes::NOT_LEADER_OR_FOLLOWER) };
         let at = known.topic as usize;
         let Some((topic, home)) = self.topics.get(at).zip(self.homes.get(at)) else { return known.whom };
-        known.whom = match leader(home.place.as_deref(), &topic.called.0, known.index, seen) {
+        known.whom = match source(home.place.as_deref(), &topic.called.0, known.index, seen) {
             Found::At(to) => Whom::Broker(broker(to)),
             Found::Never(code) => Whom::Us(code),
         };

@@ -3,7 +3,8 @@
 use super::NO_SESSION;
 use crate::api::untag::Untag;
 use crate::api::{Effect, Effects, Seen, codes};
-use crate::types::Slot;
+use crate::placement::{Leader, TopicPlace};
+use crate::types::{BrokerId, Slot, Target, View};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchResponse, TopicName};
 
@@ -32,32 +33,65 @@ pub fn is_plain(answer: &FetchResponse) -> bool {
 
 /// A passed-through answer in our ids: names and ids filled in for any version, without what we do not know.
 #[must_use]
-pub fn translate(mut answer: FetchResponse, from: Slot, seen: &Seen<'_>) -> FetchResponse {
-    answer.node_endpoints = endpoints(from, &answer.node_endpoints, seen).collect();
+pub fn translate(mut answer: FetchResponse, from: Target, seen: &Seen<'_>) -> FetchResponse {
+    answer.node_endpoints = endpoints(from.cluster, &answer.node_endpoints, seen).collect();
     answer.node_endpoints.dedup_by_key(|node| node.node_id);
     answer.unknown_tagged_fields.clear();
     if seen.version < WITH_SESSIONS {
         answer.session_id = NO_SESSION;
     }
     for topic in &mut answer.responses {
-        if let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) {
+        let place = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
+        if let Some(place) = place {
             (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
         }
         topic.unknown_tagged_fields.clear();
-        topic.partitions =
-            std::mem::take(&mut topic.partitions).into_iter().map(|told| ours(told, from, seen)).collect();
+        let place = place.map(|place| &**place);
+        let told = std::mem::take(&mut topic.partitions).into_iter();
+        topic.partitions = told.map(|told| ours(told, place, from, seen)).collect();
     }
     answer
 }
 
-/// The topics whose metadata an answer says is old.
-pub fn note(answer: &FetchResponse, from: Slot, seen: &Seen<'_>, effects: &mut Effects) {
+/// The topics whose metadata an answer says is old, and the replicas that partitions are to be read from.
+pub fn note(answer: &FetchResponse, from: Target, seen: &Seen<'_>, effects: &mut Effects) {
     for topic in &answer.responses {
-        if topic.partitions.iter().any(|told| codes::asks_for_refresh(told.error_code)) {
-            let known = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
-            let name = known.map_or_else(|| topic.topic.0.clone(), |place| place.topic.name.clone());
-            effects.push(Effect::Refresh(from, name));
+        let known = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
+        let name = || known.map_or_else(|| topic.topic.0.clone(), |place| place.topic.name.clone());
+        if topic.partitions.iter().any(|told| is_old(told, from, seen)) {
+            effects.push(Effect::Refresh(from.cluster, name()));
         }
+        effects
+            .extend(topic.partitions.iter().filter_map(|told| follow(told, known.map(|place| &**place), from, seen)));
+    }
+}
+
+/// Whether what a broker tells of a partition says that we know too little.
+pub(super) fn is_old(told: &PartitionData, from: Target, seen: &Seen<'_>) -> bool {
+    let unknown = |replica: Target| !seen.placement.knows(replica);
+    codes::asks_for_refresh(told.error_code) || named(told, from).is_some_and(unknown)
+}
+
+/// The replica that a broker names for a partition.
+fn named(told: &PartitionData, from: Target) -> Option<Target> {
+    let broker = BrokerId(told.preferred_read_replica.0);
+    (broker.0 >= 0).then_some(Target { broker, ..from })
+}
+
+/// Whether another replica is to be read from now.
+pub(super) fn follow(
+    told: &PartitionData,
+    place: Option<&TopicPlace>,
+    from: Target,
+    seen: &Seen<'_>,
+) -> Option<Effect> {
+    let place = place?;
+    let follow = |at| Effect::Follow(place.topic.name.clone(), told.partition_index, at);
+    match named(told, from) {
+        Some(replica) => seen.placement.knows(replica).then(|| follow(Some(replica))),
+        // Whatever it is, the leader knows better.
+        None if told.error_code == codes::NONE => None,
+        None => (seen.follows)(place, told.partition_index).map(|_| follow(None)),
     }
 }
 
@@ -72,12 +106,28 @@ pub(super) fn nothing(index: i32, code: i16) -> PartitionData {
         .with_records(Some(bytes::Bytes::new()))
 }
 
-/// What a broker tells of a partition.
-pub(super) fn ours(mut told: PartitionData, cluster: Slot, seen: &Seen<'_>) -> PartitionData {
+/// What a broker tells of a partition. Where all nodes are one, the client is not told of a replica: we ask that one. A
+/// replica that we do not know yet nobody can ask. And where a follower's log ends the log does not: a client that does not know that it
+/// reads from one would begin somewhere else.
+pub(super) fn ours(
+    mut told: PartitionData,
+    place: Option<&TopicPlace>,
+    from: Target,
+    seen: &Seen<'_>,
+) -> PartitionData {
     told.untag();
-    told.current_leader.leader_id = seen.virtual_id(cluster, told.current_leader.leader_id.0);
-    let replica = if seen.version < WITH_READ_REPLICA { -1 } else { told.preferred_read_replica.0 };
-    told.preferred_read_replica = seen.virtual_id(cluster, replica);
+    told.current_leader.leader_id = seen.virtual_id(from.cluster, told.current_leader.leader_id.0);
+    let leads = place.is_none_or(|place| match place.leader(told.partition_index) {
+        Leader::At(leader, _) => leader == from,
+        Leader::Nobody | Leader::NoPartition => true,
+    });
+    let unknown = named(&told, from).is_some_and(|replica| !seen.placement.knows(replica));
+    if unknown || told.error_code == codes::OFFSET_OUT_OF_RANGE && !leads {
+        told.error_code = codes::NOT_LEADER_OR_FOLLOWER;
+    }
+    let hears = seen.version >= WITH_READ_REPLICA && seen.view != View::Single && !unknown;
+    let replica = if hears { told.preferred_read_replica.0 } else { -1 };
+    told.preferred_read_replica = seen.virtual_id(from.cluster, replica);
     told
 }
 

@@ -329,7 +329,7 @@ fn check_fetch(client: i16, link: i16) {
             over_the_wire(&answers::fetch(&over_the_wire(asked, link), how), link)
         };
         let answer = match fetch::plan(request, |_| None, false, &seen) {
-            fetch::Plan::Through { to, request, .. } => fetch::translate(told(&request), to.cluster, &seen),
+            fetch::Plan::Through { to, request, .. } => fetch::translate(told(&request), to, &seen),
             fetch::Plan::Split(flat) => fetch::split::tests::round(&flat, &seen, told),
             other => panic!("{other:?}"),
         };

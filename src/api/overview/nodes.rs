@@ -74,6 +74,7 @@ impl Seen<'_> {
         let brokers = self.placement.brokers();
         let node = |(target, broker): (Target, &crate::upstream::Broker)| {
             let rack = broker.rack.as_deref().map(|rack| StrBytes::from_string(rack.to_owned()));
+            let rack = rack.map(|rack| self.placement.our_rack(target.cluster, rack));
             self.node(self.placement.nodes.virtual_of(target), rack)
         };
         brokers.map(node).collect()
@@ -82,7 +83,8 @@ impl Seen<'_> {
     /// The node of a broker.
     #[must_use]
     pub fn node_of(&self, cluster: Slot, broker: i32, rack: Option<StrBytes>) -> Node {
-        self.node(self.virtual_node(cluster, broker), rack.filter(|_| self.view != View::Single))
+        let rack = rack.filter(|_| self.view != View::Single).map(|rack| self.placement.our_rack(cluster, rack));
+        self.node(self.virtual_node(cluster, broker), rack)
     }
 
     fn node(&self, id: VirtualNode, rack: Option<StrBytes>) -> Node {

@@ -6,6 +6,7 @@ mod bounds;
 mod clients;
 mod clusters;
 mod hosts;
+mod kinds;
 mod pipelines;
 
 use super::findings::Findings;

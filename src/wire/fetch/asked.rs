@@ -29,6 +29,8 @@ pub struct Flat {
     pub topics: Vec<FlatTopic>,
     /// The partitions of all of them, in order.
     pub parts: Vec<Part>,
+    /// Where the client is, or nothing (KIP-392).
+    pub rack: StrBytes,
 }
 
 /// What a Fetch wants of all its partitions together.
@@ -94,8 +96,8 @@ pub struct Reading<'a> {
     version: i16,
     /// What it wants.
     pub terms: Terms,
-    /// Whether the client said where it stands; known when all was read.
-    pub has_rack: bool,
+    /// Where the client is; known when all was read.
+    rack: &'a [u8],
     topics: usize,
     parts: usize,
     /// A topic was begun, and ends with its partitions.
@@ -141,13 +143,20 @@ impl<'a> Reading<'a> {
         }
         let topics = fields.count()?;
         let state = State::Underway;
-        Ok(Some(Self { fields, version, terms, has_rack: false, topics, parts: 0, begun: false, memory, state }))
+        Ok(Some(Self { fields, version, terms, rack: &[], topics, parts: 0, begun: false, memory, state }))
     }
 
     /// Whether all was read, and it holds nothing beside.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.state == State::Plain
+    }
+
+    /// Where the client is, or nothing; known when all was read. What is no text is no rack's name.
+    #[must_use]
+    pub fn rack(&self) -> StrBytes {
+        // A copy: a slice of the frame would keep it.
+        std::str::from_utf8(self.rack).map_or_else(|_| StrBytes::new(), |rack| StrBytes::from_string(rack.to_owned()))
     }
 
     fn step(&mut self) -> Result<Option<Named<'a>>, Malformed> {
@@ -180,7 +189,7 @@ impl<'a> Reading<'a> {
             return Err(ODD); // topics that a session forgets
         }
         if self.version >= READ_REPLICA {
-            self.has_rack = !self.fields.text()?.is_empty();
+            self.rack = self.fields.text()?;
         }
         self.no_tags()
     }
@@ -261,7 +270,7 @@ impl Flat {
 
     fn room(&self) -> usize {
         let topics: usize = self.topics.iter().map(|topic| 24 + topic.name.len()).sum();
-        64 + topics + SIZE * self.parts.len()
+        64 + topics + SIZE * self.parts.len() + self.rack.len()
     }
 
     fn put(&self, to: &mut BytesMut, version: i16) {
@@ -293,7 +302,7 @@ impl Flat {
             put_count(to, flexible, 0); // topics that a session forgets
         }
         if version >= READ_REPLICA {
-            put_text(to, flexible, ""); // the rack
+            put_text(to, flexible, &self.rack);
         }
         if flexible {
             to.put_u8(0);
@@ -324,11 +333,12 @@ impl From<&Flat> for FetchRequest {
             .with_isolation_level(isolation)
             .with_session_epoch(epoch)
             .with_topics(flat.each().map(topic).collect())
+            .with_rack_id(flat.rack.clone())
     }
 }
 
 impl From<FetchRequest> for Flat {
-    /// What a request has beside these fields is not for brokers: a session, a rack.
+    /// What a request has beside these fields is not for brokers: a session.
     fn from(request: FetchRequest) -> Self {
         let terms = Terms {
             max_wait_ms: request.max_wait_ms,
@@ -337,7 +347,8 @@ impl From<FetchRequest> for Flat {
             isolation: request.isolation_level,
             epoch: Terms::FULL,
         };
-        let mut flat = Self { terms, ..Self::default() };
+        let rack = StrBytes::from_string(request.rack_id.to_string());
+        let mut flat = Self { terms, rack, ..Self::default() };
         for topic in request.topics {
             flat.parts.extend(topic.partitions.iter().map(Part::of));
             flat.topics.push(FlatTopic { name: topic.topic.0, id: topic.topic_id, end: flat.parts.len() });
