@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::telemetry::Telemetry;
 use crate::types::BrokerId;
 use crate::upstream::{Cluster, Snapshot, Versions};
-use crate::wire::versions::SERVED;
+use crate::wire::versions::{Lack, lacks};
 
 /// What was seen and what is wrong with it.
 #[derive(Debug, Serialize)]
@@ -54,6 +54,8 @@ pub struct Summary {
     pub topics: usize,
     /// How many consumer groups it has.
     pub groups: usize,
+    /// What it cannot do, and whom that affects.
+    pub lacks: Vec<Lack>,
 }
 
 /// What one cluster told.
@@ -66,7 +68,8 @@ struct Seen {
     /// Without the internal ones.
     topics: BTreeSet<String>,
     groups: BTreeSet<String>,
-    lacks: BTreeSet<String>,
+    /// What its brokers speak.
+    versions: Vec<Versions>,
     /// What it lacks of the `transaction_version` that clients are shown, where transactional ids live on it.
     lacks_transactions: Option<String>,
     /// Each transactional id, with the topics of its open transaction.
@@ -180,9 +183,9 @@ impl Seen {
         match answer {
             Err(why) => self.silent.push((address, why)),
             Ok(Answers { versions, groups, transactions }) => {
-                self.lacks.extend(lacking(&versions));
                 let lacks = wanted.and_then(|wanted| versions.lacks_for_transactions(wanted));
                 self.lacks_transactions = self.lacks_transactions.take().or(lacks);
+                self.versions.push(versions);
                 self.transactions.extend(transactions);
                 match groups {
                     Ok(groups) => self.groups.extend(groups),
@@ -193,31 +196,34 @@ impl Seen {
     }
 }
 
-/// The APIs that we show to clients and that a broker serves in no version of ours.
-fn lacking(versions: &Versions) -> impl Iterator<Item = String> {
-    let theirs: BTreeMap<i16, (i16, i16)> = versions.iter().map(|(api, min, max)| (api, (min, max))).collect();
-    let lacks =
-        move |key: i16, ours: (i16, i16)| theirs.get(&key).is_none_or(|(min, max)| *max < ours.0 || *min > ours.1);
-    SERVED.iter().filter(move |row| lacks(row.api as i16, (row.min, row.max))).map(|row| format!("{:?}", row.api))
+/// What some broker cannot do: clients may be led to that one.
+fn lacking(brokers: &[Versions]) -> Vec<Lack> {
+    let lowest = |api: ApiKey| brokers.iter().map(|versions| versions.highest(api)).min().flatten();
+    if brokers.is_empty() { Vec::new() } else { lacks(lowest) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::versions::SERVED;
+    use kafka_protocol::messages::ApiVersionsResponse;
+    use kafka_protocol::messages::api_versions_response::ApiVersion;
 
     #[test]
-    fn what_a_broker_lacks_is_told() {
-        use kafka_protocol::messages::ApiVersionsResponse;
-        use kafka_protocol::messages::api_versions_response::ApiVersion;
-        let row =
-            |api: i16, min, max| ApiVersion::default().with_api_key(api).with_min_version(min).with_max_version(max);
-        // All that we serve but for Fetch, which is older than ours, and DescribeTopicPartitions, which is not there.
-        let rows = SERVED.iter().map(|ours| match ours.api {
-            ApiKey::Fetch => row(1, 0, ours.min - 1),
-            ApiKey::DescribeTopicPartitions => row(9999, 0, 0),
-            api => row(api as i16, ours.max, ours.max + 3),
-        });
-        let versions = Versions::of(&ApiVersionsResponse::default().with_api_keys(rows.collect()));
-        assert_eq!(lacking(&versions).collect::<Vec<_>>(), ["Fetch", "DescribeTopicPartitions"]);
+    fn what_any_broker_lacks_is_told() {
+        // All that we serve, but for what is narrowed.
+        let broker = |narrowed: ApiKey, max: Option<i16>| {
+            let rows = SERVED.iter().filter_map(|ours| {
+                let max = if ours.api == narrowed { max? } else { ours.max + 3 };
+                Some(ApiVersion::default().with_api_key(ours.api as i16).with_max_version(max))
+            });
+            Versions::of(&ApiVersionsResponse::default().with_api_keys(rows.collect()))
+        };
+        let whole = || broker(ApiKey::ApiVersions, Some(4));
+        let what = |brokers: &[Versions]| lacking(brokers).into_iter().map(|lack| lack.what).collect::<Vec<_>>();
+        assert_eq!(what(&[whole(), whole()]), [""; 0]);
+        assert_eq!(what(&[whole(), broker(ApiKey::Fetch, Some(10))]), ["Fetch 11"]);
+        assert_eq!(what(&[broker(ApiKey::DescribeProducers, None), whole()]), ["DescribeProducers"]);
+        assert_eq!(what(&[]), [""; 0], "nobody told anything");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use fishplate::admin::live::Live;
 use fishplate::admin::operations::{Check, Client, Explanation, Face, Home};
+use fishplate::wire::versions::Lack;
 
 /// Mistakes, and a last line that sums up.
 pub(super) fn check(check: &Check, colours: bool) -> String {
@@ -33,7 +34,7 @@ pub(super) fn check(check: &Check, colours: bool) -> String {
     out
 }
 
-/// Each cluster in a line, then what was found.
+/// Each cluster in a line, with what it cannot do, then what was found.
 fn seen(out: &mut String, live: &Live) {
     /// More of one run than a person reads; `--json` has them all.
     const SHOWN: usize = 50;
@@ -46,6 +47,9 @@ fn seen(out: &mut String, live: &Live) {
                 writeln!(out, "{}: {parts}; id {}", one.cluster, id.as_deref().unwrap_or("unknown"))
             }
         };
+        for Lack { what, whom } in &one.lacks {
+            let _ = writeln!(out, "  without {what}: {whom}");
+        }
     }
     for finding in live.found.iter().take(SHOWN) {
         let (what, instead) = finding.words();

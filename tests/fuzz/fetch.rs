@@ -145,7 +145,7 @@ impl<'w> Session<'w> {
             assert!(session == told.session_id && fetch::is_plain(&told), "it goes as it is: {told:?}");
         }
         fetch::note(&told, to, &seen, &mut effects);
-        self.written(&fetch::translate(told, to.cluster, &seen));
+        self.written(&fetch::translate(told, to, &seen));
     }
 
     /// A broker answers a poll; now and then one that nobody waits for any more.

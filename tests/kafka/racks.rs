@@ -56,25 +56,27 @@ fn follow(world: &World) {
     let config = world.config_over_links().keys("a", RACKS).listener(View::Brokers, None);
     let config = config.listener(View::Single, None).listener(View::Hosts, Some(world.ports.range(PORTS)));
     let proxy = world.start_proxy(&config);
-    let places = [
-        ("bare", None),
-        ("brokers", Some(View::Brokers)),
-        ("hosts", Some(View::Hosts)),
-        ("single", Some(View::Single)),
-    ];
-    for (word, view) in places {
+    let near = |word: &str, view: Option<View>| {
         let at = view.map_or_else(|| world.a.over_links(), |view| proxy.bootstrap_in(view));
-        reads_nearby(world, &format!("a-racks-{word}"), |topic, broker| {
-            Librdkafka::start(&at, topic, &rack(view, broker))
-        });
-        if full() || view == Some(View::Brokers) {
-            let topic = format!("a-racks-java-{word}");
-            reads_nearby(world, &topic, |topic, broker| Java::start(world, &at, topic, &rack(view, broker)));
-        }
-    }
-    let stays = [("brokers", View::Brokers), ("single", View::Single)];
-    for (word, view) in stays {
-        loses_its_follower(world, &proxy, &format!("a-racks-gone-{word}"), view);
+        let start = |topic: &str, broker| Librdkafka::start(&at, topic, &rack(view, broker));
+        reads_nearby(world, &format!("a-racks-{word}"), start);
+    };
+    let near_java = |word: &str, view: Option<View>| {
+        let at = view.map_or_else(|| world.a.over_links(), |view| proxy.bootstrap_in(view));
+        let start = |topic: &str, broker| Java::start(world, &at, topic, &rack(view, broker));
+        reads_nearby(world, &format!("a-racks-java-{word}"), start);
+    };
+    near("brokers", Some(View::Brokers));
+    near("single", Some(View::Single));
+    near_java("brokers", Some(View::Brokers));
+    loses_its_follower(world, &proxy, "a-racks-gone-single", View::Single);
+    if full() {
+        near("bare", None);
+        near("hosts", Some(View::Hosts));
+        near_java("bare", None);
+        near_java("hosts", Some(View::Hosts));
+        near_java("single", Some(View::Single));
+        loses_its_follower(world, &proxy, "a-racks-gone-brokers", View::Brokers);
     }
     proxy.end();
 }

@@ -1,6 +1,6 @@
 //! What clusters told, against what the config says. Pure.
 
-use super::{Finding, Live, Seen, Summary};
+use super::{Finding, Live, Seen, Summary, lacking};
 use crate::admin::guard::{Stray, Verdict};
 use crate::api::transactions::span::{Foreign, Span};
 use crate::config::{Config, Pipeline};
@@ -30,6 +30,7 @@ pub(super) fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>, strays: &[(S
         brokers: one.brokers,
         topics: one.topics.len(),
         groups: one.groups.len(),
+        lacks: lacking(&one.versions),
     };
     Live { clusters: seen.iter().map(summary).collect(), found: found.into_iter().collect() }
 }
@@ -43,10 +44,8 @@ fn of_cluster(name: &str, seen: &Seen) -> Vec<Finding> {
         broker: Some(broker.clone()),
         why: why.clone(),
     });
-    let apis: Vec<_> = seen.lacks.iter().cloned().collect();
-    let lacks = (!apis.is_empty()).then(|| Finding::Lacks { cluster: cluster(), apis });
     let refused = seen.groups_refused.map(|error| Finding::GroupsRefused { cluster: cluster(), error });
-    down.chain(silent).chain(lacks).chain(refused).collect()
+    down.chain(silent).chain(refused).collect()
 }
 
 fn one_cluster_twice(seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) -> String) -> Vec<Finding> {

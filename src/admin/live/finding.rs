@@ -22,13 +22,6 @@ pub enum Finding {
         /// The id that both gave.
         id: String,
     },
-    /// A cluster's brokers do not serve what Fishplate shows to clients.
-    Lacks {
-        /// The cluster.
-        cluster: String,
-        /// The APIs.
-        apis: Vec<String>,
-    },
     /// A cluster with transactional ids lacks what clients are shown of transactions.
     LacksTransactions {
         /// The cluster.
@@ -149,10 +142,6 @@ impl Finding {
             Self::OneClusterTwice { clusters, id } => (
                 format!("{} are one cluster: both have the id {id}", clusters.join(" and ")),
                 "leave one of them out: its topics would appear twice".into(),
-            ),
-            Self::Lacks { cluster, apis } => (
-                format!("cluster {cluster} does not serve {}", apis.join(", ")),
-                "clients that use it get an error for what lives there".into(),
             ),
             Self::LacksTransactions { cluster, version, why } => (
                 format!("transactional ids live on {cluster}, which cannot do `transaction_version: {version}`: {why}"),

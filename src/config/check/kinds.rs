@@ -21,7 +21,7 @@ pub(super) fn kind(raw: &raw::Cluster, findings: &mut Findings) -> Option<Kind> 
         None | Some((_, KAFKA)) => false,
         Some((_, WARPSTREAM)) => true,
         Some((text, other)) => {
-            let near = text.is_literal().then(|| nearest(other, [KAFKA, WARPSTREAM].into_iter())).flatten();
+            let near = text.is_literal().then(|| nearest(other, [KAFKA, WARPSTREAM])).flatten();
             let instead =
                 near.map_or_else(|| format!("write {KAFKA} or {WARPSTREAM}"), |near| format!("did you mean `{near}`?"));
             findings.mistake(text.at, format!("`{text}` is no kind of cluster"), instead);

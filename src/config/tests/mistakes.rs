@@ -160,6 +160,30 @@ fn each_mistake_is_found_once() {
 }
 
 #[test]
+fn what_a_cluster_is_and_calls_racks_is_checked() {
+    for (text, words) in [
+        (
+            BASE.replace("slot: 1,", "slot: 1, kind: warpstrem,"),
+            "6:23 `warpstrem` is no kind of cluster -> did you mean `warpstream`?",
+        ),
+        (BASE.replace("slot: 1,", "slot: 1, zone: z,"), "6:23 only a WarpStream cluster is told the zone"),
+        (
+            BASE.replace("slot: 1,", "slot: 1, kind: warpstream, zone: \"a,b\","),
+            "6:41 `a,b` cannot be a zone -> use at most 64",
+        ),
+        (
+            BASE.replace("slot: 1,", "slot: 1, racks: { x: r1, y: r1 },"),
+            "6:36 `r1` is the rack `x` already -> give each rack of the cluster one name",
+        ),
+        (BASE.replace("slot: 1,", "slot: 1, racks: [x],"), "6:24 this must be a map, not a list"),
+    ] {
+        let all = found(&text);
+        assert_eq!(all.len(), 1, "{words}: {all:#?}");
+        assert!(all[0].starts_with(words), "{words}: {all:#?}");
+    }
+}
+
+#[test]
 fn any_free_port_may_be_asked_for_twice() {
     let text = BASE.replace("[{ bind: 127.0.0.1:9092 }]", "[{ bind: 127.0.0.1:0 }, { bind: 127.0.0.1:0 }]");
     assert_eq!(found(&(text + "admin: { bind: 127.0.0.1:0 }\n")), [""; 0]);
