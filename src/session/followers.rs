@@ -39,7 +39,7 @@ struct Following {
 }
 
 impl Followers {
-    /// How often what [`Self::of`] tells may have changed.
+    /// How often what is followed may have changed.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
