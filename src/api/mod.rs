@@ -29,6 +29,7 @@ pub(crate) mod testing;
 use crate::error::Fault;
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::types::{BrokerId, CoordinatorType, Name, Slot, Target, View};
+use crate::upstream::Lead;
 use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, StrBytes};
@@ -175,6 +176,8 @@ pub enum Refusal {
 pub enum Effect {
     /// This topic may have moved or gone.
     Refresh(Slot, StrBytes),
+    /// This broker's cluster has another leader for a partition, as it says itself (KIP-951).
+    Leads(Slot, Lead),
     /// This topic was made (`true`) or deleted; brokers hear of that one after another.
     Settle(Slot, StrBytes, bool),
     /// This topic got partitions beyond so many; brokers hear of them one after another.
@@ -195,6 +198,12 @@ pub type Effects = Vec<Effect>;
 /// Beyond so many effects nobody looks whether one of them is there already: it does no harm when it is done twice, and a
 /// request may have hundreds of thousands.
 const LOOKED_THROUGH: usize = 1_000;
+
+/// What a broker says of who leads a partition, where it says so: the leader's id and epoch.
+fn lead(cluster: Slot, topic: &StrBytes, partition: i32, (leader, epoch): (i32, i32)) -> Option<Effect> {
+    let told = || Lead { topic: topic.clone(), partition, leader: BrokerId(leader), epoch };
+    (leader >= 0 && epoch >= 0).then(|| Effect::Leads(cluster, told()))
+}
 
 /// Adds an effect that may be there already.
 fn once(effect: Effect, effects: &mut Effects) {

@@ -19,6 +19,7 @@ use crate::wire::malformed::Malformed;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::{ApiKey, FetchRequest};
+use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     }
     let mut request: FetchRequest = ticket.read(frame)?;
     request.max_bytes = request.max_bytes.min(most);
+    if ticket.session().hides_rack() {
+        request.rack_id = StrBytes::new();
+    }
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
     go_on(ticket, request, frame.clone(), Vec::new());
     Ok(())
@@ -85,6 +89,7 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: V
             ticket.at_cluster(clusters(std::iter::once(to), &placement));
             ticket.blame_refusals(&refused);
             let question = Question::Read(request);
+            let edited = edited || session.hides_rack();
             Through { session, to, ticket, question, pipeline, placement }.send(edited, frame);
         }
         Plan::Split(flat) => {

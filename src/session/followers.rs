@@ -25,11 +25,16 @@ const MOST_AWAITED: usize = 100_000;
 /// another replica may be nearer by now.
 const ASK_AGAIN: Duration = Duration::from_secs(300);
 
+/// So long a session that could not reach a follower says no rack: the leader would name the same one again and again.
+const NO_RACK_FOR: Duration = Duration::from_secs(60);
+
 /// The partitions that a session reads from followers.
 #[derive(Debug, Default)]
 pub struct Followers {
     of: Mutex<FastMap<(StrBytes, i32), Following>>,
     changes: AtomicU64,
+    /// One could not be reached.
+    lost: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,13 +71,24 @@ impl Followers {
         self.changed();
     }
 
-    fn forget(&self, gone: impl Fn(&(StrBytes, i32), &Following) -> bool) {
+    /// Whether there was any.
+    fn forget(&self, gone: impl Fn(&(StrBytes, i32), &Following) -> bool) -> bool {
         let mut of = self.of.lock();
         let before = of.len();
         of.retain(|key, following| !gone(key, following));
-        if of.len() < before {
+        let any = of.len() < before;
+        if any {
             self.changed();
         }
+        any
+    }
+
+    fn lost(&self, now: Instant) {
+        *self.lost.lock() = Some(now);
+    }
+
+    fn has_lost(&self, now: Instant) -> bool {
+        self.lost.lock().is_some_and(|lost| now.saturating_duration_since(lost) < NO_RACK_FOR)
     }
 
     fn changed(&self) {
@@ -133,7 +149,9 @@ impl Session {
     pub(super) fn follow(&self, topic: &str, partition: i32, at: Option<Target>) {
         let now = Instant::now();
         match at {
-            None => self.followers.forget(|key, _| key.1 == partition && &*key.0 == topic),
+            None => {
+                self.followers.forget(|key, _| key.1 == partition && *key.0 == *topic);
+            }
             // Nobody else comes for it.
             Some(at) if self.shown() == Some(View::Single) => self.followers.put(topic, partition, at, now),
             Some(at) => {
@@ -144,9 +162,16 @@ impl Session {
         }
     }
 
-    /// Nothing is read from this broker any more.
+    /// Nothing is read from this broker any more: it does not answer.
     pub(super) fn lose(&self, at: Target) {
-        self.followers.forget(|_, following| following.at == at);
+        if self.followers.forget(|_, following| following.at == at) {
+            self.followers.lost(Instant::now());
+        }
+    }
+
+    /// Whether a client that says its rack would only be sent to a follower that we could not reach.
+    pub(super) fn hides_rack(&self) -> bool {
+        self.followers.has_lost(Instant::now())
     }
 
     /// Where all nodes are one, clients do not know that they read from a follower, and never ask the leader by themselves.
@@ -201,5 +226,8 @@ mod tests {
         followers.forget(|_, following| following.at == at(0, 2));
         assert!(followers.changes() > before);
         assert_eq!((followers.of("x", 0), followers.of("x", 1)), (None, Some(BrokerId(3))));
+        assert!(!followers.has_lost(now));
+        followers.lost(now);
+        assert!(followers.has_lost(now) && !followers.has_lost(now + NO_RACK_FOR));
     }
 }

@@ -115,7 +115,9 @@ pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
     let mut through = None;
     let back = take(ticket, &placement, &[], |polls, now, seen| {
         let mut settled = polls.settle(reading.terms, &mut reading, generation, seen);
-        settled.asked.in_rack(reading.rack());
+        if !session.hides_rack() {
+            settled.asked.in_rack(reading.rack());
+        }
         if !reading.is_plain() || settled.unsought || settled.asked.is_empty() {
             return None;
         }
@@ -130,7 +132,7 @@ pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
         (Some(ticket), None) => Glanced::Left(ticket),
         (Some(mut ticket), Some(((to, mut flat), pipeline))) => {
             let rack = placement.their_rack(to.cluster, flat.rack.clone());
-            let edited = rack != flat.rack;
+            let edited = rack != reading.rack();
             flat.rack = rack;
             ticket.of_pipeline(pipeline.clone());
             ticket.at_cluster(clusters(std::iter::once(to), &placement));

@@ -16,13 +16,14 @@ use crate::config::Config;
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
+use crate::upstream::Lead;
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, size_of};
 use crate::wire::outlet::Outlet;
 use kafka_protocol::messages::ApiKey;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -172,6 +173,7 @@ impl Session {
 
     /// Does what answers told us to do.
     pub fn apply(&self, effects: Effects) {
+        self.hear(&effects);
         for effect in effects {
             match effect {
                 Effect::Refresh(cluster, topic) => {
@@ -197,6 +199,23 @@ impl Session {
                 }
                 // They take their time, and the answer waits for them: `generic` sees to it.
                 Effect::DropShadows(..) | Effect::Settle(_, _, true) | Effect::Grown(..) => {}
+                // Heard already, all together.
+                Effect::Leads(..) => {}
+            }
+        }
+    }
+
+    /// What an answer says of who leads what.
+    fn hear(&self, effects: &Effects) {
+        let mut heard: BTreeMap<Slot, Vec<Lead>> = BTreeMap::new();
+        for effect in effects {
+            if let Effect::Leads(cluster, lead) = effect {
+                heard.entry(*cluster).or_default().push(lead.clone());
+            }
+        }
+        for (cluster, leads) in heard {
+            if let Some(cluster) = self.context.cluster(cluster) {
+                cluster.hear(&leads);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::connect::{self, Shared};
 use super::link::Link;
 use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::refresh::Ask;
-use super::snapshot::Snapshot;
+use super::snapshot::{Lead, Snapshot};
 use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, CoordinatorType, HostPort, Name, Slot, Target};
@@ -33,6 +33,8 @@ const SLOW_AFTER: Duration = Duration::from_millis(700);
 const SETTLE: [u64; 7] = [50, 50, 100, 200, 400, 800, 1400];
 /// What we call ourselves towards brokers in our own calls.
 const OUR_CLIENT_ID: &[u8] = b"fishplate";
+/// Pictures are made anew for brokers' words on leaders no more often.
+const HEAR_EVERY: Duration = Duration::from_millis(20);
 /// The coordinators of either type that are remembered; one too many and all of it are looked up again.
 const COORDINATORS: usize = 100_000;
 
@@ -62,6 +64,8 @@ pub struct Cluster {
     groups: DashMap<StrBytes, BrokerId>,
     transactions: DashMap<StrBytes, BrokerId>,
     links: Mutex<HashMap<HostPort, Arc<Link>>>,
+    /// When a broker's word on leaders was heeded.
+    heard: Mutex<Option<Instant>>,
 }
 
 impl Cluster {
@@ -87,6 +91,7 @@ impl Cluster {
             groups: DashMap::new(),
             transactions: DashMap::new(),
             links: Mutex::default(),
+            heard: Mutex::default(),
         };
         (Arc::new(cluster), asked)
     }
@@ -129,6 +134,27 @@ impl Cluster {
     /// Asks for fresh metadata without waiting for it.
     pub fn refresh(&self, topics: Vec<StrBytes>) {
         let _ = self.asks.send(Ask { topics, create: false, age: Duration::ZERO, done: None });
+    }
+
+    /// A broker's words on who leads what. They count at once, so that a client which goes on with them finds us knowing; of a
+    /// swarm the first do, and the others wait for metadata, which is asked for beside.
+    pub fn hear(&self, leads: &[Lead]) {
+        let now = Instant::now();
+        {
+            let mut heard = self.heard.lock();
+            if heard.is_some_and(|heard| now.saturating_duration_since(heard) < HEAR_EVERY) {
+                return;
+            }
+            *heard = Some(now);
+        }
+        self.news.send_if_modified(|news| {
+            let after = news.snapshot.led(leads);
+            let is_news = after.is_some();
+            if let Some(after) = after {
+                news.snapshot = Arc::new(after);
+            }
+            is_news
+        });
     }
 
     /// Asks for fresh metadata of everything without waiting for it, where it is older than `age`.

@@ -19,5 +19,5 @@ pub use cluster::Cluster;
 pub use clusters::Clusters;
 pub use link::{Link, LinkId};
 pub use outgoing::{Answer, Expect, OnAnswer, Outgoing, Patience, Refused, Write};
-pub use snapshot::{Broker, Partition, Snapshot, Topic};
+pub use snapshot::{Broker, Lead, Partition, Snapshot, Topic};
 pub use versions::Versions;

@@ -112,6 +112,46 @@ impl Snapshot {
     }
 }
 
+/// A broker's word on who leads a partition now (KIP-951).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lead {
+    /// The topic.
+    pub topic: StrBytes,
+    /// The partition.
+    pub partition: i32,
+    /// Who leads it.
+    pub leader: BrokerId,
+    /// Since which epoch.
+    pub epoch: i32,
+}
+
+impl Snapshot {
+    /// The snapshot after such words; `None` where none of them is news. Only a broker that is known can be gone to, and an
+    /// epoch must be higher than what is known: a broker may be the last to hear.
+    #[must_use]
+    pub fn led(&self, leads: &[Lead]) -> Option<Self> {
+        let mut after: Option<Self> = None;
+        for Lead { topic, partition, leader, epoch } in
+            leads.iter().filter(|lead| self.brokers.contains_key(&lead.leader))
+        {
+            let known = after.as_ref().unwrap_or(self).topics.get(topic);
+            let at = usize::try_from(*partition).ok();
+            let Some((known, at)) = known.zip(at) else { continue };
+            let is_news = |partition: &Partition| partition.epoch < *epoch && partition.leader != leader.0;
+            if !known.partitions.get(at).is_some_and(is_news) {
+                continue;
+            }
+            let mut now = Topic::clone(known);
+            if let Some(partition) = now.partitions.get_mut(at) {
+                (partition.leader, partition.epoch, partition.error) = (leader.0, *epoch, 0);
+            }
+            let name = now.name.clone();
+            after.get_or_insert_with(|| self.clone()).topics.insert(name, Arc::new(now));
+        }
+        after
+    }
+}
+
 impl Topic {
     /// Epochs of a topic never fall: where a broker that heard of a new leader last has answered, what was known of
     /// the partition before stands, for clients ignore an epoch that falls (AK Metadata.updateLatestMetadata).
@@ -189,6 +229,41 @@ mod tests {
         assert!(Arc::ptr_eq(&one.topics["a".as_bytes()], &two.topics["a".as_bytes()]), "untouched");
         assert_eq!(two.topics["b".as_bytes()].partitions[0].leader, 2);
         assert_eq!(two.after(&answer(vec![told("b", 0, &[2])]), true).topics.len(), 1);
+    }
+
+    #[test]
+    fn a_brokers_word_on_a_leader_counts_where_it_is_news_and_that_leader_is_known() {
+        use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+        let broker = |id: i32| MetadataResponseBroker::default().with_node_id(id.into());
+        let mut a = told("a", 0, &[1, 1]);
+        a.partitions.iter_mut().for_each(|partition| partition.leader_epoch = 5);
+        let known = answer(vec![a, told("b", 0, &[1])]).with_brokers([1, 2].map(broker).into());
+        let known = Snapshot::default().after(&known, true);
+        let lead = |topic: &'static str, partition, leader, epoch| Lead {
+            topic: StrBytes::from_static_str(topic),
+            partition,
+            leader: BrokerId(leader),
+            epoch,
+        };
+        let after =
+            known.led(&[lead("a", 1, 2, 6), lead("a", 0, 2, 5), lead("a", 7, 2, 6), lead("c", 0, 2, 6)]).unwrap();
+        let led = |at: usize| {
+            (after.topics["a".as_bytes()].partitions[at].leader, after.topics["a".as_bytes()].partitions[at].epoch)
+        };
+        assert_eq!((led(0), led(1)), ((1, 5), (2, 6)));
+        assert!(Arc::ptr_eq(&known.topics["b".as_bytes()], &after.topics["b".as_bytes()]), "untouched");
+        for nothing in [lead("a", 0, 3, 9), lead("a", 0, 2, 4), lead("a", -1, 2, 9), lead("a", 0, -1, 9)] {
+            assert_eq!(known.led(std::slice::from_ref(&nothing)), None, "{nothing:?}");
+        }
+        // And a broker that lags behind does not undo it
+        let mut old = told("a", 0, &[1, 1]).with_topic_id(Uuid::nil());
+        old.partitions.iter_mut().for_each(|partition| partition.leader_epoch = 5);
+        let one = after.after(&answer(vec![old]), false);
+        assert_eq!(
+            one.topics["a".as_bytes()].partitions[1].leader,
+            1,
+            "a topic without an id is believed as it is told"
+        );
     }
 
     #[test]

@@ -8,10 +8,10 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, BrokerId, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    FetchRequest, FindCoordinatorResponse, MetadataResponse, RequestHeader, ResponseHeader,
+    FetchRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,13 +35,21 @@ struct Bends {
     produce: Option<(u64, u64)>,
     /// Fetch asks the broker for a part of what it was asked for: limits count uncompressed bytes.
     fetch_divided: i32,
+    /// It makes no topic for who asks for one.
+    makes_no_topics: bool,
+    /// What clients called themselves.
+    client_ids: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Clone, Copy)]
 struct Agent {
     id: i32,
     port: u16,
+    zone: &'static str,
 }
+
+/// Where agents are, in turn. Who says its zone in its client id is told of those there (`ws_az`).
+pub const ZONES: [&str; 2] = ["zone-1", "zone-2"];
 
 /// As a cap: the API is not there.
 const GONE: i16 = -1;
@@ -97,7 +105,12 @@ const WARPSTREAM: &[(ApiKey, i16)] =
 impl StandIn {
     /// One node, of about Kafka 2.3, over the broker on that port of loopback.
     pub fn old(broker: u16) -> anyhow::Result<Self> {
-        Self::before(broker, "old", Bends { every: None, produce: None, fetch_divided: 1, ..Bends::of(OLD) }, &[1])
+        Self::before(broker, "old", Bends::plain(OLD), &[1])
+    }
+
+    /// One node with `auto.create.topics.enable=false`.
+    pub fn makes_no_topics(broker: u16) -> anyhow::Result<Self> {
+        Self::before(broker, "no auto-creation", Bends { makes_no_topics: true, ..Bends::plain(&[]) }, &[1])
     }
 
     /// Agents that all serve everything, have large ids that say nothing, come and go, write within 250 to 400 ms, and count
@@ -109,8 +122,8 @@ impl StandIn {
 
     fn before(broker: u16, name: &'static str, bends: Bends, ids: &[i32]) -> anyhow::Result<Self> {
         let bends = Arc::new(bends);
-        let agent = |id: &i32| {
-            let id = *id;
+        let agent = |(id, zone): (&i32, &&'static str)| {
+            let (id, zone) = (*id, *zone);
             let of_it = Arc::clone(&bends);
             let port = forward(broker, move |client, server| {
                 let (asked, bends) = (Arc::new(Asked::default()), Arc::clone(&of_it));
@@ -122,11 +135,21 @@ impl StandIn {
                     move |frame| bends.answer(frame, &asked, id),
                 );
             })?;
-            Ok(Agent { id, port })
+            Ok(Agent { id, port, zone })
         };
-        let agents: Vec<_> = ids.iter().map(agent).collect::<anyhow::Result<_>>()?;
+        let agents: Vec<_> = ids.iter().zip(ZONES.iter().cycle()).map(agent).collect::<anyhow::Result<_>>()?;
         let _ = bends.agents.set(agents);
         Ok(Self { name, bends })
+    }
+
+    /// What who asked it has called itself.
+    pub fn client_ids(&self) -> BTreeSet<String> {
+        self.bends.client_ids.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The ids of the agents in a zone.
+    pub fn agents_in(&self, zone: &str) -> Vec<i32> {
+        self.bends.agents().iter().filter(|agent| agent.zone == zone).map(|agent| agent.id).collect()
     }
 
     /// Where it is asked first.
@@ -137,7 +160,15 @@ impl StandIn {
 }
 
 /// What was asked on a connection, by correlation id, until it is answered.
-type Asked = Mutex<HashMap<i32, (ApiKey, i16, Instant)>>;
+type Asked = Mutex<HashMap<i32, Question>>;
+
+/// What was asked, when, and where the client says that it is.
+struct Question {
+    api: ApiKey,
+    version: i16,
+    since: Instant,
+    zone: Option<String>,
+}
 
 impl Bends {
     fn of(caps: &'static [(ApiKey, i16)]) -> Self {
@@ -148,7 +179,14 @@ impl Bends {
             since: Instant::now(),
             produce: Some((250, 400)),
             fetch_divided: 4,
+            makes_no_topics: false,
+            client_ids: Mutex::default(),
         }
+    }
+
+    /// Nothing but these caps.
+    fn plain(caps: &'static [(ApiKey, i16)]) -> Self {
+        Self { every: None, produce: None, fetch_divided: 1, ..Self::of(caps) }
     }
 
     fn agents(&self) -> &[Agent] {
@@ -156,26 +194,31 @@ impl Bends {
     }
 
     /// Those that are there now: all of them, or half, in turn.
-    fn here(&self) -> Vec<Agent> {
+    fn here(&self, zone: Option<&str>) -> Vec<Agent> {
         let mut here = self.agents().to_vec();
         if let Some(every) = self.every {
             let turn = usize::try_from(self.since.elapsed().as_millis() / every.as_millis()).unwrap_or_default();
             here.rotate_left(turn % self.agents().len());
             here.truncate(self.agents().len() / 2);
         }
-        here
+        let near: Vec<_> = here.iter().copied().filter(|agent| zone == Some(agent.zone)).collect();
+        if near.is_empty() { here } else { near }
     }
 
     fn request(&self, frame: Bytes, asked: &Asked) -> Bytes {
         let Some((api, version, head, body)) = parts(&frame) else { return frame };
-        asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(head.correlation_id, (api, version, Instant::now()));
+        let client = head.client_id.as_deref().unwrap_or_default().to_owned();
+        let zone = client.split(',').find_map(|option| option.strip_prefix("ws_az=")).map(str::to_owned);
+        self.client_ids.lock().unwrap_or_else(PoisonError::into_inner).insert(client);
+        let question = Question { api, version, since: Instant::now(), zone };
+        asked.lock().unwrap_or_else(PoisonError::into_inner).insert(head.correlation_id, question);
         let start = frame.slice(..frame.len() - body.len());
         let sent = match api {
             ApiKey::Fetch if self.fetch_divided > 1 => sent(&start, body, version, |fetch| self.divide(fetch)),
             ApiKey::DescribeConfigs => sent(&start, body, version, ask_the_broker),
+            ApiKey::Metadata if self.makes_no_topics => {
+                sent(&start, body, version, |asked: &mut MetadataRequest| asked.allow_auto_topic_creation = false)
+            }
             _ => None,
         };
         sent.unwrap_or(frame)
@@ -191,15 +234,16 @@ impl Bends {
     fn answer(&self, frame: Bytes, asked: &Asked, agent: i32) -> Bytes {
         let correlation = frame.first_chunk::<4>().map(|bytes| i32::from_be_bytes(*bytes)).unwrap_or_default();
         let was_asked = asked.lock().unwrap_or_else(PoisonError::into_inner).remove(&correlation);
-        let Some((api, version, since)) = was_asked else { return frame };
+        let Some(Question { api, version, since, zone }) = was_asked else { return frame };
+        let here = self.here(zone.as_deref());
         match api {
             ApiKey::ApiVersions => bent(&frame, api, version, |answer: &mut ApiVersionsResponse| self.narrow(answer)),
-            ApiKey::Metadata => bent(&frame, api, version, |answer: &mut MetadataResponse| self.place(answer)),
+            ApiKey::Metadata => bent(&frame, api, version, |answer: &mut MetadataResponse| place(&here, answer)),
             ApiKey::FindCoordinator => {
-                bent(&frame, api, version, |answer: &mut FindCoordinatorResponse| self.coordinate(answer))
+                bent(&frame, api, version, |answer: &mut FindCoordinatorResponse| coordinate(here[0], answer))
             }
             ApiKey::DescribeCluster => {
-                bent(&frame, api, version, |answer: &mut DescribeClusterResponse| self.describe(answer))
+                bent(&frame, api, version, |answer: &mut DescribeClusterResponse| describe(&here, answer))
             }
             ApiKey::DescribeConfigs => bent(&frame, api, version, |answer: &mut DescribeConfigsResponse| {
                 for told in answer.results.iter_mut().filter(|told| told.resource_type == BROKER) {
@@ -225,51 +269,49 @@ impl Bends {
         };
         answer.api_keys = std::mem::take(&mut answer.api_keys).into_iter().filter_map(cap).collect();
     }
+}
 
-    /// Whoever leads is one that is there, another for each partition, and another each time that agents come and go.
-    fn place(&self, answer: &mut MetadataResponse) {
-        let here = self.here();
-        let broker = |agent: &Agent| {
-            let host = StrBytes::from_static_str("127.0.0.1");
-            MetadataResponseBroker::default()
-                .with_node_id(BrokerId(agent.id))
-                .with_host(host)
-                .with_port(agent.port.into())
-        };
-        answer.brokers = here.iter().map(broker).collect();
-        answer.controller_id = BrokerId(here[0].id);
-        for partition in answer.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            let agent = BrokerId(here[usize::try_from(partition.partition_index).unwrap_or_default() % here.len()].id);
-            if partition.leader_id.0 >= 0 {
-                partition.leader_id = agent;
-            }
-            partition.replica_nodes = vec![agent];
-            partition.isr_nodes = vec![agent];
-        }
-    }
-
-    fn coordinate(&self, answer: &mut FindCoordinatorResponse) {
-        let agent = self.here()[0];
+/// Whoever leads is one that is there, another for each partition, and another each time that agents come and go.
+fn place(here: &[Agent], answer: &mut MetadataResponse) {
+    let broker = |agent: &Agent| {
         let host = StrBytes::from_static_str("127.0.0.1");
-        if answer.node_id.0 >= 0 && answer.port > 0 {
-            answer.node_id = BrokerId(agent.id);
-            answer.host = host.clone();
-            answer.port = agent.port.into();
+        MetadataResponseBroker::default()
+            .with_node_id(BrokerId(agent.id))
+            .with_host(host)
+            .with_port(agent.port.into())
+            .with_rack(Some(StrBytes::from_static_str(agent.zone)))
+    };
+    answer.brokers = here.iter().map(broker).collect();
+    answer.controller_id = BrokerId(here[0].id);
+    for partition in answer.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+        let agent = BrokerId(here[usize::try_from(partition.partition_index).unwrap_or_default() % here.len()].id);
+        if partition.leader_id.0 >= 0 {
+            partition.leader_id = agent;
         }
-        for found in answer.coordinators.iter_mut().filter(|found| found.error_code == 0) {
-            found.node_id = BrokerId(agent.id);
-            found.host = host.clone();
-            found.port = agent.port.into();
-        }
+        partition.replica_nodes = vec![agent];
+        partition.isr_nodes = vec![agent];
     }
+}
 
-    fn describe(&self, answer: &mut DescribeClusterResponse) {
-        let here = self.here();
-        let Some(like) = answer.brokers.first().cloned() else { return };
-        answer.controller_id = BrokerId(here[0].id);
-        let broker = |agent: &Agent| like.clone().with_broker_id(BrokerId(agent.id)).with_port(agent.port.into());
-        answer.brokers = here.iter().map(broker).collect();
+fn coordinate(agent: Agent, answer: &mut FindCoordinatorResponse) {
+    let host = StrBytes::from_static_str("127.0.0.1");
+    if answer.node_id.0 >= 0 && answer.port > 0 {
+        answer.node_id = BrokerId(agent.id);
+        answer.host = host.clone();
+        answer.port = agent.port.into();
     }
+    for found in answer.coordinators.iter_mut().filter(|found| found.error_code == 0) {
+        found.node_id = BrokerId(agent.id);
+        found.host = host.clone();
+        found.port = agent.port.into();
+    }
+}
+
+fn describe(here: &[Agent], answer: &mut DescribeClusterResponse) {
+    let Some(like) = answer.brokers.first().cloned() else { return };
+    answer.controller_id = BrokerId(here[0].id);
+    let broker = |agent: &Agent| like.clone().with_broker_id(BrokerId(agent.id)).with_port(agent.port.into());
+    answer.brokers = here.iter().map(broker).collect();
 }
 
 /// As DescribeConfigs numbers what has configs.

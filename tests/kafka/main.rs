@@ -40,6 +40,7 @@ mod shadows;
 mod split;
 mod standins;
 mod suites;
+mod topics;
 mod transactions;
 mod world;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         scenarios::trials(&arguments),
         behind::trials(),
         racks::trials(),
+        topics::trials(),
         shadows::trials(),
         split::trials(),
         transactions::trials(),

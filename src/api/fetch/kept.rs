@@ -3,7 +3,7 @@
 
 use super::asked::{Asked, Entry, Position, Whom};
 use super::roll::{Roll, Slot};
-use super::told::{endpoints, follow, is_old, nothing, ours};
+use super::told::{endpoints, follow, is_old, leads, nothing, ours};
 use crate::api::{Effect, Effects, Seen, codes};
 use crate::error::Fault;
 use crate::types::{FastMap, Target};
@@ -152,6 +152,7 @@ impl Poll {
                 // The client asks again at once, and then we ask the replica.
                 let referred = told.preferred_read_replica.0 >= 0;
                 effects.extend(follow(&told, place, from, seen));
+                effects.extend(place.and_then(|place| leads(&told, &place.topic.name, from.cluster)));
                 let told = ours(told, place, from, seen);
                 if referred || is_news(&told) {
                     kept.pieces.push(Piece::of(*slot, Position::of(part), told));

@@ -2,11 +2,12 @@
 
 use super::NO_SESSION;
 use crate::api::untag::Untag;
-use crate::api::{Effect, Effects, Seen, codes};
+use crate::api::{Effect, Effects, Seen, codes, lead};
 use crate::placement::{Leader, TopicPlace};
 use crate::types::{BrokerId, Slot, Target, View};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
 
 /// What clients of older versions lack: a fetch session, and a replica to read from. Brokers that no longer speak a client's
 /// version tell them all the same.
@@ -61,9 +62,16 @@ pub fn note(answer: &FetchResponse, from: Target, seen: &Seen<'_>, effects: &mut
         if topic.partitions.iter().any(|told| is_old(told, from, seen)) {
             effects.push(Effect::Refresh(from.cluster, name()));
         }
-        effects
-            .extend(topic.partitions.iter().filter_map(|told| follow(told, known.map(|place| &**place), from, seen)));
+        let place = known.map(|place| &**place);
+        effects.extend(topic.partitions.iter().filter_map(|told| leads(told, &name(), from.cluster)));
+        effects.extend(topic.partitions.iter().filter_map(|told| follow(told, place, from, seen)));
     }
+}
+
+/// Who leads a partition now, where a broker says so.
+pub(super) fn leads(told: &PartitionData, topic: &StrBytes, cluster: Slot) -> Option<Effect> {
+    let LeaderIdAndEpoch { leader_id, leader_epoch, .. } = &told.current_leader;
+    lead(cluster, topic, told.partition_index, (leader_id.0, *leader_epoch))
 }
 
 /// Whether what a broker tells of a partition says that we know too little.

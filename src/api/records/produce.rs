@@ -15,7 +15,9 @@ use crate::upstream::Topic;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::produce_response::{NodeEndpoint, PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -292,6 +294,7 @@ impl Ledger {
             // A broker that leaves a partition out has told nothing of it: it may have been written.
             let told = told.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT));
             self.note(cell, told.error_code, part.to.cluster, effects);
+            self.note_lead(cell, &told.current_leader, part.to.cluster, effects);
             self.settle(cell, ours(told, part.to.cluster, seen));
         }
     }
@@ -325,6 +328,13 @@ impl Ledger {
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
         if let Some(topic) = self.topic_of(cell).filter(|_| codes::asks_for_refresh(code)) {
             effects.push(Effect::Refresh(cluster, topic.0.clone()));
+        }
+    }
+
+    fn note_lead(&self, cell: &Cell, told: &LeaderIdAndEpoch, cluster: Slot, effects: &mut Effects) {
+        let index = self.slots.get(cell.entry).map(|entry| entry.index);
+        if let Some((topic, index)) = self.topic_of(cell).zip(index) {
+            effects.extend(crate::api::lead(cluster, &topic.0, index, (told.leader_id.0, told.leader_epoch)));
         }
     }
 
@@ -463,7 +473,8 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at};
     use crate::placement::build::tests::{slot, topic};
-    use kafka_protocol::messages::produce_response::LeaderIdAndEpoch;
+    use crate::types::BrokerId;
+    use crate::upstream::Lead;
     use proptest::prelude::*;
 
     fn request(topics: &[(&'static str, &[i32])]) -> ProduceRequest {
@@ -642,7 +653,9 @@ mod tests {
         let answer = ProduceResponse::default().with_responses(topics).with_node_endpoints(vec![node]);
         let mut effects = Vec::new();
         ledger.absorb(&routed.parts[0], answer, &world.seen(10), &mut effects);
-        assert_eq!(effects, [Effect::Refresh(slot(1), StrBytes::from_static_str("b-1"))]);
+        let name = StrBytes::from_static_str("b-1");
+        let lead = Lead { topic: name.clone(), partition: 0, leader: BrokerId(3), epoch: 9 };
+        assert_eq!(effects, [Effect::Refresh(slot(1), name), Effect::Leads(slot(1), lead)], "and it is believed");
         let response = ledger.response();
         assert_eq!(&*response.node_endpoints[0].host, "proxy.example");
         let leader = &response.responses[0].partition_responses[0].current_leader;
