@@ -3,7 +3,7 @@
 
 use super::ticket::Ticket;
 use super::{needs, shadows, spans};
-use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusal};
+use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusals};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Slot, Target};
@@ -30,7 +30,7 @@ pub fn patience(held: Duration) -> Patience {
 pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: A::Request = ticket.read(frame)?;
     let session = Arc::clone(ticket.session());
-    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Vec::new(), needs: Vec::new() };
+    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Refusals::default(), needs: Vec::new() };
     if A::IN_TURN && session.turns.is_busy() {
         session.turns.queue(asked.wait());
     } else if let Some(waiting) = asked.go_on() {
@@ -44,7 +44,7 @@ struct Asked<A: Api> {
     ticket: Ticket,
     request: A::Request,
     frame: Bytes,
-    refused: Vec<(Need, Refusal)>,
+    refused: Refusals,
     /// To be met first.
     needs: Vec<Need>,
 }
@@ -101,7 +101,7 @@ struct Gather<A: Api> {
     /// The frames that the response's large fields are slices of.
     sources: Vec<Bytes>,
     effects: Effects,
-    refused: Vec<(Need, Refusal)>,
+    refused: Refusals,
     placement: Arc<Placement>,
 }
 
@@ -111,7 +111,7 @@ impl<A: Api> Gather<A> {
         seed: A::Response,
         parts: Vec<Part<A>>,
         frame: Bytes,
-        refused: Vec<(Need, Refusal)>,
+        refused: Refusals,
         placement: &Arc<Placement>,
     ) {
         let session = Arc::clone(ticket.session());

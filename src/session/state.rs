@@ -10,7 +10,7 @@ use super::polls::SplitFetches;
 use super::produce::Held;
 use super::replies::Replies;
 use super::turns::Turns;
-use crate::api::{Effect, Effects, Need, Refusal, Seen};
+use crate::api::{Effect, Effects, Refusals, Seen};
 use crate::config::Config;
 use crate::placement::{Front, Placement};
 use crate::telemetry::{Recent, SessionGauge};
@@ -155,7 +155,7 @@ impl Session {
         &self,
         version: i16,
         placement: &Placement,
-        refused: &[(Need, Refusal)],
+        refused: &Refusals,
         look: impl FnOnce(&Seen<'_>) -> R,
     ) -> R {
         let coordinator = |cluster: Slot, of: CoordinatorType, key: &str| -> Option<BrokerId> {
