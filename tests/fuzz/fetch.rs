@@ -251,7 +251,7 @@ impl<'w> Session<'w> {
     }
 
     fn seen(&self) -> Seen<'w> {
-        self.world.seen(self.client, &[])
+        self.world.seen(self.client, Refusals::none())
     }
 }
 
