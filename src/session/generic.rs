@@ -9,7 +9,7 @@ use crate::placement::Placement;
 use crate::types::{Name, Slot, Target};
 use crate::upstream::owed::LATE;
 use crate::upstream::{Answer, Expect, Outgoing, Patience, Refused};
-use crate::wire::codec::encode_request;
+use crate::wire::codec::{copied, encode_request};
 use crate::wire::malformed::Malformed;
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
@@ -197,8 +197,8 @@ impl<A: Api> Gather<A> {
 /// A topic that was made or grew, and how many partitions it had.
 fn made(effect: &Effect) -> Option<(Slot, StrBytes, usize)> {
     match effect {
-        Effect::Settle(cluster, topic, true) => Some((*cluster, topic.clone(), 0)),
-        Effect::Grown(cluster, topic, from) => Some((*cluster, topic.clone(), *from)),
+        Effect::Settle(cluster, topic, true) => Some((*cluster, copied(topic), 0)),
+        Effect::Grown(cluster, topic, from) => Some((*cluster, copied(topic), *from)),
         _ => None,
     }
 }

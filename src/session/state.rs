@@ -15,11 +15,13 @@ use crate::config::Config;
 use crate::placement::{Front, Placement};
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
+use crate::upstream::Topic;
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
 use crate::wire::budget::Share;
-use crate::wire::codec::{Frame, size_of};
+use crate::wire::codec::{Frame, copied, size_of};
 use crate::wire::outlet::Outlet;
 use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -167,6 +169,7 @@ impl Session {
 
     /// Does what answers told us to do.
     pub fn apply(&self, effects: Effects) {
+        let (mut gone, mut changing) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
         for effect in effects {
             match effect {
                 Effect::Refresh(cluster, topic) => {
@@ -174,16 +177,8 @@ impl Session {
                         cluster.refresh(vec![topic]);
                     }
                 }
-                Effect::Settle(cluster, topic, false) => {
-                    if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, |found| found.is_none()).await });
-                    }
-                }
-                Effect::Changing(cluster, topic) => {
-                    if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, |_| false).await });
-                    }
-                }
+                Effect::Settle(cluster, topic, false) => gone.entry(cluster).or_default().push(copied(&topic)),
+                Effect::Changing(cluster, topic) => changing.entry(cluster).or_default().push(copied(&topic)),
                 Effect::ForgetCoordinator(cluster, of, key) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         cluster.forget_coordinator(of, &key);
@@ -191,6 +186,21 @@ impl Session {
                 }
                 // They take their time, and the answer waits for them: `generic` sees to it.
                 Effect::DropShadows(..) | Effect::Settle(_, _, true) | Effect::Grown(..) => {}
+            }
+        }
+        self.watch(gone, |_, found| found.is_none());
+        self.watch(changing, |_, _| false);
+    }
+
+    /// Looks at topics until they are so, and for half a minute at most.
+    fn watch(
+        &self,
+        topics: HashMap<Slot, Vec<StrBytes>>,
+        is_so: impl Fn(&StrBytes, Option<&Arc<Topic>>) -> bool + Copy + Send + 'static,
+    ) {
+        for (slot, topics) in topics {
+            if let Some(cluster) = self.context.cluster(slot) {
+                tokio::spawn(async move { cluster.settle(topics, is_so).await });
             }
         }
     }
