@@ -13,12 +13,14 @@ pub mod needs;
 pub mod overview;
 pub mod partitioned;
 pub mod records;
+pub mod refusals;
 pub mod scrub;
 pub mod settings;
 pub mod transactions;
 pub mod untag;
 
 pub use errors::{Codes, ErrorCodes};
+pub use refusals::Refusals;
 pub use transactions::span::Span;
 
 #[cfg(test)]
@@ -98,7 +100,7 @@ pub struct Seen<'a> {
     /// The replica that the client was told to read a partition of a topic from (KIP-392); `None`: from its leader.
     pub follows: &'a (dyn Fn(&TopicPlace, i32) -> Option<BrokerId> + Sync),
     /// Needs that were tried in vain.
-    pub refused: &'a [(Need, Refusal)],
+    pub refused: &'a Refusals,
 }
 
 /// What is to be done for a request.
@@ -243,7 +245,7 @@ impl Seen<'_> {
     /// How a need was refused, if it was.
     #[must_use]
     pub fn refusal(&self, need: &Need) -> Option<&Refusal> {
-        self.refused.iter().find(|(refused, _)| refused == need).map(|(_, why)| why)
+        self.refused.of(need)
     }
 
     /// The pipeline of topics, each by its name or its id.

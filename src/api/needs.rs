@@ -66,19 +66,15 @@ impl Needs {
 /// may miss fewer topics than the first.
 #[must_use]
 pub fn sought<'a>(seen: &Seen<'a>, cluster: Slot, name: &StrBytes) -> Option<&'a Refusal> {
-    let about = |need: &Need| match need {
-        // In order, as `Needs` gives them: a request may miss thousands.
-        Need::Topics { cluster: of, names, .. } => *of == cluster && names.binary_search(name).is_ok(),
-        _ => false,
-    };
-    seen.refused.iter().find(|(need, _)| about(need)).map(|(_, refusal)| refusal)
+    // In order, as `Needs` gives them: a request may miss thousands.
+    seen.refused.of_topics(cluster, |names| names.binary_search(name).is_ok())
 }
 
 /// What came of looking for a topic that nobody knows: see [`Needs::unknown`].
 #[must_use]
 pub fn sought_unknown<'a>(seen: &Seen<'a>, name: &StrBytes) -> Option<&'a Refusal> {
     match name.is_empty() {
-        true => seen.refused.iter().find(|(need, _)| *need == Need::AllTopics).map(|(_, refusal)| refusal),
+        true => seen.refused.of(&Need::AllTopics),
         false => sought(seen, seen.placement.home_of_topic(name), name),
     }
 }

@@ -1,7 +1,7 @@
 //! What unit tests of the APIs stand on: two clusters, `a` (slot 0, the default) and `b` (slot 1, for topics `b-*` and
 //! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
-use crate::api::{Api, Effects, Need, Part, Plan, Refusal, Seen};
+use crate::api::{Api, Effects, Part, Plan, Refusal, Refusals, Seen};
 use crate::placement::build::tests::{placement, slot};
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
@@ -17,7 +17,7 @@ pub(crate) struct World {
     pub(crate) placement: Placement,
     pub(crate) view: View,
     pub(crate) front: Front,
-    pub(crate) refused: Vec<(Need, Refusal)>,
+    pub(crate) refused: Refusals,
     pub(crate) follows: Follows,
     coordinators: HashMap<(Slot, CoordinatorType, String), BrokerId>,
     lookup: Lookup,
@@ -36,7 +36,7 @@ impl World {
             placement: placement(a, b).0,
             view: View::Brokers,
             front: Front::plain(HostPort::new("proxy.example", 9092)),
-            refused: Vec::new(),
+            refused: Refusals::default(),
             follows: Box::new(|_, _| None),
             coordinators: HashMap::new(),
             lookup: Box::new(|_, _, _| None),
@@ -86,7 +86,7 @@ impl World {
         while let Plan::Wait(needs) = A::plan(request, &self.seen(version)) {
             for need in needs {
                 assert!(self.seen(version).refusal(&need).is_none(), "waits again for {need:?}");
-                self.refused.push((need, why.clone()));
+                self.refused.extend([(need, why.clone())]);
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::upstream::{Cluster, Clusters, Topic};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -193,14 +194,26 @@ impl Context {
         self.read(slot, async |cluster| cluster.refreshed(names, create).await).await
     }
 
-    /// Waits until topics that were just made, or got partitions beyond so many, are so in the placement, for three seconds
-    /// or so at most, also where their cluster answers no more.
+    /// Waits until topics that were just made, or got partitions beyond so many, are so in the placement, for four seconds
+    /// at most, also where their cluster answers no more. They are looked at for longer than that.
     pub async fn known(&self, made: Vec<(Slot, StrBytes, usize)>) {
-        let known = made.into_iter().filter_map(|(slot, topic, from)| {
+        let mut of: HashMap<Slot, HashMap<StrBytes, usize>> = HashMap::new();
+        for (slot, topic, from) in made {
+            of.entry(slot).or_default().insert(topic, from);
+        }
+        let known = of.into_iter().filter_map(|(slot, from)| {
             let cluster = self.cluster(slot)?;
+            let topics = from.keys().cloned().collect();
+            let has_grown = move |name: &StrBytes, found: Option<&Arc<Topic>>| {
+                found.is_some_and(|topic| topic.partitions.len() > from.get(name).copied().unwrap_or(0))
+            };
+            let settled = tokio::spawn({
+                let cluster = Arc::clone(&cluster);
+                async move { cluster.settle(topics, has_grown).await }
+            });
             Some(async move {
-                let has_grown = |found: Option<&Arc<Topic>>| found.is_some_and(|topic| topic.partitions.len() > from);
-                cluster.settle(&topic, has_grown).await;
+                // It does not panic; and if it did, nothing would be known.
+                let _settled = settled.await;
                 self.current.caught_up(&cluster).await;
             })
         });

@@ -6,9 +6,9 @@ use super::state::Session;
 use super::through::{Question, Through};
 use super::ticket::Ticket;
 use super::{needs, polls};
+use crate::api::Refusals;
 use crate::api::fetch::records_within;
 use crate::api::fetch::{self, NO_SESSION, Plan};
-use crate::api::{Need, Refusal};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Target};
@@ -57,11 +57,11 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
         request.rack_id = StrBytes::new();
     }
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
-    go_on(ticket, request, frame.clone(), Vec::new());
+    go_on(ticket, request, frame.clone(), Refusals::default());
     Ok(())
 }
 
-fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Vec<(Need, Refusal)>) {
+fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Refusals) {
     let session = Arc::clone(ticket.session());
     let (generation, placement) = (session.generation(), session.context.current.load());
     let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);

@@ -3,13 +3,13 @@
 
 use super::ticket::Ticket;
 use super::{needs, shadows, spans};
-use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusal};
+use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusals};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Slot, Target};
 use crate::upstream::owed::LATE;
 use crate::upstream::{Answer, Expect, Outgoing, Patience, Refused};
-use crate::wire::codec::encode_request;
+use crate::wire::codec::{copied, encode_request};
 use crate::wire::malformed::Malformed;
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
@@ -30,7 +30,7 @@ pub fn patience(held: Duration) -> Patience {
 pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: A::Request = ticket.read(frame)?;
     let session = Arc::clone(ticket.session());
-    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Vec::new(), needs: Vec::new() };
+    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Refusals::default(), needs: Vec::new() };
     if A::IN_TURN && session.turns.is_busy() {
         session.turns.queue(asked.wait());
     } else if let Some(waiting) = asked.go_on() {
@@ -44,7 +44,7 @@ struct Asked<A: Api> {
     ticket: Ticket,
     request: A::Request,
     frame: Bytes,
-    refused: Vec<(Need, Refusal)>,
+    refused: Refusals,
     /// To be met first.
     needs: Vec<Need>,
 }
@@ -101,7 +101,7 @@ struct Gather<A: Api> {
     /// The frames that the response's large fields are slices of.
     sources: Vec<Bytes>,
     effects: Effects,
-    refused: Vec<(Need, Refusal)>,
+    refused: Refusals,
     placement: Arc<Placement>,
 }
 
@@ -111,7 +111,7 @@ impl<A: Api> Gather<A> {
         seed: A::Response,
         parts: Vec<Part<A>>,
         frame: Bytes,
-        refused: Vec<(Need, Refusal)>,
+        refused: Refusals,
         placement: &Arc<Placement>,
     ) {
         let session = Arc::clone(ticket.session());
@@ -198,8 +198,8 @@ impl<A: Api> Gather<A> {
 /// A topic that was made or grew, and how many partitions it had.
 fn made(effect: &Effect) -> Option<(Slot, StrBytes, usize)> {
     match effect {
-        Effect::Settle(cluster, topic, true) => Some((*cluster, topic.clone(), 0)),
-        Effect::Grown(cluster, topic, from) => Some((*cluster, topic.clone(), *from)),
+        Effect::Settle(cluster, topic, true) => Some((*cluster, copied(topic), 0)),
+        Effect::Grown(cluster, topic, from) => Some((*cluster, copied(topic), *from)),
         _ => None,
     }
 }

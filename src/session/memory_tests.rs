@@ -4,7 +4,7 @@ use super::Limits;
 use super::counting_tests::{fetch, serves};
 use super::testing::World;
 use crate::upstream::testing::{Asked, Reply};
-use crate::wire::budget::Share;
+use crate::wire::budget::{Charge, Share};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
@@ -92,21 +92,41 @@ async fn l4_what_is_remembered_of_many_partitions_is_drawn_and_a_client_for_whom
     let at_most = parked.standing().drawn;
     assert!(at_most < 2 * counted, "{counted} bytes, and then {at_most}");
     // When there is no more, then one more such client is closed, and nobody else
-    parked.resize(at_most + 1_000);
-    let mut other = world.client().await;
-    other.send(12, &wide(8_000)).await;
-    let closed = async { while other.hear::<FetchRequest>(12).await.is_some() {} };
-    timeout(PATIENCE, closed).await.expect("it is closed");
+    let rest = Charge::of(&parked, parked.free() - 1_000).expect("what is left");
+    is_closed_for(&world, &wide(8_000)).await;
     client.call(12, &wide(8_000)).await;
     usual.call(12, &wide(10)).await;
     // And it is given back when its client goes
-    drop(client);
+    drop((rest, client));
     let given_back = async {
         while parked.standing().drawn > 0 {
             sleep(MOMENT).await;
         }
     };
     timeout(PATIENCE, given_back).await.expect("it is given back");
+}
+
+/// (L4)
+#[tokio::test]
+async fn l4_one_client_does_not_take_all_the_memory_for_what_is_remembered() {
+    // Given more memory than is asked for, of which nothing is drawn
+    let world = World::start(busy).await;
+    let parked = std::sync::Arc::clone(&world.context.shared.memory.parked);
+    parked.resize(8 * 300_000);
+    // When a client names partitions for more than an eighth of it, then it is closed
+    is_closed_for(&world, &wide(8_000)).await;
+    // And one that names fewer is served
+    let mut client = world.client().await;
+    client.call(12, &wide(2_000)).await;
+    assert!((1..=300_000).contains(&parked.standing().drawn));
+}
+
+/// One more client asks this, and is closed.
+async fn is_closed_for(world: &World, asked: &FetchRequest) {
+    let mut client = world.client().await;
+    client.send(12, asked).await;
+    let closed = async { while client.hear::<FetchRequest>(12).await.is_some() {} };
+    timeout(PATIENCE, closed).await.expect("it is closed");
 }
 
 /// (L4)

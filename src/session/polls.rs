@@ -7,7 +7,7 @@ use super::through::{Question, Through};
 use super::ticket::Ticket;
 use crate::api::fetch::split::Polls;
 use crate::api::fetch::{Ask, Move, Moves, Settled};
-use crate::api::{Effects, Need, Refusal, Seen};
+use crate::api::{Effects, Refusals, Seen};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Slot, Target};
@@ -74,7 +74,8 @@ impl SplitFetches {
     }
 
     /// Counts what is remembered of what Fetches name, beyond what every session may have, in the pool of what is parked: it
-    /// stays as long as the client does (L4). False where the pool has not so much left.
+    /// stays as long as the client does (L4). False where the pool has not so much left, or one session would have more than
+    /// its share of it.
     fn is_counted(&self, followers: usize, parked: &Arc<Budget>) -> bool {
         let mut state = self.state.lock();
         let taken = (state.polls.memory() + followers).saturating_sub(UNCOUNTED);
@@ -83,6 +84,9 @@ impl SplitFetches {
             return true;
         }
         state.charge = Charge::none();
+        if taken > parked.share() {
+            return false;
+        }
         let Some(charge) = Charge::of(parked, taken) else { return taken == 0 };
         state.charge = charge;
         true
@@ -113,7 +117,7 @@ pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (session.generation(), current.load());
     let mut through = None;
-    let back = take(ticket, &placement, &[], |polls, now, seen| {
+    let back = take(ticket, &placement, Refusals::none(), |polls, now, seen| {
         let mut settled = polls.settle(reading.terms, &mut reading, generation, seen);
         if !session.hides_rack() {
             settled.asked.in_rack(reading.rack());
@@ -147,7 +151,7 @@ pub(super) fn submit_split(
     ticket: Ticket,
     flat: &Flat,
     (generation, placement): (u64, &Placement),
-    refused: &[(Need, Refusal)],
+    refused: &Refusals,
 ) {
     let settle = |polls: &mut Polls<Ticket>, _: Instant, seen: &Seen<'_>| {
         let mut settled = polls.settle(flat.terms, flat.named(), generation, seen);
@@ -161,7 +165,7 @@ pub(super) fn submit_split(
 fn take(
     mut ticket: Ticket,
     placement: &Placement,
-    refused: &[(Need, Refusal)],
+    refused: &Refusals,
     settle: impl FnOnce(&mut Polls<Ticket>, Instant, &Seen<'_>) -> Option<Settled>,
 ) -> Option<Ticket> {
     let session = Arc::clone(ticket.session());
@@ -189,7 +193,8 @@ fn close(session: &Session) {
     if let Some(held_back) = session.context.seldom.pass(format!("many partitions {}", peer.ip())) {
         tracing::warn!(
             session = %session.id, %peer, %client, held_back,
-            "closing a client connection: its Fetches name more partitions than there is memory for; raise memory.parked"
+            "closing a client connection: its Fetches name more partitions than there is memory for (an eighth of memory.parked \
+             for one client); raise memory.parked"
         );
     }
     session.close("memory");
@@ -279,7 +284,7 @@ impl Session {
         };
         let (mut effects, placement) = (Effects::new(), self.context.current.load());
         self.act(hand, |polls, now| {
-            self.see(hand.version, &placement, &[], |seen| polls.told(of, told, now, seen, &mut effects))
+            self.see(hand.version, &placement, Refusals::none(), |seen| polls.told(of, told, now, seen, &mut effects))
         });
         self.apply(effects);
     }

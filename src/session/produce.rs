@@ -10,7 +10,7 @@ use super::underway::{State, Underway};
 use super::{needs, spans};
 use crate::api::needs::Needs;
 use crate::api::records::produce::{Cell, Ledger, Part, Routed};
-use crate::api::{Effects, Need, Refusal};
+use crate::api::{Effects, Need, Refusal, Refusals};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
 use crate::types::{Name, Target};
@@ -59,7 +59,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (ledger, cells) = Ledger::open(request);
     let tab = ticket.tab();
-    let state = State { ledger, ticket: Some(ticket), refused: Vec::new(), effects: Effects::new() };
+    let state = State { ledger, ticket: Some(ticket), refused: Refusals::default(), effects: Effects::new() };
     let (session, state) = (Arc::clone(&session), Mutex::new(state));
     let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, tab, state });
     let held = Held::new(&request, frame.clone(), cells);

@@ -6,7 +6,7 @@ use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce};
 use crate::api::overview::{metadata, versions as api_versions};
-use crate::api::{Api, each};
+use crate::api::{Api, Refusals, each};
 use crate::error::Blame;
 use crate::wire::client_id::without_options;
 use crate::wire::codec::frame_response;
@@ -264,7 +264,7 @@ fn written_metadata(ticket: &mut Ticket, frame: &Bytes) -> Result<Option<Bytes>,
     let request: MetadataRequest = ticket.read(frame)?;
     let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
-    let written = session.see(ticket.head().version, &placement, &[], |seen| {
+    let written = session.see(ticket.head().version, &placement, Refusals::none(), |seen| {
         session.apply(metadata::leaderless(&request, seen));
         Some((metadata::written(&request, seen)?, metadata::Metadata::pipeline(&request, seen)))
     });

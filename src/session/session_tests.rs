@@ -267,18 +267,10 @@ async fn a_cluster_that_is_down_is_not_waited_for() {
 #[tokio::test]
 async fn who_is_told_that_a_topic_was_made_finds_it_at_once() {
     // Given a broker that answers before it has heard of the topic itself
-    let made = |id, asked: Asked| match asked.api {
-        ApiKey::CreateTopics => {
-            let told = CreatableTopicResult::default().with_name(TopicName(text("l-new")));
-            asked.answer(&CreateTopicsResponse::default().with_topics(vec![told]))
-        }
-        _ => serves(0)(id, asked),
-    };
-    let world = World::start(made).await;
+    let world = World::start(makes_a_topic).await;
     let mut client = world.client().await;
-    let topic = CreatableTopic::default().with_name(TopicName(text("l-new"))).with_num_partitions(1);
     // When a client has it made
-    client.send(5, &CreateTopicsRequest::default().with_topics(vec![topic])).await;
+    client.send(5, &one_new_topic()).await;
     let heard = async {
         sleep(Duration::from_millis(200)).await;
         world.a.as_ref().unwrap().lead("l-new", &[1]);
@@ -292,22 +284,46 @@ async fn who_is_told_that_a_topic_was_made_finds_it_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_told_that_a_topic_was_made_does_not_wait_for_a_cluster_that_falls_silent() {
-    // Given a cluster that makes a topic
-    let made = |id, asked: Asked| match asked.api {
+async fn a_topic_that_its_cluster_tells_of_late_is_there_soon_all_the_same() {
+    // Given a client that is told that a topic was made, of which its busy cluster tells nobody for some seconds
+    let world = World::start(makes_a_topic).await;
+    let mut client = world.client().await;
+    assert_eq!(client.call(5, &one_new_topic()).await.topics[0].error_code, 0);
+    sleep(Duration::from_secs(1)).await;
+    world.a.as_ref().unwrap().lead("l-new", &[1]);
+    // Then it is among all topics before everything is read anew, though nobody has named it
+    let all = MetadataRequest::default().with_topics(None);
+    let found = async {
+        while client.call(9, &all).await.topics.iter().all(|topic| topic.name != Some(TopicName(text("l-new")))) {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(12), found).await.expect("the topic");
+}
+
+fn makes_a_topic(id: i32, asked: Asked) -> Reply {
+    match asked.api {
         ApiKey::CreateTopics => {
             let told = CreatableTopicResult::default().with_name(TopicName(text("l-new")));
             asked.answer(&CreateTopicsResponse::default().with_topics(vec![told]))
         }
         _ => serves(0)(id, asked),
-    };
-    let world = World::start(made).await;
-    let mut client = world.client().await;
+    }
+}
+
+fn one_new_topic() -> CreateTopicsRequest {
     let topic = CreatableTopic::default().with_name(TopicName(text("l-new"))).with_num_partitions(1);
+    CreateTopicsRequest::default().with_topics(vec![topic])
+}
+
+#[tokio::test]
+async fn who_is_told_that_a_topic_was_made_does_not_wait_for_a_cluster_that_falls_silent() {
+    // Given a cluster that makes a topic
+    let world = World::start(makes_a_topic).await;
+    let mut client = world.client().await;
     // And tells nobody anything of topics from then on
     world.a.as_ref().unwrap().fall_silent();
     // Then its client hears of it, and other answers stand behind that one no longer
-    let request = CreateTopicsRequest::default().with_topics(vec![topic]);
-    let answer = timeout(Duration::from_secs(15), client.call(5, &request)).await.expect("an answer");
+    let answer = timeout(Duration::from_secs(15), client.call(5, &one_new_topic())).await.expect("an answer");
     assert_eq!(answer.topics[0].error_code, 0);
 }

@@ -11,17 +11,18 @@ use super::polls::SplitFetches;
 use super::produce::Held;
 use super::replies::Replies;
 use super::turns::Turns;
-use crate::api::{Effect, Effects, Need, Refusal, Seen};
+use crate::api::{Effect, Effects, Refusals, Seen};
 use crate::config::Config;
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
-use crate::upstream::Lead;
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
+use crate::upstream::{Lead, Topic};
 use crate::wire::budget::Share;
-use crate::wire::codec::{Frame, size_of};
+use crate::wire::codec::{Frame, copied, size_of};
 use crate::wire::outlet::Outlet;
 use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -160,7 +161,7 @@ impl Session {
         &self,
         version: i16,
         placement: &Placement,
-        refused: &[(Need, Refusal)],
+        refused: &Refusals,
         look: impl FnOnce(&Seen<'_>) -> R,
     ) -> R {
         let coordinator = |cluster: Slot, of: CoordinatorType, key: &str| -> Option<BrokerId> {
@@ -174,6 +175,7 @@ impl Session {
     /// Does what answers told us to do.
     pub fn apply(&self, effects: Effects) {
         self.hear(&effects);
+        let (mut gone, mut changing) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
         for effect in effects {
             match effect {
                 Effect::Refresh(cluster, topic) => {
@@ -182,16 +184,8 @@ impl Session {
                     }
                 }
                 Effect::Follow(topic, partition, at) => self.follow(&topic, partition, at),
-                Effect::Settle(cluster, topic, false) => {
-                    if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, |found| found.is_none()).await });
-                    }
-                }
-                Effect::Changing(cluster, topic) => {
-                    if let Some(cluster) = self.context.cluster(cluster) {
-                        tokio::spawn(async move { cluster.settle(&topic, |_| false).await });
-                    }
-                }
+                Effect::Settle(cluster, topic, false) => gone.entry(cluster).or_default().push(copied(&topic)),
+                Effect::Changing(cluster, topic) => changing.entry(cluster).or_default().push(copied(&topic)),
                 Effect::ForgetCoordinator(cluster, of, key) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
                         cluster.forget_coordinator(of, &key);
@@ -203,6 +197,8 @@ impl Session {
                 Effect::Leads(..) => {}
             }
         }
+        self.watch(gone, |_, found| found.is_none());
+        self.watch(changing, |_, _| false);
     }
 
     /// What an answer says of who leads what.
@@ -216,6 +212,19 @@ impl Session {
         for (cluster, leads) in heard {
             if let Some(cluster) = self.context.cluster(cluster) {
                 cluster.hear(&leads);
+            }
+        }
+    }
+
+    /// Looks at topics until they are so, and for half a minute at most.
+    fn watch(
+        &self,
+        topics: HashMap<Slot, Vec<StrBytes>>,
+        is_so: impl Fn(&StrBytes, Option<&Arc<Topic>>) -> bool + Copy + Send + 'static,
+    ) {
+        for (slot, topics) in topics {
+            if let Some(cluster) = self.context.cluster(slot) {
+                tokio::spawn(async move { cluster.settle(topics, is_so).await });
             }
         }
     }

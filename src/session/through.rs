@@ -4,7 +4,7 @@ use super::fetch::{FetchSession, outgoing};
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::fetch::{self, NO_SESSION};
-use crate::api::{Effects, Seen};
+use crate::api::{Effects, Refusals, Seen};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Target};
@@ -80,14 +80,14 @@ impl Through {
         let placement = session.context.current.load();
         let version = ticket.head().version;
         let mut effects = Effects::new();
-        session.see(version, &placement, &[], |seen| fetch::note(&told, to, seen, &mut effects));
+        session.see(version, &placement, Refusals::none(), |seen| fetch::note(&told, to, seen, &mut effects));
         session.apply(effects);
         if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
             ticket.note(&told);
             let correlation = ticket.head().correlation;
             return ticket.reply(Some(forward_response(&answer.frame, correlation)));
         }
-        let mut ours = session.see(version, &placement, &[], |seen| fetch::translate(told, to, seen));
+        let mut ours = session.see(version, &placement, Refusals::none(), |seen| fetch::translate(told, to, seen));
         if !kept {
             ours.session_id = NO_SESSION;
         }
@@ -114,7 +114,7 @@ impl Through {
         let mut effects = Effects::new();
         let request = question.message();
         let failed = |seen: &Seen<'_>| fetch::failed_through(&request, seen, &mut effects);
-        let answer = session.see(ticket.head().version, &placement, &[], failed);
+        let answer = session.see(ticket.head().version, &placement, Refusals::none(), failed);
         session.apply(effects);
         ticket.answer(&answer, &[]);
     }

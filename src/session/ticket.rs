@@ -2,7 +2,7 @@
 //! the client would wait for ever. Here the request is counted: once, whatever happens to it.
 
 use super::state::Session;
-use crate::api::{Codes, ErrorCodes, Need, Refusal, each};
+use crate::api::{Codes, ErrorCodes, Refusal, Refusals, each};
 use crate::error::Blame;
 use crate::telemetry::{Meter, MeterKey};
 use crate::types::Name;
@@ -148,8 +148,8 @@ impl Ticket {
     }
 
     /// The answer was made without what these needs would have brought.
-    pub fn blame_refusals(&mut self, refused: &[(Need, Refusal)]) {
-        for (_, refusal) in refused {
+    pub fn blame_refusals(&mut self, refused: &Refusals) {
+        for (_, refusal) in refused.iter() {
             if let Refusal::Fault(fault) = refusal {
                 self.blame(fault.blame);
             }

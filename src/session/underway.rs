@@ -3,7 +3,7 @@
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::records::produce::{Cell, Ledger, Part, Partition};
-use crate::api::{Effects, Need, Refusal};
+use crate::api::{Effects, Refusals};
 use crate::error::{Blame, Fault};
 use crate::telemetry::Meter;
 use crate::types::Target;
@@ -47,7 +47,7 @@ pub struct State {
     /// Taken when the answer is made; with acks=0, at once.
     pub ticket: Option<Ticket>,
     /// Needs that were tried.
-    pub refused: Vec<(Need, Refusal)>,
+    pub refused: Refusals,
     /// What answers told us to do.
     pub effects: Effects,
 }

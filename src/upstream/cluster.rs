@@ -11,7 +11,7 @@ use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, CoordinatorType, HostPort, Name, Slot, Target};
 use crate::wire::client_id;
-use crate::wire::codec::encode_request;
+use crate::wire::codec::{copied, encode_request};
 use crate::wire::shape::Shaped;
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -29,8 +29,9 @@ use tokio::time::{sleep, timeout};
 const CALL_WITHIN: Duration = Duration::from_secs(10);
 /// A broker that has not answered by then is not waited for alone.
 const SLOW_AFTER: Duration = Duration::from_millis(700);
-/// The pauses between looks at a topic that was just made or deleted, ms: three seconds in all.
-const SETTLE: [u64; 7] = [50, 50, 100, 200, 400, 800, 1400];
+/// The pauses between looks at a topic that was just made or deleted, ms: half a minute in all. By then all topics are read
+/// anew.
+const SETTLE: [u64; 11] = [50, 50, 100, 200, 400, 800, 1_400, 3_000, 5_000, 8_000, 11_000];
 /// What we call ourselves towards brokers in our own calls.
 const OUR_CLIENT_ID: &[u8] = b"fishplate";
 /// Pictures are made anew for brokers' words on leaders no more often.
@@ -181,12 +182,16 @@ impl Cluster {
         }
     }
 
-    /// Reads metadata of a topic that was just made or deleted until it says so: brokers hear of it one after another,
-    /// and who is asked first may be the last to know. Gives up after a few tries.
-    pub async fn settle(&self, topic: &StrBytes, is_so: impl Fn(Option<&Arc<Topic>>) -> bool) {
+    /// Reads metadata of topics that were just made or deleted until it says so: brokers hear of it one after another, and
+    /// who is asked first may be the last to know; a busy one takes seconds. Gives up after some tries.
+    pub async fn settle(&self, mut topics: Vec<StrBytes>, is_so: impl Fn(&StrBytes, Option<&Arc<Topic>>) -> bool) {
         for pause in SETTLE {
-            self.refreshed(vec![topic.clone()], false).await;
-            if is_so(self.news.borrow().snapshot.topics.get(topic)) {
+            self.refreshed(topics.clone(), false).await;
+            {
+                let news = self.news.borrow();
+                topics.retain(|topic| !is_so(topic, news.snapshot.topics.get(topic)));
+            }
+            if topics.is_empty() {
                 return;
             }
             sleep(Duration::from_millis(pause)).await;
@@ -230,8 +235,7 @@ impl Cluster {
         if !self.knows(&answer) {
             self.refresh(Vec::new());
         }
-        // A copy: the request's slice would pin the frame it came in.
-        known.insert(StrBytes::from_string(key.to_string()), BrokerId(answer.node_id.0));
+        known.insert(copied(key), BrokerId(answer.node_id.0));
         Ok(Ok(BrokerId(answer.node_id.0)))
     }
 

@@ -4,6 +4,7 @@
 use super::cluster::{Cluster, News};
 use super::snapshot::Snapshot;
 use crate::error::Fault;
+use crate::wire::codec::copied;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -63,8 +64,7 @@ impl Round {
         }
         self.whole |= ask.topics.is_empty();
         let names = if ask.create { &mut self.made } else { &mut self.topics };
-        // Copies: the names may be slices of a client's frame.
-        names.extend(ask.topics.iter().map(|name| StrBytes::from_string(name.to_string())));
+        names.extend(ask.topics.iter().map(copied));
         self.waiting.extend(ask.done);
     }
 

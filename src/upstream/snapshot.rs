@@ -1,6 +1,7 @@
 //! One cluster's metadata as last heard: its brokers and topics. Pure; an answer is folded into the snapshot before.
 
 use crate::types::{BrokerId, HostPort};
+use crate::wire::codec::copied;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use kafka_protocol::protocol::StrBytes;
@@ -176,7 +177,7 @@ fn brokers_of(answer: &MetadataResponse) -> BTreeMap<BrokerId, Broker> {
 }
 
 fn topic_of(told: &MetadataResponseTopic) -> Option<Topic> {
-    let name = StrBytes::from_string(told.name.as_ref()?.0.to_string());
+    let name = copied(&told.name.as_ref()?.0);
     let mut partitions = vec![Partition { leader: -1, epoch: -1, ..Partition::default() }; told.partitions.len()];
     for partition in &told.partitions {
         *partitions.get_mut(usize::try_from(partition.partition_index).ok()?)? = partition_of(partition);

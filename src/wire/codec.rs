@@ -167,6 +167,12 @@ pub fn forward_response(frame: &Bytes, correlation: i32) -> Frame {
     vec![head.freeze(), frame.slice(4.min(frame.len())..)]
 }
 
+/// A copy of a string that is kept: a slice would pin the frame that it came in.
+#[must_use]
+pub fn copied(text: &StrBytes) -> StrBytes {
+    StrBytes::from_string(text.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::head::read_response;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::each::{Visitor, show};
 use fishplate::api::overview::metadata;
-use fishplate::api::{Api, Codes, Effects, ErrorCodes, Plan, Refusal};
+use fishplate::api::{Api, Codes, Effects, ErrorCodes, Plan, Refusal, Refusals};
 use fishplate::error::Fault;
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
@@ -80,7 +80,7 @@ pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
 fn round<A: Api>(world: &World, rng: &mut Rng) -> bool {
     let (client, link) = versions(rng, A::KEY as i16);
     let Ok(request) = decode::<A::Request>(told::<A::Request>(rng, client), client) else { return false };
-    let mut refused = Vec::new();
+    let mut refused = Refusals::default();
     let (mut response, parts) = loop {
         match A::plan(&request, &world.seen(client, &refused)) {
             Plan::Answer(answer) => break (answer, Vec::new()),
@@ -91,7 +91,7 @@ fn round<A: Api>(world: &World, rng: &mut Rng) -> bool {
                     let seen = world.seen(client, &refused);
                     assert!(seen.refusal(&need).is_none(), "{:?} waits again for {need:?}", A::KEY);
                     let refusal = refusal(rng, world.a());
-                    refused.push((need, refusal));
+                    refused.extend([(need, refusal)]);
                 }
             }
         }

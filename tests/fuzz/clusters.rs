@@ -1,7 +1,7 @@
 //! Two clusters as Fishplate sees them, well or as some broker describes them.
 
 use bytes::Bytes;
-use fishplate::api::{Need, Refusal, Seen};
+use fishplate::api::{Refusals, Seen};
 use fishplate::config::{Config, Hosts};
 use fishplate::placement::build::Heard;
 use fishplate::placement::{Front, Placement, TopicPlace};
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// What a request in this version sees.
-    pub(super) fn seen<'w>(&'w self, version: i16, refused: &'w [(Need, Refusal)]) -> Seen<'w> {
+    pub(super) fn seen<'w>(&'w self, version: i16, refused: &'w Refusals) -> Seen<'w> {
         // Each version in one of the views.
         let view = match version.rem_euclid(3) {
             0 => View::Brokers,

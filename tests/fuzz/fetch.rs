@@ -10,7 +10,7 @@ use fastrand::Rng;
 use fishplate::api::fetch::split::Polls;
 use fishplate::api::fetch::{self, Plan};
 use fishplate::api::fetch::{Ask, Leaving, Move, Moves};
-use fishplate::api::{Effects, Seen};
+use fishplate::api::{Effects, Refusals, Seen};
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
 use fishplate::wire::fetch::Reading;
@@ -83,7 +83,7 @@ impl<'w> Session<'w> {
         let (world, client) = (self.world, self.client);
         let session_at = |id: i32| (id % 3 == 1).then(|| world.a());
         let split = self.polls.is_split(self.now) || rng.bool();
-        let mut refused = Vec::new();
+        let mut refused = Refusals::default();
         if rng.bool() && self.at_a_glance(&request, whose) {
             return;
         }
@@ -95,7 +95,7 @@ impl<'w> Session<'w> {
                     for need in needs {
                         assert!(world.seen(client, &refused).refusal(&need).is_none(), "it waits again for {need:?}");
                         let refusal = refusal(rng, world.a());
-                        refused.push((need, refusal));
+                        refused.extend([(need, refusal)]);
                     }
                     request = *again;
                 }
@@ -251,7 +251,7 @@ impl<'w> Session<'w> {
     }
 
     fn seen(&self) -> Seen<'w> {
-        self.world.seen(self.client, &[])
+        self.world.seen(self.client, Refusals::none())
     }
 }
 

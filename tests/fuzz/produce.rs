@@ -8,7 +8,7 @@ use super::targets::BATCH;
 use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::records::produce::{Ledger, Part};
-use fishplate::api::{Effects, Seen};
+use fishplate::api::{Effects, Refusals, Seen};
 use fishplate::wire::codec::{decode, encode_body, encode_response};
 use fishplate::wire::glance::{Produce, plain_produce};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -24,7 +24,7 @@ pub(super) fn round(world: &World, rng: &mut Rng) -> bool {
     let Ok(asked) = Produce::read(&body, 0, client) else { return false };
     let order: Vec<_> = asked.partitions.iter().map(|partition| (partition.topic, partition.index)).collect();
     let (mut ledger, cells) = Ledger::open(asked);
-    let (mut refused, mut effects, mut taken) = (Vec::new(), Effects::new(), false);
+    let (mut refused, mut effects, mut taken) = (Refusals::default(), Effects::new(), false);
     let mut cells = Some(cells);
     // Once for what is known, once for what was asked about; then what nobody leads is given up.
     for last in [false, true] {

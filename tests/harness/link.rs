@@ -4,12 +4,12 @@
 use anyhow::Context;
 use socket2::SockRef;
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const CHUNK: usize = 64 * 1024;
 /// A writer that is blocked looks this often whether its connection was cut.
@@ -63,7 +63,7 @@ impl Link {
 
     /// The same to another address of loopback, so that both ports may be one number.
     pub fn to_host(port: u16, host: Ipv4Addr, to: u16) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).with_context(|| format!("link port {port}"))?;
+        let listener = listen(port).with_context(|| format!("link port {port}"))?;
         let port = listener.local_addr()?.port();
         let inner = Arc::new(Inner {
             host,
@@ -275,6 +275,19 @@ impl Connection {
     fn end(&self) {
         for end in &self.ends {
             let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// A port that was found free a moment ago may still be held by the fork of another thread's child, until that is executed.
+fn listen(port: u16) -> io::Result<TcpListener> {
+    let free_by = Instant::now() + Duration::from_secs(2);
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < free_by => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
         }
     }
 }

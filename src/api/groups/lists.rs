@@ -473,8 +473,14 @@ mod tests {
             let told = asked.groups_names.iter().rev().map(told).collect();
             Ok(DeleteGroupsResponse::default().with_results(told))
         });
-        // Then each is answered for, and it does not take the square of that
+        // Then each is answered for
         assert!(answer.results.len() == 60_000 && answer.results.iter().all(|told| told.error_code == 0));
+        // And where their coordinators are looked for in vain
+        let mut world = World::default();
+        world.refuse_needs::<DeleteGroups>(&request, 2, &Refusal::Code(15));
+        let (answer, _) = round::<DeleteGroups>(&request, &world.seen(2), |_, _| panic!("nobody is asked"));
+        assert!(answer.results.len() == 60_000 && answer.results.iter().all(|told| told.error_code == 15));
+        // And neither takes the square of that
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 }

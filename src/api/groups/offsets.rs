@@ -173,13 +173,9 @@ fn hold_up(topic: &impl OfTopic, home: Slot, seen: &Seen<'_>, needs: &mut Needs)
     if shadow.is_some_and(|partitions| count(partitions) >= wanted) {
         return None;
     }
-    let tried = seen
-        .refused
-        .iter()
-        .find(|(need, _)| matches!(need, Need::Shadow { cluster, topic, .. } if *cluster == home && topic == name));
-    match tried {
+    match seen.refused.of_shadow(home, name) {
         None => needs.push(Need::Shadow { cluster: home, topic: name.clone(), partitions: wanted }),
-        Some((_, Refusal::Fault(_))) => return Some(codes::COORDINATOR_LOAD_IN_PROGRESS),
+        Some(Refusal::Fault(_)) => return Some(codes::COORDINATOR_LOAD_IN_PROGRESS),
         Some(_) => {}
     }
     None

@@ -142,7 +142,7 @@ mod tests {
         let need = |group| Need::Coordinator { cluster: slot(1), of: CoordinatorType::Group, key: text(group) };
         assert_eq!(needs, [need("gb-1"), need("gb-2")]);
         world.refused =
-            vec![(need("gb-1"), Refusal::Code(30)), (need("gb-2"), Refusal::Fault(Fault::cluster(slot(1), "down")))];
+            [(need("gb-1"), Refusal::Code(30)), (need("gb-2"), Refusal::Fault(Fault::cluster(slot(1), "down")))].into();
         let answer = ask(GROUP, &["g", "gb-1", "gb-2", "gb-1"], &world, 4).unwrap();
         let codes: Vec<_> = answer.coordinators.iter().map(|c| (c.key.as_str(), c.error_code, c.node_id.0)).collect();
         assert_eq!(codes, [("g", 0, 1), ("gb-1", 30, -1), ("gb-2", 15, -1), ("gb-1", 30, -1)]);

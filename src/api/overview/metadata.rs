@@ -174,11 +174,10 @@ fn tried(need: &Need, seen: &Seen<'_>) -> bool {
 }
 
 fn refusal_at<'s>(need: &Need, seen: &'s Seen<'_>) -> Option<&'s Refusal> {
-    let same = |refused: &Need| match (need, refused) {
-        (Need::Topics { cluster, .. }, Need::Topics { cluster: tried, .. }) => cluster == tried,
-        _ => need == refused,
-    };
-    seen.refused.iter().find(|(refused, _)| same(refused)).map(|(_, why)| why)
+    match need {
+        Need::Topics { cluster, .. } => seen.refused.of_topics(*cluster, |_| true),
+        _ => seen.refused.of(need),
+    }
 }
 
 fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
@@ -342,9 +341,9 @@ mod tests {
         let Plan::Wait(needs) = Metadata::plan(&request, &world.seen(9)) else { panic!("must ask first") };
         let names = vec![StrBytes::from_static_str("b-new")];
         assert_eq!(needs, vec![Need::Topics { cluster: slot(1), names, create: false }]);
-        world.refused = vec![(needs[0].clone(), Refusal::Done)];
+        world.refused = [(needs[0].clone(), Refusal::Done)].into();
         assert_eq!(answered(&request, &world.seen(9)).topics[0].error_code, 3);
-        world.refused = vec![(needs[0].clone(), Refusal::Fault(Fault::cluster(slot(1), "down")))];
+        world.refused = [(needs[0].clone(), Refusal::Fault(Fault::cluster(slot(1), "down")))].into();
         assert_eq!(answered(&request, &world.seen(9)).topics[0].error_code, 5);
     }
 
@@ -373,7 +372,7 @@ mod tests {
         let many: Vec<_> = (0..200).map(|n| topic(&format!("t-{n}"), &[1, 2])).collect();
         let mut world = World::with(&many, &[topic("b-1", &[2, -1])]);
         let tried = Need::Topics { cluster: slot(0), names: Vec::new(), create: false };
-        world.refused = vec![(tried, Refusal::Done)];
+        world.refused = [(tried, Refusal::Done)].into();
         for version in 0..=13 {
             for request in [ask(&["b-1", "t-7", "nope"]), ask(&[]), MetadataRequest::default().with_topics(None)] {
                 let seen = world.seen(version);

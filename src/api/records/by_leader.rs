@@ -238,10 +238,11 @@ mod tests {
         };
         assert_eq!(needs, [topics(0, &["nope", "x"]), topics(1, &["b-9"])]);
         let mut world = world();
-        world.refused = vec![
+        world.refused = [
             (topics(0, &["nope", "x"]), Refusal::Done),
             (topics(1, &["b-9"]), Refusal::Fault(Fault::cluster(slot(1), "down"))),
-        ];
+        ]
+        .into();
         let (answer, _) = round::<ListOffsets>(&request, &world.seen(7), |_, _| panic!("nothing is to be sent"));
         assert_eq!(codes_of(&answer), [("nope", 0, 3), ("b-9", 0, 6), ("x", 9, 3)]);
     }

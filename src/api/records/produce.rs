@@ -562,7 +562,7 @@ mod tests {
         let (mut ledger, cells) = Ledger::open(request(&[("x", &[1, 0]), ("b-1", &[0]), ("nope", &[0])]));
         let mut seen = world.seen(9);
         let tried = Need::Topics { cluster: slot(0), names: vec![StrBytes::from_static_str("nope")], create: false };
-        let refused = [(tried, Refusal::Done)];
+        let refused = [(tried, Refusal::Done)].into();
         seen.refused = &refused;
         let routed = ledger.route(cells, &seen);
         assert_eq!(routed.parts.iter().map(|part| part.to).collect::<Vec<_>>(), [at(0, 2), at(0, 1), at(1, 1)]);
@@ -599,7 +599,7 @@ mod tests {
         for (refusal, in_doubt) in [(Refusal::Fault(Fault::proxy("down")), true), (Refusal::Done, false)] {
             let (mut ledger, cells) = Ledger::open(request(&[("x", &[0])]));
             assert!(!ledger.is_refused());
-            let refused = [(need.clone(), refusal)];
+            let refused = [(need.clone(), refusal)].into();
             let routed = ledger.route(cells, &crate::api::Seen { refused: &refused, ..world.seen(9) });
             assert_eq!((routed.in_doubt, ledger.is_refused()), (in_doubt, true));
         }

@@ -16,7 +16,7 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 // Kafka's ConfigResource.Type.
 pub(in crate::api) const TOPIC: i8 = 2;
@@ -81,14 +81,19 @@ impl Api for DescribeConfigs {
         // The seed's code stands.
         let Ok(answer) = answer else { return };
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
+        // One that is asked about twice (each time about other keys, say) is told of twice, in that order.
+        let mut places: HashMap<_, VecDeque<usize>> = HashMap::new();
+        for asked in origin.resources {
+            places.entry((asked.kind, asked.name)).or_default().push_back(asked.at);
+        }
         for mut told in answer.results {
             told.untag();
             rewrite(&mut told, origin.cluster, seen);
-            let same = |asked: &&Resource| asked.kind == told.resource_type && asked.name == told.resource_name;
-            for asked in origin.resources.iter().filter(same) {
-                let Some(place) = so_far.results.get_mut(asked.at) else { continue };
+            let places = places.get_mut(&(told.resource_type, told.resource_name.clone()));
+            let place = places.and_then(VecDeque::pop_front).and_then(|at| so_far.results.get_mut(at));
+            if let Some(place) = place {
                 let name = std::mem::take(&mut place.resource_name);
-                *place = told.clone().with_resource_name(name);
+                *place = told.with_resource_name(name);
             }
         }
     }
@@ -184,6 +189,7 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at, round, text};
     use proptest::prelude::*;
+    use std::time::{Duration, Instant};
 
     fn ask(resources: &[(i8, &str)]) -> DescribeConfigsRequest {
         let resource = |(kind, name): &(i8, &str)| {
@@ -273,6 +279,27 @@ mod tests {
             if to == at(0, 2) { Ok(tell(&request, "a", "b")) } else { Err(Fault::upstream(to, true, "gone")) }
         });
         assert_eq!(told(&answer), [(TOPIC, "x", 0), (TOPIC, "b-1", 7)]);
+    }
+
+    #[test]
+    fn a_topic_that_is_asked_about_twice_is_told_of_twice_however_often() {
+        // Given each time other keys, and as often as nobody asks
+        let (world, began) = (World::default(), Instant::now());
+        let request = ask(&[(TOPIC, "x"); 60_000]);
+        let (answer, _) = round::<DescribeConfigs>(&request, &world.seen(4), |_, request| {
+            let one = |(at, asked): (usize, &DescribeConfigsResource)| {
+                let config = DescribeConfigsResourceResult::default().with_name(text(&at.to_string()));
+                refused(asked, 0, "").with_configs(vec![config])
+            };
+            let results = request.resources.iter().enumerate().map(one).collect();
+            Ok(DescribeConfigsResponse::default().with_results(results))
+        });
+        // Then each has the answer to its own keys, and it does not take the square of that
+        assert_eq!(answer.results.len(), 60_000);
+        for (at, told) in answer.results.iter().enumerate() {
+            assert_eq!((told.error_code, told.configs[0].name.as_str()), (0, at.to_string().as_str()));
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     proptest! {

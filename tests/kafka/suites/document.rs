@@ -61,8 +61,8 @@ const HEAD: &str = "
 ## Clients' own test suites
 
 Run by `scripts/suites` on bare Kafka 4.3 and through Fishplate: all topics on one cluster, or spread over two by their
-names, half of them on Kafka 3.9. What passes on bare Kafka must pass here or stands below with its reason. Not judged is
-what bare Kafka fails or what skips itself there.
+names, half of them on Kafka 3.9. What passes on bare Kafka must pass here, in most rounds at least, or stands below with its
+reason. Not judged is what bare Kafka fails or what skips itself there.
 
 | suite | way | the same | differ | flaky | not judged | rounds, day |
 |---|---|---|---|---|---|---|

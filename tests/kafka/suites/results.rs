@@ -1,6 +1,6 @@
 //! What came of whole suites, kept in `tests/suites/results.jsonl`: a run replaces what it ran anew and leaves the rest.
 
-use super::outcomes::{Counts, is_flaky};
+use super::outcomes::{Counts, differs, is_flaky};
 use super::{SUITES, Seen, Way};
 use crate::harness::repository;
 use crate::scenarios::results::today;
@@ -21,9 +21,9 @@ pub struct Outcome {
     pub rounds: u32,
     /// Tests that passed in every round, on bare Kafka and here.
     pub the_same: usize,
-    /// Tests that pass on bare Kafka, and never here.
+    /// Tests that pass on bare Kafka, and never or seldom here.
     pub differ: Vec<String>,
-    /// Tests that sometimes pass, here or there: how often of all rounds, on bare Kafka and here.
+    /// Others that sometimes pass, here or there: how often of all rounds, on bare Kafka and here.
     pub flaky: BTreeMap<String, (u32, u32)>,
     /// Tests that never pass on bare Kafka: skipped there, or failing.
     pub not_judged: Vec<String>,
@@ -37,13 +37,15 @@ pub fn note(suite: &str, way: Way, rounds: u32, seen: &Seen) {
         let of_them = seen.iter().filter(|(_, (bare, here))| which(*bare, *here));
         of_them.map(|(test, _)| test.clone()).collect::<Vec<_>>()
     };
-    let flaky = seen.iter().filter(|(_, (bare, here))| here.passed > 0 && (is_flaky(*bare) || is_flaky(*here)));
+    let is_flaky =
+        |bare: Counts, here: Counts| !differs(bare, here) && here.passed > 0 && (is_flaky(bare) || is_flaky(here));
+    let flaky = seen.iter().filter(|(_, (bare, here))| is_flaky(*bare, *here));
     let outcome = Outcome {
         suite: suite.into(),
         way,
         rounds,
         the_same: names(&|bare, here| always(bare) && always(here)).len(),
-        differ: names(&|bare, here| bare.passed > 0 && here.passed == 0),
+        differ: names(&differs),
         flaky: flaky.map(|(test, (bare, here))| (test.clone(), (bare.passed, here.passed))).collect(),
         not_judged: names(&|bare, _| bare.passed == 0),
         on: today(),
