@@ -161,7 +161,7 @@ fn through(mut request: FetchRequest, to: Target, mut edited: bool, seen: &Seen<
 fn fill_in(request: &mut FetchRequest, seen: &Seen<'_>) {
     let known = |name: &mut TopicName, id: &mut Uuid| {
         if let Some(place) = seen.placement.topic_of(&name.0, *id) {
-            (*name, *id) = (TopicName(place.topic.name.clone()), place.topic.id);
+            (*name, *id) = (TopicName(place.topic.name.clone()), place.id);
         }
     };
     request.topics.iter_mut().for_each(|topic| known(&mut topic.topic, &mut topic.topic_id));

@@ -41,7 +41,7 @@ pub fn translate(mut answer: FetchResponse, from: Slot, seen: &Seen<'_>) -> Fetc
     }
     for topic in &mut answer.responses {
         if let Some(place) = seen.placement.topic_of(&topic.topic.0, topic.topic_id) {
-            (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
+            (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.id);
         }
         topic.unknown_tagged_fields.clear();
         topic.partitions =
