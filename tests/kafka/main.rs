@@ -19,9 +19,11 @@ mod agree;
 mod codecs;
 
 mod apis;
+mod applications;
 mod basics;
 mod batches;
 mod behind;
+mod committed;
 mod faults;
 mod hostile;
 mod lane;
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         shadows::trials(),
         split::trials(),
         transactions::trials(),
+        applications::trials(),
         large::trials(),
         standins::trials(),
         reload::trials(),
