@@ -1,6 +1,7 @@
 //! Builds the placement from the config and what each cluster last said. Pure.
 
 use super::fence::Fence;
+use super::topic_ids::shown_id;
 use super::{ClusterPlace, Nodes, Placement, Ports, TopicPlace, Written};
 use crate::config::Config;
 use crate::types::{FastMap, Name, Slot, Target};
@@ -60,7 +61,7 @@ impl Placement {
         let same = |before: &&Self| Arc::ptr_eq(&before.config, config) && Arc::ptr_eq(&before.fence, fence);
         let mut topics = place_topics(config, &clusters, before.filter(same));
         keep_off(config, &clusters, fence, &mut topics);
-        let ids = topics.values().filter(|p| !p.topic.id.is_nil()).map(|p| (p.topic.id, Arc::clone(p))).collect();
+        let ids = topics.values().map(|place| (place.id, Arc::clone(place))).collect();
         let mut remarks: Vec<_> = collisions.into_iter().map(|(one, two)| Remark::NodesCollide(one, two)).collect();
         remarks.extend(spent.into_iter().map(Remark::PortsSpent));
         remarks.extend(topics_twice(&clusters, &topics));
@@ -118,6 +119,7 @@ fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc
     let pipeline = config.pipeline_of_topic(&topic.name);
     let place = || TopicPlace {
         topic: Arc::clone(topic),
+        id: shown_id(topic.id, cluster, &topic.name),
         cluster,
         pipeline: pipeline.name.clone(),
         troubled: topic.partitions.iter().any(|partition| partition.leader < 0 || partition.error != 0),

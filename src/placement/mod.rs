@@ -7,6 +7,7 @@ pub mod front;
 pub mod nodes;
 pub mod ports;
 pub mod task;
+pub mod topic_ids;
 
 pub use fence::Fence;
 pub use front::Front;
@@ -59,6 +60,8 @@ pub struct ClusterPlace {
 pub struct TopicPlace {
     /// As its cluster describes it.
     pub topic: Arc<Topic>,
+    /// As clients are shown it: never nil, though older clusters give none.
+    pub id: Uuid,
     /// Its home.
     pub cluster: Slot,
     /// The pipeline it belongs to.

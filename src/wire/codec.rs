@@ -237,7 +237,7 @@ mod tests {
         for (said, given) in ids.iter().flat_map(|said| ids.iter().map(move |given| (said, given))) {
             for version in [3, 9] {
                 let written = |correlation, id: &Option<Bytes>| {
-                    let records = produce(&Bytes::from_static(b"records"));
+                    let records = produce(&Bytes::new());
                     joined(&encode_request(ApiKey::Produce, version, correlation, id.as_ref(), &records, &[]).unwrap())
                 };
                 let forwarded = joined(&forward_request(&written(5, said), 77, given.as_ref()));

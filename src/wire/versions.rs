@@ -92,7 +92,7 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::Fetch, 4, 18, By::Leaders),
     row(ApiKey::ListOffsets, 1, 10, By::Leaders).differs("Version 11 is not served."),
     row(ApiKey::Metadata, 0, 13, By::Us).differs(
-        "The cluster's id is the virtual cluster's. In `single` there is one node and one replica of each partition.",
+        "The cluster's id is the virtual cluster's. In `single` there is one node and one replica of each partition. Topics of a cluster that gives no ids (before Kafka 2.8) have ids of ours.",
     ),
     // 10 has topic ids, which kafka-protocol 0.18 does not read.
     row(ApiKey::OffsetCommit, 2, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
@@ -129,7 +129,7 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::DescribeCluster, 0, 2, By::Us).differs("As Metadata."),
     row(ApiKey::DescribeTransactions, 0, 0, By::TransactionCoordinator),
     row(ApiKey::ListTransactions, 0, 2, By::AllBrokers)
-        .differs("Each node tells the transactions of all nodes, each from its home."),
+        .differs("Each node tells the transactions of all nodes, each from its home. A cluster that is down is an error (15)."),
     row(ApiKey::DescribeTopicPartitions, 0, 0, By::Us),
     row(ApiKey::CreatePartitions, 0, 3, By::TopicsHome)
         .differs("A topic's shadows on groups' homes grow first. Assignments as at CreateTopics."),

@@ -83,6 +83,13 @@ streams() {
   javac -nowarn -cp "$folder/lib/*" -d "$folder/classes" "$here"/streams/*.java && cp "$here"/java/log4j2.xml "$folder/classes"
 }
 
+# Kafka Connect's plugin for files; Connect itself is among Kafka's jars.
+connect() {
+  local folder=$out/connect
+  rm -rf "$folder" && mkdir -p "$folder" || return
+  mvn -q -B -f "$here/connect/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$folder"
+}
+
 # A folder for LD_LIBRARY_PATH. The package is one for some Python; which one is all the same to us.
 librdkafka() {
   local folder=$out/librdkafka found
@@ -114,6 +121,7 @@ once node "$here"/node/*.js* "$here"/node/*/*.js "$here/node/.npmrc" -- node_cli
   echo 'node-rdkafka is not there, and its trials fail' >&2
 # Its state store takes 70 MB, and only the full level plays it.
 [ "${FISHPLATE_TEST_LEVEL:-}" != full ] || once streams "$here"/streams/* -- streams
+[ "${FISHPLATE_TEST_LEVEL:-}" != full ] || once connect "$here"/connect/* -- connect
 once librdkafka <(printf '%s' "$librdkafka") -- librdkafka "$librdkafka"
 while read -r name packages; do
   # shellcheck disable=SC2086  # a list of packages

@@ -19,11 +19,14 @@ mod agree;
 mod codecs;
 
 mod apis;
+mod applications;
 mod basics;
 mod batches;
 mod behind;
+mod committed;
 mod faults;
 mod hostile;
+mod lacking;
 mod lane;
 mod large;
 mod laws;
@@ -43,6 +46,7 @@ mod suites;
 mod topics;
 mod transactions;
 mod world;
+mod zones;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
@@ -67,8 +71,11 @@ fn main() -> ExitCode {
         shadows::trials(),
         split::trials(),
         transactions::trials(),
+        applications::trials(),
         large::trials(),
         standins::trials(),
+        lacking::trials(),
+        zones::trials(),
         reload::trials(),
         operator::trials(),
         hostile::trials(),

@@ -1,25 +1,19 @@
 //! Clusters that are older or other than Apache Kafka of today: clients see what they see on bare Kafka, or the difference
 //! stands in `tests/clients/differences.yaml`.
 
+use crate::harness::Bootstrap;
 use crate::harness::config::{Config, View as Shown};
-use crate::harness::standin::{StandIn, ZONES};
+use crate::harness::standin::StandIn;
 use crate::harness::topics::Topics;
-use crate::harness::{Bootstrap, wait};
-use crate::operator::{run, says};
-use crate::raw::Raw;
+use crate::raw::{Raw, batch, fetch, produce, topic};
 use crate::scenarios::clients::CLIENTS;
 use crate::scenarios::contract::{ALL, CUT, Client, Line, Run, View};
 use crate::scenarios::differences;
 use crate::world::{World, full, shared};
 use kafka_protocol::messages::MetadataRequest;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use libtest_mimic::Trial;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::fs;
 use std::thread;
-use std::time::Duration;
 
 /// By the clients' names, and what else than the full level plays.
 const PLAYED: &[(&str, bool)] = &[("librdkafka", true), ("franz-go", false), ("java-4.3", false)];
@@ -27,8 +21,15 @@ const PLAYED: &[(&str, bool)] = &[("librdkafka", true), ("franz-go", false), ("j
 /// What is played beside the full level.
 const IN_CI: &[&str] = &["codecs", "commit", "cooperative", "reset", "idempotent"];
 
-/// A group is in the list once for each node that it knows (as before Apache Kafka), and here they come and go.
-const LEFT_OUT: &[(&str, &str, &str)] = &[("warpstream", "librdkafka", "groups")];
+/// By the stand-in, the client and the scenario. A group is in librdkafka's list once for each node that it knows (as before
+/// Apache Kafka), and WarpStream's come and go; Java places a topic on a node that was there a moment ago. Java gives up where
+/// the old one does not tell what it has made, and does not know the latest time stamp.
+const LEFT_OUT: &[(&str, &str, &str)] = &[
+    ("warpstream", "librdkafka", "groups"),
+    ("warpstream", "java-4.3", "topics"),
+    ("old", "java-4.3", "topics"),
+    ("old", "java-4.3", "offsets"),
+];
 
 pub fn trials() -> Vec<Trial> {
     let kinds: [(&str, Make); 2] = [("old", StandIn::old), ("warpstream", StandIn::warpstream)];
@@ -43,96 +44,39 @@ pub fn trials() -> Vec<Trial> {
         clients.iter().map(one).collect::<Vec<_>>()
     };
     let mut trials: Vec<_> = kinds.into_iter().flat_map(of_kind).collect();
-    trials.extend(kinds.map(|(kind, make)| {
-        shared(format!("stand-in {kind}: check --live says what it cannot do"), move |world| is_told(world, kind, make))
-    }));
-    trials.push(shared("stand-in warpstream: clients' options are Fishplate's own", options));
+    trials.push(shared("stand-in old: a topic is written and read by an id, though its cluster gives none", by_an_id));
     trials
 }
 
-/// What an operator reads of a cluster that cannot do everything, and whom that affects.
-fn is_told(world: &World, kind: &str, make: Make) {
-    let stand_in = make(world.b.broker(1).port).unwrap_or_else(|error| panic!("{error:#}"));
-    let config = Config::two_clusters(&world.a.bootstrap(), &stand_in.bootstrap());
-    let file = world.directory.join(format!("{kind}-live.yaml"));
-    fs::write(&file, config.yaml()).expect("a file");
-    let (_, said) = run(&["check", "-c", &file.to_string_lossy(), "--live"]);
-    let of = |cluster: &str| {
-        let lines = said.lines().skip_while(|line| !line.starts_with(&format!("{cluster}: "))).skip(1);
-        lines.take_while(|line| line.starts_with("  without ")).collect::<Vec<_>>().join("\n")
-    };
-    assert_eq!(of("a"), "", "Kafka of today lacks nothing: {said}");
-    insta::assert_snapshot!(format!("lacks_of_{kind}"), of("b"));
-}
-
-fn options(world: &World) {
-    // Given WarpStream, and a Fishplate that was told in which zone it is
-    let stand_in = StandIn::warpstream(world.b.broker(1).port).unwrap_or_else(|error| panic!("{error:#}"));
-    let config = Config::two_clusters(&world.a.bootstrap(), &stand_in.bootstrap());
-    let zone = ZONES[1];
-    let proxy = world.start_proxy(&config.keys("b", &format!("kind: warpstream, zone: {zone}")));
-    Topics::of(&world.b.bootstrap()).create("b-options", 2, 1);
-    // When clients come that have options of their own, short and very long ones
-    let long = format!("{},ws_az=zone-1", "x".repeat(30_000));
-    for client_id in ["my-app,ws_az=zone-1,warpstream_host_override=evil", "ws_az=zone-1", &long] {
-        let client = Named::of(&proxy.bootstrap(), client_id);
-        client.write("b-options");
-        client.write("a-options");
-        assert_eq!(client.read("b-options"), "a record");
-    }
-    // Then the cluster is told our zone and no other, beside the clients' names
-    let told = stand_in.client_ids();
-    let options =
-        |id: &String| id.split(',').filter(|piece| piece.contains('=')).map(str::to_owned).collect::<Vec<_>>();
-    for id in &told {
-        assert!(options(id) == [format!("ws_az={zone}")] || id == "fishplate", "{id}");
-    }
-    for id in [format!("my-app,ws_az={zone}"), format!("ws_az={zone}"), format!("fishplate,ws_az={zone}")] {
-        assert!(told.contains(&id), "{id}: {told:?}");
-    }
-    assert!(told.iter().any(|id| id.starts_with("xxx") && id.len() > 30_000));
-    // And so it has named agents of our zone, and no client's options are in the table of clients
-    let of_zone = stand_in.agents_in(zone);
-    let seen = Raw::connect(&proxy.bootstrap().servers).call(12, &MetadataRequest::default().with_topics(None));
-    let there: Vec<_> = seen.brokers.iter().filter_map(|broker| broker.rack.as_deref()).collect();
-    assert!(there.contains(&zone) && !there.contains(&ZONES[0]) && !of_zone.is_empty(), "{there:?}");
-    let (_, table) = says(&proxy, &["clients", "--json"]);
-    assert!(!table.contains("ws_") && !table.contains("warpstream_"), "{table}");
+/// Java's producer says a topic's id and nothing else, whatever cluster it is on: it goes by the table that it is shown.
+fn by_an_id(world: &World) {
+    const NAME: &str = "b-old-by-an-id";
+    // Given a topic on a cluster that gives no ids
+    Topics::of(&world.b.bootstrap()).create(NAME, 1, 1);
+    let stand_in = StandIn::old(world.b.broker(1).port).unwrap_or_else(|error| panic!("{error:#}"));
+    let proxy = world.start_proxy(&Config::two_clusters(&world.a.bootstrap(), &stand_in.bootstrap()));
+    let mut raw = Raw::connect(&proxy.bootstrap().servers);
+    let asked = MetadataRequestTopic::default().with_name(Some(topic(NAME)));
+    let told = raw.call(13, &MetadataRequest::default().with_topics(Some(vec![asked])));
+    // Then clients are shown one
+    let id = told.topics[0].topic_id;
+    assert!(!id.is_nil(), "{told:?}");
+    // And it serves to write, to read and to ask by
+    let mut records = produce(&[("", &batch(&["a record"]))]);
+    records.topic_data[0].topic_id = id;
+    let written = raw.call(13, &records);
+    let answer = (&written.responses[0].topic_id, written.responses[0].partition_responses[0].error_code);
+    assert_eq!(answer, (&id, 0), "{written:?}");
+    let mut poll = fetch(&[""], 5_000);
+    poll.topics[0].topic_id = id;
+    let read = raw.call(17, &poll);
+    let answer = &read.responses[0];
+    assert_eq!((answer.topic_id, answer.partitions[0].error_code, answer.partitions[0].high_watermark), (id, 0, 1));
+    let asked = MetadataRequestTopic::default().with_name(None).with_topic_id(id);
+    let told = raw.call(13, &MetadataRequest::default().with_topics(Some(vec![asked])));
+    assert_eq!(told.topics[0].name, Some(topic(NAME)));
     assert!(proxy.stop().success(), "{}", proxy.log().tail(20));
 }
-
-/// A producer and a consumer that call themselves so.
-struct Named(ClientConfig);
-
-impl Named {
-    fn of(at: &Bootstrap, client_id: &str) -> Self {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &at.servers).set("client.id", client_id).set("log_level", "0");
-        Self(config)
-    }
-
-    #[track_caller]
-    fn write(&self, topic: &str) {
-        let producer: ThreadedProducer<DefaultProducerContext> = self.0.create().expect("a producer");
-        let record = BaseRecord::<str, str>::to(topic).partition(0).payload("a record");
-        producer.send(record).unwrap_or_else(|(error, _)| panic!("{error}"));
-        producer.flush(TO_DO_IT).expect("an answer");
-    }
-
-    #[track_caller]
-    fn read(&self, topic: &str) -> String {
-        let consumer: BaseConsumer = self.0.clone().set("group.id", "gb-options").create().expect("a consumer");
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
-        consumer.assign(&list).expect("an assignment");
-        wait::find("a record", TO_DO_IT, || {
-            let message = consumer.poll(Duration::from_millis(100))?.ok()?;
-            Some(String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned())
-        })
-    }
-}
-
-const TO_DO_IT: Duration = wait::seconds(60);
 
 type Make = fn(u16) -> anyhow::Result<StandIn>;
 

@@ -1,9 +1,9 @@
 //! Transactions through Fishplate where brokers are killed under them, and with version 2 of the protocol. What they are on
-//! a good day is played by the clients' scenarios.
+//! a good day is played by the clients' scenarios, and what applications make of them in `applications`.
 
+use crate::committed::{self, value};
 use crate::harness::config::View;
 use crate::harness::metrics::Metrics;
-use crate::harness::process::{Process, command};
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
@@ -18,28 +18,35 @@ use kafka_protocol::protocol::StrBytes;
 use libtest_mimic::Trial;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::OwnedMessage;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::collections::BTreeMap;
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOON: Duration = wait::seconds(60);
 const MOMENT: Duration = Duration::from_millis(100);
 
 pub fn trials() -> Vec<Trial> {
+    if !full() {
+        eprintln!(
+            "only the full level kills brokers under transactions of version 2, and a second one under those of version 1 (FISHPLATE_TEST_LEVEL=full)"
+        );
+    }
     vec![
         alone("transactions: what is passed on is there once, whoever is killed", passed_on_once),
+        alone("transactions: of version 2, passed on once, whoever is killed", passed_on_once_in_version_two)
+            .with_ignored_flag(!full()),
         shared("transactions: of version 2, with Java and franz-go", version_two),
         shared("transactions: a cluster that lacks version 2 is told of", a_cluster_lacks_version_two),
-        shared("transactions: Kafka Streams counts words once", streams_count_once).with_ignored_flag(!full()),
     ]
 }
 
+/// It cannot be spared; any other broker leads some of what is written.
+const CONTROLLER: i32 = 1;
 const PARTITIONS: i32 = 2;
 /// To each partition.
 const RECORDS: usize = 200;
@@ -79,8 +86,7 @@ fn passed_on_once(world: &World) {
             let written = || one.read(&world.a.bootstrap()).values().map(Vec::len).sum::<usize>();
             wait::until("something was passed on", SOON, || written() > number * RECORDS);
             let coordinator = coordinator(world, &one.id());
-            // The controller cannot be spared; any other broker leads some of what is written.
-            let broker = world.a.broker(if coordinator == 1 { 2 } else { coordinator });
+            let broker = world.a.broker(if coordinator == CONTROLLER { 2 } else { coordinator });
             broker.kill();
             sleep(wait::seconds(4));
             broker.restart();
@@ -99,6 +105,57 @@ fn passed_on_once(world: &World) {
             assert_eq!(one.read(&one.at), expected, "{} through Fishplate", one.name);
         }
     });
+    proxy.finish();
+}
+
+/// The same application with a client that knows version 2, where brokers add partitions by themselves.
+fn passed_on_once_in_version_two(world: &World) {
+    // Given an application that reads a topic of `b` and writes to one of `a`, whose log one broker cannot lose
+    let proxy = world.start_proxy(&world.config().transacting_on_a().with("transaction_version: 2\n"));
+    proxy.log().allow("broker");
+    proxy.log().allow("have not heard of a new shadow topic yet");
+    let [to, from] = ["a-passes", "b-passes"].map(|name| format!("{name}.passes"));
+    Topics::of(&world.b.bootstrap()).create(&from, PARTITIONS, 1);
+    Topics::of(&world.a.bootstrap()).create(&to, PARTITIONS, 3);
+    let written = || committed::values(&world.a.bootstrap(), &to, PARTITIONS);
+    let count = || written().values().map(Vec::len).sum::<usize>();
+    let told = thread::scope(|scope| {
+        let told = scope.spawn(|| {
+            let run = Run {
+                client: "franz-go",
+                scenarios: &["passes"],
+                bootstrap: &proxy.bootstrap(),
+                topics: ["a-passes", "b-passes"].map(str::to_owned),
+                groups: ["ga-passes", "gb-passes"].map(str::to_owned),
+                output: world.directory.join("passes.out"),
+                log: world.directory.join("passes.log"),
+                cut: None,
+            };
+            programs::franz(&run).unwrap_or_else(|error| panic!("{error:#}")).remove(0)
+        });
+        // When the broker is killed that coordinates its transactions, and then one that leads what it writes
+        let leader = || world.a.leader(&to, 0).filter(|id| *id != CONTROLLER).or_else(|| world.a.leader(&to, 1));
+        let victims: [&dyn Fn() -> Option<i32>; 2] = [&|| Some(coordinator(world, "ta-passes.passes")), &leader];
+        for (number, victim) in victims.iter().enumerate() {
+            wait::until("something was passed on", SOON, || count() > number * RECORDS);
+            let id = wait::find("who is to be killed", SOON, victim);
+            let broker = world.a.broker(if id == CONTROLLER { 2 } else { id });
+            broker.kill();
+            sleep(wait::seconds(4));
+            broker.restart();
+            world.a.wait_ready();
+        }
+        told.join().expect("the application")
+    });
+    // Then all of the input is in its output, once and in order
+    let told = told.result.as_ref().unwrap_or_else(|| panic!("{}", told.failure()));
+    assert_eq!(told["passed on"], 2 * RECORDS);
+    let expected: BTreeMap<_, _> = (0..PARTITIONS).map(|at| (at, all_of(at))).collect();
+    assert_eq!(written(), expected, "in the log");
+    assert_eq!(committed::values(&proxy.bootstrap(), &to, PARTITIONS), expected, "through Fishplate");
+    // And it was version 2
+    assert_eq!(requests(&proxy, "AddPartitionsToTxn"), 0.0);
+    assert!(requests(&proxy, "TxnOffsetCommit") > 1.0);
     proxy.finish();
 }
 
@@ -214,44 +271,8 @@ impl Application {
 
     /// What was committed to each partition of its output, in order, as this bootstrap tells it.
     fn read(&self, at: &Bootstrap) -> BTreeMap<i32, Vec<String>> {
-        let mut read = BTreeMap::<_, Vec<_>>::new();
-        for record in committed(at, &self.to()) {
-            read.entry(record.partition()).or_default().push(value(&record));
-        }
-        read
+        committed::values(at, &self.to(), PARTITIONS)
     }
-}
-
-/// All that was committed to a topic, each partition in order.
-fn committed(at: &Bootstrap, topic: &str) -> Vec<OwnedMessage> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &at.servers)
-        .set("log_level", "0")
-        .set("group.id", "nobody")
-        .set("isolation.level", "read_committed")
-        .set("enable.partition.eof", "true")
-        .create()
-        .expect("a consumer");
-    let mut list = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        list.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
-    }
-    consumer.assign(&list).expect("an assignment");
-    let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
-    let deadline = Instant::now() + SOON;
-    while ended.len() < list.count() {
-        assert!(Instant::now() < deadline, "{at} does not tell all of {topic}");
-        match consumer.poll(MOMENT) {
-            Some(Ok(record)) => read.push(record.detach()),
-            Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
-            Some(Err(_)) | None => {}
-        }
-    }
-    read
-}
-
-fn value(record: &impl Message) -> String {
-    String::from_utf8_lossy(record.payload().unwrap_or_default()).into_owned()
 }
 
 /// What is there: partition, offset and value.
@@ -305,13 +326,15 @@ fn version_two(world: &World) {
     proxy.log().allow("a transaction would span two clusters");
     for client in ["franz-go", "java-4.3"] {
         // When clients use transactions, then they see what they see on bare Kafka
-        if full() || client == "franz-go" {
-            let (bare, through) = thread::scope(|scope| {
-                let bare = scope.spawn(|| play(world, client, "transactions", &world.a.bootstrap(), "a"));
-                let through = play(world, client, "transactions", &proxy.bootstrap(), "a");
-                (bare.join().expect("bare Kafka"), through)
-            });
-            assert_eq!(bare, through, "{client}");
+        for scenario in ["transactions", "silent"] {
+            if full() || client == "franz-go" {
+                let (bare, through) = thread::scope(|scope| {
+                    let bare = scope.spawn(|| play(world, client, scenario, &world.a.bootstrap(), "a"));
+                    let through = play(world, client, scenario, &proxy.bootstrap(), "a");
+                    (bare.join().expect("bare Kafka"), through)
+                });
+                assert_eq!(bare, through, "{client}: {scenario}");
+            }
         }
         // And one that would span two clusters is refused at its first Produce there
         let spanning = play(world, client, "spanning", &proxy.bootstrap(), "b");
@@ -354,69 +377,4 @@ fn a_cluster_lacks_version_two(world: &World) {
     // And the cluster that has it is not told of
     assert!(!said.contains("transactional ids live on a"), "{said}");
     proxy.finish();
-}
-
-const LINES: usize = 300;
-const WORDS: [&str; 4] = ["a", "count", "of", "words"];
-
-/// Its input lives on `b`; its group, its transactional ids, its output and the topics that it makes for itself on `a`.
-fn streams_count_once(world: &World) {
-    programs::set_up().unwrap_or_else(|error| panic!("{error:#}"));
-    let proxy = world.start_proxy(&world.config());
-    let (from, to) = ("b-streams", "a-streams");
-    Topics::of(&world.b.bootstrap()).create(from, 2, 1);
-    Topics::of(&world.a.bootstrap()).create(to, 2, 3);
-    let start = |number: usize| {
-        let built = programs::built().join("streams");
-        let mut java = command("java");
-        java.arg("-XX:+UseSerialGC").arg(format!("-Dscenario.log={}", world.directory.join("streams.log").display()));
-        java.arg("-cp").arg(format!("{0}/classes:{0}/lib/*", built.display()));
-        java.args(["WordCount", &proxy.bootstrap().servers, "ga-streams", from, to])
-            .arg(world.directory.join("streams"));
-        let said = File::create(world.directory.join(format!("streams-{number}.out"))).expect("a file");
-        java.stdout(said.try_clone().expect("it twice")).stderr(said);
-        Process::start("Kafka Streams", java).unwrap_or_else(|error| panic!("{error:#}"))
-    };
-    let write = || {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &proxy.bootstrap().servers).set("log_level", "0");
-        let producer: ThreadedProducer<DefaultProducerContext> = config.create().expect("a producer");
-        for line in 0..LINES {
-            let partition = i32::try_from(line % 2).expect("a partition");
-            let record = BaseRecord::<str, str>::to(from).partition(partition).payload("a count of words");
-            producer.send(record).unwrap_or_else(|(error, _)| panic!("{error}"));
-        }
-        producer.flush(SOON).expect("all is acknowledged");
-    };
-    let counts = || counts(&proxy.bootstrap(), to);
-    let all = |times: usize| {
-        let counted = counts();
-        WORDS.iter().all(|word| counted.get(*word).and_then(|all| all.last()) == Some(&(times * LINES)))
-    };
-    // Given an application that has counted
-    let first = start(1);
-    write();
-    wait::until("all is counted", SOON * 2, || all(1));
-    // When it is killed in the middle of more, and comes back
-    write();
-    sleep(MOMENT);
-    drop(first);
-    write();
-    let _second = start(2);
-    // Then it has counted everything, and each count stands once and in order
-    wait::until("all is counted", SOON * 2, || all(3));
-    for (word, counted) in counts() {
-        assert!(counted.is_sorted_by(|one, other| one < other), "{word}: {counted:?}");
-    }
-    proxy.finish();
-}
-
-/// What was committed of each word, in order.
-fn counts(at: &Bootstrap, topic: &str) -> BTreeMap<String, Vec<usize>> {
-    let mut counts = BTreeMap::<_, Vec<_>>::new();
-    for record in committed(at, topic) {
-        let word = String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
-        counts.entry(word).or_default().push(value(&record).parse().expect("a count"));
-    }
-    counts
 }

@@ -159,7 +159,7 @@ fn through(mut request: FetchRequest, to: Target, edited: bool, seen: &Seen<'_>)
 fn fill_in(request: &mut FetchRequest, seen: &Seen<'_>) {
     let known = |name: &mut TopicName, id: &mut Uuid| {
         if let Some(place) = seen.placement.topic_of(&name.0, *id) {
-            (*name, *id) = (TopicName(place.topic.name.clone()), place.topic.id);
+            (*name, *id) = (TopicName(place.topic.name.clone()), place.id);
         }
     };
     request.topics.iter_mut().for_each(|topic| known(&mut topic.topic, &mut topic.topic_id));

@@ -182,7 +182,7 @@ impl Roll {
     fn look(&mut self, at: u32, named: (&[u8], Uuid), before: u32, seen: &Seen<'_>) -> u32 {
         let Some((topic, home)) = self.topics.get_mut(at as usize).zip(self.homes.get(at as usize)) else { return at };
         let place = seen.placement.topic_of(&topic.called.0, topic.called.1);
-        let another = place.is_some_and(|place| !home.id.is_nil() && home.id != place.topic.id);
+        let another = place.is_some_and(|place| !home.id.is_nil() && home.id != place.id);
         if !another {
             self.found(at, place);
             return at;
@@ -203,7 +203,7 @@ impl Roll {
         if let Some(place) = place {
             topic.looked = self.looks;
             topic.pipeline = number_of(&mut self.pipelines, &place.pipeline);
-            home.id = place.topic.id;
+            home.id = place.id;
             if home.name != place.topic.name {
                 // A copy of our own: to count who uses a name that all sessions share would cost them all.
                 home.name = StrBytes::from_string(place.topic.name.to_string());

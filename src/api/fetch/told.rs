@@ -44,7 +44,7 @@ pub fn translate(mut answer: FetchResponse, from: Target, seen: &Seen<'_>) -> Fe
     for topic in &mut answer.responses {
         let place = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
         if let Some(place) = place {
-            (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
+            (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.id);
         }
         topic.unknown_tagged_fields.clear();
         let place = place.map(|place| &**place);

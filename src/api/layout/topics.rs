@@ -15,6 +15,7 @@ use crate::api::untag::Untag;
 use crate::api::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
 use crate::placement::nodes::SINGLE;
+use crate::placement::topic_ids::shown_id;
 use crate::types::{Name, Slot, View, VirtualNode};
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
@@ -58,6 +59,9 @@ fn message(text: &'static str) -> Option<StrBytes> {
 
 /// From this version on answers have room for a message. (CreateTopics has it in all that are served.)
 const DELETE_SAYS_WHY: i16 = 5;
+
+/// From this version on CreateTopics tells the ids of what it has made.
+const TELLS_IDS: i16 = 7;
 
 /// One part for each cluster; what none can be made for goes to `lost`.
 pub(in crate::api) fn parts<A, T>(
@@ -182,6 +186,13 @@ impl Api for CreateTopics {
         seen.pipeline_of_topics(request.topics.iter().map(|topic| (Some(&topic.name.0), Uuid::nil())))
     }
 
+    /// A broker that lacks version 7 gives topics no ids.
+    fn raise(response: &mut Self::Response, origin: &OnCluster, version: i16) {
+        for told in response.topics.iter_mut().filter(|told| version < TELLS_IDS && told.error_code == codes::NONE) {
+            told.topic_id = shown_id(told.topic_id, origin.cluster, &told.name);
+        }
+    }
+
     fn held_ms(request: &Self::Request) -> i32 {
         request.timeout_ms.max(0)
     }
@@ -285,7 +296,7 @@ impl Api for DeleteTopics {
         }
         let part = |topics: &[DeleteTopicState]| {
             if seen.version >= DELETE_BY_ID {
-                return request.clone().with_topics(topics.to_vec());
+                return request.clone().with_topics(topics.iter().map(|topic| on_its_cluster(topic, seen)).collect());
             }
             request.clone().with_topic_names(topics.iter().filter_map(|topic| topic.name.clone()).collect())
         };
@@ -312,8 +323,12 @@ impl Api for DeleteTopics {
             Ok(answer) => {
                 so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
                 let mut places = DeletedPlaces::of(so_far);
+                let ids: HashMap<_, _> = origin.names.iter().map(|(id, name)| (name, *id)).collect();
                 for mut told in answer.responses {
                     told.untag();
+                    // Asked for by an id of ours, it was named.
+                    let by_id = told.name.as_ref().filter(|_| told.topic_id.is_nil()).and_then(|name| ids.get(&name.0));
+                    told.topic_id = by_id.copied().unwrap_or(told.topic_id);
                     told.error_message = scrubbed_message(told.error_message, origin.cluster, seen.placement);
                     let name = told.name.as_ref().map(|name| &name.0).or_else(|| origin.names.get(&told.topic_id));
                     if let Some(name) = name.filter(|_| gone(told.error_code)) {
@@ -358,6 +373,13 @@ fn asked(request: &DeleteTopicsRequest, version: i16) -> Vec<DeleteTopicState> {
     }
     let named = |name: &TopicName| DeleteTopicState::default().with_name(Some(name.clone()));
     request.topic_names.iter().map(named).collect()
+}
+
+/// By its name where its cluster knows no ids, and what the client has is one of ours.
+fn on_its_cluster(topic: &DeleteTopicState, seen: &Seen<'_>) -> DeleteTopicState {
+    let place = seen.placement.topic_by_id(topic.topic_id).filter(|place| place.topic.id.is_nil());
+    let named = |name: &StrBytes| DeleteTopicState::default().with_name(Some(TopicName(name.clone())));
+    place.map_or_else(|| topic.clone(), |place| named(&place.topic.name))
 }
 
 /// Where a topic is to be deleted, or the code for it; none where its id is to be looked for.
@@ -433,7 +455,9 @@ mod tests {
     use crate::api::Refusal;
     use crate::api::testing::{World, at, round, sent, text};
     use crate::placement::build::tests::{slot, topic};
+    use crate::upstream::Topic;
     use proptest::prelude::*;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     fn create(names: &[&str]) -> CreateTopicsRequest {
@@ -590,6 +614,25 @@ mod tests {
         assert_eq!(effects, [Effect::Settle(slot(1), text("b-1"), false), Effect::DropShadows(slot(1), text("b-1"))]);
         let lost = |to, _| Err(Fault::upstream(to, false, "gone"));
         assert_eq!(codes_of(&round::<DeleteTopics>(&request, &world.seen(6), lost).0), [100, 41, 42]);
+    }
+
+    #[test]
+    fn a_topic_whose_cluster_gives_no_ids_is_made_and_deleted_under_ours() {
+        let bare = Arc::new(Topic { id: Uuid::nil(), ..Topic::clone(&topic("b-1", &[1])) });
+        let world = World::with(&[], &[bare]);
+        let ours = world.placement.topic("b-1").unwrap().id;
+        let made = CreatableTopicResult::default().with_name(TopicName(text("b-1")));
+        let mut answer = CreateTopicsResponse::default().with_topics(vec![made]);
+        let origin = OnCluster { cluster: slot(1), alone: true, names: HashMap::new() };
+        CreateTopics::raise(&mut answer, &origin, 6);
+        assert_eq!(answer.topics[0].topic_id, ours);
+        let (answer, effects) = round::<DeleteTopics>(&by_id(&[ours]), &world.seen(6), |_, asked| {
+            let named = DeleteTopicState::default().with_name(Some(TopicName(text("b-1"))));
+            assert_eq!(asked.topics, [named]);
+            Ok(deleted(&asked))
+        });
+        assert_eq!((codes_of(&answer), answer.responses[0].topic_id), (vec![0], ours));
+        assert!(effects.contains(&Effect::DropShadows(slot(1), text("b-1"))));
     }
 
     #[test]

@@ -199,7 +199,7 @@ fn describe_topic(
     let partition = |(partition, index): &(&Partition, i32)| describe_partition(partition, *index, place.cluster, seen);
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(TopicName(place.topic.name.clone())))
-        .with_topic_id(place.topic.id)
+        .with_topic_id(place.id)
         .with_is_internal(place.topic.internal)
         .with_partitions(told.iter().map(partition).collect())
         .with_topic_authorized_operations(place.topic.operations)

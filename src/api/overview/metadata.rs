@@ -250,7 +250,7 @@ fn describe(place: &TopicPlace, operations: bool, seen: &Seen<'_>) -> MetadataRe
     let partition = |(partition, index)| describe_partition(partition, index, place.cluster, seen);
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(place.topic.name.clone())))
-        .with_topic_id(place.topic.id)
+        .with_topic_id(place.id)
         .with_is_internal(place.topic.internal)
         .with_partitions(place.topic.partitions.iter().zip(0..).map(partition).collect())
         .with_topic_authorized_operations(if operations { place.topic.operations } else { NO_OPERATIONS })

@@ -406,7 +406,7 @@ impl OfTopic {
         if self.name.is_empty() {
             self.name = TopicName(place.topic.name.clone());
         }
-        self.id = place.topic.id;
+        self.id = place.id;
     }
 }
 
@@ -444,7 +444,7 @@ fn failed(code: i16) -> PartitionProduceResponse {
 pub fn fill_in(request: &mut ProduceRequest, placement: &Placement) {
     for topic in &mut request.topic_data {
         if let Some(place) = placement.topic_of(&topic.name.0, topic.topic_id) {
-            (topic.name, topic.topic_id) = (TopicName(place.topic.name.clone()), place.topic.id);
+            (topic.name, topic.topic_id) = (TopicName(place.topic.name.clone()), place.id);
         }
     }
 }

@@ -34,6 +34,8 @@ pub struct Added {
     id: StrBytes,
     /// Its position in the request; `None` where the client's version has one only.
     at: Option<usize>,
+    /// Only asked whether its partitions are in it.
+    verify_only: bool,
 }
 
 impl Api for AddPartitionsToTxn {
@@ -60,7 +62,8 @@ impl Api for AddPartitionsToTxn {
             match seen.coordinator_of_transactions(id) {
                 Ok(to) => {
                     let at = (seen.version >= SEVERAL).then_some(at);
-                    let origin = Added { cluster: to.cluster, id: id.0.clone(), at };
+                    let verify_only = at.and_then(|at| request.transactions.get(at)).is_some_and(|one| one.verify_only);
+                    let origin = Added { cluster: to.cluster, id: id.0.clone(), at, verify_only };
                     parts.push(Part { to, request: alone(request, at), origin });
                 }
                 Err(Missing::Need(need)) => needs.push(need),
@@ -112,24 +115,30 @@ impl Api for AddPartitionsToTxn {
         all.find_map(|(id, topic)| Span::of_topic(id, &topic.name, seen))
     }
 
-    /// A broker that takes one transaction only cannot just look whether partitions are in it: it is asked for none.
+    /// A broker that takes one transaction only cannot look without adding: it is asked about nobody's transaction, which
+    /// it refuses (42) before it does anything, and [`Self::raise`] says why.
     fn lower(request: &mut Self::Request, version: i16) {
         if version < SEVERAL
             && let Some(only) = std::mem::take(&mut request.transactions).into_iter().next()
+            && !only.verify_only
         {
             request.v3_and_below_transactional_id = only.transactional_id;
             request.v3_and_below_producer_id = only.producer_id;
             request.v3_and_below_producer_epoch = only.producer_epoch;
-            request.v3_and_below_topics = if only.verify_only { Vec::new() } else { only.topics };
+            request.v3_and_below_topics = only.topics;
         }
     }
 
     fn raise(response: &mut Self::Response, origin: &Added, version: i16) {
-        if origin.at.is_some() && version < SEVERAL {
-            let told = AddPartitionsToTxnResult::default()
-                .with_transactional_id(TransactionalId(origin.id.clone()))
-                .with_topic_results(std::mem::take(&mut response.results_by_topic_v3_and_below));
-            response.results_by_transaction = vec![told];
+        if origin.at.is_none() || version >= SEVERAL {
+            return;
+        }
+        let told = std::mem::take(&mut response.results_by_topic_v3_and_below);
+        if origin.verify_only {
+            response.error_code = codes::UNSUPPORTED_VERSION;
+        } else {
+            let of_it = AddPartitionsToTxnResult::default().with_transactional_id(TransactionalId(origin.id.clone()));
+            response.results_by_transaction = vec![of_it.with_topic_results(told)];
         }
     }
 }
@@ -331,11 +340,27 @@ mod tests {
         AddPartitionsToTxn::lower(&mut request, 3);
         assert_eq!(request, old("t", vec![topic("x", &[0])]));
         AddPartitionsToTxn::lower(&mut verify, 3);
-        assert_eq!(verify, old("t", Vec::new()), "it cannot look without adding");
+        assert_eq!(verify, old("", Vec::new()), "it cannot look without adding");
         let mut answer = all_well(at(0, 1), request).unwrap();
-        let origin = Added { cluster: slot(0), id: text("t"), at: Some(0) };
+        let origin = Added { cluster: slot(0), id: text("t"), at: Some(0), verify_only: false };
         AddPartitionsToTxn::raise(&mut answer, &origin, 3);
         assert_eq!(shown(&answer.results_by_transaction[0].topic_results), [("x".into(), 0, 0)]);
+    }
+
+    #[test]
+    fn an_older_broker_that_cannot_look_without_adding_is_told_of() {
+        let world = World::default().transacting(0, "t", 2);
+        let mut request = new(&[("t", vec![topic("x", &[0, 1])])]);
+        request.transactions[0].verify_only = true;
+        let (_, parts) = sent(AddPartitionsToTxn::plan(&request, &world.seen(5)));
+        let origin = parts[0].origin.clone();
+        let (answer, _) = round::<AddPartitionsToTxn>(&request, &world.seen(5), |_, _| {
+            let mut answer = AddPartitionsToTxnResponse::default();
+            AddPartitionsToTxn::raise(&mut answer, &origin, 3);
+            Ok(answer)
+        });
+        let told = shown(&answer.results_by_transaction[0].topic_results);
+        assert_eq!(told, [("x".into(), 0, 35), ("x".into(), 1, 35)]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What operators ask about transactions. DescribeTransactions: each id at its own coordinator. ListTransactions: every broker
 //! of every cluster is asked, and an id is shown from its home only; **each answer is the whole list**, for the reasons that
 //! `groups::lists` gives (Java's AllBrokersStrategy keeps lists by broker, and who puts them together sees an id once for each
-//! node; in the `single` view once).
+//! node; in the `single` view once). **A list that lacks a part is an error** (15), beside what there is: of a broker that gives
+//! no answer, and of a cluster that is known to be down where transactional ids live on it. Who looks for a transaction that
+//! hangs would take a shorter list for the whole one. (ListGroups leaves such a cluster out: groups are listed to be shown.)
 
 use crate::api::needs::Needs;
 use crate::api::overview::coordinator;
@@ -128,8 +130,10 @@ impl Api for ListTransactions {
         };
         let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
         let parts: Vec<_> = seen.placement.brokers_in_reach().map(part).collect();
-        let nobody = if parts.is_empty() { codes::COORDINATOR_NOT_AVAILABLE } else { codes::NONE };
-        send_or_wait(ListTransactionsResponse::default().with_error_code(nobody), parts, Vec::new())
+        let up = |home: &Slot| parts.iter().any(|part| part.to.cluster == *home);
+        let whole = seen.placement.config.homes_of_transactions().iter().all(up);
+        let code = if whole { codes::NONE } else { codes::COORDINATOR_NOT_AVAILABLE };
+        send_or_wait(ListTransactionsResponse::default().with_error_code(code), parts, Vec::new())
     }
 
     fn absorb(
@@ -258,6 +262,22 @@ mod tests {
             if to.broker.0 == 1 { Err(Fault::upstream(to, true, "gone")) } else { Ok(listed(&[])) }
         });
         assert_eq!(answer.error_code, 15);
+    }
+
+    #[test]
+    fn a_list_that_lacks_a_cluster_says_so_beside_what_the_others_tell() {
+        let mut world = World::default();
+        let down = |world: &mut World, at: usize| world.placement.clusters[at].up = false;
+        down(&mut world, 1);
+        let list = |world: &World| {
+            round::<ListTransactions>(&ListTransactionsRequest::default(), &world.seen(2), |_, _| Ok(listed(&["t"]))).0
+        };
+        let answer = list(&world);
+        assert_eq!((answer.error_code, answer.transaction_states.len()), (15, 1));
+        // Where nothing is up, there is nobody to ask.
+        down(&mut world, 0);
+        let answer = list(&world);
+        assert_eq!((answer.error_code, answer.transaction_states.len()), (15, 0));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub const NEEDED: &[Needed] = &[
     needed(
         ApiKey::Metadata,
         10,
-        "topics there have no ids: @platformatic/kafka cannot read them; other clients go by names",
+        "topics there have ids of Fishplate's, by their names: one that is made again looks like the one before",
     ),
     needed(ApiKey::OffsetCommit, 2, GROUPS),
     needed(ApiKey::OffsetFetch, 1, GROUPS),

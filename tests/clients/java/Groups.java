@@ -161,7 +161,7 @@ final class Groups {
                 });
                 seen.put("two, again", stage.aliased(again.assigned()));
                 seen.put("instances", stage.admin.describeConsumerGroups(List.of(group)).all().get().get(group).members()
-                    .stream().map(m -> m.groupInstanceId().orElse("none")).sorted().toList());
+                    .stream().flatMap(m -> m.groupInstanceId().stream()).sorted().toList());
             }
         }
     }

@@ -47,6 +47,7 @@ public final class Main {
         SCENES.put("operate", Operate::play);
         SCENES.put("transactions", Transactions::play);
         SCENES.put("spanning", Transactions::spanning);
+        SCENES.put("silent", Transactions::silent);
     }
 
     public static void main(String[] args) throws Exception {

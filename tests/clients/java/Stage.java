@@ -24,7 +24,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** What one scenario is given: where Kafka is, its own topics and groups, clients, and the place for what it saw. */
 final class Stage implements AutoCloseable {
-    static final int DEADLINE_SECONDS = 60;
+    static final int DEADLINE_SECONDS = 100;
+    /** What each step has. Generous: machines are busy. */
+    private static final int SOON_SECONDS = 40;
 
     final String scenario;
     final String bootstrap;
@@ -169,7 +171,7 @@ final class Stage implements AutoCloseable {
 
     /** Waits until something is so; an error of Kafka's counts as not yet. */
     static void until(String what, Callable<Boolean> so) throws Exception {
-        long end = System.nanoTime() + Duration.ofSeconds(20).toNanos();
+        long end = System.nanoTime() + Duration.ofSeconds(SOON_SECONDS).toNanos();
         String last = "false";
         while (System.nanoTime() < end) {
             try {
@@ -181,7 +183,7 @@ final class Stage implements AutoCloseable {
             }
             Thread.sleep(20);
         }
-        throw new AssertionError("not within 20 s: " + what + " (last: " + last + ")");
+        throw new AssertionError("not within " + SOON_SECONDS + " s: " + what + " (last: " + last + ")");
     }
 
     static byte[] bytes(String text) {

@@ -1,8 +1,10 @@
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -74,6 +76,44 @@ final class Transactions {
         }
         stage.result.put("read", read(stage, new TopicPartition(one, 0), "read_committed").stream().anyMatch(
             text -> text.endsWith("=afterwards")));
+    }
+
+    /**
+     * Producers that fall silent in the middle of a transaction: their coordinators abort it, and they are fenced. One a home,
+     * at the same time: what takes the time is waiting.
+     */
+    static void silent(Stage stage) throws Exception {
+        stage.create(1);
+        List<KafkaProducer<byte[], byte[]>> zombies = new ArrayList<>();
+        for (int home = 0; home < 2; home++) {
+            zombies.add(stage.producer(Map.of("transactional.id", id(stage, home), "transaction.timeout.ms", 1_000)));
+            zombies.get(home).initTransactions();
+            zombies.get(home).beginTransaction();
+            zombies.get(home).send(record(stage.topics.get(home), 0, "silent")).get();
+        }
+        for (int home = 0; home < 2; home++) {
+            Map<String, Object> seen = new LinkedHashMap<>();
+            var at = new TopicPartition(stage.topics.get(home), 0);
+            String id = id(stage, home);
+            Stage.until("its coordinator has aborted it", () -> stage.admin.describeTransactions(List.of(id)).description(id).get()
+                .state() == TransactionState.COMPLETE_ABORT);
+            try (var zombie = zombies.get(home)) {
+                seen.put("produces again", Stage.errorOf(() -> zombie.send(record(at.topic(), 0, "too late")).get()));
+                seen.put("commits", Stage.errorOf(() -> end(zombie)));
+                seen.put("aborts", Stage.errorOf(() -> {
+                    zombie.abortTransaction();
+                    return null;
+                }));
+            }
+            try (var later = producer(stage, home)) {
+                later.initTransactions();
+                later.beginTransaction();
+                later.send(record(at.topic(), 0, "later"));
+                seen.put("later one commits", Stage.errorOf(() -> end(later)));
+            }
+            seen.put("committed", read(stage, at, "read_committed").stream().map(one -> one.replaceAll(".*=", "")).toList());
+            stage.result.put(stage.alias(at.topic()), seen);
+        }
     }
 
     private static Void end(KafkaProducer<byte[], byte[]> producer) {

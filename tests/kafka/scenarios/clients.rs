@@ -1,7 +1,7 @@
 //! The table of clients. Who adds one writes a program that keeps to the contract (`tests/clients`), has `setup.sh` build
 //! it, and adds an entry here; its trials and its row in docs/compatibility.md follow.
 
-use super::contract::{ALL, CUT, Client, InCi, JAVA, Lack, View, WITH_TRANSACTIONS};
+use super::contract::{ALL, CUT, Client, InCi, JAVA, Lack, View, WITH_ADMIN, WITH_TRANSACTIONS};
 use super::{kcat, librdkafka, programs};
 
 /// All clients, as the matrix has them from top to bottom.
@@ -100,7 +100,7 @@ pub const CLIENTS: &[Client] = &[
         name: "confluent-2.16",
         library: "confluent-kafka 2.16.1 (librdkafka 2.16.0)",
         says: "confluent-kafka-python 2.16.1-rdkafka-2.16.0",
-        scenarios: ALL,
+        scenarios: WITH_ADMIN,
         lacks: &[],
         views: View::ALL,
         in_ci: InCi::Some(View::Brokers, &["codecs", "cooperative"]),

@@ -130,17 +130,21 @@ impl Line {
 pub const CUT: &str = "cut";
 
 /// The scenarios that every library plays, the slow ones first.
-pub const ALL: &[&str] = WITH_TRANSACTIONS.split_at(2).1;
+pub const ALL: &[&str] = WITH_ADMIN.split_at(1).1;
+
+/// The same, and what an operator does with an admin client.
+pub const WITH_ADMIN: &[&str] = WITH_TRANSACTIONS.split_at(3).1;
 
 /// The same, and transactions.
-pub const WITH_TRANSACTIONS: &[&str] = JAVA.split_at(2).1;
+pub const WITH_TRANSACTIONS: &[&str] = JAVA.split_at(1).1;
 
 /// The same, and what only Java's admin client can ask.
 pub const JAVA: &[&str] = &[
-    "operate",
     "others",
+    "silent",
     "transactions",
     "spanning",
+    "operate",
     "unknown",
     "commit",
     "cooperative",

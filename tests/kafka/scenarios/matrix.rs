@@ -120,8 +120,9 @@ reason. The topics of a scenario live on two clusters when it is played through 
 
 const LEGEND: &str = "The scenarios: produce and consume with every codec, duplicate header keys, acknowledgements, large records, many
 partitions, idempotence, offsets by time, reset, seek, commit and resume, groups of two (range, cooperative, static
-members), admin of topics and groups, topics that are not there, and all connections cut once; transactions with some
-libraries, and `spanning`, one that cannot be; `others` is what only Java's admin client can ask. A cell says in how many of them a client saw the same; [n] is a difference under that number;
+members), admin of topics and groups, topics that are not there, and all connections cut once; with some libraries transactions,
+`silent` (a producer that falls silent in one is aborted and fenced), `spanning` (one that cannot be) and `operate`, what an operator does with
+an admin client; `others` is what only Java's can ask. A cell says in how many of them a client saw the same; [n] is a difference under that number;
 \"not for it\" is a view that such a client is not shown, because it takes nodes of one address for one node or does not say
 what it is.
 ";

@@ -25,6 +25,9 @@ func main() {
 		"cut":             with(cut),
 		"transactions":    with(transactions),
 		"spanning":        with(spanning),
+		"silent":          with(silent),
+		"passes":          with(passes),
+		"operate":         with(operate),
 		"look":            with(look),
 		"refused":         with(refused),
 	})

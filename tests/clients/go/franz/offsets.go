@@ -25,26 +25,20 @@ func offsetsByTime(s *stage) {
 			play.Must(s.client.ProduceSync(s.ctx, r).FirstErr())
 		}
 	}
-	show := func(what string, all kadm.ListedOffsets, err error) {
-		play.Must(err)
+	show := func(what string, call func() (kadm.ListedOffsets, error)) {
 		shown := map[string]string{}
-		all.Each(func(o kadm.ListedOffset) {
+		s.listed(call).Each(func(o kadm.ListedOffset) {
 			shown[s.Alias(play.Place{o.Topic, o.Partition})] =
 				fmt.Sprintf("%d at %d in epoch %d, %s", o.Offset, o.Timestamp, o.LeaderEpoch, nameOf(o.Err))
 		})
 		s.Saw(what, shown)
 	}
-	all, err := s.admin.ListStartOffsets(s.ctx, s.Topics...)
-	show("start", all, err)
-	all, err = s.admin.ListEndOffsets(s.ctx, s.Topics...)
-	show("end", all, err)
-	all, err = s.admin.ListCommittedOffsets(s.ctx, s.Topics...)
-	show("committed", all, err)
-	all, err = s.admin.ListMaxTimestampOffsets(s.ctx, s.Topics...)
-	show("maximum", all, err)
+	show("start", func() (kadm.ListedOffsets, error) { return s.admin.ListStartOffsets(s.ctx, s.Topics...) })
+	show("end", func() (kadm.ListedOffsets, error) { return s.admin.ListEndOffsets(s.ctx, s.Topics...) })
+	show("committed", func() (kadm.ListedOffsets, error) { return s.admin.ListCommittedOffsets(s.ctx, s.Topics...) })
+	show("maximum", func() (kadm.ListedOffsets, error) { return s.admin.ListMaxTimestampOffsets(s.ctx, s.Topics...) })
 	for _, at := range []int64{0, 1000, 1500, 2500, 3000, 3001, 9000, 9001} {
-		all, err = s.admin.ListOffsetsAfterMilli(s.ctx, at, s.Topics...)
-		show(fmt.Sprint("at ", at), all, err)
+		show(fmt.Sprint("at ", at), func() (kadm.ListedOffsets, error) { return s.admin.ListOffsetsAfterMilli(s.ctx, at, s.Topics...) })
 	}
 	// Consuming from a time on.
 	client := s.connect(kgo.ConsumeTopics(s.Topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AfterMilli(3001)))

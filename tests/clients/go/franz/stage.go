@@ -94,10 +94,25 @@ func record(at play.Place, value string) *kgo.Record {
 	return &kgo.Record{Topic: at.Topic, Partition: at.Partition, Value: []byte(value)}
 }
 
+// Asks for offsets. Nodes may come and go, as WarpStream's do: kadm tells of one that has just gone as of an error, and who
+// asks again is told by another.
+func (s *stage) listed(call func() (kadm.ListedOffsets, error)) kadm.ListedOffsets {
+	var all kadm.ListedOffsets
+	s.Until("offsets are told", func() bool {
+		found, err := call()
+		all = found
+		return err == nil
+	})
+	return all
+}
+
+func (s *stage) ends() kadm.ListedOffsets {
+	return s.listed(func() (kadm.ListedOffsets, error) { return s.admin.ListEndOffsets(s.ctx, s.Topics...) })
+}
+
 // Everything in these partitions from their beginning to their present end.
 func (s *stage) readAll(from []play.Place) map[play.Place][]*kgo.Record {
-	ends, err := s.admin.ListEndOffsets(s.ctx, s.Topics...)
-	play.Must(err)
+	ends := s.ends()
 	left := int64(0)
 	start := map[string]map[int32]kgo.Offset{}
 	for _, at := range from {

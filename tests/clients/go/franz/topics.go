@@ -37,8 +37,10 @@ func lifeCycle(s *stage, topic string) map[string]any {
 	seen["describe before"] = describe(s, topic)
 	made, name := create(topic, 3, 1, configs)
 	seen["create"] = name
-	seen["created"] = fmt.Sprint(made.NumPartitions, " partitions, ", made.ReplicationFactor, " replicas, cleanup.policy ",
-		*made.Configs["cleanup.policy"].Value)
+	// Brokers before Kafka 2.4 tell nothing of what they have made, and those before 2.8 not its id.
+	if policy := made.Configs["cleanup.policy"].Value; policy != nil {
+		seen["created"] = fmt.Sprint(made.NumPartitions, " partitions, ", made.ReplicationFactor, " replicas, cleanup.policy ", *policy)
+	}
 	s.Until("the topic is known", func() bool { return len(detail(s, topic).Partitions) == 3 })
 	seen["described"] = describe(s, topic)
 	seen["same id"] = detail(s, topic).ID == made.ID

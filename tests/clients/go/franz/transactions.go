@@ -175,3 +175,37 @@ func (s *stage) readUntilLast(at play.Place, isolation kgo.IsolationLevel, last 
 		}
 	}
 }
+
+// Producers that fall silent in the middle of a transaction: their coordinators abort it, and they are fenced. One a home,
+// at the same time: what takes the time is waiting.
+func silent(s *stage) {
+	s.create(1, nil)
+	var producers []*kgo.Client
+	for home := range s.Topics {
+		client := s.connect(kgo.TransactionalID(transactionalID(s, home)), kgo.TransactionTimeout(time.Second))
+		defer client.Close()
+		producers = append(producers, client)
+		play.Must(client.BeginTransaction())
+		play.Must(client.ProduceSync(s.ctx, record(play.Place{Topic: s.Topics[home]}, "silent")).FirstErr())
+	}
+	for home, topic := range s.Topics {
+		seen, at := map[string]any{}, play.Place{Topic: topic}
+		s.Until("its coordinator has aborted it", func() bool {
+			described, err := s.admin.DescribeTransactions(s.ctx, transactionalID(s, home))
+			play.Must(err)
+			seen["state"] = described[transactionalID(s, home)].State
+			return seen["state"] == "CompleteAbort"
+		})
+		zombie := producers[home]
+		seen["produces again"] = nameOf(zombie.ProduceSync(s.ctx, record(at, "too late")).FirstErr())
+		seen["commits"] = nameOf(zombie.EndTransaction(s.ctx, kgo.TryCommit))
+		later := transactional(s, home)
+		defer later.Close()
+		play.Must(later.BeginTransaction())
+		play.Must(later.ProduceSync(s.ctx, record(at, "later")).FirstErr())
+		seen["later one commits"] = nameOf(later.EndTransaction(s.ctx, kgo.TryCommit))
+		last := s.readUntilLast(at, kgo.ReadCommitted(), "later")
+		seen["committed"] = len(last)
+		s.Saw(s.TopicAlias(topic), seen)
+	}
+}

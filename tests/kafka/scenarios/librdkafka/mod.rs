@@ -3,6 +3,7 @@
 mod cut;
 mod groups;
 mod offsets;
+mod operate;
 mod records;
 mod stage;
 mod topics;
@@ -20,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 const AT_ONCE: usize = 4;
-const DEADLINE: Duration = wait::seconds(60);
+const DEADLINE: Duration = wait::seconds(100);
 
 type Scene = fn(&Stage);
 
@@ -43,6 +44,8 @@ fn scene(name: &str) -> Option<Scene> {
         "cut" => cut::play,
         "transactions" => transactions::play,
         "spanning" => transactions::spanning,
+        "silent" => transactions::silent,
+        "operate" => operate::play,
         "topics" => topics::life_cycle,
         "unknown" => topics::unknown,
         "cluster" => topics::cluster,

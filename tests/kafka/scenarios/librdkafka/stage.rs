@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub const SOON: Duration = wait::seconds(20);
+pub const SOON: Duration = wait::seconds(40);
 pub const MOMENT: Duration = Duration::from_millis(50);
 
 pub type Admin = AdminClient<Ears>;

@@ -64,7 +64,7 @@ fn delete(stage: &Stage, topic: &str) -> Value {
     outcomes(stage.wait_for(stage.admin.delete_topics(&[topic], &options())))
 }
 
-fn outcomes(answer: rdkafka::error::KafkaResult<Vec<rdkafka::admin::TopicResult>>) -> Value {
+pub fn outcomes(answer: rdkafka::error::KafkaResult<Vec<rdkafka::admin::TopicResult>>) -> Value {
     match answer {
         Ok(all) => {
             all.into_iter().map(|one| one.err().map_or("none".into(), |(_, code)| format!("{code:?}"))).collect()

@@ -59,10 +59,46 @@ pub fn spanning(stage: &Stage) {
     stage.saw("read", read(stage, &one, "read_committed").iter().any(|one| one.ends_with("=afterwards")));
 }
 
+/// Producers that fall silent in the middle of a transaction: their coordinators abort it, and they are fenced. One a home, at
+/// the same time: what takes the time is waiting.
+pub fn silent(stage: &Stage) {
+    stage.create(1, &[]);
+    let committed = stage.lone_reader(&[("isolation.level", "read_committed")]);
+    let places = stage.places(1);
+    let zombies: Vec<_> =
+        (0..2).map(|home| producer_with(stage, home, &[("transaction.timeout.ms", "1000")])).collect();
+    for (zombie, at) in zombies.iter().zip(&places) {
+        zombie.begin_transaction().unwrap();
+        send(zombie, [Record::new(at, "silent")]).remove(0).unwrap();
+    }
+    for (home, (zombie, at)) in zombies.iter().zip(&places).enumerate() {
+        let mut seen = serde_json::Map::new();
+        let mut saw = |what: &str, value: serde_json::Value| drop(seen.insert(what.into(), value));
+        // Who reads what is committed sees no end beyond an open transaction.
+        let told = || committed.fetch_watermarks(&at.0, at.1, SOON).is_ok_and(|(_, end)| end > 0);
+        wait::until("its coordinator has aborted it", SOON * 2, told);
+        saw("produces again", json!(send(zombie, [Record::new(at, "too late")]).remove(0).is_err()));
+        saw("commits", error_of(zombie.commit_transaction(SOON)).into());
+        saw("is fenced for good", json!(zombie.client().fatal_error().map(|(code, _)| format!("{code:?}"))));
+        let later = producer(stage, home);
+        later.begin_transaction().unwrap();
+        send(&later, [Record::new(at, "later")]).remove(0).unwrap();
+        saw("later one commits", error_of(later.commit_transaction(SOON)).into());
+        let read =
+            read(stage, at, "read_committed").into_iter().map(|one| one.split('=').next_back().map(str::to_owned));
+        saw("committed", json!(read.collect::<Vec<_>>()));
+        stage.saw(stage.topic_alias(&at.0), seen);
+    }
+}
+
 /// A transactional producer that lives where the topic and the group of the same number do.
 fn producer(stage: &Stage, home: usize) -> Writer {
+    producer_with(stage, home, &[])
+}
+
+fn producer_with(stage: &Stage, home: usize, more: &[(&str, &str)]) -> Writer {
     let id = format!("t{}", &stage.groups[home][1..]);
-    let producer = stage.writer(&[("transactional.id", &id)]);
+    let producer = stage.writer(&[&[("transactional.id", &*id)], more].concat());
     producer.init_transactions(SOON * 2).unwrap();
     producer
 }
