@@ -59,7 +59,7 @@ pub fn encode_request<M: Encodable>(
         .with_client_id(client_id);
     let mut pieces = Pieces::new(api, sources);
     let unwritable = |e: anyhow::Error| Unwritable { version, why: e.to_string() };
-    head.encode(&mut pieces, api.request_header_version(version)).map_err(unwritable)?;
+    pieces.head(|pieces| head.encode(pieces, api.request_header_version(version))).map_err(unwritable)?;
     request.encode(&mut pieces, version).map_err(unwritable)?;
     Ok(pieces.finish())
 }

@@ -56,6 +56,14 @@ impl<'a> Pieces<'a> {
         Self { first: BytesMut::new(), rest: Vec::new(), tail: BytesMut::with_capacity(room), sources, bears_records }
     }
 
+    /// Writes a head, in which no record is: a client id may be long, and another than the client's frame has.
+    pub(super) fn head<R>(&mut self, write: impl FnOnce(&mut Self) -> R) -> R {
+        let bears_records = std::mem::take(&mut self.bears_records);
+        let written = write(self);
+        self.bears_records = bears_records;
+        written
+    }
+
     /// Puts bytes of our own, which are few.
     #[inline]
     pub(super) fn put_small(&mut self, own: &[u8]) {
