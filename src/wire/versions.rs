@@ -117,7 +117,7 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::OffsetForLeaderEpoch, 2, 4, By::Leaders)
         .differs("Where a cluster lacks it the client is told that its position stands."),
     row(ApiKey::AddPartitionsToTxn, 0, 5, By::TransactionCoordinator)
-        .differs("Partitions of a topic that lives elsewhere than the transactional id are refused (48)."),
+        .differs("Partitions of a topic that lives elsewhere than the transactional id are refused (48). Who only asks is refused where the coordinator lacks version 4 (35)."),
     row(ApiKey::AddOffsetsToTxn, 0, 4, By::TransactionCoordinator)
         .differs("A group that lives elsewhere than the transactional id is refused (48)."),
     row(ApiKey::EndTxn, 0, 5, By::TransactionCoordinator),

@@ -1,5 +1,6 @@
 //! What operators ask about transactions. DescribeTransactions: each id at its own coordinator. ListTransactions: every broker
-//! of every cluster is asked, and an id is shown from its home only; **each answer is the whole list**, for the reasons that
+//! of every cluster that transactional ids live on is asked (others may be too old to have it), and an id is shown from its
+//! home only; **each answer is the whole list**, for the reasons that
 //! `groups::lists` gives (Java's AllBrokersStrategy keeps lists by broker, and who puts them together sees an id once for each
 //! node; in the `single` view once). **A list that lacks a part is an error** (15), beside what there is: of a broker that gives
 //! no answer, and of a cluster that is known to be down where transactional ids live on it. Who looks for a transaction that
@@ -129,9 +130,10 @@ impl Api for ListTransactions {
             by_pattern: request.transactional_id_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty()),
         };
         let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
-        let parts: Vec<_> = seen.placement.brokers_in_reach().map(part).collect();
-        let up = |home: &Slot| parts.iter().any(|part| part.to.cluster == *home);
-        let whole = seen.placement.config.homes_of_transactions().iter().all(up);
+        let homes = seen.placement.config.homes_of_transactions();
+        let at_home = |broker: &Target| homes.contains(&broker.cluster);
+        let parts: Vec<_> = seen.placement.brokers_in_reach().filter(at_home).map(part).collect();
+        let whole = homes.iter().all(|home| parts.iter().any(|part| part.to.cluster == *home));
         let code = if whole { codes::NONE } else { codes::COORDINATOR_NOT_AVAILABLE };
         send_or_wait(ListTransactionsResponse::default().with_error_code(code), parts, Vec::new())
     }
@@ -187,9 +189,11 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at, round, text};
     use crate::api::{Effect, Refusal};
+    use crate::config::Patterns;
     use crate::placement::build::tests::slot;
     use crate::types::BrokerId;
     use kafka_protocol::messages::list_transactions_response::TransactionState as ListedState;
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     fn describe(ids: &[&str]) -> DescribeTransactionsRequest {
@@ -262,6 +266,24 @@ mod tests {
             if to.broker.0 == 1 { Err(Fault::upstream(to, true, "gone")) } else { Ok(listed(&[])) }
         });
         assert_eq!(answer.error_code, 15);
+    }
+
+    #[test]
+    fn a_cluster_that_no_transactional_id_lives_on_is_not_asked() {
+        let mut world = World::default();
+        let mut config = crate::config::Config::clone(&world.placement.config);
+        config
+            .pipelines
+            .iter_mut()
+            .filter(|one| one.cluster == slot(1))
+            .for_each(|one| one.transactional_ids = Patterns::default());
+        world.placement.config = Arc::new(config);
+        world.placement.clusters[1].up = false;
+        let (answer, _) = round::<ListTransactions>(&ListTransactionsRequest::default(), &world.seen(2), |to, _| {
+            assert_eq!(to.cluster, slot(0));
+            Ok(listed(&["t"]))
+        });
+        assert_eq!((answer.error_code, answer.transaction_states.len()), (0, 1));
     }
 
     #[test]
