@@ -9,7 +9,10 @@ pub use finding::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kafka_protocol::messages::{ApiKey, DescribeTransactionsRequest, ListGroupsRequest, ListTransactionsRequest};
+use kafka_protocol::messages::{
+    ApiKey, DescribeTransactionsRequest, GroupId, ListGroupsRequest, ListTransactionsRequest, OffsetFetchRequest,
+};
+use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -68,6 +71,8 @@ struct Seen {
     /// Without the internal ones.
     topics: BTreeSet<String>,
     groups: BTreeSet<String>,
+    /// The topics that groups have committed offsets for.
+    committed: BTreeMap<String, BTreeSet<String>>,
     /// What its brokers speak.
     versions: Vec<Versions>,
     /// What it lacks of the `transaction_version` that clients are shown, where transactional ids live on it.
@@ -126,6 +131,7 @@ struct Answers {
     versions: Versions,
     /// Kafka's error code where it refused.
     groups: Result<Vec<String>, i16>,
+    committed: BTreeMap<String, BTreeSet<String>>,
     transactions: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -135,12 +141,31 @@ async fn ask(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<Answers, String
     let versions = Versions::of(&versions);
     let transactions = transactions_of(cluster, broker, &versions).await;
     if versions.nearest(ApiKey::ListGroups, 0).is_none() {
-        return Ok(Answers { versions, groups: Ok(Vec::new()), transactions });
+        let (groups, committed) = (Ok(Vec::new()), BTreeMap::new());
+        return Ok(Answers { versions, groups, committed, transactions });
     }
     let groups = cluster.call(Some(broker), &ListGroupsRequest::default(), 4).await.map_err(why)?;
-    let names = groups.groups.iter().map(|group| group.group_id.to_string()).collect();
+    let names: Vec<_> = groups.groups.iter().map(|group| group.group_id.to_string()).collect();
+    let committed = committed(cluster, broker, &names).await;
     let groups = if groups.error_code == 0 { Ok(names) } else { Err(groups.error_code) };
-    Ok(Answers { versions, groups, transactions })
+    Ok(Answers { versions, groups, committed, transactions })
+}
+
+/// So many groups of a broker are asked about.
+const ASKED: usize = 200;
+/// The last version of OffsetFetch that is of one group.
+const OFFSET_FETCH: i16 = 7;
+
+/// The topics that groups have committed offsets for; nothing where the broker does not tell: it is but a help.
+async fn committed(cluster: &Arc<Cluster>, broker: BrokerId, groups: &[String]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut committed = BTreeMap::new();
+    for group in groups.iter().take(ASKED) {
+        let name = GroupId(StrBytes::from_string(group.clone()));
+        let request = OffsetFetchRequest::default().with_group_id(name).with_topics(None);
+        let Ok(told) = cluster.call(Some(broker), &request, OFFSET_FETCH).await else { return committed };
+        committed.insert(group.clone(), told.topics.iter().map(|topic| topic.name.to_string()).collect());
+    }
+    committed
 }
 
 /// So many transactional ids of a broker are asked about.
@@ -182,7 +207,8 @@ impl Seen {
     fn add(&mut self, address: String, answer: Result<Answers, String>, wanted: Option<i16>) {
         match answer {
             Err(why) => self.silent.push((address, why)),
-            Ok(Answers { versions, groups, transactions }) => {
+            Ok(Answers { versions, groups, committed, transactions }) => {
+                self.committed.extend(committed);
                 let lacks = wanted.and_then(|wanted| versions.lacks_for_transactions(wanted));
                 self.lacks_transactions = self.lacks_transactions.take().or(lacks);
                 self.versions.push(versions);

@@ -10,6 +10,7 @@ pub mod task;
 pub mod topic_ids;
 
 pub use fence::Fence;
+use fence::Why;
 pub use front::Front;
 pub use nodes::Nodes;
 pub use ports::Ports;
@@ -153,6 +154,13 @@ impl Placement {
     /// All visible topics, in no order.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<TopicPlace>> {
         self.topics.values()
+    }
+
+    /// Those of them that who asks for all is told of: one that is kept from clients is told to who names it, as Kafka does with
+    /// topics that one may not describe. For some clients an error in the list of all is an error of all.
+    pub fn listed(&self) -> impl Iterator<Item = &Arc<TopicPlace>> {
+        let kept = |place: &&Arc<TopicPlace>| matches!(self.fence.why(&place.topic.name), Some(Why::Elsewhere(_)));
+        self.topics().filter(move |place| !kept(place))
     }
 
     /// The cluster where a topic of this name lives or would be made.

@@ -22,6 +22,7 @@ pub(super) fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>, strays: &[(S
     found.extend(one_cluster_twice(seen, named));
     found.extend(strays.iter().flat_map(|(stray, verdict)| topic(stray, verdict, seen, named)));
     found.extend(groups(config, seen, named));
+    found.extend(applications(config, seen, named));
     found.extend(transactions(config, seen, named));
     let summary = |(slot, one): (&Slot, &Seen)| Summary {
         cluster: named(slot),
@@ -93,6 +94,41 @@ fn groups(config: &Config, seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) ->
         }
     }
     found
+}
+
+/// Groups that live where none of their topics does, and those of Kafka Streams that live elsewhere than the topics which their
+/// application made for itself.
+fn applications(config: &Config, seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) -> String) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let all: BTreeSet<&String> = seen.values().flat_map(|one| &one.topics).collect();
+    for (slot, group) in names(seen, |one| &one.groups).filter(|(slot, _)| seen.contains_key(slot)) {
+        if config.pipeline_of_group(group).cluster != *slot {
+            continue; // Told of already.
+        }
+        let apart = |topic: &str| Some(config.pipeline_of_topic(topic)).filter(|pipeline| pipeline.cluster != *slot);
+        let (group, home) = (group.clone(), named(slot));
+        let own = all.iter().find(|topic| is_internal_to(topic, &group) && apart(topic).is_some());
+        if let Some((topic, pipeline)) = own.and_then(|topic| Some((topic, apart(topic)?))) {
+            let (topic, lives_on) = ((*topic).clone(), named(&pipeline.cluster));
+            found.push(Finding::ApplicationApart { group, home, topic, lives_on });
+            continue;
+        }
+        let committed = seen.get(slot).and_then(|one| one.committed.get(&group)).into_iter().flatten();
+        let homes: Option<Vec<&Pipeline>> = committed.map(|topic| apart(topic)).collect();
+        if let Some([first, others @ ..]) = homes.as_deref()
+            && others.iter().all(|other| other.cluster == first.cluster)
+        {
+            let (topics_on, pipeline) = (named(&first.cluster), text(&first.name));
+            found.push(Finding::GroupApart { group, home, topics_on, pipeline });
+        }
+    }
+    found
+}
+
+/// Whether Kafka Streams made a topic for the application of this id, which is its group's.
+fn is_internal_to(topic: &str, application: &str) -> bool {
+    let rest = topic.strip_prefix(application).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| rest.ends_with("-changelog") || rest.ends_with("-repartition"))
 }
 
 /// Transactional ids that are not where they live, and open transactions that would not be taken.
@@ -211,6 +247,29 @@ pipelines: [{ name: p, topics: [\"b-*\"], groups: [\"gb-*\"], transactional_ids:
             [
                 "group g exists on b only, and the pipeline default says a; its commits would not be found",
                 "group gb-2 exists on a only, and the pipeline p says b; its commits would not be found",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_an_application_has_apart_is_told() {
+        let with = |seen: Seen, all: &[(&str, &[&str])]| {
+            let one = |(group, topics): &(&str, &[&str])| {
+                (group.to_string(), topics.iter().map(ToString::to_string).collect())
+            };
+            Seen { committed: all.iter().map(one).collect(), ..seen }
+        };
+        let a = seen("A", &["x", "s-counts-changelog"], &["apart", "both", "new", "s"]);
+        let a = with(a, &[("apart", &["b-1", "b-2"]), ("both", &["b-1", "x"]), ("new", &[]), ("s", &["b-1"])]);
+        let b = with(seen("B", &["b-1", "b-2", "gb-s-join-repartition"], &["gb-s"]), &[("gb-s", &["b-1"])]);
+        assert_eq!(
+            found(a, b),
+            [
+                "group apart lives on a, and all topics that it reads live on b: each commit needs both clusters, and shadow topics \
+                 on a",
+                "group s lives on a, and all topics that it reads live on b: each commit needs both clusters, and shadow topics on a",
+                "Kafka Streams application gb-s lives on b, and its own topic gb-s-join-repartition on a; with exactly_once_v2 it \
+                 would be refused",
             ]
         );
     }

@@ -113,6 +113,28 @@ pub enum Finding {
         /// The pipeline that has it.
         pipeline: String,
     },
+    /// A consumer group lives where none of the topics does that it has committed offsets for.
+    GroupApart {
+        /// The group.
+        group: String,
+        /// Where it lives.
+        home: String,
+        /// Where all of its topics live.
+        topics_on: String,
+        /// A pipeline that has one of them.
+        pipeline: String,
+    },
+    /// An application of Kafka Streams lives elsewhere than topics that it has made for itself.
+    ApplicationApart {
+        /// Its id, which is its group.
+        group: String,
+        /// Where that lives.
+        home: String,
+        /// One of these topics.
+        topic: String,
+        /// Where that lives.
+        lives_on: String,
+    },
     /// A consumer group exists, and not where the config says that it lives.
     GroupAway {
         /// The group.
@@ -129,6 +151,7 @@ pub enum Finding {
 impl Finding {
     /// What is the matter, and what to do about it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a table: an arm for each finding")]
     pub fn words(&self) -> (String, String) {
         match self {
             Self::Unreachable { cluster, broker: None, why } => (
@@ -193,6 +216,22 @@ impl Finding {
                     "topic {topic} exists on {on} only, and the pipeline {pipeline} says {home}; clients do not see it"
                 ),
                 format!("give it to a pipeline on {on}, or create it on {home}"),
+            ),
+            Self::GroupApart { group, home, topics_on, pipeline } => (
+                format!(
+                    "group {group} lives on {home}, and all topics that it reads live on {topics_on}: each commit needs both \
+                     clusters, and shadow topics on {home}"
+                ),
+                format!(
+                    "add it to the groups of the pipeline {pipeline}, which is on {topics_on}; it then begins without its commits"
+                ),
+            ),
+            Self::ApplicationApart { group, home, topic, lives_on } => (
+                format!(
+                    "Kafka Streams application {group} lives on {home}, and its own topic {topic} on {lives_on}; with exactly_once_v2 \
+                     it would be refused"
+                ),
+                format!("let one pipeline have `{group}-*` in topics and transactional_ids, and {group} in groups"),
             ),
             Self::GroupAway { group, home, on, pipeline } => (
                 format!(

@@ -61,7 +61,7 @@ pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Cod
     let (before, after) = Gap::of(seen.version).cut(&around)?;
     let mut codes = Codes::default();
     let topics: Vec<Bytes> = match named(request, seen) {
-        None => seen.placement.topics().map(|place| write_topic(place, seen, &mut codes)).collect::<Option<_>>()?,
+        None => seen.placement.listed().map(|place| write_topic(place, seen, &mut codes)).collect::<Option<_>>()?,
         Some(topics) => {
             let one = |asked| match place_of(asked, seen) {
                 Some(place) => write_topic(place, seen, &mut codes),
@@ -84,7 +84,7 @@ pub fn leaderless(request: &MetadataRequest, seen: &Seen<'_>) -> Effects {
     let again =
         |place: &Arc<TopicPlace>| (!place.is_led()).then(|| Effect::Refresh(place.cluster, place.topic.name.clone()));
     match named(request, seen) {
-        None => seen.placement.topics().filter_map(again).collect(),
+        None => seen.placement.listed().filter_map(again).collect(),
         Some(topics) => topics.iter().filter_map(|asked| again(place_of(asked, seen)?)).collect(),
     }
 }
@@ -183,7 +183,7 @@ fn refusal_at<'s>(need: &Need, seen: &'s Seen<'_>) -> Option<&'s Refusal> {
 fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
     let operations = request.include_topic_authorized_operations;
     let topics = match named(request, seen) {
-        None => seen.placement.topics().map(|place| describe(place, operations, seen)).collect(),
+        None => seen.placement.listed().map(|place| describe(place, operations, seen)).collect(),
         Some(topics) => topics.iter().map(|topic| named_topic(topic, operations, seen)).collect(),
     };
     let cluster_operations =
@@ -282,7 +282,10 @@ mod tests {
     use super::*;
     use crate::api::ErrorCodes;
     use crate::api::testing::World;
-    use crate::placement::build::tests::{slot, topic};
+    use crate::placement::build::tests::{config, heard, slot, topic};
+    use crate::placement::fence::Why;
+    use crate::placement::{Fence, Placement};
+    use std::collections::HashMap;
 
     fn ask(names: &[&'static str]) -> MetadataRequest {
         let topic = |name: &&'static str| {
@@ -389,6 +392,32 @@ mod tests {
         let operations = ask(&["b-1"]).with_include_topic_authorized_operations(true);
         assert_eq!(written(&operations, &world.seen(9)), None);
         assert_eq!(written(&ask(&["b-new"]), &world.seen(9)), None, "it must be asked for first");
+    }
+
+    #[test]
+    fn a_topic_that_is_kept_from_clients_is_told_to_who_names_it_alone() {
+        let kept = [("b-kept", Why::Elsewhere(slot(0))), ("b-moves", Why::Changing)];
+        let fence = Fence::around(kept.map(|(name, why)| (StrBytes::from_static_str(name), why)));
+        let topics = [topic("b-kept", &[1]), topic("b-moves", &[1]), topic("b-1", &[1])];
+        let heard = HashMap::from([(slot(0), heard("a", &topics[..1])), (slot(1), heard("b", &topics))]);
+        let mut world = World::default();
+        world.placement = Placement::build(&config(), &heard, &Arc::new(fence), None).0;
+        let all = MetadataRequest::default().with_topics(None);
+        let told = |request: &MetadataRequest| {
+            let topics = answered(request, &world.seen(9)).topics;
+            let name = |one: &MetadataResponseTopic| one.name.as_ref().map(|name| name.to_string());
+            let mut told: Vec<_> =
+                topics.iter().map(|one| (name(one).unwrap_or_default(), one.partitions[0].error_code)).collect();
+            told.sort();
+            told
+        };
+        assert_eq!(
+            told(&all),
+            [("b-1".to_owned(), 0), ("b-moves".to_owned(), 5)],
+            "what moves is there again in a moment"
+        );
+        assert_eq!(told(&ask(&["b-kept"])), [("b-kept".to_owned(), 5)]);
+        assert!(written(&all, &world.seen(9)).is_some());
     }
 
     #[test]
