@@ -25,6 +25,7 @@ mod batches;
 mod behind;
 mod committed;
 mod faults;
+mod hints;
 mod hostile;
 mod lacking;
 mod lane;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         scenarios::trials(&arguments),
         behind::trials(),
         racks::trials(),
+        hints::trials(),
         topics::trials(),
         shadows::trials(),
         split::trials(),
