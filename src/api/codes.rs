@@ -45,6 +45,8 @@ pub const INCONSISTENT_TOPIC_ID: i16 = 103;
 pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
 pub const TRANSACTION_ABORTABLE: i16 = 120;
+pub const SHARE_SESSION_NOT_FOUND: i16 = 122;
+pub const INVALID_REGULAR_EXPRESSION: i16 = 128;
 
 /// The batch is in the log, now or before.
 #[must_use]

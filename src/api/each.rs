@@ -2,7 +2,9 @@
 //! or a line without its row, does not compile: what clients are shown is what is served.
 
 use crate::api::Api;
-use crate::api::groups::{by_group, lists as group_lists, offset_delete, offsets};
+use crate::api::groups::{
+    by_group, descriptions, heartbeats, lists as group_lists, offset_delete, offsets, share_offsets,
+};
 use crate::api::layout::{elections, log_dirs, partitions, reassignments, topics};
 use crate::api::overview::{cluster_info, coordinator, metadata};
 use crate::api::records::by_leader;
@@ -63,6 +65,14 @@ each! {
         DescribeGroups in group_lists,
         ListGroups in group_lists,
         DeleteGroups in group_lists,
+        // Once its subscription is judged (`session::subscriptions`).
+        ConsumerGroupHeartbeat in heartbeats,
+        ShareGroupHeartbeat in heartbeats,
+        ConsumerGroupDescribe in descriptions,
+        ShareGroupDescribe in descriptions,
+        DescribeShareGroupOffsets in share_offsets,
+        AlterShareGroupOffsets in share_offsets,
+        DeleteShareGroupOffsets in share_offsets,
         CreateTopics in topics,
         DeleteTopics in topics,
         InitProducerId in producer_id,
@@ -100,6 +110,8 @@ each! {
         Produce,
         Fetch,
         ApiVersions,
+        ShareFetch,
+        ShareAcknowledge,
     }
 }
 

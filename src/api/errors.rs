@@ -129,6 +129,41 @@ error_codes! {
         DescribeGroupsResponse { groups }
         DescribedGroup { error_code }
     }
+    consumer_group_heartbeat_response::{ ConsumerGroupHeartbeatResponse { error_code } }
+    consumer_group_describe_response::{
+        ConsumerGroupDescribeResponse { groups }
+        DescribedGroup { error_code }
+    }
+    share_group_heartbeat_response::{ ShareGroupHeartbeatResponse { error_code } }
+    share_group_describe_response::{
+        ShareGroupDescribeResponse { groups }
+        DescribedGroup { error_code }
+    }
+    share_fetch_response::{
+        ShareFetchResponse { error_code, responses }
+        ShareFetchableTopicResponse { partitions }
+        PartitionData { error_code, acknowledge_error_code }
+    }
+    share_acknowledge_response::{
+        ShareAcknowledgeResponse { error_code, responses }
+        ShareAcknowledgeTopicResponse { partitions }
+        PartitionData { error_code }
+    }
+    describe_share_group_offsets_response::{
+        DescribeShareGroupOffsetsResponse { groups }
+        DescribeShareGroupOffsetsResponseGroup { error_code, topics }
+        DescribeShareGroupOffsetsResponseTopic { partitions }
+        DescribeShareGroupOffsetsResponsePartition { error_code }
+    }
+    alter_share_group_offsets_response::{
+        AlterShareGroupOffsetsResponse { error_code, responses }
+        AlterShareGroupOffsetsResponseTopic { partitions }
+        AlterShareGroupOffsetsResponsePartition { error_code }
+    }
+    delete_share_group_offsets_response::{
+        DeleteShareGroupOffsetsResponse { error_code, responses }
+        DeleteShareGroupOffsetsResponseTopic { error_code }
+    }
     list_groups_response::{ ListGroupsResponse { error_code } }
     delete_groups_response::{
         DeleteGroupsResponse { results }

@@ -75,6 +75,39 @@ untag! {
     describe_groups_response::DescribedGroupMember {}
     delete_groups_response::DeletableGroupResult {}
     list_groups_response::ListedGroup {}
+    consumer_group_heartbeat_response::ConsumerGroupHeartbeatResponse { assignment }
+    consumer_group_heartbeat_response::Assignment { topic_partitions }
+    consumer_group_heartbeat_response::TopicPartitions {}
+    consumer_group_describe_response::DescribedGroup { members }
+    consumer_group_describe_response::Member { assignment, target_assignment }
+    consumer_group_describe_response::Assignment { topic_partitions }
+    consumer_group_describe_response::TopicPartitions {}
+    share_group_heartbeat_response::ShareGroupHeartbeatResponse { assignment }
+    share_group_heartbeat_response::Assignment { topic_partitions }
+    share_group_heartbeat_response::TopicPartitions {}
+    share_group_describe_response::DescribedGroup { members }
+    share_group_describe_response::Member { assignment }
+    share_group_describe_response::Assignment { topic_partitions }
+    share_group_describe_response::TopicPartitions {}
+    share_fetch_response::ShareFetchResponse { responses, node_endpoints }
+    share_fetch_response::ShareFetchableTopicResponse { partitions }
+    share_fetch_response::PartitionData { current_leader, acquired_records }
+    share_fetch_response::LeaderIdAndEpoch {}
+    share_fetch_response::AcquiredRecords {}
+    share_fetch_response::NodeEndpoint {}
+    share_acknowledge_response::ShareAcknowledgeResponse { responses, node_endpoints }
+    share_acknowledge_response::ShareAcknowledgeTopicResponse { partitions }
+    share_acknowledge_response::PartitionData { current_leader }
+    share_acknowledge_response::LeaderIdAndEpoch {}
+    share_acknowledge_response::NodeEndpoint {}
+    describe_share_group_offsets_response::DescribeShareGroupOffsetsResponseGroup { topics }
+    describe_share_group_offsets_response::DescribeShareGroupOffsetsResponseTopic { partitions }
+    describe_share_group_offsets_response::DescribeShareGroupOffsetsResponsePartition {}
+    alter_share_group_offsets_response::AlterShareGroupOffsetsResponse { responses }
+    alter_share_group_offsets_response::AlterShareGroupOffsetsResponseTopic { partitions }
+    alter_share_group_offsets_response::AlterShareGroupOffsetsResponsePartition {}
+    delete_share_group_offsets_response::DeleteShareGroupOffsetsResponse { responses }
+    delete_share_group_offsets_response::DeleteShareGroupOffsetsResponseTopic {}
     create_topics_response::CreatableTopicResult { configs }
     create_topics_response::CreatableTopicConfigs {}
     delete_topics_response::DeletableTopicResult {}

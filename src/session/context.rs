@@ -5,6 +5,7 @@ use super::followers::Referrals;
 use super::join::join;
 use super::late::Watch;
 use super::state::Session;
+use super::subscriptions::Meanings;
 use crate::config::{self, Config, SHARES};
 use crate::error::Fault;
 use crate::placement::Front;
@@ -122,6 +123,8 @@ pub struct Context {
     limits: ArcSwap<Limits>,
     /// Holds repeated warnings back.
     pub seldom: Seldom<String>,
+    /// What regular expressions of subscriptions mean.
+    pub(super) meanings: Meanings,
     /// Every session that is open.
     pub sessions: DashMap<SessionId, Arc<Session>>,
     /// Which replicas clients were told to read from, until they come for it.
@@ -150,6 +153,7 @@ impl Context {
             shared,
             limits: ArcSwap::from_pointee(limits),
             seldom: Seldom::new(Duration::from_secs(60)),
+            meanings: Meanings::default(),
             sessions: DashMap::new(),
             referrals: Referrals::default(),
             crowd: Arc::default(),

@@ -29,6 +29,11 @@ pub fn patience(held: Duration) -> Patience {
 /// Serves one request. What it asks is a slice of `frame`.
 pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: A::Request = ticket.read(frame)?;
+    submit_read::<A>(ticket, request, frame)
+}
+
+/// The same for one that was read already.
+pub fn submit_read<A: Api>(ticket: Ticket, request: A::Request, frame: &Bytes) -> Result<(), Malformed> {
     let session = Arc::clone(ticket.session());
     let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Refusals::default(), needs: Vec::new() };
     if A::IN_TURN && session.turns.is_busy() {
@@ -223,7 +228,9 @@ fn outgoing<A: Api>(
             }
             let sources = std::slice::from_ref(&frame);
             let written = encode_request(A::KEY, spoken, correlation, client_id.as_ref(), &request, sources);
-            written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
+            // What a lower version has no room for, the broker does not serve.
+            let lacking = spoken != version;
+            written.map(|frame| (spoken, frame)).map_err(|e| Fault { lacking, ..Fault::upstream(to, false, e) })
         }),
         expect: Expect::Answer(on_answer),
         patience: patience(held),

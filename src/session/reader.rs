@@ -4,7 +4,8 @@ use super::clients::Software;
 use super::context::Context;
 use super::state::Session;
 use super::ticket::Ticket;
-use super::{fetch, generic, produce};
+use super::{fetch, generic, produce, shares, subscriptions};
+use crate::api::groups::heartbeats::{ConsumerGroupHeartbeat, ShareGroupHeartbeat};
 use crate::api::overview::{metadata, versions as api_versions};
 use crate::api::{Api, Refusals, each};
 use crate::error::Blame;
@@ -192,6 +193,10 @@ fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broke
         ApiKey::Produce => produce::submit(ticket, &frame),
         ApiKey::Fetch => fetch::submit(ticket, &frame),
         ApiKey::Metadata => answer_metadata(ticket, &frame),
+        ApiKey::ConsumerGroupHeartbeat => subscriptions::submit::<ConsumerGroupHeartbeat>(ticket, &frame),
+        ApiKey::ShareFetch => shares::fetch(ticket, &frame),
+        ApiKey::ShareAcknowledge => shares::acknowledge(ticket, &frame),
+        ApiKey::ShareGroupHeartbeat => subscriptions::submit::<ShareGroupHeartbeat>(ticket, &frame),
         _ => each::show(api, Submit { ticket, frame: &frame }).ok_or_else(not_served)?,
     }?;
     Ok(())

@@ -10,6 +10,8 @@ use super::orders::Orders;
 use super::polls::SplitFetches;
 use super::produce::Held;
 use super::replies::Replies;
+use super::shares::ShareSessions;
+use super::subscriptions::Subscriptions;
 use super::turns::Turns;
 use crate::api::{Effect, Effects, Refusals, Seen};
 use crate::config::Config;
@@ -60,6 +62,10 @@ pub struct Session {
     pub followers: Followers,
     /// The order of its Produce requests.
     pub orders: Orders<Held>,
+    /// At which brokers its share sessions are.
+    pub(super) share_sessions: ShareSessions,
+    /// What group members have subscribed to that heartbeat over it.
+    pub(super) subscriptions: Subscriptions,
     /// Commits that wait, in their order.
     pub turns: Turns,
     /// Counts it while it lives.
@@ -113,6 +119,8 @@ impl Session {
             polls: SplitFetches::new(context.limits().responses),
             followers: Followers::default(),
             orders: Orders::default(),
+            share_sessions: ShareSessions::default(),
+            subscriptions: Subscriptions::default(),
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
             meters: Recent::default(),

@@ -46,13 +46,13 @@ impl<'a> Pieces<'a> {
             rest: Vec::new(),
             tail,
             sources,
-            bears_records: matches!(api, ApiKey::Produce | ApiKey::Fetch),
+            bears_records: matches!(api, ApiKey::Produce | ApiKey::Fetch | ApiKey::ShareFetch),
         }
     }
 
     /// The same for a body, which somebody frames later. `room` is what will be copied into it.
     pub(super) fn of_body(api: ApiKey, sources: &'a [Bytes], room: usize) -> Self {
-        let bears_records = matches!(api, ApiKey::Produce | ApiKey::Fetch);
+        let bears_records = matches!(api, ApiKey::Produce | ApiKey::Fetch | ApiKey::ShareFetch);
         Self { first: BytesMut::new(), rest: Vec::new(), tail: BytesMut::with_capacity(room), sources, bears_records }
     }
 

@@ -130,6 +130,17 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::DescribeTransactions, 0, 0, By::TransactionCoordinator),
     row(ApiKey::ListTransactions, 0, 2, By::AllBrokers)
         .differs("Each node tells the transactions of all nodes, each from its home. A cluster that is down is an error (15)."),
+    row(ApiKey::ConsumerGroupHeartbeat, 0, 1, By::Coordinator).differs(ASSIGNS),
+    row(ApiKey::ConsumerGroupDescribe, 0, 1, By::Coordinator),
+    row(ApiKey::ShareGroupHeartbeat, 1, 1, By::Coordinator).differs(ASSIGNS_SHARES),
+    row(ApiKey::ShareGroupDescribe, 1, 1, By::Coordinator),
+    row(ApiKey::ShareFetch, 1, 1, By::Leaders).differs(SHARES),
+    row(ApiKey::ShareAcknowledge, 1, 1, By::Leaders).differs(SHARES),
+    row(ApiKey::DescribeShareGroupOffsets, 0, 0, By::Coordinator).differs("Version 1 is not served."),
+    row(ApiKey::AlterShareGroupOffsets, 0, 0, By::Coordinator)
+        .differs("A topic that lives elsewhere than the group is refused (3)."),
+    row(ApiKey::DeleteShareGroupOffsets, 0, 0, By::Coordinator)
+        .differs("A topic that lives elsewhere than the group is refused (3)."),
     row(ApiKey::DescribeTopicPartitions, 0, 0, By::Us),
     row(ApiKey::CreatePartitions, 0, 3, By::TopicsHome)
         .differs("A topic's shadows on groups' homes grow first. Assignments as at CreateTopics."),
@@ -163,6 +174,15 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::ListConfigResources, 0, 1, By::AllClusters)
         .differs("Topics and brokers are told by Fishplate."),
 ];
+
+/// Of groups whose coordinator assigns partitions.
+const ASSIGNS: &str =
+    "A subscription that means topics of another cluster than the group's is refused (35; docs/groups.md).";
+const ASSIGNS_SHARES: &str =
+    "A subscription that means topics of another cluster than the group's is refused (42; docs/groups.md).";
+
+const SHARES: &str =
+    "Version 2 is not served. In `single` it is refused where the group's cluster has several brokers (42).";
 
 /// Of what is changed on every cluster.
 const CHANGED: &str = "The first error stands, and names its cluster; what others did is done.";

@@ -46,8 +46,11 @@ once() {
 java_classes() {
   local lib=$cache/kafka-$1/lib classes=$out/java-$1
   [ -d "$lib" ] || stop "no jars of Kafka $1; run:  scripts/test setup"
+  local sources=("$here"/java/*.java)
+  # What the older client has no classes for.
+  [ "$1" = 3.9 ] || sources+=("$here"/java-4.3/*.java)
   rm -rf "$classes" && mkdir "$classes" &&
-    javac -nowarn -cp "$lib/*" -d "$classes" "$here"/java/*.java &&
+    javac -nowarn -cp "$lib/*" -d "$classes" "${sources[@]}" &&
     cp "$here"/java/log4j* "$classes"
 }
 
@@ -112,7 +115,7 @@ python_client() {
 }
 
 for kafka in 4.3 3.9; do
-  once "java-$kafka" "$here"/java/* "$here/../kafka/pom-$kafka.xml" -- java_classes "$kafka"
+  once "java-$kafka" "$here"/java/* "$here"/java-4.3/* "$here/../kafka/pom-$kafka.xml" -- java_classes "$kafka"
 done
 once go "$here"/go/go.* "$here"/go/*/*.go -- go_clients
 once node "$here"/node/*.js* "$here"/node/*/*.js "$here/node/.npmrc" -- node_clients

@@ -9,13 +9,15 @@ use super::{fetch, produce};
 use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::each::{Visitor, show};
+use fishplate::api::groups::shares;
 use fishplate::api::overview::metadata;
 use fishplate::api::{Api, Codes, Effects, ErrorCodes, Plan, Refusal, Refusals};
 use fishplate::error::Fault;
 use fishplate::types::Target;
 use fishplate::wire::codec::{decode, encode_body, encode_response};
+use fishplate::wire::shape::Shaped;
 use fishplate::wire::versions::{SERVED, served};
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, ShareAcknowledgeRequest, ShareFetchRequest};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 /// Any version that we serve of an API, and that or a lower one for the link to a broker.
@@ -70,6 +72,8 @@ pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
     match SERVED[rng.usize(..SERVED.len())].api {
         ApiKey::Produce => produce::round(world, rng),
         ApiKey::Fetch => fetch::round(world, rng),
+        ApiKey::ShareFetch => shares::<ShareFetchRequest>(world, rng),
+        ApiKey::ShareAcknowledge => shares::<ShareAcknowledgeRequest>(world, rng),
         // It is answered from our table, and no cluster is asked.
         ApiKey::ApiVersions => round::<metadata::Metadata>(world, rng),
         other => show(other, Led(world, rng)).unwrap_or_else(|| panic!("{other:?} is led through nothing here")),
@@ -114,6 +118,36 @@ fn round<A: Api>(world: &World, rng: &mut Rng) -> bool {
     response.tell(&mut Codes::default());
     let written = encode_response(A::KEY, client, 1, &response, &[]);
     assert!(written.is_ok(), "{:?} {client}, link {link}: {written:?}", A::KEY);
+    taken
+}
+
+/// The same for what members of share groups ask brokers.
+fn shares<R>(world: &World, rng: &mut Rng) -> bool
+where
+    R: shares::ShareRequest<Answer: Shaped + Encodable + ErrorCodes> + Shaped + Encodable,
+{
+    let version = 1;
+    let Ok(request) = decode::<R>(told::<R>(rng, version), version) else { return false };
+    let bound = rng.bool().then(|| world.a());
+    let mut refused = Refusals::default();
+    let (response, taken) = loop {
+        match shares::plan(&request, bound, &world.seen(version, &refused)) {
+            shares::Plan::Answer(answer, _) => break (answer, false),
+            shares::Plan::Wait(need) => {
+                assert!(refused.of(&need).is_none(), "it waits again for {need:?}");
+                refused.extend([(need, refusal(rng, world.a()))]);
+            }
+            shares::Plan::Send(to) => {
+                let answer = decode::<R::Answer>(told::<R::Answer>(rng, version), version);
+                let answer = answer.map_err(|_| fault(rng, to));
+                let taken = answer.is_ok();
+                break (shares::absorb(answer, to, &world.seen(version, &refused), &mut Effects::new()), taken);
+            }
+        }
+    };
+    response.tell(&mut Codes::default());
+    let written = encode_body(&response, version);
+    assert!(written.is_ok(), "{written:?}");
     taken
 }
 

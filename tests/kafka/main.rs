@@ -20,6 +20,7 @@ mod codecs;
 
 mod apis;
 mod applications;
+mod assigned;
 mod basics;
 mod batches;
 mod behind;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = [
         apis::trials(),
+        assigned::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),

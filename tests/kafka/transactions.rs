@@ -110,53 +110,89 @@ fn passed_on_once(world: &World) {
 
 /// The same application with a client that knows version 2, where brokers add partitions by themselves.
 fn passed_on_once_in_version_two(world: &World) {
-    // Given an application that reads a topic of `b` and writes to one of `a`, whose log one broker cannot lose
-    let proxy = world.start_proxy(&world.config().transacting_on_a().with("transaction_version: 2\n"));
+    // Given such an application in each view, whose transactions another broker coordinates than the controller
+    let config = world.config().transacting_on_a().with("transaction_version: 2\n");
+    let proxy = world.start_proxy(&config.listener(View::Single, None));
     proxy.log().allow("broker");
     proxy.log().allow("have not heard of a new shadow topic yet");
-    let [to, from] = ["a-passes", "b-passes"].map(|name| format!("{name}.passes"));
-    Topics::of(&world.b.bootstrap()).create(&from, PARTITIONS, 1);
-    Topics::of(&world.a.bootstrap()).create(&to, PARTITIONS, 3);
-    let written = || committed::values(&world.a.bootstrap(), &to, PARTITIONS);
-    let count = || written().values().map(Vec::len).sum::<usize>();
+    let passing = [View::Auto, View::Single].map(|view| Passing::new(world, view));
     let told = thread::scope(|scope| {
-        let told = scope.spawn(|| {
-            let run = Run {
-                client: "franz-go",
-                scenarios: &["passes"],
-                bootstrap: &proxy.bootstrap(),
-                topics: ["a-passes", "b-passes"].map(str::to_owned),
-                groups: ["ga-passes", "gb-passes"].map(str::to_owned),
-                output: world.directory.join("passes.out"),
-                log: world.directory.join("passes.log"),
-                cut: None,
-            };
-            programs::franz(&run).unwrap_or_else(|error| panic!("{error:#}")).remove(0)
+        let told = passing.each_ref().map(|one| {
+            let at = proxy.bootstrap_in(one.view);
+            scope.spawn(move || one.play(world, &at))
         });
-        // When the broker is killed that coordinates its transactions, and then one that leads what it writes
-        let leader = || world.a.leader(&to, 0).filter(|id| *id != CONTROLLER).or_else(|| world.a.leader(&to, 1));
-        let victims: [&dyn Fn() -> Option<i32>; 2] = [&|| Some(coordinator(world, "ta-passes.passes")), &leader];
+        // When the broker is killed that coordinates the first one's, and then one that leads what it writes
+        let one = &passing[0];
+        let leads = |partition| world.a.leader(&one.to(), partition).filter(|id| *id != CONTROLLER);
+        let victims: [&dyn Fn() -> Option<i32>; 2] =
+            [&|| Some(coordinator(world, &one.id())), &|| (0..PARTITIONS).find_map(leads).or(Some(2))];
         for (number, victim) in victims.iter().enumerate() {
-            wait::until("something was passed on", SOON, || count() > number * RECORDS);
-            let id = wait::find("who is to be killed", SOON, victim);
-            let broker = world.a.broker(if id == CONTROLLER { 2 } else { id });
+            wait::until("something was passed on", SOON, || one.count(world) > number * RECORDS);
+            let broker = world.a.broker(wait::find("who is to be killed", SOON, victim));
             broker.kill();
             sleep(wait::seconds(4));
             broker.restart();
             world.a.wait_ready();
         }
-        told.join().expect("the application")
+        told.map(|told| told.join().expect("the application"))
     });
     // Then all of the input is in its output, once and in order
-    let told = told.result.as_ref().unwrap_or_else(|| panic!("{}", told.failure()));
-    assert_eq!(told["passed on"], 2 * RECORDS);
     let expected: BTreeMap<_, _> = (0..PARTITIONS).map(|at| (at, all_of(at))).collect();
-    assert_eq!(written(), expected, "in the log");
-    assert_eq!(committed::values(&proxy.bootstrap(), &to, PARTITIONS), expected, "through Fishplate");
+    for (one, told) in passing.iter().zip(told) {
+        let result = told.result.as_ref().unwrap_or_else(|| panic!("{}", told.failure()));
+        assert_eq!(result["passed on"], 2 * RECORDS);
+        for at in [world.a.bootstrap(), proxy.bootstrap_in(one.view)] {
+            assert_eq!(committed::values(&at, &one.to(), PARTITIONS), expected, "{} at {at}", one.name);
+        }
+    }
     // And it was version 2
     assert_eq!(requests(&proxy, "AddPartitionsToTxn"), 0.0);
     assert!(requests(&proxy, "TxnOffsetCommit") > 1.0);
     proxy.finish();
+}
+
+/// franz-go's application (`passes` in tests/clients/go): it reads a topic of `b` and writes to one of `a`.
+struct Passing {
+    name: String,
+    view: View,
+}
+
+impl Passing {
+    /// One whose coordinator can be spared, with its topics.
+    fn new(world: &World, view: View) -> Self {
+        let named = |number| Self { name: format!("passes-{}-{number}", view.word()), view };
+        let spared = |one: &Self| coordinator(world, &one.id()) != CONTROLLER;
+        let one = (0..20).map(named).find(spared).expect("one that the controller does not coordinate");
+        Topics::of(&world.b.bootstrap()).create(&format!("b-{}.passes", one.name), PARTITIONS, 1);
+        Topics::of(&world.a.bootstrap()).create(&one.to(), PARTITIONS, 3);
+        one
+    }
+
+    fn to(&self) -> String {
+        format!("a-{}.passes", self.name)
+    }
+
+    fn id(&self) -> String {
+        format!("ta-{}.passes", self.name)
+    }
+
+    fn count(&self, world: &World) -> usize {
+        committed::values(&world.a.bootstrap(), &self.to(), PARTITIONS).values().map(Vec::len).sum()
+    }
+
+    fn play(&self, world: &World, at: &Bootstrap) -> Line {
+        let run = Run {
+            client: "franz-go",
+            scenarios: &["passes"],
+            bootstrap: at,
+            topics: ["a", "b"].map(|home| format!("{home}-{}", self.name)),
+            groups: ["ga", "gb"].map(|home| format!("{home}-{}", self.name)),
+            output: world.directory.join(format!("{}.out", self.name)),
+            log: world.directory.join(format!("{}.log", self.name)),
+            cut: None,
+        };
+        programs::franz(&run).unwrap_or_else(|error| panic!("{error:#}")).remove(0)
+    }
 }
 
 /// Stops applications, also where a trial gives up.

@@ -18,8 +18,8 @@ use kafka_protocol::protocol::StrBytes;
 /// The group that a request is about, and its home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfGroup {
-    cluster: Slot,
-    group: StrBytes,
+    pub(super) cluster: Slot,
+    pub(super) group: StrBytes,
 }
 
 /// A request of one group's member.

@@ -31,16 +31,16 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashSet};
 
 /// "Not asked for" (KIP-430).
-const NO_OPERATIONS: i32 = i32::MIN;
+pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 
 /// A request about several groups.
-trait GroupsRequest: Clone {
+pub(super) trait GroupsRequest: Clone {
     fn groups(&self) -> &[GroupId];
     fn groups_mut(&mut self) -> &mut Vec<GroupId>;
 }
 
 /// An answer that tells of several groups.
-trait GroupsAnswer: Default {
+pub(super) trait GroupsAnswer: Default {
     type Told: Clone + Untag;
     fn told(&mut self) -> &mut Vec<Self::Told>;
     fn throttle_ms(&mut self) -> &mut i32;
@@ -57,7 +57,13 @@ pub struct Groups {
     groups: Vec<GroupId>,
 }
 
-fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
+impl Groups {
+    pub(super) fn of(cluster: Slot, groups: impl Iterator<Item = GroupId>) -> Self {
+        Self { cluster, groups: groups.collect() }
+    }
+}
+
+pub(super) fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
 where
     A: Api<Origin = Groups>,
     A::Request: GroupsRequest,
@@ -91,7 +97,7 @@ where
     send_or_wait(seed, at.into_iter().map(part).collect(), needs.all())
 }
 
-fn absorb<R: GroupsAnswer>(
+pub(super) fn absorb<R: GroupsAnswer>(
     so_far: &mut R,
     origin: &Groups,
     answer: Result<R, Fault>,
@@ -99,9 +105,17 @@ fn absorb<R: GroupsAnswer>(
     effects: &mut Effects,
 ) {
     let mut forget = |code, group: &GroupId| forget_coordinator(code, origin.cluster, &group.0, effects);
-    let Ok(mut answer) = answer else {
+    let mut answer = match answer {
+        Ok(answer) => answer,
+        // Asking again does not help: Java goes on with what the cluster has.
+        Err(fault) if fault.lacking => {
+            let told = origin.groups.iter().map(|group| R::refused(group, codes::UNSUPPORTED_VERSION)).collect();
+            let mut lacks = R::default();
+            *lacks.told() = told;
+            lacks
+        }
         // The seed's code stands.
-        return origin.groups.iter().for_each(|group| forget(codes::NOT_COORDINATOR, group));
+        Err(_) => return origin.groups.iter().for_each(|group| forget(codes::NOT_COORDINATOR, group)),
     };
     *so_far.throttle_ms() = (*so_far.throttle_ms()).max(*answer.throttle_ms());
     let asked: HashSet<_> = origin.groups.iter().collect();
@@ -162,6 +176,8 @@ macro_rules! by_groups {
         }
     };
 }
+
+pub(super) use by_groups;
 
 by_groups! {
     DescribeGroups, DescribeGroupsRequest.groups, DescribeGroupsResponse.groups {

@@ -1,14 +1,17 @@
 //! That sentinels are planted everywhere: a field that the codec learns is planted, or is known to be harmless.
 
 use super::answers::{self, How};
-use super::{HOST, IDS, PORT, admin, everywhere, requests};
+use super::{HOST, IDS, PORT, admin, assigned, everywhere, requests};
 use kafka_protocol::messages::OffsetFetchResponse;
 use std::fmt::Debug;
 
 /// What answers hold besides what is planted: numbers that name no broker, enumerations, names of configs, and what was
 /// asked (of `resource_name` the test above asks a broker by its real id).
 const HARMLESS: &[&str] = &[
+    "acknowledge_error_code",
+    "acquisition_lock_timeout_ms",
     "allow_replication_factor_change",
+    "assignment_epoch",
     "authorized_operations",
     "base_offset",
     "batch_index",
@@ -19,17 +22,21 @@ const HARMLESS: &[&str] = &[
     "config_type",
     "coordinator_epoch",
     "current_txn_start_offset",
+    "delivery_count",
     "end_offset",
     "epoch",
     "error_code",
     "first_offset",
     "generation_id",
+    "group_epoch",
+    "heartbeat_interval_ms",
     "high_watermark",
     "index",
     "is_future_key",
     "is_internal",
     "is_sensitive",
     "iterations",
+    "last_offset",
     "last_sequence",
     "last_stable_offset",
     "last_timestamp",
@@ -39,6 +46,8 @@ const HARMLESS: &[&str] = &[
     "low_watermark",
     "match_type",
     "mechanism",
+    "member_epoch",
+    "member_type",
     "name",
     "num_partitions",
     "offset",
@@ -62,6 +71,7 @@ const HARMLESS: &[&str] = &[
     "session_id",
     "skip_assignment",
     "source",
+    "start_offset",
     "throttle_time_ms",
     "timestamp",
     "topic_authorized_operations",
@@ -119,7 +129,7 @@ fn every_field_of_an_answer_is_planted_or_known_to_be_harmless() {
         Box::new(answers::describe_transactions(&requests::describe_transactions(0), how(0))),
         Box::new(answers::list_transactions(&requests::list_transactions(2), how(2))),
     ];
-    for answer in all.into_iter().chain(admin::answers()).chain(everywhere::answers()) {
+    for answer in all.into_iter().chain(assigned::answers()).chain(admin::answers()).chain(everywhere::answers()) {
         assert_eq!(unplanted(&*answer), Vec::<String>::new(), "plant these, or list them as harmless: {answer:#?}");
     }
 }

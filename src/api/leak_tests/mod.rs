@@ -5,6 +5,7 @@
 mod admin;
 mod answers;
 mod as_it_is;
+mod assigned;
 mod everywhere;
 mod fields;
 mod requests;
@@ -120,7 +121,10 @@ fn codes_in(answer: &impl std::fmt::Debug) -> Codes {
     let mut codes = Codes::default();
     // `topic_config_error_code` is not of the topic's making.
     let fields = format!("{answer:?}").split([' ', '{']).map(ToOwned::to_owned).collect::<Vec<_>>();
-    for pair in fields.windows(2).filter(|pair| matches!(&*pair[0], "error_code:" | "partition_error_code:")) {
+    for pair in fields
+        .windows(2)
+        .filter(|pair| matches!(&*pair[0], "error_code:" | "partition_error_code:" | "acknowledge_error_code:"))
+    {
         codes.note(pair[1].trim_end_matches([',', '}']).parse().unwrap());
     }
     codes
@@ -265,7 +269,9 @@ fn no_upstream_address_reaches_a_client() {
             }),
             ApiKey::Produce => pairs(PRODUCE_FROM..=row.max).for_each(|(client, link)| check_produce(client, link)),
             ApiKey::Fetch => pairs(all).for_each(|(client, link)| check_fetch(client, link)),
-            other if !check_transactions(row) => admin::check_one(other, all),
+            other if !check_transactions(row) && !assigned::check_one(other, all.clone()) => {
+                admin::check_one(other, all)
+            }
             _ => {}
         }
     }

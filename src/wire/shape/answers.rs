@@ -2,6 +2,8 @@
 
 // Tables, laid out as tables.
 #[rustfmt::skip]
+mod assigned;
+#[rustfmt::skip]
 mod connections;
 #[rustfmt::skip]
 mod groups;
@@ -14,6 +16,7 @@ mod topics;
 #[rustfmt::skip]
 mod transactions;
 
+pub(super) use assigned::*;
 pub(super) use connections::*;
 pub(super) use groups::*;
 pub(super) use operators::*;

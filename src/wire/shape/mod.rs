@@ -112,6 +112,15 @@ shapes! {
     DescribeUserScramCredentials: DescribeUserScramCredentialsRequest DescribeUserScramCredentialsResponse = DESCRIBE_USER_SCRAM_CREDENTIALS;
     AlterUserScramCredentials: AlterUserScramCredentialsRequest AlterUserScramCredentialsResponse = ALTER_USER_SCRAM_CREDENTIALS;
     DescribeProducers: DescribeProducersRequest DescribeProducersResponse = DESCRIBE_PRODUCERS;
+    ConsumerGroupHeartbeat: ConsumerGroupHeartbeatRequest ConsumerGroupHeartbeatResponse = CONSUMER_GROUP_HEARTBEAT;
+    ConsumerGroupDescribe: ConsumerGroupDescribeRequest ConsumerGroupDescribeResponse = CONSUMER_GROUP_DESCRIBE;
+    ShareGroupHeartbeat: ShareGroupHeartbeatRequest ShareGroupHeartbeatResponse = SHARE_GROUP_HEARTBEAT;
+    ShareGroupDescribe: ShareGroupDescribeRequest ShareGroupDescribeResponse = SHARE_GROUP_DESCRIBE;
+    ShareFetch: ShareFetchRequest ShareFetchResponse = SHARE_FETCH;
+    ShareAcknowledge: ShareAcknowledgeRequest ShareAcknowledgeResponse = SHARE_ACKNOWLEDGE;
+    DescribeShareGroupOffsets: DescribeShareGroupOffsetsRequest DescribeShareGroupOffsetsResponse = DESCRIBE_SHARE_GROUP_OFFSETS;
+    AlterShareGroupOffsets: AlterShareGroupOffsetsRequest AlterShareGroupOffsetsResponse = ALTER_SHARE_GROUP_OFFSETS;
+    DeleteShareGroupOffsets: DeleteShareGroupOffsetsRequest DeleteShareGroupOffsetsResponse = DELETE_SHARE_GROUP_OFFSETS;
     ListConfigResources: ListConfigResourcesRequest ListConfigResourcesResponse = LIST_CONFIG_RESOURCES;
 }
 

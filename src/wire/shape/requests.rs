@@ -4,6 +4,8 @@
 
 // Tables, laid out as tables.
 #[rustfmt::skip]
+mod assigned;
+#[rustfmt::skip]
 mod connections;
 #[rustfmt::skip]
 mod groups;
@@ -16,6 +18,7 @@ mod topics;
 #[rustfmt::skip]
 mod transactions;
 
+pub(super) use assigned::*;
 pub(super) use connections::*;
 pub(super) use groups::*;
 pub(super) use operators::*;

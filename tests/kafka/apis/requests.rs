@@ -55,8 +55,73 @@ pub fn ask(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> Stri
             let request = OffsetDeleteRequest::default().with_group_id(id);
             way.ask(to_group(), version, &request.with_topics(vec![topic.with_partitions(vec![partition])]), aside)
         }
+        _ => of_assigned_groups(way, api, version, aside),
+    }
+}
+
+/// What is asked of groups whose coordinator assigns partitions.
+fn of_assigned_groups(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str]) -> String {
+    let group = format!("ga-apis-{}-{api:?}-{version}", way.name);
+    let (id, name) = (GroupId(text(&group)), topic(&way.topic));
+    let to_group = || To::Coordinator(group.clone());
+    match api {
+        ApiKey::ConsumerGroupHeartbeat => {
+            let request = ConsumerGroupHeartbeatRequest::default().with_group_id(id).with_member_epoch(0);
+            let request = request.with_member_id(if version == 0 { text("") } else { text("a-member") });
+            let request = request.with_rebalance_timeout_ms(30_000).with_topic_partitions(Some(Vec::new()));
+            way.ask(to_group(), version, &request.with_subscribed_topic_names(Some(vec![name])), aside)
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            let asked = GroupId(text(&format!("ga-apis-{}-ConsumerGroupHeartbeat-1", way.name)));
+            let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![asked.clone()]);
+            way.ask(To::Coordinator(asked.to_string()), version, &request, aside)
+        }
+        ApiKey::ShareGroupHeartbeat => {
+            let request = ShareGroupHeartbeatRequest::default().with_group_id(id).with_member_id(text("a-member"));
+            way.ask(to_group(), version, &request.with_subscribed_topic_names(Some(vec![name])), aside)
+        }
+        ApiKey::ShareGroupDescribe => {
+            let request = ShareGroupDescribeRequest::default().with_group_ids(vec![id]);
+            way.ask(to_group(), version, &request, aside)
+        }
+        ApiKey::ShareFetch => {
+            let partition = share_fetch_request::FetchPartition::default();
+            let asked = share_fetch_request::FetchTopic::default().with_topic_id(way.id);
+            let request = ShareFetchRequest::default().with_group_id(Some(id)).with_member_id(Some(member_id()));
+            let request = request.with_max_wait_ms(100).with_max_bytes(1 << 20).with_max_records(10);
+            let asked = asked.with_partitions(vec![partition]);
+            way.ask(To::Leader, version, &request.with_batch_size(10).with_topics(vec![asked]), aside)
+        }
+        ApiKey::ShareAcknowledge => {
+            // Of a session that is not there.
+            let request = ShareAcknowledgeRequest::default().with_group_id(Some(id)).with_member_id(Some(member_id()));
+            way.ask(To::Leader, version, &request.with_share_session_epoch(3), aside)
+        }
+        ApiKey::DescribeShareGroupOffsets => {
+            let asked = describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup::default();
+            let asked = asked.with_group_id(id).with_topics(None);
+            let request = DescribeShareGroupOffsetsRequest::default().with_groups(vec![asked]);
+            way.ask(to_group(), version, &request, aside)
+        }
+        ApiKey::AlterShareGroupOffsets => {
+            let partition = alter_share_group_offsets_request::AlterShareGroupOffsetsRequestPartition::default();
+            let asked = alter_share_group_offsets_request::AlterShareGroupOffsetsRequestTopic::default();
+            let asked = asked.with_topic_name(name).with_partitions(vec![partition]);
+            let request = AlterShareGroupOffsetsRequest::default().with_group_id(id).with_topics(vec![asked]);
+            way.ask(to_group(), version, &request, aside)
+        }
+        ApiKey::DeleteShareGroupOffsets => {
+            let asked = delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic::default();
+            let request = DeleteShareGroupOffsetsRequest::default().with_group_id(id);
+            way.ask(to_group(), version, &request.with_topics(vec![asked.with_topic_name(name)]), aside)
+        }
         _ => of_partitions(way, api, version, aside),
     }
+}
+
+/// As Kafka writes an id.
+fn member_id() -> StrBytes {
+    text("AAAAAAAAAAAAAAAAAAAABw")
 }
 
 /// What is asked of partitions and of brokers.

@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::thread::{self, sleep};
+use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
 const LINES: usize = 400;
@@ -30,7 +30,8 @@ const FIRST: usize = 100;
 /// groups, and the transactional ids of workers and sources. The source's topic is there too, since its transactions write
 /// offsets beside records; the sink also reads a topic of `a`.
 pub fn exactly_once(world: &World) {
-    let written = carries_lines(world, View::Brokers, "b", "enabled");
+    Topics::of(&world.b.bootstrap()).create("connect-brokers-lines", 1, 1);
+    let written = carries_lines(world, View::Brokers, "connect-brokers-lines", "enabled");
     // And the topic has each line once and in order, though a worker was killed in the middle
     let wanted: Vec<_> = (0..LINES).map(line).collect();
     assert_eq!(written, wanted);
@@ -38,7 +39,8 @@ pub fn exactly_once(world: &World) {
 
 /// Without transactions a source may write to any cluster: here to `a`, while all else is on `b`.
 pub fn at_least_once(world: &World) {
-    let written = carries_lines(world, View::Single, "a", "disabled");
+    Topics::of(&world.a.bootstrap()).create("a-connect-single-lines", 1, 1);
+    let written = carries_lines(world, View::Single, "a-connect-single-lines", "disabled");
     // And the topic has each line, some again from where the killed worker had noted last
     let mut seen = BTreeSet::new();
     let first: Vec<_> = written.into_iter().filter(|line| seen.insert(line.clone())).collect();
@@ -50,86 +52,95 @@ fn line(number: usize) -> String {
 }
 
 /// What the source's topic holds in the end.
-fn carries_lines(world: &World, view: View, home: &str, exactly_once: &str) -> Vec<String> {
+fn carries_lines(world: &World, view: View, lines: &str, exactly_once: &str) -> Vec<String> {
     programs::set_up().unwrap_or_else(|error| panic!("{error:#}"));
-    let word = view.word();
     let config = world.config().pipeline("connect", "connect-*", "connect-*", "b").transactional_ids("connect-*");
     let proxy = world.start_proxy(&config.showing(view, None));
-    let folder = world.directory.join(format!("connect-{word}"));
-    fs::create_dir_all(&folder).expect("a folder");
-    let (from, to) = (folder.join("from.txt"), folder.join("to.txt"));
-    // Given topics, two workers and a file
-    let lines = if home == "b" { format!("connect-{word}-lines") } else { format!("a-connect-{word}-lines") };
-    let more = format!("a-connect-{word}-more");
-    let home = if home == "b" { world.b.bootstrap() } else { world.a.bootstrap() };
-    Topics::of(&home).create(&lines, 1, 1);
+    let files = Files::new(world, view);
+    // Given two workers, a file, and a topic of another cluster than theirs
+    let more = format!("a-connect-{}-more", view.word());
     Topics::of(&world.a.bootstrap()).create(&more, 1, 1);
-    append(&from, 0..FIRST);
-    let start = |number: usize| {
-        Worker::start(
-            &Setting { at: &proxy.bootstrap(), word, exactly_once, folder: &folder },
-            number,
-            world.ports.take(),
-        )
-    };
-    let mut workers = vec![start(1), start(2)];
+    append(&files.from(), 0..FIRST);
+    let setting = Setting { at: &proxy.bootstrap(), word: view.word(), exactly_once, folder: &files.folder };
+    let mut workers: Vec<_> = (1..=2).map(|number| Worker::start(&setting, number, world.ports.take())).collect();
     workers.iter().for_each(Worker::wait_until_up);
-    // When connectors are made at one of them
-    let source = json!({
-        "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector",
-        "tasks.max": "1", "file": from.display().to_string(), "topic": lines,
-    });
-    let sink = json!({
-        "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": "1",
-        "file": to.display().to_string(), "topics": format!("{lines},{more}"),
-        "consumer.override.isolation.level": "read_committed",
-    });
-    workers[0].make(&format!("{word}-source"), &source);
-    workers[1].make(&format!("{word}-sink"), &sink);
-    write(
-        &proxy.bootstrap(),
-        &more,
-        (0..FIRST).map(|number| (0, line(number))).collect::<Vec<_>>().iter().map(|(at, text)| (*at, text.as_str())),
-    );
-    // Then what is there arrives
-    let arrived = || fs::read_to_string(&to).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
-    wait::until("the first lines arrive", SOON * 2, || arrived().len() >= 2 * FIRST);
-    let mut once = arrived();
+    // When connectors are made, each at one of them, then what is there arrives, once from each topic
+    let names = ["source", "sink"].map(|name| format!("{}-{name}", view.word()));
+    workers[0].make(&names[0], &files.source(lines));
+    workers[1].make(&names[1], &files.sink(&[lines, &more]));
+    let texts: Vec<_> = (0..FIRST).map(line).collect();
+    write(&proxy.bootstrap(), &more, texts.iter().map(|text| (0, text.as_str())));
+    wait::until("the first lines arrive", SOON * 2, || files.arrived().len() >= 2 * FIRST);
+    let mut once = files.arrived();
     once.sort_unstable();
-    assert_eq!(
-        once,
-        (0..FIRST).flat_map(|number| [line(number), line(number)]).collect::<Vec<_>>(),
-        "once from each topic"
-    );
+    assert_eq!(once, texts.iter().flat_map(|text| [text.clone(), text.clone()]).collect::<Vec<_>>());
     // When the worker that runs the source is killed, in the middle of more
-    let writing = thread::spawn({
-        let from = from.clone();
-        move || {
-            for at in (FIRST..LINES).step_by(AT_A_TIME) {
-                append(&from, at..at + AT_A_TIME);
-                sleep(BETWEEN);
-            }
-        }
-    });
-    wait::until("some more arrives", SOON, || arrived().len() >= 2 * FIRST + 3 * AT_A_TIME);
-    let runs = workers[0].runs(&format!("{word}-source")).expect("a task that runs");
-    let at = workers.iter().position(|worker| runs.ends_with(&format!(":{}", worker.rest))).expect("one of ours");
+    let writing = append_slowly(files.from());
+    wait::until("some more arrives", SOON, || files.arrived().len() >= 2 * FIRST + 3 * AT_A_TIME);
+    let at = workers.iter().position(|worker| worker.runs(&names[0])).expect("one of ours");
     workers.remove(at).process.kill();
-    // Then the other one goes on with both
-    let left = &workers[0];
-    for name in ["source", "sink"] {
-        let name = format!("{word}-{name}");
-        wait::until(&format!("{name} runs on the other worker"), SOON * 2, || {
-            left.runs(&name).is_some_and(|on| on.ends_with(&format!(":{}", left.rest)))
-        });
+    // Then the other one goes on with both, and all lines arrive
+    for name in &names {
+        wait::until(&format!("{name} runs on the other worker"), SOON * 2, || workers[0].runs(name));
     }
     writing.join().expect("the writer");
     let all: BTreeSet<_> = (0..LINES).map(line).collect();
-    wait::until("all lines arrive", SOON * 2, || arrived().into_iter().collect::<BTreeSet<_>>() == all);
-    let written = committed::values(&proxy.bootstrap(), &lines, 1).remove(&0).unwrap_or_default();
+    wait::until("all lines arrive", SOON * 2, || files.arrived().into_iter().collect::<BTreeSet<_>>() == all);
+    let written = committed::values(&proxy.bootstrap(), lines, 1).remove(&0).unwrap_or_default();
     drop(workers);
     proxy.finish();
     written
+}
+
+/// The source's file and the sink's.
+struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    fn new(world: &World, view: View) -> Self {
+        let folder = world.directory.join(format!("connect-{}", view.word()));
+        fs::create_dir_all(&folder).expect("a folder");
+        Self { folder }
+    }
+
+    fn from(&self) -> PathBuf {
+        self.folder.join("from.txt")
+    }
+
+    fn to(&self) -> PathBuf {
+        self.folder.join("to.txt")
+    }
+
+    /// What the sink has written.
+    fn arrived(&self) -> Vec<String> {
+        fs::read_to_string(self.to()).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    fn source(&self, topic: &str) -> Value {
+        json!({
+            "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1",
+            "file": self.from().display().to_string(), "topic": topic,
+        })
+    }
+
+    fn sink(&self, topics: &[&str]) -> Value {
+        json!({
+            "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": "1",
+            "file": self.to().display().to_string(), "topics": topics.join(","),
+            "consumer.override.isolation.level": "read_committed",
+        })
+    }
+}
+
+/// The rest of the lines, a few at a time.
+fn append_slowly(file: PathBuf) -> JoinHandle<()> {
+    thread::spawn(move || {
+        for at in (FIRST..LINES).step_by(AT_A_TIME) {
+            append(&file, at..at + AT_A_TIME);
+            sleep(BETWEEN);
+        }
+    })
 }
 
 fn append(file: &Path, lines: std::ops::Range<usize>) {
@@ -211,11 +222,12 @@ consumer.heartbeat.interval.ms=500
         wait::find(&format!("a worker that makes {name}: see {}", self.said.display()), SOON * 2, made);
     }
 
-    /// The worker that runs a connector's one task.
-    fn runs(&self, name: &str) -> Option<String> {
-        let status = self.ask("GET", &format!("/connectors/{name}/status"), None)?;
-        let task = status["tasks"].get(0)?;
-        (task["state"] == "RUNNING").then(|| task["worker_id"].as_str().unwrap_or_default().to_owned())
+    /// Whether it runs a connector's one task, as it knows itself.
+    fn runs(&self, name: &str) -> bool {
+        let status = self.ask("GET", &format!("/connectors/{name}/status"), None).unwrap_or_default();
+        let task = &status["tasks"][0];
+        let at = format!(":{}", self.rest);
+        task["state"] == "RUNNING" && task["worker_id"].as_str().is_some_and(|on| on.ends_with(&at))
     }
 
     /// What it answers where that is good.

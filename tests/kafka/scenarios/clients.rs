@@ -1,7 +1,7 @@
 //! The table of clients. Who adds one writes a program that keeps to the contract (`tests/clients`), has `setup.sh` build
 //! it, and adds an entry here; its trials and its row in docs/compatibility.md follow.
 
-use super::contract::{ALL, CUT, Client, InCi, JAVA, Lack, View, WITH_ADMIN, WITH_TRANSACTIONS};
+use super::contract::{ALL, CUT, Client, InCi, JAVA, Lack, View, WITH_ADMIN, WITH_ASSIGNED, WITH_SHARES};
 use super::{kcat, librdkafka, programs};
 
 /// All clients, as the matrix has them from top to bottom.
@@ -21,7 +21,7 @@ pub const CLIENTS: &[Client] = &[
         library: "Java client 3.9.2",
         says: "apache-kafka-java 3.9.2",
         scenarios: JAVA,
-        lacks: &[],
+        lacks: &[Lack { scenarios: &["shares", "assigned"], why: "such groups came with Java 4" }],
         views: View::ALL,
         in_ci: InCi::Nothing,
         play: |run| programs::java("3.9", run),
@@ -30,7 +30,7 @@ pub const CLIENTS: &[Client] = &[
         name: "franz-go",
         library: "franz-go 1.22.2",
         says: "kgo v1.22.2",
-        scenarios: WITH_TRANSACTIONS,
+        scenarios: WITH_SHARES,
         lacks: &[],
         views: View::ALL,
         in_ci: InCi::All(View::Brokers),
@@ -40,7 +40,7 @@ pub const CLIENTS: &[Client] = &[
         name: "librdkafka",
         library: "rdkafka crate 0.39.0 (librdkafka 2.12.1)",
         says: "librdkafka 2.12.1",
-        scenarios: WITH_TRANSACTIONS,
+        scenarios: WITH_ASSIGNED,
         lacks: &[],
         views: View::ALL,
         in_ci: InCi::All(View::Brokers),

@@ -32,6 +32,12 @@ impl Client {
         let lacks = |scenario: &&str| self.lacks.iter().any(|lack| lack.scenarios.contains(scenario));
         self.scenarios.iter().copied().filter(|scenario| !lacks(scenario)).collect()
     }
+
+    /// Those of them that it can in a view. Share groups are refused where one node stands for several brokers
+    /// (`assigned.rs` sees to that).
+    pub fn plays_in(&self, view: View) -> Vec<&'static str> {
+        self.plays().into_iter().filter(|scenario| view != View::Single || *scenario != "shares").collect()
+    }
 }
 
 /// Scenarios that a client cannot play.
@@ -136,11 +142,19 @@ pub const ALL: &[&str] = WITH_ADMIN.split_at(1).1;
 pub const WITH_ADMIN: &[&str] = WITH_TRANSACTIONS.split_at(3).1;
 
 /// The same, and transactions.
-pub const WITH_TRANSACTIONS: &[&str] = JAVA.split_at(1).1;
+pub const WITH_TRANSACTIONS: &[&str] = WITH_ASSIGNED.split_at(1).1;
+
+/// The same, and groups whose coordinator assigns partitions (KIP-848).
+pub const WITH_ASSIGNED: &[&str] = WITH_SHARES.split_at(1).1;
+
+/// The same, and share groups (KIP-932).
+pub const WITH_SHARES: &[&str] = JAVA.split_at(1).1;
 
 /// The same, and what only Java's admin client can ask.
 pub const JAVA: &[&str] = &[
     "others",
+    "shares",
+    "assigned",
     "silent",
     "transactions",
     "spanning",

@@ -26,6 +26,7 @@ use libtest_mimic::{Arguments, Trial};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+pub use tools::tool;
 
 /// All trials; those that `arguments` leave out are not played either.
 pub fn trials(arguments: &Arguments) -> Vec<Trial> {
@@ -42,8 +43,8 @@ pub fn trials(arguments: &Arguments) -> Vec<Trial> {
 /// What this level plays of a client: on bare Kafka once, and in each view.
 fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
     let plan: Vec<(View, Vec<&str>)> = match client.in_ci {
-        _ if full() => client.views.iter().map(|view| (*view, client.plays())).collect(),
-        InCi::All(view) => vec![(view, client.plays())],
+        _ if full() => client.views.iter().map(|view| (*view, client.plays_in(*view))).collect(),
+        InCi::All(view) => vec![(view, client.plays_in(view))],
         InCi::Some(view, scenarios) => vec![(view, scenarios.to_vec())],
         InCi::Nothing => Vec::new(),
     };
@@ -159,6 +160,8 @@ impl Played {
     fn play(&self, world: &World) -> anyhow::Result<Lines> {
         // The scenario `spanning` wants it.
         world.proxy().log().allow("a transaction would span two clusters");
+        // And `assigned`, `shares` and `others` this.
+        world.proxy().log().allow("subscribes to topics of another cluster");
         let through = listener(world, self.view);
         let bare = world.a.bootstrap();
         let view = self.view.name();

@@ -28,7 +28,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// A tool by its class, run against Fishplate; what it printed.
 #[track_caller]
-pub(super) fn tool(world: &World, class: &str, arguments: &[&str]) -> String {
+pub fn tool(world: &World, class: &str, arguments: &[&str]) -> String {
     fed(world, class, arguments, "")
 }
 

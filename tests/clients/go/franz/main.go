@@ -22,6 +22,8 @@ func main() {
 		"topics":          with(topicLifeCycle),
 		"unknown":         with(unknownTopics),
 		"cluster":         with(describeCluster),
+		"assigned":        with(assigned),
+		"shares":          with(shares),
 		"cut":             with(cut),
 		"transactions":    with(transactions),
 		"spanning":        with(spanning),

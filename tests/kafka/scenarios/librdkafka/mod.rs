@@ -1,5 +1,6 @@
 //! The scenarios for librdkafka, through the `rdkafka` crate, which carries a version that Fishplate takes.
 
+mod assigned;
 mod cut;
 mod groups;
 mod offsets;
@@ -41,6 +42,7 @@ fn scene(name: &str) -> Option<Scene> {
         "cooperative" => groups::cooperative,
         "static" => groups::fixed,
         "groups" => groups::admin,
+        "assigned" => assigned::play,
         "cut" => cut::play,
         "transactions" => transactions::play,
         "spanning" => transactions::spanning,

@@ -147,6 +147,15 @@ impl Stage {
         config.create_with_context(self.ears.clone()).unwrap()
     }
 
+    /// A reader whose group's coordinator assigns partitions (KIP-848), and sets times.
+    pub fn assigned_reader(&self, group: &str) -> Reader {
+        let mut config = config(&self.bootstrap, self.scenario, &[]);
+        config.set("group.id", group).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
+        config.set("group.protocol", "consumer").set("fetch.wait.max.ms", "100");
+        config.set("topic.metadata.refresh.interval.ms", "1000");
+        config.create_with_context(self.ears.clone()).unwrap()
+    }
+
     /// A reader whose group nobody looks at.
     pub fn lone_reader(&self, more: &[(&str, &str)]) -> Reader {
         self.reader(&format!("{}-lone", self.groups[0]), more)

@@ -1,0 +1,264 @@
+//! ConsumerGroupHeartbeat (KIP-848) and ShareGroupHeartbeat (KIP-932): the whole request goes to the group's coordinator, who
+//! assigns partitions. What its member may have subscribed to is judged before (`subscription`, led by
+//! `session::subscriptions`).
+//!
+//! Without an answer the client gets 16 NOT_COORDINATOR, as with the classic protocol: at it every client looks the
+//! coordinator up again, and then says all again. A cluster that does not serve such groups is 35 UNSUPPORTED_VERSION:
+//! franz-go goes on with the classic protocol then, and Java says how to.
+
+use super::by_group::{OfGroup, forget_coordinator};
+use super::shares::not_in_this_view;
+use super::subscription::{Protocol, Refused, Saying};
+use crate::api::scrub::scrubbed_message;
+use crate::api::untag::Untag;
+use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes};
+use crate::error::Fault;
+use crate::placement::Placement;
+use crate::types::{Name, Slot};
+use kafka_protocol::messages::{
+    ApiKey, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, ShareGroupHeartbeatRequest,
+    ShareGroupHeartbeatResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+/// A heartbeat whose member subscribes.
+pub trait Subscribes: Api {
+    /// Which kind of group it is of.
+    const PROTOCOL: Protocol;
+    /// What it says.
+    fn saying(request: &Self::Request) -> Saying<'_>;
+    /// The answer where such groups are not served to this client at all. Who leaves may always.
+    fn unserved(_saying: &Saying<'_>, _seen: &Seen<'_>) -> Option<Self::Response> {
+        None
+    }
+    /// An answer that is an error.
+    fn failed(code: i16, message: Option<String>) -> Self::Response;
+    /// The topics that an answer assigns.
+    fn assigned(response: &Self::Response) -> impl Iterator<Item = Uuid>;
+    /// An answer's code and message.
+    fn outcome(response: &mut Self::Response) -> (i16, &mut Option<StrBytes>);
+}
+
+/// The answer to who is refused. 35: see the module's text; for share groups there is no other protocol to fall back to, and
+/// Java shows its own words for 35, but ours for 42.
+pub fn refused<A: Subscribes>(why: &Refused, placement: &Placement) -> A::Response {
+    match why {
+        Refused::Reaches(reach) => A::failed(code_of_refusal(A::PROTOCOL), Some(reach.message(placement))),
+        Refused::Unreadable(why) => {
+            let why = format!("Fishplate cannot tell which topics the regular expression means: {why}");
+            A::failed(codes::INVALID_REGULAR_EXPRESSION, Some(why))
+        }
+    }
+}
+
+fn code_of_refusal(protocol: Protocol) -> i16 {
+    match protocol {
+        Protocol::Consumer => codes::UNSUPPORTED_VERSION,
+        Protocol::Share => codes::INVALID_REQUEST,
+    }
+}
+
+fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
+where
+    A: Subscribes<Origin = OfGroup>,
+{
+    let group = A::saying(request).group;
+    match seen.coordinator_of(group) {
+        Ok(to) => {
+            let origin = OfGroup { cluster: to.cluster, group: group.clone() };
+            let seed = A::failed(codes::NOT_COORDINATOR, None);
+            Plan::Send { seed, parts: vec![Part { to, request: request.clone(), origin }] }
+        }
+        Err(Missing::Need(need)) => Plan::Wait(vec![need]),
+        Err(Missing::Code(code)) => Plan::Answer(A::failed(code, None)),
+    }
+}
+
+fn absorb<A>(
+    so_far: &mut A::Response,
+    origin: OfGroup,
+    answer: Result<A::Response, Fault>,
+    seen: &Seen<'_>,
+    effects: &mut Effects,
+) where
+    A: Subscribes<Origin = OfGroup>,
+    A::Response: Untag,
+{
+    match answer {
+        Ok(mut answer) => {
+            answer.untag();
+            let (code, message) = A::outcome(&mut answer);
+            *message = scrubbed_message(message.take(), origin.cluster, seen.placement);
+            // One that knows the API and has it switched off says nothing more.
+            if code == codes::UNSUPPORTED_VERSION && message.is_none() {
+                *message = Some(StrBytes::from_string(lacking(A::PROTOCOL, origin.cluster, seen.placement)));
+            }
+            let kept = A::assigned(&answer).find_map(|id| kept_from_clients(id, origin.cluster, seen.placement));
+            *so_far = match kept {
+                Some(topic) => A::failed(codes::NOT_COORDINATOR, Some(format!("{topic} is not to be assigned"))),
+                None => answer,
+            };
+        }
+        Err(fault) if fault.lacking => {
+            *so_far = A::failed(codes::UNSUPPORTED_VERSION, Some(lacking(A::PROTOCOL, origin.cluster, seen.placement)));
+        }
+        // The seed stands.
+        Err(_) => {}
+    }
+    forget_coordinator(A::outcome(so_far).0, origin.cluster, &origin.group, effects);
+}
+
+/// A topic that a coordinator has assigned, and that its cluster only has as a shadow of one elsewhere. It was made or found
+/// this moment: the member says all again, and is judged by what is known then.
+fn kept_from_clients(id: Uuid, cluster: Slot, placement: &Placement) -> Option<StrBytes> {
+    if placement.topic_by_id(id).is_some() {
+        return None;
+    }
+    let topics = &placement.cluster(cluster)?.snapshot.topics;
+    let (name, _) = topics.iter().find(|(name, topic)| topic.id == id && placement.home_of_topic(name) != cluster)?;
+    Some(name.clone())
+}
+
+fn lacking(protocol: Protocol, cluster: Slot, placement: &Placement) -> String {
+    let name = placement.cluster(cluster).map_or("", |cluster| cluster.name.as_str());
+    match protocol {
+        Protocol::Consumer => format!(
+            "the group lives on cluster {name}, which does not serve groups of the consumer protocol, or not with a regular \
+             expression: set group.protocol=classic"
+        ),
+        Protocol::Share => format!("the group lives on cluster {name}, which does not serve share groups"),
+    }
+}
+
+macro_rules! heartbeats {
+    ($($api:ident, $request:ident, $response:ident, $protocol:ident, $regex:expr, { $($more:item)* })*) => {$(
+        /// See the module's text.
+        pub struct $api;
+
+        impl Api for $api {
+            const KEY: ApiKey = ApiKey::$api;
+            type Request = $request;
+            type Response = $response;
+            type Origin = OfGroup;
+
+            fn plan(request: &$request, seen: &Seen<'_>) -> Plan<Self> {
+                plan(request, seen)
+            }
+
+            fn absorb(
+                so_far: &mut $response,
+                origin: OfGroup,
+                answer: Result<$response, Fault>,
+                seen: &Seen<'_>,
+                effects: &mut Effects,
+            ) {
+                absorb::<Self>(so_far, origin, answer, seen, effects);
+            }
+
+            fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
+                seen.pipeline_of_groups(std::iter::once(&request.group_id.0))
+            }
+        }
+
+        impl Subscribes for $api {
+            const PROTOCOL: Protocol = Protocol::$protocol;
+
+            fn saying(request: &$request) -> Saying<'_> {
+                let regex: fn(&$request) -> Option<&StrBytes> = $regex;
+                Saying {
+                    group: &request.group_id.0,
+                    member: &request.member_id,
+                    epoch: request.member_epoch,
+                    names: request.subscribed_topic_names.as_deref(),
+                    regex: regex(request),
+                }
+            }
+
+            $($more)*
+
+            fn failed(code: i16, message: Option<String>) -> $response {
+                $response::default().with_error_code(code).with_error_message(message.map(StrBytes::from_string))
+            }
+
+            fn assigned(response: &$response) -> impl Iterator<Item = Uuid> {
+                response.assignment.iter().flat_map(|assignment| &assignment.topic_partitions).map(|topic| topic.topic_id)
+            }
+
+            fn outcome(response: &mut $response) -> (i16, &mut Option<StrBytes>) {
+                (response.error_code, &mut response.error_message)
+            }
+        }
+    )*};
+}
+
+heartbeats! {
+    ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, Consumer,
+        |request| request.subscribed_topic_regex.as_ref(), {}
+    ShareGroupHeartbeat, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, Share, |_| None, {
+        fn unserved(saying: &Saying<'_>, seen: &Seen<'_>) -> Option<ShareGroupHeartbeatResponse> {
+            let why = not_in_this_view(seen.placement.home_of_group(saying.group), seen)?;
+            (saying.epoch >= 0).then(|| Self::failed(codes::INVALID_REQUEST, Some(why)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Effect;
+    use crate::api::testing::{World, at, round, sent, text};
+    use crate::placement::build::tests::{slot, topic};
+    use crate::types::CoordinatorType;
+    use kafka_protocol::messages::GroupId;
+    use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
+
+    fn heartbeat(group: &str) -> ConsumerGroupHeartbeatRequest {
+        ConsumerGroupHeartbeatRequest::default().with_group_id(GroupId(text(group))).with_member_id(text("me"))
+    }
+
+    fn assigning(id: Uuid) -> ConsumerGroupHeartbeatResponse {
+        let topic = TopicPartitions::default().with_topic_id(id).with_partitions(vec![0]);
+        let assignment = Assignment::default().with_topic_partitions(vec![topic]);
+        ConsumerGroupHeartbeatResponse::default().with_member_epoch(4).with_assignment(Some(assignment))
+    }
+
+    #[test]
+    fn a_member_is_assigned_what_its_coordinator_says() {
+        let world = World::with(&[topic("x", &[1])], &[]).coordinated(0, "g", 2);
+        let (_, parts) = sent(ConsumerGroupHeartbeat::plan(&heartbeat("g"), &world.seen(1)));
+        assert_eq!((parts.len(), parts[0].to), (1, at(0, 2)));
+        for id in [topic("x", &[1]).id, Uuid::from_u128(77)] {
+            let (answer, effects) =
+                round::<ConsumerGroupHeartbeat>(&heartbeat("g"), &world.seen(1), |_, _| Ok(assigning(id)));
+            assert_eq!((answer, effects.len()), (assigning(id), 0), "also one that we have not heard of yet");
+        }
+    }
+
+    #[test]
+    fn a_shadow_is_assigned_to_nobody() {
+        // Given a coordinator whose cluster has a shadow of a topic elsewhere
+        let shadow = topic("b-1", &[1]);
+        let world = World::with(&[std::sync::Arc::clone(&shadow)], &[]).coordinated(0, "g", 2);
+        // When it assigns that
+        let (answer, effects) =
+            round::<ConsumerGroupHeartbeat>(&heartbeat("g"), &world.seen(1), |_, _| Ok(assigning(shadow.id)));
+        // Then the member has to say all again
+        assert_eq!((answer.error_code, answer.assignment, effects.len()), (16, None, 1));
+    }
+
+    #[test]
+    fn a_cluster_without_such_groups_says_so_and_other_faults_have_the_member_say_all_again() {
+        let world = World::default().coordinated(1, "gb-1", 3);
+        let (answer, _) = round::<ConsumerGroupHeartbeat>(&heartbeat("gb-1"), &world.seen(1), |to, _| {
+            Err(Fault::lacking(to, ApiKey::ConsumerGroupHeartbeat))
+        });
+        assert_eq!(answer.error_code, 35);
+        assert!(answer.error_message.unwrap().contains("cluster b, which does not serve"));
+        let (answer, effects) = round::<ConsumerGroupHeartbeat>(&heartbeat("gb-1"), &world.seen(1), |to, _| {
+            Err(Fault::upstream(to, true, "gone"))
+        });
+        assert_eq!(answer.error_code, 16);
+        assert_eq!(effects, [Effect::ForgetCoordinator(slot(1), CoordinatorType::Group, text("gb-1"))]);
+    }
+}

@@ -1,0 +1,200 @@
+//! The driver of ShareFetch and ShareAcknowledge: keeps the table of share sessions, sends, answers.
+
+use super::fetch::clusters;
+use super::generic::patience;
+use super::needs;
+use super::ticket::Ticket;
+use crate::api::fetch::records_within;
+use crate::api::groups::shares::{Forget, Plan, ShareAnswer, ShareRequest, absorb, plan};
+use crate::api::{Effects, ErrorCodes, Refusals};
+use crate::error::Fault;
+use crate::types::Target;
+use crate::upstream::{Answer, Expect, Outgoing, Refused};
+use crate::wire::codec::encode_request;
+use crate::wire::malformed::Malformed;
+use crate::wire::shape::Shaped;
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, ShareAcknowledgeRequest, ShareFetchRequest};
+use kafka_protocol::protocol::Encodable;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More share sessions than this on one connection, and all are forgotten: their members open new ones.
+const SESSIONS: usize = 1_000;
+
+/// At which broker the share sessions of this connection are, by a hash of group and member: two of one hash end each
+/// other's session, and their members open new ones.
+#[derive(Debug, Default)]
+pub struct ShareSessions {
+    at: Mutex<HashMap<u64, Target>>,
+    hash: RandomState,
+}
+
+impl ShareSessions {
+    fn key(&self, request: &impl ShareRequest) -> u64 {
+        self.hash.hash_one((request.group(), request.member()))
+    }
+
+    fn get(&self, key: u64) -> Option<Target> {
+        self.at.lock().get(&key).copied()
+    }
+
+    fn keep(&self, key: u64, at: Target) {
+        let mut sessions = self.at.lock();
+        if sessions.len() >= SESSIONS {
+            sessions.clear();
+        }
+        sessions.insert(key, at);
+    }
+
+    fn forget(&self, key: u64) {
+        self.at.lock().remove(&key);
+    }
+}
+
+/// A request of either kind.
+trait Shares: ShareRequest<Answer: Shaped + Encodable + ErrorCodes + Send> + Shaped + Encodable + Send + 'static {
+    const KEY: ApiKey;
+    /// How long a broker may hold it, in ms.
+    fn held_ms(&self) -> i32;
+}
+
+impl Shares for ShareFetchRequest {
+    const KEY: ApiKey = ApiKey::ShareFetch;
+
+    fn held_ms(&self) -> i32 {
+        self.max_wait_ms
+    }
+}
+
+impl Shares for ShareAcknowledgeRequest {
+    const KEY: ApiKey = ApiKey::ShareAcknowledge;
+
+    fn held_ms(&self) -> i32 {
+        0
+    }
+}
+
+/// Serves a ShareFetch.
+pub fn fetch(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let mut request: ShareFetchRequest = ticket.read(frame)?;
+    // What is larger than the session may hold is asked for again by the client [L4].
+    let most = i32::try_from(records_within(ticket.session().context.limits().responses)).unwrap_or(i32::MAX);
+    request.max_bytes = request.max_bytes.min(most);
+    ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
+    go_on(ticket, request, frame.clone(), Refusals::default());
+    Ok(())
+}
+
+/// Serves a ShareAcknowledge.
+pub fn acknowledge(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
+    let request: ShareAcknowledgeRequest = ticket.read(frame)?;
+    go_on(ticket, request, frame.clone(), Refusals::default());
+    Ok(())
+}
+
+fn go_on<R: Shares>(mut ticket: Ticket, request: R, frame: Bytes, mut refused: Refusals) {
+    let session = Arc::clone(ticket.session());
+    let placement = session.context.current.load();
+    let key = session.share_sessions.key(&request);
+    let bound = session.share_sessions.get(key);
+    let version = ticket.head().version;
+    let (plan, pipeline) = session.see(version, &placement, &refused, |seen| {
+        (plan(&request, bound, seen), placement.config.pipeline_of_group(request.group()).name.clone())
+    });
+    ticket.of_pipeline(pipeline);
+    match plan {
+        Plan::Answer(answer, forget) => {
+            if forget == Forget::Session {
+                session.share_sessions.forget(key);
+            }
+            ticket.blame_refusals(&refused);
+            ticket.answer(&answer, &[]);
+        }
+        Plan::Wait(need) => {
+            tokio::spawn(async move {
+                refused.extend(needs::meet(&ticket.session().context, vec![need]).await);
+                go_on(ticket, request, frame, refused);
+            });
+        }
+        Plan::Send(to) => {
+            match request.epoch() {
+                0 => session.share_sessions.keep(key, to),
+                ..0 => session.share_sessions.forget(key),
+                1.. => {}
+            }
+            ticket.at_cluster(clusters(std::iter::once(to), &placement));
+            ticket.blame_refusals(&refused);
+            let outgoing = outgoing(ticket, to, request, frame);
+            let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
+            sent.unwrap_or_else(Refused::tell);
+        }
+    }
+}
+
+fn outgoing<R: Shares>(ticket: Ticket, to: Target, request: R, frame: Bytes) -> Outgoing {
+    let (version, client_id) = (ticket.head().version, ticket.head().client_id.clone());
+    let held = Duration::from_millis(u64::try_from(request.held_ms()).unwrap_or(0));
+    Outgoing {
+        api: R::KEY,
+        write: Box::new(move |versions, correlation| {
+            let spoken = versions.nearest(R::KEY, version).filter(|spoken| *spoken == version);
+            let spoken = spoken.ok_or_else(|| Fault::lacking(to, R::KEY))?;
+            let sources = std::slice::from_ref(&frame);
+            let written = encode_request(R::KEY, spoken, correlation, client_id.as_ref(), &request, sources);
+            written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
+        }),
+        expect: Expect::Answer(Box::new(move |answer| answered::<R::Answer>(ticket, to, R::KEY, answer))),
+        patience: patience(held),
+    }
+}
+
+fn answered<A>(mut ticket: Ticket, from: Target, api: ApiKey, answer: Result<Answer, Fault>)
+where
+    A: ShareAnswer + Shaped + Encodable + ErrorCodes,
+{
+    let session = Arc::clone(ticket.session());
+    let mut source = None;
+    let answer = answer.and_then(|answer| {
+        let told: A = answer.decode().map_err(|e| Fault::upstream(from, true, e))?;
+        source = Some(answer.frame);
+        Ok(told)
+    });
+    if let Err(fault) = &answer {
+        let (peer, client) = (session.peer, session.client());
+        tracing::debug!(session = %session.id, %peer, %client, ?api, %fault, "a request of a share group got no answer");
+        ticket.blame(fault.blame);
+    }
+    let (placement, mut effects) = (session.context.current.load(), Effects::new());
+    let version = ticket.head().version;
+    let ours = session.see(version, &placement, &Refusals::default(), |seen| absorb(answer, from, seen, &mut effects));
+    session.apply(effects);
+    ticket.answer(&ours, source.as_slice());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::{at, text};
+    use kafka_protocol::messages::GroupId;
+
+    /// [L4]
+    #[test]
+    fn l4_no_more_share_sessions_are_remembered_than_a_connection_may_have() {
+        let sessions = ShareSessions::default();
+        let of = |member: usize| {
+            let request = ShareFetchRequest::default().with_group_id(Some(GroupId(text("g"))));
+            sessions.key(&request.with_member_id(Some(text(&member.to_string()))))
+        };
+        for member in 0..3 * SESSIONS {
+            sessions.keep(of(member), at(0, 1));
+            assert_eq!(sessions.get(of(member)), Some(at(0, 1)));
+        }
+        assert!(sessions.at.lock().len() <= SESSIONS);
+        sessions.forget(of(3 * SESSIONS - 1));
+        assert_eq!(sessions.get(of(3 * SESSIONS - 1)), None);
+    }
+}
