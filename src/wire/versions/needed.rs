@@ -20,6 +20,7 @@ const fn needed(api: ApiKey, version: i16, whom: &'static str) -> Needed {
 }
 
 const GROUPS: &str = "no consumer group can live there";
+const SHARES: &str = "share groups (KIP-932) are refused there";
 const TRANSACTIONS: &str = "no transactional id can live there";
 const QUOTAS: &str = "quotas cannot be seen or set there: kafka-configs says which cluster refuses";
 const USERS: &str = "SCRAM users cannot be seen or set there: kafka-configs says which cluster refuses";
@@ -124,7 +125,13 @@ pub const NEEDED: &[Needed] = &[
         "`group.protocol=consumer` (KIP-848) is refused for groups that live there",
     ),
     needed(ApiKey::ConsumerGroupDescribe, 0, "tools see no members of groups of `group.protocol=consumer` there"),
-    needed(ApiKey::ShareGroupHeartbeat, 1, "share groups (KIP-932) are refused there"),
+    needed(ApiKey::ShareGroupHeartbeat, 1, SHARES),
+    needed(ApiKey::ShareGroupDescribe, 1, SHARES),
+    needed(ApiKey::ShareFetch, 1, SHARES),
+    needed(ApiKey::ShareAcknowledge, 1, SHARES),
+    needed(ApiKey::DescribeShareGroupOffsets, 0, SHARES),
+    needed(ApiKey::AlterShareGroupOffsets, 0, SHARES),
+    needed(ApiKey::DeleteShareGroupOffsets, 0, SHARES),
     needed(ApiKey::ListConfigResources, 0, "clients' metrics that are configured there are not listed"),
 ];
 
