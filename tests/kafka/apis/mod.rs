@@ -35,6 +35,7 @@ const DIFFERENCES: &[(ApiKey, &[&str], &str)] = &[
     (ApiKey::Fetch, &["session_id", "high_watermark", "last_stable_offset"], "a broker's number; and both ways write"),
     (ApiKey::ConsumerGroupDescribe, &["client_host"], "here it is an address of the cluster's, which is hidden"),
     (ApiKey::ShareGroupHeartbeat, IN_SINGLE, REFUSED),
+    (ApiKey::ShareFetch, &["responses"], "who keeps the state of a new share group comes up in its own time"),
     (ApiKey::ShareFetch, IN_SINGLE, REFUSED),
     (ApiKey::ShareAcknowledge, IN_SINGLE, REFUSED),
     (ApiKey::ListConfigResources, &["config_resources"], "trials make some meanwhile"),
