@@ -117,9 +117,6 @@ impl Meant {
 /// Why it cannot be read.
 pub fn meant_by(regex: &str, home: Slot, placement: &Placement) -> Result<Meant, String> {
     let mut meant = Meant::default();
-    if regex.is_empty() || placement.clusters.len() < 2 {
-        return Ok(meant);
-    }
     let regex = re2::compile(regex)?;
     for place in placement.topics().filter(|place| regex.is_match(place.topic.name.as_bytes())) {
         meant.note(&place.topic.name, place.cluster, home);
@@ -161,6 +158,10 @@ pub fn judge(
     placement: &Placement,
     by_regex: impl FnOnce(&str, Slot) -> Result<Arc<Meant>, String>,
 ) -> Result<(), Refused> {
+    // All lives in one place: nothing is read, and nothing remembered, of what may be long.
+    if placement.clusters.len() < 2 {
+        return Ok(());
+    }
     let home = placement.home_of_group(group);
     let by_names = meant_by_names(&said.names, home, placement);
     let meant = match said.regex.is_empty() {
@@ -288,6 +289,18 @@ mod tests {
         let told = refused("g", &by_names(&["x", "b-1"]), &world).unwrap();
         assert!(told.contains("g lives on cluster a") && told.contains("means b-1 (on b): subscribe to"), "{told}");
         assert!(told.contains("group.protocol=classic"), "{told}");
+    }
+
+    /// [L4]
+    #[test]
+    fn l4_where_there_is_one_cluster_no_regular_expression_is_looked_at() {
+        // Given one cluster, where all lives in one place
+        let mut world = World::default();
+        world.placement.clusters.truncate(1);
+        // When members say what nobody counts, then nobody takes it up
+        let said = by_regex(&"x".repeat(1 << 20));
+        let looks = |_: &str, _| panic!("it is looked at, and remembered");
+        assert_eq!(judge(&said, &text("g"), Protocol::Consumer, &world.placement, looks), Ok(()));
     }
 
     #[test]
