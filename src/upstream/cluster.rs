@@ -20,6 +20,7 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -32,6 +33,8 @@ const SLOW_AFTER: Duration = Duration::from_millis(700);
 /// The pauses between looks at a topic that was just made or deleted, ms: half a minute in all. By then all topics are read
 /// anew.
 const SETTLE: [u64; 11] = [50, 50, 100, 200, 400, 800, 1_400, 3_000, 5_000, 8_000, 11_000];
+/// So many topics are looked at again at once, for all clients together (a few MiB of names).
+const WATCHED: usize = 50_000;
 /// What we call ourselves towards brokers in our own calls.
 const OUR_CLIENT_ID: &[u8] = b"fishplate";
 /// Pictures are made anew for brokers' words on leaders no more often.
@@ -67,6 +70,18 @@ pub struct Cluster {
     links: Mutex<HashMap<HostPort, Arc<Link>>>,
     /// When a broker's word on leaders was heeded.
     heard: Mutex<Option<Instant>>,
+    /// How many topics are looked at again.
+    watched: AtomicUsize,
+}
+
+/// So many topics are looked at again, while it lives.
+#[derive(Debug)]
+struct Watching<'c>(&'c AtomicUsize, usize);
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::AcqRel);
+    }
 }
 
 impl Cluster {
@@ -93,6 +108,7 @@ impl Cluster {
             transactions: DashMap::new(),
             links: Mutex::default(),
             heard: Mutex::default(),
+            watched: AtomicUsize::new(0),
         };
         (Arc::new(cluster), asked)
     }
@@ -183,8 +199,10 @@ impl Cluster {
     }
 
     /// Reads metadata of topics that were just made or deleted until it says so: brokers hear of it one after another, and
-    /// who is asked first may be the last to know; a busy one takes seconds. Gives up after some tries.
+    /// who is asked first may be the last to know; a busy one takes seconds. Gives up after some tries. Where very many are
+    /// looked at already, everything is read anew, once, and no names are kept for it (L4).
     pub async fn settle(&self, mut topics: Vec<StrBytes>, is_so: impl Fn(&StrBytes, Option<&Arc<Topic>>) -> bool) {
+        let Some(_watching) = self.watch(topics.len()) else { return self.no_older_than(Duration::ZERO).await };
         for pause in SETTLE {
             self.refreshed(topics.clone(), false).await;
             {
@@ -196,6 +214,13 @@ impl Cluster {
             }
             sleep(Duration::from_millis(pause)).await;
         }
+    }
+
+    /// Nothing where there would be too many.
+    fn watch(&self, topics: usize) -> Option<Watching<'_>> {
+        let watching = Watching(&self.watched, topics);
+        let before = self.watched.fetch_add(topics, Ordering::AcqRel);
+        (before + topics <= WATCHED).then_some(watching)
     }
 
     /// The coordinators of one type, by key.
@@ -386,6 +411,26 @@ mod tests {
         tokio::spawn(async move { waits.call(Some(BrokerId(2)), &HeartbeatRequest::default(), 4).await });
         sleep(SLOW_AFTER + SLOW_AFTER / 4).await;
         assert!((0..100).all(|_| first() == BrokerId(1)));
+    }
+
+    /// [L4]
+    #[tokio::test]
+    async fn l4_no_more_topics_are_looked_at_again_than_there_is_memory_for() {
+        let shared = Shared::new(0, 1 << 20);
+        let meter = Telemetry::new().unwrap().cluster(&"a".into());
+        let (cluster, mut asked) = Cluster::new(Slot::new(0).unwrap(), "a".into(), Vec::new(), shared, meter);
+        // Given as many as may be
+        let watching = cluster.watch(WATCHED).unwrap();
+        // When more are to be, then all is read anew instead, and nothing of them is kept
+        let topics = vec![StrBytes::from_static_str("x")];
+        let settle = cluster.settle(topics, |_, _| panic!("it is looked at"));
+        let reads = async { asked.recv().await.unwrap().topics.len() };
+        assert_eq!(tokio::join!(settle, reads), ((), 0));
+        assert_eq!(cluster.watched.load(Ordering::Acquire), WATCHED);
+        // And there is room again when they are done
+        drop(watching);
+        assert!(cluster.watch(1).is_some());
+        assert_eq!(cluster.watched.load(Ordering::Acquire), 0);
     }
 
     #[tokio::test]
