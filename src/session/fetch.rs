@@ -85,6 +85,7 @@ fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: R
         }
         Plan::Through { to, request, edited } => {
             let pipeline = session.pipeline_of_fetch(&request, &placement);
+            polls::count(&session);
             ticket.of_pipeline(pipeline.clone());
             ticket.at_cluster(clusters(std::iter::once(to), &placement));
             ticket.blame_refusals(&refused);

@@ -99,35 +99,48 @@ impl Followers {
 /// What clients were told and have not come for yet. All sessions share it.
 #[derive(Debug, Default)]
 pub struct Referrals {
-    /// By a hash of the client and the topic, and by partition.
-    told: Mutex<FastMap<(u64, i32), (Target, Instant)>>,
+    told: Mutex<Told>,
     count: AtomicUsize,
     hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    /// By a hash of the client and the topic, and by partition.
+    of: FastMap<(u64, i32), (Target, Instant)>,
+    /// When the newest was told.
+    newest: Option<Instant>,
 }
 
 impl Referrals {
     fn put(&self, whose: u64, partition: i32, at: Target, now: Instant) {
         let mut told = self.told.lock();
-        if told.len() >= MOST_AWAITED {
-            told.retain(|_, (_, since)| now.saturating_duration_since(*since) < COMES_WITHIN);
+        if told.of.len() >= MOST_AWAITED {
+            told.of.retain(|_, (_, since)| now.saturating_duration_since(*since) < COMES_WITHIN);
         }
-        if told.len() >= MOST_AWAITED {
-            told.clear();
+        if told.of.len() >= MOST_AWAITED {
+            told.of.clear();
         }
-        told.insert((whose, partition), (at, now));
-        self.count.store(told.len(), Ordering::Release);
+        told.of.insert((whose, partition), (at, now));
+        told.newest = Some(now);
+        self.count.store(told.of.len(), Ordering::Release);
     }
 
     fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
-    /// Whoever comes first has it.
+    /// Whoever comes first has it. What nobody has come for is forgotten when no more is told: else every Fetch of all clients
+    /// would look here for ever.
     fn take(&self, whose: u64, partition: i32, now: Instant) -> Option<Target> {
+        let in_time = |since: Instant| now.saturating_duration_since(since) < COMES_WITHIN;
         let mut told = self.told.lock();
-        let (at, since) = told.remove(&(whose, partition))?;
-        self.count.store(told.len(), Ordering::Release);
-        (now.saturating_duration_since(since) < COMES_WITHIN).then_some(at)
+        let found = told.of.remove(&(whose, partition));
+        if !told.newest.is_some_and(in_time) {
+            told.of.clear();
+        }
+        self.count.store(told.of.len(), Ordering::Release);
+        found.filter(|(_, since)| in_time(*since)).map(|(at, _)| at)
     }
 }
 
@@ -202,7 +215,9 @@ mod tests {
         assert_eq!(referrals.take(7, 1, now), Some(at(0, 2)));
         assert_eq!((referrals.take(7, 1, now), referrals.is_empty()), (None, true), "once");
         referrals.put(7, 1, at(0, 2), now);
+        referrals.put(8, 1, at(0, 2), now);
         assert_eq!(referrals.take(7, 1, now + COMES_WITHIN), None, "too late");
+        assert!(referrals.is_empty(), "nobody looks for what nobody comes for");
     }
 
     /// [L4]
@@ -210,7 +225,7 @@ mod tests {
     fn l4_no_more_is_awaited_than_there_is_memory_for() {
         let (referrals, now) = (Referrals::default(), Instant::now());
         (0..u64::try_from(MOST_AWAITED).unwrap() + 10).for_each(|whose| referrals.put(whose, 0, at(0, 2), now));
-        assert!(referrals.told.lock().len() <= MOST_AWAITED);
+        assert!(referrals.told.lock().of.len() <= MOST_AWAITED);
         assert_eq!(referrals.take(u64::try_from(MOST_AWAITED).unwrap() + 9, 0, now), Some(at(0, 2)), "the newest");
     }
 

@@ -181,10 +181,15 @@ fn take(
         ticket.at_cluster(clusters(polls.brokers_of(&asked), placement));
         polls.submit(asked, ticket, now)
     });
-    if !session.polls.is_counted(session.followers.memory(), &session.context.shared.memory.parked) {
-        close(&session);
-    }
+    count(&session);
     back
+}
+
+/// Counts what the session remembers of its Fetches; with no room for it the session is closed.
+pub(super) fn count(session: &Session) {
+    if !session.polls.is_counted(session.followers.memory(), &session.context.shared.memory.parked) {
+        close(session);
+    }
 }
 
 /// The client comes back, and names its partitions again: by then there may be memory for them.
