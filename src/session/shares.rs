@@ -22,8 +22,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// More share sessions than this on one connection, and all are forgotten: their members open new ones.
-const SESSIONS: usize = 1_000;
+/// More share sessions than this on one connection (mostly it has one), and all are forgotten: their members open new ones.
+/// About 4 KiB, which is what a session may take that is not counted.
+const SESSIONS: usize = 100;
 
 /// At which broker the share sessions of this connection are, by a hash of group and member: two of one hash end each
 /// other's session, and their members open new ones.
@@ -128,15 +129,17 @@ fn go_on<R: Shares>(mut ticket: Ticket, request: R, frame: Bytes, mut refused: R
             }
             ticket.at_cluster(clusters(std::iter::once(to), &placement));
             ticket.blame_refusals(&refused);
-            let outgoing = outgoing(ticket, to, request, frame);
+            let client_id = placement.client_id(to.cluster, ticket.head().client_id.as_ref());
+            let outgoing = outgoing(ticket, to, request, (client_id, frame));
             let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
             sent.unwrap_or_else(Refused::tell);
         }
     }
 }
 
-fn outgoing<R: Shares>(ticket: Ticket, to: Target, request: R, frame: Bytes) -> Outgoing {
-    let (version, client_id) = (ticket.head().version, ticket.head().client_id.clone());
+/// The request of a client of this id, which came in this frame.
+fn outgoing<R: Shares>(ticket: Ticket, to: Target, request: R, (client_id, frame): (Option<Bytes>, Bytes)) -> Outgoing {
+    let version = ticket.head().version;
     let held = Duration::from_millis(u64::try_from(request.held_ms()).unwrap_or(0));
     Outgoing {
         api: R::KEY,
