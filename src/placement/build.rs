@@ -71,8 +71,9 @@ impl Placement {
 }
 
 fn place_cluster(cluster: &crate::config::Cluster, heard: &HashMap<Slot, Heard>) -> ClusterPlace {
-    let heard = heard.get(&cluster.slot).cloned().unwrap_or_default();
-    ClusterPlace { slot: cluster.slot, name: cluster.name.clone(), snapshot: heard.snapshot, up: heard.up }
+    let Heard { snapshot, up } = heard.get(&cluster.slot).cloned().unwrap_or_default();
+    let without_ids = snapshot.topics.values().any(|topic| topic.id.is_nil());
+    ClusterPlace { slot: cluster.slot, name: cluster.name.clone(), snapshot, up, without_ids }
 }
 
 /// The ports of every listener that has a range, and the ranges that are too small. What was at a port stays there, also

@@ -54,6 +54,9 @@ pub struct ClusterPlace {
     pub snapshot: Arc<Snapshot>,
     /// It answered when last asked.
     pub up: bool,
+    /// Some of its topics have no ids of its own: it is older than Kafka 2.8, or its brokers still speak among themselves as
+    /// if it were. Whatever versions they speak, they know no topic by an id.
+    pub without_ids: bool,
 }
 
 /// A topic that clients can see: it exists on the cluster its pipeline names.

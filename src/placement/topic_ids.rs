@@ -4,6 +4,9 @@
 //! by their ids alone (KIP-516), and one without is a topic that nobody can find. So each topic has one. Ours is made of where it lives and
 //! what it is called: every replica makes the same, and it stays over restarts. A topic that is deleted and made again keeps it,
 //! as it keeps its name: its cluster knows no difference either.
+//!
+//! Such a cluster is asked by names. Its brokers may speak versions that have ids all the same: Kafka from 3.1 whose
+//! `inter.broker.protocol.version` is still below 2.8, as in the middle of an upgrade (`session::fetch` sees to it).
 
 use crate::types::Slot;
 use uuid::{Builder, Uuid};

@@ -11,7 +11,7 @@ use crate::api::fetch::records_within;
 use crate::api::fetch::{self, NO_SESSION, Plan};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::types::{Name, Target};
+use crate::types::{Name, Slot, Target};
 use crate::upstream::{Expect, OnAnswer, Outgoing};
 use crate::wire::codec::Frame;
 use crate::wire::fetch::Reading;
@@ -146,6 +146,15 @@ impl Session {
         let farewell = Question::Read(Arc::new(fetch::farewell(id)));
         self.links.send_if_open(at, farewell.outgoing(at, (version, None), None, Box::new(drop)));
     }
+}
+
+/// From this version on a Fetch says topics' ids and no names (KIP-516).
+const BY_ID: i16 = 13;
+
+/// In which version at most a client's Fetch goes to a cluster: ids of ours mean nothing there.
+pub(super) fn version_for(cluster: Slot, version: i16, placement: &Placement) -> i16 {
+    let without_ids = placement.cluster(cluster).is_some_and(|cluster| cluster.without_ids);
+    if without_ids { version.min(BY_ID - 1) } else { version }
 }
 
 /// A Fetch for a broker, of a client that speaks this version and waits so many milliseconds; `write` gets the version

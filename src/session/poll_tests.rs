@@ -5,7 +5,7 @@ use super::testing::{World, produce};
 use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, TopicName};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,4 +133,42 @@ async fn a_fetch_is_asked_in_its_own_version_whoever_waited_before_it() {
     // Then it was asked in that version, and is answered in it
     assert_eq!(answer.responses[0].partitions[0].records.as_ref().map(Bytes::len), Some(1_000));
     assert_eq!(*versions.lock(), [11]);
+}
+
+/// Kafka from 3.1 whose brokers speak among themselves as before 2.8 takes a Fetch by ids, and knows none.
+#[tokio::test]
+async fn a_cluster_that_gives_no_ids_is_asked_by_name_whatever_versions_it_speaks() {
+    // Given clusters whose topics have no ids, and whose brokers speak the newest version
+    let asked_in = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked_in);
+    let world = World::start(move |id, asked| {
+        if asked.api == ApiKey::Fetch {
+            let request: FetchRequest = asked.request();
+            noted.lock().extend(request.topics.iter().map(|topic| (asked.head.version, topic.topic.0.to_string())));
+        }
+        busy_and_idle(id, asked)
+    });
+    let world = world.await;
+    let placement = world.context.current.load();
+    let by_id = |topics: &[&str], epoch: i32| {
+        let mut request = fetch((0, epoch), topics);
+        for topic in &mut request.topics {
+            topic.topic_id = placement.topic(&topic.topic.0).unwrap().id;
+            topic.topic = TopicName::default();
+        }
+        request
+    };
+    // When clients name topics by the ids that they were shown: of one broker, in a session, of several
+    for (topics, epoch) in [(&["l-1"][..], -1), (&["l-1"], 0), (&["l-1", "r-1"], -1)] {
+        let request = by_id(topics, epoch);
+        let answer = world.client().await.call(18, &request).await;
+        // Then they are answered by id, though their brokers were asked by name
+        assert_eq!(answer.responses[0].topic_id, request.topics[0].topic_id);
+        assert_eq!(answer.responses[0].partitions[0].records.as_ref().map(Bytes::len), Some(1_000));
+        let asked_in = std::mem::take(&mut *asked_in.lock());
+        assert!(
+            asked_in.contains(&(12, "l-1".into())) && asked_in.iter().all(|(version, _)| *version == 12),
+            "{asked_in:?}"
+        );
+    }
 }

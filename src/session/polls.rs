@@ -1,7 +1,7 @@
 //! The driver of split Fetches: sends what `api::fetch::split` decides, over links that carry nothing else, and wakes it
 //! when a client's time is over.
 
-use super::fetch::{clusters, outgoing};
+use super::fetch::{clusters, outgoing, version_for};
 use super::state::Session;
 use super::through::{Question, Through};
 use super::ticket::Ticket;
@@ -257,6 +257,7 @@ impl Session {
         let client_id = placement.client_id(to.cluster, hand.client_id.as_ref());
         let question = in_words_of(to.cluster, question, &placement);
         let on_answer = Box::new(move |answer| session.poll_came_back((to, number), answer, &hand));
+        let version = version_for(to.cluster, version, &placement);
         let asked = outgoing(to, (version, question.terms.max_wait_ms), on_answer, move |spoken, correlation| {
             let written = question.frame(spoken, correlation, client_id.as_ref());
             written.map_err(|e| Fault::upstream(to, false, e))

@@ -1,6 +1,6 @@
 //! A Fetch that passes through: one broker answers all of it, its fetch session included.
 
-use super::fetch::{FetchSession, outgoing};
+use super::fetch::{FetchSession, outgoing, version_for};
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::fetch::{self, NO_SESSION};
@@ -39,10 +39,10 @@ impl Through {
     /// The client's frame goes up as it is, unless it was edited.
     pub(super) fn send(self, edited: bool, frame: Bytes) {
         let (session, placement, to) = (Arc::clone(&self.session), Arc::clone(&self.placement), self.to);
-        let as_is = (!edited).then_some(frame);
         let (question, head) = (self.question.clone(), self.ticket.head());
-        let client_id = placement.client_id(to.cluster, head.client_id.as_ref());
-        let client = (head.version, client_id);
+        let version = version_for(to.cluster, head.version, &placement);
+        let as_is = (!edited && version == head.version).then_some(frame);
+        let client = (version, placement.client_id(to.cluster, head.client_id.as_ref()));
         let outgoing = question.outgoing(to, client, as_is, Box::new(move |answer| self.answered(answer)));
         let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
         sent.unwrap_or_else(Refused::tell);
