@@ -48,11 +48,12 @@ macro_rules! described {
                     .with_authorized_operations(NO_OPERATIONS)
             }
 
-            /// As in DescribeGroups.
+            /// As in DescribeGroups, and racks as clients call them.
             fn scrub(told: &mut Self::Told, cluster: Slot, seen: &Seen<'_>) {
                 told.error_message = scrubbed_message(told.error_message.take(), cluster, seen.placement);
                 for member in &mut told.members {
                     member.client_host = scrubbed(std::mem::take(&mut member.client_host), cluster, seen.placement);
+                    member.rack_id = member.rack_id.take().map(|rack| seen.placement.our_rack(cluster, rack));
                 }
             }
         }
@@ -73,7 +74,9 @@ mod tests {
         let world = World::default().coordinated(0, "g", 2).coordinated(1, "gb-1", 3);
         let groups = ["gb-1", "g"].map(|group| GroupId(text(group)));
         let request = ConsumerGroupDescribeRequest::default().with_group_ids(groups.to_vec());
-        let member = consumer_group_describe_response::Member::default().with_client_host(text("/secret-a-1.internal"));
+        let member = consumer_group_describe_response::Member::default()
+            .with_client_host(text("/secret-a-1.internal"))
+            .with_rack_id(Some(text("theirs")));
         let (answer, effects) = round::<ConsumerGroupDescribe>(&request, &world.seen(1), |to, asked| {
             if to == at(1, 3) {
                 return Err(Fault::lacking(to, ApiKey::ConsumerGroupDescribe));
@@ -82,9 +85,10 @@ mod tests {
             let told = told.with_members(vec![member.clone()]);
             Ok(ConsumerGroupDescribeResponse::default().with_groups(vec![told]))
         });
-        // Then each group has its own answer, and no host is told
+        // Then each group has its own answer, no host is told, and a rack as clients call it
         let told: Vec<_> = answer.groups.iter().map(|told| (told.group_id.0.as_str(), told.error_code)).collect();
         assert_eq!((told, effects.len()), (vec![("gb-1", 35), ("g", 0)], 0));
-        assert_eq!(answer.groups[1].members[0].client_host.as_str(), "/(hidden)");
+        let member = &answer.groups[1].members[0];
+        assert_eq!((member.client_host.as_str(), &member.rack_id), ("/(hidden)", &Some(text("ours"))));
     }
 }

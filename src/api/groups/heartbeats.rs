@@ -28,6 +28,8 @@ pub trait Subscribes: Api {
     const PROTOCOL: Protocol;
     /// What it says.
     fn saying(request: &Self::Request) -> Saying<'_>;
+    /// Where its member is (KIP-881).
+    fn rack(request: &mut Self::Request) -> &mut Option<StrBytes>;
     /// The answer where such groups are not served to this client at all. Who leaves may always.
     fn unserved(_saying: &Saying<'_>, _seen: &Seen<'_>) -> Option<Self::Response> {
         None
@@ -68,7 +70,10 @@ where
         Ok(to) => {
             let origin = OfGroup { cluster: to.cluster, group: group.clone() };
             let seed = A::failed(codes::NOT_COORDINATOR, None);
-            Plan::Send { seed, parts: vec![Part { to, request: request.clone(), origin }] }
+            let mut request = request.clone();
+            let rack = A::rack(&mut request);
+            *rack = rack.take().map(|rack| seen.placement.their_rack(to.cluster, rack));
+            Plan::Send { seed, parts: vec![Part { to, request, origin }] }
         }
         Err(Missing::Need(need)) => Plan::Wait(vec![need]),
         Err(Missing::Code(code)) => Plan::Answer(A::failed(code, None)),
@@ -175,6 +180,10 @@ macro_rules! heartbeats {
                 }
             }
 
+            fn rack(request: &mut $request) -> &mut Option<StrBytes> {
+                &mut request.rack_id
+            }
+
             $($more)*
 
             fn failed(code: i16, message: Option<String>) -> $response {
@@ -232,6 +241,16 @@ mod tests {
             let (answer, effects) =
                 round::<ConsumerGroupHeartbeat>(&heartbeat("g"), &world.seen(1), |_, _| Ok(assigning(id)));
             assert_eq!((answer, effects.len()), (assigning(id), 0), "also one that we have not heard of yet");
+        }
+    }
+
+    #[test]
+    fn a_members_rack_is_told_as_its_cluster_calls_it() {
+        let world = World::default().coordinated(0, "g", 2);
+        for (said, told) in [(Some("ours"), Some("theirs")), (Some("r"), Some("r")), (None, None)] {
+            let (_, parts) =
+                sent(ConsumerGroupHeartbeat::plan(&heartbeat("g").with_rack_id(said.map(text)), &world.seen(1)));
+            assert_eq!(parts[0].request.rack_id, told.map(text));
         }
     }
 
