@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const TO_RUN: Duration = wait::seconds(60);
@@ -322,7 +323,10 @@ fn system_kcat(command: &mut std::process::Command) -> &mut std::process::Comman
 fn old_kcat(world: &World, bootstrap: &Bootstrap, what: &[&str]) -> anyhow::Result<String> {
     let mut kcat = command("kcat");
     system_kcat(&mut kcat).args(["-b", &bootstrap.servers, "-m", "3", "-X", "message.timeout.ms=3000"]).args(what);
-    run_to_end("kcat", kcat, TO_RUN, &world.directory.join("old-kcat.out"))
+    // Trials run beside each other: each run has a file of its own.
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+    let run = RUNS.fetch_add(1, Ordering::Relaxed);
+    run_to_end("kcat", kcat, TO_RUN, &world.directory.join(format!("old-kcat-{run}.out")))
 }
 
 fn end_of(world: &World, topic: &str) -> i64 {
