@@ -6,6 +6,7 @@ use crate::placement::build::tests::{placement, slot};
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -128,5 +129,27 @@ pub(crate) fn round<A: Api>(
             }
             (seed, effects)
         }
+    }
+}
+
+/// Processor time that a test takes on its thread. Other than the time on a clock it does not hang on who else runs.
+pub(crate) struct Effort {
+    began: i64,
+}
+
+impl Effort {
+    pub(crate) fn begin() -> Self {
+        Self { began: Self::now() }
+    }
+
+    /// Seconds; what takes the square of a request's size takes minutes.
+    #[track_caller]
+    pub(crate) fn must_be_small(&self) {
+        let taken = Self::now() - self.began;
+        assert!(taken < 20, "{taken} s of work");
+    }
+
+    fn now() -> i64 {
+        clock_gettime(ClockId::ThreadCPUTime).tv_sec
     }
 }
