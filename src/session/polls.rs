@@ -78,18 +78,8 @@ impl SplitFetches {
     /// its share of it.
     fn is_counted(&self, followers: usize, parked: &Arc<Budget>) -> bool {
         let mut state = self.state.lock();
-        let taken = (state.polls.memory() + followers).saturating_sub(UNCOUNTED);
-        let counted = state.charge.bytes();
-        if (taken..=2 * taken).contains(&counted) {
-            return true;
-        }
-        state.charge = Charge::none();
-        if taken > parked.share() {
-            return false;
-        }
-        let Some(charge) = Charge::of(parked, taken) else { return taken == 0 };
-        state.charge = charge;
-        true
+        let kept = (state.polls.memory() + followers).saturating_sub(UNCOUNTED);
+        state.charge.follow(parked, kept)
     }
 
     /// The client is gone: nobody waits any more (L5).

@@ -140,17 +140,7 @@ impl Known {
     /// Counts what is remembered in the pool of what is parked: it stays as long as the member does (L4). False where the pool
     /// has not so much left, or one session would have more than its share of it.
     fn is_counted(&mut self, pool: &Arc<Budget>) -> bool {
-        let taken = self.bytes.saturating_sub(UNCOUNTED);
-        if (taken..=2 * taken).contains(&self.charge.bytes()) {
-            return true;
-        }
-        self.charge = Charge::none();
-        if taken > pool.share() {
-            return false;
-        }
-        let Some(charge) = Charge::of(pool, taken) else { return taken == 0 };
-        self.charge = charge;
-        true
+        self.charge.follow(pool, self.bytes.saturating_sub(UNCOUNTED))
     }
 }
 

@@ -288,6 +288,22 @@ impl Charge {
         Some(Self { pool: Some(pool.try_draw(bytes)?), ..Self::default() })
     }
 
+    /// Follows what one session keeps as long as it lives: draws so much, unless what is drawn is that or up to twice that.
+    /// False, and nothing is drawn, where the pool has not so much left or it is more than a session's share of it.
+    pub fn follow(&mut self, pool: &Arc<Budget>, kept: usize) -> bool {
+        if (kept..=2 * kept).contains(&self.bytes()) {
+            return true;
+        }
+        *self = Self::none();
+        if kept > pool.share() {
+            return false;
+        }
+        let drawn = Self::of(pool, kept);
+        let has_drawn = drawn.is_some();
+        *self = drawn.unwrap_or_default();
+        has_drawn || kept == 0
+    }
+
     /// Bytes of it.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -8,6 +8,7 @@ use crate::api::needs::sought_unknown;
 use crate::api::{Seen, codes};
 use crate::placement::TopicPlace;
 use crate::types::{FastMap, Name, Target};
+use crate::wire::codec::copied;
 use crate::wire::fetch::{Named, Terms};
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
@@ -206,7 +207,7 @@ impl Roll {
             home.id = place.id;
             if home.name != place.topic.name {
                 // A copy of our own: to count who uses a name that all sessions share would cost them all.
-                home.name = StrBytes::from_string(place.topic.name.to_string());
+                home.name = copied(&place.topic.name);
             }
         }
     }

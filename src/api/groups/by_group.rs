@@ -41,13 +41,26 @@ where
     A: Api<Origin = OfGroup>,
     A::Request: GroupRequest<Answer = A::Response>,
 {
-    let group = request.group();
     let failed = |code| request.failed(code, seen.version);
+    to_coordinator(request.group(), |_| request.clone(), failed, seen)
+}
+
+/// The plan of a request that goes whole to a group's coordinator: what is asked on its cluster, and how it is answered
+/// with a code alone.
+pub(super) fn to_coordinator<A>(
+    group: &StrBytes,
+    asked: impl FnOnce(Slot) -> A::Request,
+    failed: impl Fn(i16) -> A::Response,
+    seen: &Seen<'_>,
+) -> Plan<A>
+where
+    A: Api<Origin = OfGroup>,
+{
     match seen.coordinator_of(group) {
         Ok(to) => {
             let origin = OfGroup { cluster: to.cluster, group: group.clone() };
-            let seed = failed(codes::NOT_COORDINATOR);
-            Plan::Send { seed, parts: vec![Part { to, request: request.clone(), origin }] }
+            let part = Part { to, request: asked(to.cluster), origin };
+            Plan::Send { seed: failed(codes::NOT_COORDINATOR), parts: vec![part] }
         }
         Err(Missing::Need(need)) => Plan::Wait(vec![need]),
         Err(Missing::Code(code)) => Plan::Answer(failed(code)),

@@ -6,12 +6,12 @@
 //! coordinator up again, and then says all again. A cluster that does not serve such groups is 35 UNSUPPORTED_VERSION:
 //! franz-go goes on with the classic protocol then, and Java says how to.
 
-use super::by_group::{OfGroup, forget_coordinator};
+use super::by_group::{OfGroup, forget_coordinator, to_coordinator};
 use super::shares::not_in_this_view;
 use super::subscription::{Protocol, Refused, Saying};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes};
+use crate::api::{Api, Effects, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Slot};
@@ -65,19 +65,13 @@ fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
 where
     A: Subscribes<Origin = OfGroup>,
 {
-    let group = A::saying(request).group;
-    match seen.coordinator_of(group) {
-        Ok(to) => {
-            let origin = OfGroup { cluster: to.cluster, group: group.clone() };
-            let seed = A::failed(codes::NOT_COORDINATOR, None);
-            let mut request = request.clone();
-            let rack = A::rack(&mut request);
-            *rack = rack.take().map(|rack| seen.placement.their_rack(to.cluster, rack));
-            Plan::Send { seed, parts: vec![Part { to, request, origin }] }
-        }
-        Err(Missing::Need(need)) => Plan::Wait(vec![need]),
-        Err(Missing::Code(code)) => Plan::Answer(A::failed(code, None)),
-    }
+    let asked = |cluster| {
+        let mut request = request.clone();
+        let rack = A::rack(&mut request);
+        *rack = rack.take().map(|rack| seen.placement.their_rack(cluster, rack));
+        request
+    };
+    to_coordinator(A::saying(request).group, asked, |code| A::failed(code, None), seen)
 }
 
 fn absorb<A>(
