@@ -58,6 +58,7 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
+    let (playing, looking) = scenarios::trials(&arguments);
     let trials = [
         apis::trials(),
         assigned::trials(),
@@ -67,7 +68,7 @@ fn main() -> ExitCode {
         metrics::trials(),
         batches::trials(),
         nodes::trials(),
-        scenarios::trials(&arguments),
+        playing,
         behind::trials(),
         racks::trials(),
         hints::trials(),
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         hostile::trials(),
         faults::trials(),
         suites::trials(),
+        looking,
     ];
     let mut trials: Vec<_> = trials.into_iter().flatten().collect();
     lane::start(&mut trials, &arguments);

@@ -169,7 +169,12 @@ impl World {
             let config = self.config().listener(View::Brokers, None).listener(View::Single, None);
             config.listener(View::Hosts, Some(self.ports.range(HOSTS)))
         };
-        let start = || Proxy::start(&config(), &self.directory).map_err(|error| format!("{error:#}"));
+        let start = || {
+            let proxy = Proxy::start(&config(), &self.directory).map_err(|error| format!("{error:#}"))?;
+            // Where brokers are too busy to hear of a new topic within seconds.
+            proxy.log().allow("have not heard of a new shadow topic yet");
+            Ok(proxy)
+        };
         self.proxy.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 
