@@ -1,7 +1,12 @@
 //! What policy costs: processor time of one thread a record, beside what decompressing alone costs, in one run and taken
 //! in turns. `cargo bench --bench admission` prints Markdown tables; a word behind `--` chooses sections by their names.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a program that prints its results")]
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
 
 use bytes::Bytes;
 use fishplate::policy::admission::{Asked, Policy};

@@ -84,7 +84,9 @@ impl Policy {
         self.limits.iter().for_each(|limit| limit.limiter.at(asked.now));
         if self.contract.as_ref().is_some_and(|(_, on_breach)| *on_breach == OnBreach::Reject) {
             // No limit is to be charged for a batch that is refused.
-            self.each(asked, |index, _, found| drop(self.breach(index, found, verdict)))?;
+            self.each(asked, |index, _, found| {
+                let _counted = self.breach(index, found, verdict);
+            })?;
             if verdict.broken > 0 {
                 verdict.refused = Some(Refused::Contract);
                 return Ok(());
@@ -205,8 +207,9 @@ impl Judging<'_, '_> {
         }
     }
 
+    /// Nor is what an idempotent producer numbers: its broker would miss what is gone.
     fn may_be_parted(&self) -> bool {
-        self.asked.header.attributes & TRANSACTIONAL == 0
+        self.asked.header.attributes & TRANSACTIONAL == 0 && self.asked.header.producer_id < 0
     }
 }
 

@@ -46,9 +46,9 @@ impl Unit {
         let count = match self {
             Self::Records => return NonZeroU32::MIN,
             Self::Bytes => u32::try_from(record.size()).unwrap_or(u32::MAX),
-            Self::Weight(name) => found.value(name).and_then(integer).map_or(1, |weight| {
-                u32::try_from(weight.max(1)).unwrap_or(u32::MAX)
-            }),
+            Self::Weight(name) => {
+                found.value(name).and_then(integer).map_or(1, |weight| u32::try_from(weight.max(1)).unwrap_or(u32::MAX))
+            }
         };
         NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN)
     }

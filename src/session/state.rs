@@ -86,6 +86,8 @@ pub struct Session {
     pub(super) responses: Arc<Share>,
     /// Its reader has waited for the client inside the request that it reads.
     pub(super) amid: Arc<AtomicBool>,
+    /// It is read no further until then: a limit throttles it.
+    pub(super) pause: Mutex<Option<Instant>>,
     /// What the last looks at it found.
     habits: Mutex<Habits>,
 }
@@ -131,6 +133,7 @@ impl Session {
             requests,
             responses,
             amid: Arc::default(),
+            pause: Mutex::default(),
             habits: Mutex::new(Habits::new(Instant::now())),
         });
         context.sessions.insert(session.id, Arc::clone(&session));
