@@ -16,6 +16,8 @@ pub mod upstream;
 
 pub mod placement;
 
+pub mod policy;
+
 pub mod api;
 
 pub mod session;

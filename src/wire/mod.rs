@@ -6,6 +6,7 @@ pub mod batch;
 pub mod budget;
 pub mod client_id;
 pub mod codec;
+pub mod compression;
 pub mod features;
 pub mod fetch;
 pub mod frame;

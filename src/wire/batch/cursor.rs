@@ -28,6 +28,11 @@ impl<'a> Cursor<'a> {
         self.rest.len()
     }
 
+    /// What is left, as it stands.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     #[inline]
     pub(super) fn byte(&mut self) -> Read<u8> {
         let (byte, rest) = self.rest.split_first().ok_or_else(|| self.cut(1))?;
@@ -117,6 +122,16 @@ pub(super) struct Row<'a> {
 impl<'a> Row<'a> {
     pub(super) fn new(cursor: Cursor<'a>, count: usize) -> Self {
         Self { cursor, count }
+    }
+
+    /// How many are to come.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// What they stand in.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.cursor.rest
     }
 
     #[inline]

@@ -1,6 +1,7 @@
 //! The 61 bytes before a batch's records.
 
 use super::Flaw;
+use crate::wire::compression::Codec;
 
 /// Bytes before the records: from base offset to record count.
 pub const HEADER: usize = 61;
@@ -38,21 +39,6 @@ pub struct Header {
     pub base_sequence: i32,
     /// The number of records; 0 only after compaction.
     pub count: i32,
-}
-
-/// What compressed a batch's records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// Nothing.
-    None,
-    /// A gzip stream.
-    Gzip,
-    /// Raw snappy, or snappy in the frames of xerial's library, as Java writes it.
-    Snappy,
-    /// LZ4 frames.
-    Lz4,
-    /// Zstandard frames.
-    Zstd,
 }
 
 impl Header {
@@ -121,5 +107,28 @@ impl Fields<'_> {
 
     fn i64(&self, at: usize) -> Option<i64> {
         self.take(at).map(i64::from_be_bytes)
+    }
+}
+
+/// Writes a header over the first bytes of a batch.
+pub(super) fn write_header(batch: &mut [u8], header: &Header) {
+    let length = i32::try_from(header.size.saturating_sub(BEFORE_LENGTH_COUNTS)).unwrap_or(i32::MAX);
+    let fields: [&[u8]; 13] = [
+        &header.base_offset.to_be_bytes(),
+        &length.to_be_bytes(),
+        &header.leader_epoch.to_be_bytes(),
+        &MAGIC.to_be_bytes(),
+        &header.crc.to_be_bytes(),
+        &header.attributes.to_be_bytes(),
+        &header.last_offset_delta.to_be_bytes(),
+        &header.base_timestamp.to_be_bytes(),
+        &header.max_timestamp.to_be_bytes(),
+        &header.producer_id.to_be_bytes(),
+        &header.producer_epoch.to_be_bytes(),
+        &header.base_sequence.to_be_bytes(),
+        &header.count.to_be_bytes(),
+    ];
+    for (place, byte) in batch.iter_mut().zip(fields.into_iter().flatten()) {
+        *place = *byte;
     }
 }

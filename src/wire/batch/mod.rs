@@ -3,10 +3,13 @@
 //! Sources: Kafka's `DefaultRecordBatch`, `DefaultRecord`, `ByteBufferLogInputStream`.
 
 mod cursor;
+pub mod edit;
 mod header;
+pub mod produced;
 mod records;
 
-pub use header::{Codec, HEADER, Header};
+pub use crate::wire::compression::Codec;
+pub use header::{HEADER, Header};
 pub use records::{Record, RecordHeader, RecordHeaders, Records};
 
 use header::CRC_COVERS_FROM;
@@ -124,5 +127,7 @@ impl<'a> Batch<'a> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -38,34 +38,57 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// Its headers, not yet looked at.
     pub headers: RecordHeaders<'a>,
+    /// Key and value as they stand, with their sizes.
+    pub(super) content: &'a [u8],
 }
 
 impl<'a> Record<'a> {
+    /// Bytes of its key, value and headers, as they stand. What is before them depends on its place in the batch.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.content.len() + self.headers.all.len()
+    }
+
     fn read(section: &mut Cursor<'a>) -> Result<Self, Malformed> {
         let size = section.size()?;
         let mut body = section.part(size)?;
-        Ok(Self {
-            attributes: body.byte()?,
-            timestamp_delta: body.varlong()?,
-            offset_delta: body.varint()?,
-            key: body.nullable()?,
-            value: body.nullable()?,
-            headers: RecordHeaders::read(body)?,
-        })
+        let attributes = body.byte()?;
+        let timestamp_delta = body.varlong()?;
+        let offset_delta = body.varint()?;
+        let rest = body.rest();
+        let key = body.nullable()?;
+        let value = body.nullable()?;
+        let content = rest.get(..rest.len() - body.left()).unwrap_or_default();
+        Ok(Self { attributes, timestamp_delta, offset_delta, key, value, headers: RecordHeaders::read(body)?, content })
     }
 }
 
 /// A record's headers in their order; keys may come twice and need not be UTF-8. After an error there is no next one.
 #[derive(Clone, Debug)]
-pub struct RecordHeaders<'a>(Row<'a>);
+pub struct RecordHeaders<'a> {
+    row: Row<'a>,
+    /// As they stand, with their number before them.
+    pub(super) all: &'a [u8],
+}
 
 impl<'a> RecordHeaders<'a> {
     fn read(mut cursor: Cursor<'a>) -> Result<Self, Malformed> {
-        let at = cursor.at();
+        let (at, all) = (cursor.at(), cursor.rest());
         let count = cursor.varint()?;
         let possible = usize::try_from(count).ok().filter(|count| *count <= cursor.left());
         let count = possible.ok_or(Malformed { at, flaw: Flaw::Headers(count) })?;
-        Ok(Self(Row::new(cursor, count)))
+        Ok(Self { row: Row::new(cursor, count), all })
+    }
+
+    /// How many there are that were not looked at yet.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.row.count()
+    }
+
+    /// Those that were not looked at yet, as they stand.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.row.rest()
     }
 }
 
@@ -73,7 +96,7 @@ impl<'a> Iterator for RecordHeaders<'a> {
     type Item = Result<RecordHeader<'a>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(RecordHeader::read)
+        self.row.next(RecordHeader::read)
     }
 }
 

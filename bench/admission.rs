@@ -1,0 +1,346 @@
+//! What policy costs: processor time of one thread a record, beside what decompressing alone costs, in one run and taken
+//! in turns. `cargo bench --bench admission` prints Markdown tables; a word behind `--` chooses sections by their names.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a program that prints its results")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
+
+use bytes::Bytes;
+use fishplate::policy::admission::{Asked, Policy};
+use fishplate::policy::keys::{Hashed, Key, Part, Secret, Share, Who};
+use fishplate::policy::limit::{Action, Limit, Secrets, Unit};
+use fishplate::policy::limiter::{Limiter, Rate};
+use fishplate::policy::names::Names;
+use fishplate::policy::verdict::Verdict;
+use fishplate::wire::batch::edit::{Edit, Lane, Sender};
+use fishplate::wire::batch::produced::{lay_out, open, plain};
+use fishplate::wire::batch::{Codec, HEADER};
+use fishplate::wire::compression::{Desk, Press, Scratch, pack, unpack};
+use rustix::time::{ClockId, clock_gettime};
+use std::hash::{BuildHasher, Hasher};
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+const CODECS: [(&str, Codec, i16); 5] = [
+    ("none", Codec::None, 0),
+    ("lz4", Codec::Lz4, 3),
+    ("snappy", Codec::Snappy, 2),
+    ("zstd", Codec::Zstd, 4),
+    ("gzip", Codec::Gzip, 1),
+];
+/// Different tokens in a batch.
+const TOKENS: usize = 50;
+const RECORD: usize = 1024;
+/// Each is measured so often, the others in between; the median is shown.
+const ROUNDS: usize = 25;
+/// So long at least is measured at once.
+const ONE: Duration = Duration::from_millis(4);
+
+fn main() {
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let sections: [(&str, fn()); 5] =
+        [("admission", admission), ("edited", edited), ("limiter", limiter), ("keys", keys), ("hash", hashes)];
+    for (name, section) in sections {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            section();
+        }
+    }
+}
+
+/// Processor time that this thread has used.
+fn used() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Nanoseconds that each of these works takes for one of `units`, taken in turns.
+fn measure(units: usize, works: &mut [&mut dyn FnMut()]) -> Vec<f64> {
+    let mut runs = vec![1_u32; works.len()];
+    for (work, runs) in works.iter_mut().zip(&mut runs) {
+        work();
+        loop {
+            let before = used();
+            (0..*runs).for_each(|_| work());
+            if used().saturating_sub(before) >= ONE {
+                break;
+            }
+            *runs *= 2;
+        }
+    }
+    let mut took = vec![Vec::new(); works.len()];
+    for _ in 0..ROUNDS {
+        for ((work, runs), took) in works.iter_mut().zip(&runs).zip(&mut took) {
+            let before = used();
+            (0..*runs).for_each(|_| work());
+            took.push(used().saturating_sub(before).as_nanos() as f64 / f64::from(*runs) / units as f64);
+        }
+    }
+    took.into_iter().map(median).collect()
+}
+
+fn median(mut all: Vec<f64>) -> f64 {
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
+
+/// Numbers that look like none.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 16
+    }
+}
+
+/// Events as JSON of a KiB each: names that repeat, ids and numbers that do not, and three headers.
+fn section(records: usize) -> Vec<u8> {
+    let mut dice = Dice(7);
+    let mut section = Vec::new();
+    for number in 0..records {
+        let headers = [
+            ("token", format!("phc_{:032x}{:04}", 7, number % TOKENS)),
+            ("distinct_id", format!("{:016x}-{:016x}", dice.roll(), dice.roll())),
+            ("timestamp", format!("{}", 1_760_000_000_000_u64 + number as u64)),
+        ];
+        let mut value = String::new();
+        while value.len() < RECORD {
+            let (id, at, count) = (dice.roll(), dice.roll() % 100_000, dice.roll() % 1000);
+            value += &format!(
+                "{{\"event\":\"$pageview\",\"$session_id\":\"{id:x}\",\"$current_url\":\"https://example.com/{at}\",\"count\":{count}}}"
+            );
+        }
+        let mut body = vec![0];
+        varint(&mut body, 0);
+        varint(&mut body, number as i64);
+        varint(&mut body, -1);
+        value.truncate(RECORD - 170);
+        sized(&mut body, value.as_bytes());
+        varint(&mut body, headers.len() as i64);
+        for (name, value) in headers {
+            sized(&mut body, name.as_bytes());
+            sized(&mut body, value.as_bytes());
+        }
+        sized(&mut section, &body);
+    }
+    section
+}
+
+fn batch(records: usize, codec: Codec, bits: i16) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    pack(codec, &section(records), b"", &mut bytes, &mut Press::default()).unwrap();
+    let length = i32::try_from(bytes.len() - 12).unwrap();
+    let count = i32::try_from(records).unwrap();
+    let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+    put(8, &length.to_be_bytes());
+    put(16, &[2]);
+    put(21, &bits.to_be_bytes());
+    put(23, &(count - 1).to_be_bytes());
+    put(43, &[0xff; 14]);
+    put(57, &count.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+    bytes
+}
+
+fn sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    varint(out, bytes.len() as i64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(out: &mut Vec<u8>, value: i64) {
+    let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
+    while rest >= 0x80 {
+        out.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+const PLENTY: Rate = Rate { count: NonZeroU32::MAX, per: Duration::from_secs(1), burst: NonZeroU32::MAX };
+
+/// So many limits by token, of which nobody has too much; or, where `few`, nearly everybody.
+fn policy(limits: usize, action: &Action, few: bool) -> Policy {
+    let mut names = Names::default();
+    let token = names.ask(b"token").unwrap();
+    let rate = if few { Rate { count: NonZeroU32::MIN, burst: NonZeroU32::MIN, ..PLENTY } } else { PLENTY };
+    let limit = |number| Limit {
+        name: format!("limit-{number}"),
+        key: Key::new(vec![Part::Header(token)]),
+        unit: Unit::Records,
+        limiter: Limiter::new(rate, 1_000_000, &[], Instant::now()).unwrap(),
+        action: action.clone(),
+        enforced: Share::ALL,
+    };
+    let secrets = Secrets { buckets: Secret::random(), shares: Secret::of("bench") };
+    Policy { names, contract: None, limits: (0..limits).map(limit).collect(), secrets }
+}
+
+/// All that is done to a batch that goes on as it is.
+fn admit(bytes: &[u8], policy: &Policy, desk: &mut Desk, verdict: &mut Verdict) {
+    let batch = open(bytes).unwrap();
+    lay_out(&batch, desk).unwrap();
+    let asked = Asked {
+        header: &batch.header,
+        plain: plain(&batch, desk),
+        who: Who::default(),
+        now: Instant::now(),
+        time: "2026-11-27T19:47:00.000Z",
+    };
+    policy.judge(&asked, verdict).unwrap();
+}
+
+fn admission() {
+    println!("### Admission, ns a record of 1 KiB, {TOKENS} tokens a batch, nothing is too much\n");
+    println!("| codec | records | decompress | walk, no limit | 1 limit | 8 limits | 1 limit / decompress |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for (name, codec, bits) in CODECS {
+        for records in [100, 1000] {
+            let bytes = batch(records, codec, bits);
+            let policies = [0, 1, 8].map(|limits| policy(limits, &Action::Observe, false));
+            let (mut plain, mut press) = (Scratch::default(), Press::default());
+            let mut decompress = || {
+                if codec != Codec::None {
+                    unpack(codec, &bytes[HEADER..], &mut plain, &mut press).unwrap();
+                    black_box(plain.filled());
+                }
+            };
+            let mut tables = [0, 1, 2].map(|_| (Desk::default(), Verdict::default()));
+            let [(desk0, verdict0), (desk1, verdict1), (desk8, verdict8)] = &mut tables;
+            let mut admit0 = || admit(black_box(&bytes), &policies[0], desk0, verdict0);
+            let mut admit1 = || admit(black_box(&bytes), &policies[1], desk1, verdict1);
+            let mut admit8 = || admit(black_box(&bytes), &policies[2], desk8, verdict8);
+            let took = measure(records, &mut [&mut decompress, &mut admit0, &mut admit1, &mut admit8]);
+            let ratio = if codec == Codec::None { "-".to_owned() } else { format!("{:.3}", took[2] / took[0]) };
+            println!(
+                "| {name} | {records} | {:.1} | {:.1} | {:.1} | {:.1} | {ratio} |",
+                took[0], took[1], took[2], took[3]
+            );
+        }
+    }
+    println!();
+}
+
+fn edited() {
+    println!("### Edited, ns a record: a batch of 1 KiB records, most of them to another lane\n");
+    println!("| codec | records | decompress + compress | admitted and edited | ratio |");
+    println!("|---|---:|---:|---:|---:|");
+    let lane = Lane(1);
+    for (name, codec, bits) in CODECS {
+        for records in [100, 1000] {
+            let bytes = batch(records, codec, bits);
+            let policy = policy(1, &Action::Overflow { lane, null_key: false }, true);
+            let (mut scratch, mut press) = (Scratch::default(), Press::default());
+            let mut alone = || {
+                unpack(codec, &bytes[HEADER..], &mut scratch, &mut press).unwrap();
+                let mut out = Vec::new();
+                pack(codec, scratch.filled(), &bytes[HEADER..], &mut out, &mut press).unwrap();
+                black_box(Bytes::from(out));
+            };
+            let (mut desk, mut verdict) = (Desk::default(), Verdict::default());
+            let mut edit = || {
+                admit(black_box(&bytes), &policy, &mut desk, &mut verdict);
+                let batch = open(&bytes).unwrap();
+                assert!(batch.is_intact());
+                let Desk { plain, edited, press } = &mut desk;
+                let plain = if codec == Codec::None { batch.section() } else { plain.filled() };
+                let edit = Edit { batch: &batch, plain, fates: &verdict.fates, changes: &verdict.changes };
+                for lane in [Lane::MAIN, lane] {
+                    black_box(edit.to(lane, Sender::of(&batch.header), edited, press).unwrap());
+                }
+            };
+            let took = measure(records, &mut [&mut alone, &mut edit]);
+            println!("| {name} | {records} | {:.1} | {:.1} | {:.3} |", took[0], took[1], took[1] / took[0]);
+        }
+    }
+    println!();
+}
+
+/// Keys as they come: no order.
+fn scattered(count: usize) -> Vec<Hashed> {
+    let mut dice = Dice(3);
+    (0..count).map(|_| Hashed(dice.roll() ^ dice.roll() << 32)).collect()
+}
+
+fn limiter() {
+    println!("### The limiter, ns a check\n");
+    println!("| keys | ours, time told once a batch | governor's own dashmap and clock |");
+    println!("|---:|---:|---:|");
+    for count in [1, 50, 1000, 100_000, 1_000_000] {
+        let keys = scattered(count);
+        let ours = Limiter::new(PLENTY, 2_000_000, &[], Instant::now()).unwrap();
+        let quota = governor::Quota::per_second(NonZeroU32::MAX);
+        let theirs = governor::RateLimiter::<u64, _, _>::keyed(quota);
+        let (mut one, mut other) = (0, 0);
+        let mut ask_ours = || {
+            ours.at(Instant::now());
+            for _ in 0..1000 {
+                one = (one + 1) % count;
+                black_box(ours.take(keys[one], NonZeroU32::MIN));
+            }
+        };
+        let mut ask_theirs = || {
+            for _ in 0..1000 {
+                other = (other + 1) % count;
+                black_box(theirs.check_key(&keys[other].0).is_ok());
+            }
+        };
+        (0..count / 1000).for_each(|_| ask_ours());
+        (0..count / 1000).for_each(|_| ask_theirs());
+        let took = measure(1000, &mut [&mut ask_ours, &mut ask_theirs]);
+        println!("| {count} | {:.1} | {:.1} |", took[0], took[1]);
+    }
+    println!();
+}
+
+/// Resident bytes of this process.
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    text.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
+}
+
+fn keys() {
+    println!("### A million keys in one limit\n");
+    let before = resident();
+    let limiter = Limiter::new(PLENTY, 2_000_000, &[], Instant::now()).unwrap();
+    let keys = scattered(1_000_000);
+    let with_keys = resident();
+    limiter.at(Instant::now());
+    for key in &keys {
+        black_box(limiter.take(*key, NonZeroU32::MIN));
+    }
+    let after = resident();
+    println!("- {:.1} MiB for {} keys, {:.1} MiB for none", (after - with_keys) / 1048576.0, keys.len(), {
+        (with_keys - before) / 1048576.0 - 8_000_000.0 / 1048576.0
+    });
+    let begin = used();
+    limiter.trim(Instant::now());
+    let none = used().saturating_sub(begin);
+    let begin = used();
+    limiter.trim(Instant::now() + Duration::from_secs(10));
+    println!("- trimming them: {none:?} where all stay, {:?} where all go; a shard of 1024 at a time", used() - begin);
+    println!("- {:.1} MiB when they are gone\n", (resident() - with_keys) / 1048576.0);
+}
+
+fn hashes() {
+    println!("### Hashing a token of 40 bytes, ns\n");
+    let tokens: Vec<String> = (0..1000).map(|number| format!("phc_{:032x}{number:04}", 7)).collect();
+    let secret = Secret::random();
+    let mut ours = || tokens.iter().for_each(|token| drop(black_box(Key::of_text(secret, [&**token]))));
+    let state = std::hash::RandomState::new();
+    let of = |mut hasher: std::hash::DefaultHasher, token: &str| {
+        hasher.write(token.as_bytes());
+        hasher.finish()
+    };
+    let mut standard = || tokens.iter().for_each(|token| drop(black_box(of(state.build_hasher(), token))));
+    let quality = foldhash::quality::RandomState::default();
+    let folded = |token: &str| {
+        let mut hasher = quality.build_hasher();
+        hasher.write(token.as_bytes());
+        hasher.finish()
+    };
+    let mut fold = || tokens.iter().for_each(|token| drop(black_box(folded(token))));
+    let took = measure(tokens.len(), &mut [&mut ours, &mut standard, &mut fold]);
+    println!("| SipHash-1-3, length and bytes (ours) | SipHash-1-3 of std | foldhash |");
+    println!("|---:|---:|---:|");
+    println!("| {:.1} | {:.1} | {:.1} |\n", took[0], took[1], took[2]);
+}

@@ -1,0 +1,248 @@
+//! A pipeline's policy, and its verdict on a batch: the contract first, then the limits in their order. A record that
+//! leaves the batch by one of them is not asked about by the next. Nothing is written, held or refused here.
+
+use super::contract::{Breach, Contract};
+use super::keys::{Hashed, Who};
+use super::limit::{Action, Limit, Said, Secrets};
+use super::names::{Found, Names};
+use super::verdict::{Leaves, Marks, Refused, TOLD, Verdict};
+use crate::wire::batch::edit::{Change, Lane};
+use crate::wire::batch::{Header, Malformed, Record, Records};
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+
+/// As many limits as a pipeline may have: marks have a bit for each.
+pub const MOST_LIMITS: usize = 64;
+
+/// Where a key goes that its record lost, as PostHog's capture has it.
+const OLD_KEY: &[u8] = b"redirect-original-key";
+const REASON: &[u8] = b"dlq_reason";
+const STEP: &[u8] = b"dlq_step";
+const TIMESTAMP: &[u8] = b"dlq_timestamp";
+
+/// See the module's text.
+pub struct Policy {
+    /// The headers that contract and limits ask for.
+    pub names: Names,
+    /// What records must have, and what happens where they do not.
+    pub contract: Option<(Contract, OnBreach)>,
+    /// At most [`MOST_LIMITS`].
+    pub limits: Vec<Limit>,
+    /// With what keys are hashed.
+    pub secrets: Secrets,
+}
+
+/// What happens to a record that breaks the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBreach {
+    /// It is counted.
+    Observe,
+    /// All of its batch is refused.
+    Reject,
+    /// It goes to a lane, with the reason in its headers.
+    Dlq(Lane),
+}
+
+/// A batch, as it is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Its header.
+    pub header: &'a Header,
+    /// Its records, decompressed.
+    pub plain: &'a [u8],
+    /// Who sends it.
+    pub who: Who<'a>,
+    /// When: for limits.
+    pub now: Instant,
+    /// And for those who read about it: RFC 3339.
+    pub time: &'a str,
+}
+
+/// A batch whose records cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {record} of a batch: {malformed}")]
+pub struct Unreadable {
+    /// Which, counted from 0.
+    pub record: usize,
+    /// What is wrong with it.
+    pub malformed: Malformed,
+}
+
+/// Records of a transaction are written together or not at all.
+const TRANSACTIONAL: i16 = 1 << 4;
+
+impl Policy {
+    /// Whether anybody must look into a batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.contract.is_none() && self.limits.is_empty()
+    }
+
+    /// Judges a batch; `verdict` is used again and again.
+    pub fn judge(&self, asked: &Asked<'_>, verdict: &mut Verdict) -> Result<(), Unreadable> {
+        verdict.begin(self.limits.len());
+        self.limits.iter().for_each(|limit| limit.limiter.at(asked.now));
+        if self.contract.as_ref().is_some_and(|(_, on_breach)| *on_breach == OnBreach::Reject) {
+            // No limit is to be charged for a batch that is refused.
+            self.each(asked, |index, _, found| drop(self.breach(index, found, verdict)))?;
+            if verdict.broken > 0 {
+                verdict.refused = Some(Refused::Contract);
+                return Ok(());
+            }
+        }
+        let clients = self.clients(asked.who);
+        let mut judging = Judging { policy: self, asked, clients: &clients, verdict };
+        self.each(asked, |index, record, found| judging.record(index, record, found))
+    }
+
+    /// Walks the records and finds their headers.
+    #[inline]
+    fn each<'a>(
+        &self,
+        asked: &Asked<'a>,
+        mut see: impl FnMut(usize, &Record<'a>, &Found<'a>),
+    ) -> Result<(), Unreadable> {
+        let mut found = Found::default();
+        for (index, record) in Records::of(asked.plain, asked.header.count).enumerate() {
+            let unreadable = |malformed| Unreadable { record: index, malformed };
+            let record = record.map_err(unreadable)?;
+            self.names.find(&record, &mut found).map_err(unreadable)?;
+            see(index, &record, &found);
+        }
+        Ok(())
+    }
+
+    /// The buckets of keys that all records of a client have, by limit.
+    fn clients(&self, who: Who<'_>) -> Vec<Option<Hashed>> {
+        let is_the_clients = |limit: &Limit| limit.key.is_the_clients();
+        if !self.limits.iter().any(is_the_clients) {
+            return Vec::new();
+        }
+        let key = |limit: &Limit| is_the_clients(limit).then(|| limit.key.of_client(self.secrets.buckets, who));
+        self.limits.iter().map(key).collect()
+    }
+
+    /// What a record breaks, noted.
+    fn breach(&self, index: usize, found: &Found<'_>, verdict: &mut Verdict) -> Option<Breach> {
+        let (contract, _) = self.contract.as_ref()?;
+        let breach = contract.breach(found)?;
+        verdict.broken += 1;
+        if verdict.violations.len() < TOLD {
+            verdict.violations.push(contract.violation(index, breach, found.unknown, &self.names));
+        }
+        Some(breach)
+    }
+}
+
+/// A batch that is being judged.
+struct Judging<'a, 'v> {
+    policy: &'a Policy,
+    asked: &'a Asked<'a>,
+    clients: &'a [Option<Hashed>],
+    verdict: &'v mut Verdict,
+}
+
+impl Judging<'_, '_> {
+    #[inline]
+    fn record(&mut self, index: usize, record: &Record<'_>, found: &Found<'_>) {
+        let mut marks = Marks::default();
+        if let Some(breach) = self.breach(index, found) {
+            marks.leaves = breach;
+        }
+        for place in 0..self.policy.limits.len() {
+            if marks.leaves != Leaves::Stays {
+                break;
+            }
+            self.limit(place, record, found, &mut marks);
+        }
+        let (policy, asked) = (self.policy, self.asked);
+        self.verdict.push(marks, || policy.change(marks, asked.time));
+    }
+
+    fn breach(&mut self, index: usize, found: &Found<'_>) -> Option<Leaves> {
+        let (_, on_breach) = self.policy.contract.as_ref()?;
+        let lane = match on_breach {
+            // It was seen to before.
+            OnBreach::Reject => return None,
+            OnBreach::Observe => None,
+            OnBreach::Dlq(lane) => Some(*lane).filter(|_| self.may_be_parted()),
+        };
+        let breach = self.policy.breach(index, found, self.verdict)?;
+        lane.map(|lane| Leaves::Breach(breach, lane))
+    }
+
+    #[inline]
+    fn limit(&mut self, place: usize, record: &Record<'_>, found: &Found<'_>, marks: &mut Marks) {
+        let Some(limit) = self.policy.limits.get(place) else { return };
+        let client = self.clients.get(place).copied().flatten();
+        let said = limit.ask(&self.policy.secrets, record, found, self.asked.who, client);
+        let may_be_parted = self.may_be_parted();
+        let Some(tally) = self.verdict.tallies.get_mut(place) else { return };
+        match said {
+            Said::Passes => tally.passed += 1,
+            Said::TooMuch { enforced, .. } if !enforced || limit.action.takes_away() && !may_be_parted => {
+                tally.observed += 1;
+            }
+            Said::TooMuch { wait, .. } => {
+                tally.enforced += 1;
+                self.enforce(place, &limit.action, wait, marks);
+            }
+        }
+    }
+
+    fn enforce(&mut self, place: usize, action: &Action, wait: Duration, marks: &mut Marks) {
+        match action {
+            Action::Observe => {}
+            Action::Throttle => self.verdict.wait = self.verdict.wait.max(wait),
+            Action::Stamp(..) => marks.stamps |= 1 << place,
+            Action::Overflow { lane, null_key } => {
+                marks.leaves = Leaves::Overflow { limit: place, lane: *lane, null_key: *null_key };
+            }
+            Action::Drop => marks.leaves = Leaves::Dropped,
+            Action::Reject => {
+                self.verdict.refused.get_or_insert(Refused::Limit(place));
+            }
+        }
+    }
+
+    fn may_be_parted(&self) -> bool {
+        self.asked.header.attributes & TRANSACTIONAL == 0
+    }
+}
+
+impl Policy {
+    /// What is done to records with such marks.
+    fn change(&self, marks: Marks, time: &str) -> Change {
+        let mut change = Change::default();
+        for (place, limit) in self.limits.iter().enumerate() {
+            if let Action::Stamp(name, value) = &limit.action
+                && marks.stamps >> place & 1 == 1
+            {
+                change.headers.push((name.clone(), value.clone()));
+            }
+        }
+        match marks.leaves {
+            Leaves::Stays | Leaves::Dropped => {}
+            Leaves::Overflow { null_key, .. } => change.key_into = null_key.then_some(Bytes::from_static(OLD_KEY)),
+            Leaves::Breach(breach, _) => change.headers.extend(self.obituary(breach, time)),
+        }
+        change
+    }
+
+    /// The headers that say why a record is where it is.
+    fn obituary(&self, breach: Breach, time: &str) -> [(Bytes, Bytes); 3] {
+        // Records that break one rule share the words; an unknown header's name would be one record's alone.
+        let reason = match (&self.contract, breach.rule) {
+            (Some((contract, _)), Some(_)) => contract.violation(0, breach, None, &self.names).to_string(),
+            _ => "a header that the contract does not have".to_owned(),
+        };
+        [
+            (Bytes::from_static(REASON), reason.into()),
+            (Bytes::from_static(STEP), Bytes::from_static(b"contract")),
+            (Bytes::from_static(TIMESTAMP), Bytes::copy_from_slice(time.as_bytes())),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! What a pipeline asks of its records: the header contract and the limits. Records in, verdicts out; time and randomness
+//! come from the caller. Knows nothing of clusters or sockets; what becomes of a verdict is the session's.
+
+pub mod admission;
+pub mod buckets;
+pub mod contract;
+pub mod keys;
+pub mod kinds;
+pub mod limit;
+pub mod limiter;
+pub mod names;
+pub mod verdict;
+
+#[cfg(test)]
+mod testing;
