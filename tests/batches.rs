@@ -7,11 +7,15 @@
 mod agree;
 #[path = "batches/codecs.rs"]
 mod codecs;
+#[path = "batches/edited.rs"]
+mod edited;
 
 use agree::{Tally, decode, judge};
 use bytes::{Bytes, BytesMut};
 use codecs::compress;
+use edited::judge_edited;
 use fishplate::wire::batch::{Batches, Codec, HEADER, Record, Records};
+use fishplate::wire::compression::{Desk, at_desk, unpack};
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::records::{Compression, Record as Theirs, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use proptest::prelude::*;
@@ -148,6 +152,7 @@ proptest! {
         judge(&set, &mut tally);
         prop_assert_eq!(tally.batches.values().sum::<usize>(), batches.len());
         prop_assert_eq!(tally.cut_short, 0);
+        judge_edited(&set);
         judge_cut(&set, cut.index(set.len() + 1));
     }
 
@@ -221,6 +226,26 @@ fn the_walker_agrees_on_what_real_clients_wrote() {
     assert!(all.batches.len() == 5, "every codec: {all:?}");
     assert!(all.doubled_keys > 0 && all.odd_keys > 0, "odd headers: {all:?}");
     assert!(all.transactional > 0 && all.control > 0, "transactions: {all:?}");
+}
+
+#[test]
+fn the_editor_parts_what_real_clients_wrote() {
+    let edited: usize = vectors().values().map(|set| judge_edited(set)).sum();
+    assert!(edited > 50, "{edited}");
+}
+
+#[test]
+fn our_codecs_read_what_real_clients_wrote() {
+    for (name, set) in vectors() {
+        for batch in Batches::of(&set).map(Result::unwrap) {
+            let codec = batch.header.codec().unwrap();
+            let ours = at_desk(|Desk { plain, press, .. }| {
+                unpack(codec, batch.section(), plain, press).unwrap();
+                plain.filled().to_vec()
+            });
+            assert_eq!(ours, codecs::decompress(codec, batch.section()), "{name}");
+        }
+    }
 }
 
 #[test]

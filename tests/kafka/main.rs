@@ -25,6 +25,7 @@ mod basics;
 mod batches;
 mod behind;
 mod committed;
+mod edited;
 mod faults;
 mod hints;
 mod hostile;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         refused::trials(),
         metrics::trials(),
         batches::trials(),
+        edited::trials(),
         nodes::trials(),
         playing,
         behind::trials(),
