@@ -1,8 +1,8 @@
 //! Client connections: reading requests, sending their parts, writing answers in order. All waiting of the request
 //! path happens here; what a request means is decided in `api`.
 
-pub mod admission;
-mod clients;
+mod admission;
+pub mod clients;
 pub mod context;
 pub mod crowd;
 pub mod ends;
