@@ -37,6 +37,7 @@ mod load;
 mod metrics;
 mod nodes;
 mod operator;
+mod policy;
 mod racks;
 mod raw;
 mod refused;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
         zones::trials(),
         reload::trials(),
         operator::trials(),
+        policy::trials(),
         hostile::trials(),
         faults::trials(),
         suites::trials(),
