@@ -55,7 +55,8 @@ fn comes_back<C: Stops>(world: &World, view: View, client: &str, start: &dyn Fn(
     let stays = start(&at, &topic, &group, INSTANCES[0]);
     let leaves = start(&at, &topic, &group, INSTANCES[1]);
     let before = wait::find("each has half", SOON, || {
-        described(&mut operator, &group).filter(|group| group.members.iter().all(|one| has(one).len() == 2))
+        let settled = |told: &DescribedGroup, one: &Member| has(one).len() == 2 && one.member_epoch == told.group_epoch;
+        described(&mut operator, &group).filter(|told| told.members.iter().all(|one| settled(told, one)))
     });
     // When one is stopped
     leaves.stop();
