@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn as_many_names_as_it_may_have_bytes_can_be_read() {
-        let names: Vec<_> = (0..).map(|number| format!("Some_Topic.{number:03}")).take(LONGEST / 15).collect();
+        let names: Vec<_> = (0..).map(|number| format!("Some_Topic.{number:03}")).take(LONGEST / 15 - 1).collect();
         let pattern = format!("(?i){}", names.join("|"));
         assert!(pattern.len() > LONGEST - 50 && matches(&pattern, "some_topic.007"));
     }
