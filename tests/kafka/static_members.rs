@@ -7,7 +7,7 @@ use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
 use crate::raw::{Raw, text};
 use crate::scenarios::programs::java_at;
-use crate::world::{World, shared};
+use crate::world::{World, full, shared};
 use kafka_protocol::messages::consumer_group_describe_response::{DescribedGroup, Member};
 use kafka_protocol::messages::{ConsumerGroupDescribeRequest, GroupId};
 use libtest_mimic::Trial;
@@ -18,26 +18,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-const SOON: Duration = wait::seconds(40);
+const SOON: Duration = wait::seconds(60);
 /// The instances' names.
 const INSTANCES: [&str; 2] = ["stays", "comes-back"];
 
 pub fn trials() -> Vec<Trial> {
-    vec![
-        shared("static members: librdkafka comes back in brokers", |world| {
-            comes_back(world, View::Brokers, "librdkafka", &Librdkafka::start);
-        }),
-        shared("static members: librdkafka comes back in single", |world| {
-            comes_back(world, View::Single, "librdkafka", &Librdkafka::start);
-        }),
-        shared("static members: Java comes back in brokers", |world| {
-            let start = |at: &Bootstrap, topic: &str, group: &str, instance: &str| {
-                let log = world.directory.join(format!("{group}-{instance}.log"));
-                Java::start(log, at, topic, group, instance)
-            };
-            comes_back(world, View::Brokers, "java", &start);
-        }),
-    ]
+    let librdkafka = |view: View| {
+        let name = format!("static members: librdkafka comes back in {}", view.word());
+        shared(name, move |world| comes_back(world, view, "librdkafka", &Librdkafka::start))
+    };
+    let java = shared("static members: Java comes back in brokers", |world| {
+        let start = |at: &Bootstrap, topic: &str, group: &str, instance: &str| {
+            let log = world.directory.join(format!("{group}-{instance}.log"));
+            Java::start(log, at, topic, group, instance)
+        };
+        comes_back(world, View::Brokers, "java", &start);
+    });
+    let mut trials = vec![librdkafka(View::Single), java];
+    if full() {
+        trials.push(librdkafka(View::Brokers));
+    }
+    trials
 }
 
 /// A consumer that is stopped as its users stop it.
