@@ -1,6 +1,7 @@
 //! What each API means over several clusters: a request becomes parts, answers come back into one response. Pure:
 //! one file per API family, in folders by what they are about; no sockets, no waiting.
 
+mod by_coordinator;
 mod by_partition;
 pub mod codes;
 pub mod each;
