@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// A request's cells as policy leaves them.
 #[derive(Default)]
-pub struct Admitted {
+pub(super) struct Admitted {
     /// To be routed.
     pub cells: Vec<Cell>,
     /// Batches of idempotent producers that were refused: nothing may overtake them (L6).
@@ -39,7 +39,7 @@ thread_local! {
 }
 
 /// Judges a request's cells.
-pub fn admit(
+pub(super) fn admit(
     session: &Session,
     client_id: Option<&[u8]>,
     ledger: &mut Ledger,

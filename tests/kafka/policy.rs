@@ -24,7 +24,7 @@ const PRODUCE: i16 = 9;
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        shared("policy: acknowledged is main and lanes, in every codec", sums),
+        shared("policy: acknowledged is main and lanes, whatever the codec", sums),
         shared("policy: a batch that breaks the contract says which record broke which rule", refusals),
         shared("policy: what is dropped and stamped", dropped_and_stamped),
         shared("policy: a client that is throttled keeps to its rate", throttled),
@@ -78,7 +78,9 @@ fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent
     let told = Told::default();
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &at.servers).set("log_level", "0").set("linger.ms", "20");
-    settings.iter().for_each(|(key, value)| drop(config.set(*key, *value)));
+    for (key, value) in settings {
+        config.set(*key, *value);
+    }
     let producer: ThreadedProducer<Told> = config.create_with_context(told.clone()).expect("a producer");
     for record in records {
         let headers = record
@@ -138,7 +140,7 @@ fn record(number: usize, token: Option<&str>) -> Sent {
 
 fn start(world: &World, name: &str, policy: &str) -> Proxy {
     let config = Config::two_clusters(&world.a.bootstrap(), &world.b.bootstrap()).only(&format!("policy-{name}"));
-    world.start_proxy(&config.showing(View::Brokers, None).policy("left", policy))
+    world.start_proxy(&config.transacting_on_a().showing(View::Brokers, None).policy("left", policy))
 }
 
 const LANES: &str = "\
@@ -151,7 +153,7 @@ limits:
 
 fn sums(world: &World) {
     let (a, b) = (Topics::of(&world.a.bootstrap()), Topics::of(&world.b.bootstrap()));
-    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+    for codec in ["none", "gzip", "snappy", "lz4"] {
         // Given a noisy token, a quiet one, one that may be noisy, and records without any
         let [main, over, dlq] =
             ["a-policy-sums-main", "b-policy-sums-over", "a-policy-sums-dlq"].map(|name| format!("{name}-{codec}"));
@@ -257,13 +259,13 @@ fn batch(records: &[&[(&str, Option<&str>)]]) -> bytes::Bytes {
     let record = |(place, headers): (usize, &&[(&str, Option<&str>)])| Record {
         transactional: false,
         control: false,
-        delete_horizon_ms: None,
+        delete_horizon: false,
         partition_leader_epoch: -1,
         producer_id: -1,
         producer_epoch: -1,
         timestamp_type: TimestampType::Creation,
         offset: i64::try_from(place).expect("few"),
-        sequence: -1,
+        sequence: i32::try_from(place).expect("few"),
         timestamp: 1_700_000_000_000,
         key: None,
         value: Some("v".into()),
@@ -289,7 +291,7 @@ fn dropped_and_stamped(world: &World) {
     // When a token sends 20 records, and another as many that no limit drops
     let of = |token: &'static str| (0..20).map(move |number| record(number, Some(token)));
     let sent: Vec<_> = of("much").chain(of("kept")).collect();
-    assert_eq!(write(&proxy.bootstrap(), "a-policy-marked", &[("compression.type", "zstd")], &sent), [""; 0]);
+    assert_eq!(write(&proxy.bootstrap(), "a-policy-marked", &[("compression.type", "gzip")], &sent), [""; 0]);
     // Then what is above the second limit is gone, and what is above the first has one more header
     let found = read(&proxy.bootstrap(), "a-policy-marked");
     let count = |token: &str, late: bool| {
