@@ -84,7 +84,9 @@ impl Policy {
         self.limits.iter().for_each(|limit| limit.limiter.at(asked.now));
         if self.contract.as_ref().is_some_and(|(_, on_breach)| *on_breach == OnBreach::Reject) {
             // No limit is to be charged for a batch that is refused.
-            self.each(asked, |index, _, found| drop(self.breach(index, found, verdict)))?;
+            self.each(asked, |index, _, found| {
+                self.breach(index, found, verdict);
+            })?;
             if verdict.broken > 0 {
                 verdict.refused = Some(Refused::Contract);
                 return Ok(());
