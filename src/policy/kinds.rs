@@ -92,7 +92,8 @@ pub fn integer(value: &[u8]) -> Option<i64> {
 
 fn is_rfc3339(value: &[u8]) -> bool {
     let Some((moment, rest)) = value.split_at_checked(19) else { return false };
-    let [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', mi1, mi2, b':', s1, s2] = moment
+    let [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', mi1, mi2, b':', s1, s2] =
+        moment
     else {
         return false;
     };
@@ -178,8 +179,18 @@ mod tests {
     #[test]
     fn integers() {
         let are = ["0", "-0", "007", "9223372036854775807", "-9223372036854775808"];
-        let are_not =
-            ["", "-", "+1", " 1", "1.0", "1e3", "0x1", "9223372036854775808", "-9223372036854775809", "00000000000000000001"];
+        let are_not = [
+            "",
+            "-",
+            "+1",
+            " 1",
+            "1.0",
+            "1e3",
+            "0x1",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "00000000000000000001",
+        ];
         judge(&Kind::Integer, &are, &are_not);
         assert_eq!(integer(b"-42"), Some(-42));
     }

@@ -19,8 +19,7 @@ pub fn judge_edited(set: &[u8]) -> usize {
     let mut count = 0;
     for batch in Batches::of(set).map(Result::unwrap) {
         let all = read(&batch);
-        let fates: Vec<_> =
-            (0..all.len()).map(|at| Fate { to: FATES[at % FATES.len()], change: None }).collect();
+        let fates: Vec<_> = (0..all.len()).map(|at| Fate { to: FATES[at % FATES.len()], change: None }).collect();
         for lane in LANES {
             let expected: Vec<_> =
                 all.iter().zip(&fates).filter(|(_, fate)| fate.to == Some(lane)).map(|(seen, _)| seen).collect();

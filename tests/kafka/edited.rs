@@ -195,11 +195,14 @@ fn cases() -> Vec<Case> {
         ("a base offset", put(0, &7_i64.to_be_bytes())),
         ("more offsets than records", put(23, &5_i32.to_be_bytes())),
         ("fewer offsets than records", put(23, &1_i32.to_be_bytes())),
-        ("no records", changed(|bytes| {
-            bytes.truncate(HEADER);
-            bytes[23..27].copy_from_slice(&(-1_i32).to_be_bytes());
-            bytes[57..61].fill(0);
-        })),
+        (
+            "no records",
+            changed(|bytes| {
+                bytes.truncate(HEADER);
+                bytes[23..27].copy_from_slice(&(-1_i32).to_be_bytes());
+                bytes[57..61].fill(0);
+            }),
+        ),
         ("control records", put(21, &[0, 1 << 5])),
         ("a producer without a sequence", put(43, &7_i64.to_be_bytes())),
         ("a codec that nobody knows", put(22, &[7])),
@@ -209,17 +212,23 @@ fn cases() -> Vec<Case> {
         ("a varint without an end", put(61, &[0xff; 6])),
         ("a key beyond its record", put(65, &[0x7e])),
         ("bytes behind the last record", changed(|bytes| bytes.extend([0; 3]))),
-        ("one record less than announced", changed(|bytes| {
-            bytes[23..27].copy_from_slice(&3_i32.to_be_bytes());
-            bytes[57..61].copy_from_slice(&4_i32.to_be_bytes());
-        })),
+        (
+            "one record less than announced",
+            changed(|bytes| {
+                bytes[23..27].copy_from_slice(&3_i32.to_be_bytes());
+                bytes[57..61].copy_from_slice(&4_i32.to_be_bytes());
+            }),
+        ),
     ];
     for (name, codec, bits) in CODECS {
         let _ = name;
         cases.push(("nothing, compressed", packed(codec, bits, |_| ())));
-        cases.push(("a compressed section that is cut", packed(codec, bits, |section| {
-            section.truncate(section.len() / 2);
-        })));
+        cases.push((
+            "a compressed section that is cut",
+            packed(codec, bits, |section| {
+                section.truncate(section.len() / 2);
+            }),
+        ));
         cases.push(("a compressed section that is none", packed(codec, bits, |section| section.fill(0x5a))));
         cases.push(("bytes behind a compressed section", packed(codec, bits, |section| section.extend([0x5a; 9]))));
     }

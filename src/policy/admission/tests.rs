@@ -30,8 +30,7 @@ fn limits(of: &[(u32, Action)]) -> Policy {
 }
 
 fn limit(part: Part, unit: Unit, burst: u32, action: &Action) -> Limit {
-    let rate =
-        Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1), burst: NonZeroU32::new(burst).unwrap() };
+    let rate = Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1), burst: NonZeroU32::new(burst).unwrap() };
     let limiter = Limiter::new(rate, 1000, &[], Instant::now()).unwrap();
     let name = "limit".to_owned();
     Limit { name, key: Key::new(vec![part]), unit, limiter, action: action.clone(), enforced: Share::ALL }
@@ -182,7 +181,7 @@ fn a_limit_is_enforced_to_a_share_of_keys() {
         (0..200).filter(|at| verdict.fates[200 + at].to.is_none()).collect::<Vec<_>>()
     };
     policy.limits[0].enforced = Share::NONE;
-    assert_eq!(dropped(&policy), []);
+    assert!(dropped(&policy).is_empty());
     policy = limits(&[(1, Action::Drop)]);
     policy.limits[0].enforced = Share::millionths(250_000);
     let quarter = dropped(&policy);
@@ -219,12 +218,17 @@ fn bytes_weights_and_clients_are_counted() {
 fn a_breach_goes_to_the_dlq_with_its_reason() {
     let policy = contract(OnBreach::Dlq(DLQ), true);
     let good = [("token", Some("a"))];
-    let bytes = batch(0, &[&good, &[("timestamp", Some("1760000000000"))], &good, &[("token", Some("a")), ("x", None)]]);
+    let bytes =
+        batch(0, &[&good, &[("timestamp", Some("1760000000000"))], &good, &[("token", Some("a")), ("x", None)]]);
     let verdict = judge(&policy, &bytes);
     let to: Vec<_> = verdict.fates.iter().map(|fate| fate.to).collect();
     assert_eq!(to, [Some(Lane::MAIN), Some(DLQ), Some(Lane::MAIN), Some(DLQ)]);
     let with = |theirs: &[&str], reason: &str| {
-        let ours = [format!("dlq_reason={reason}"), "dlq_step=contract".into(), "dlq_timestamp=2026-11-27T19:47:00.000Z".into()];
+        let ours = [
+            format!("dlq_reason={reason}"),
+            "dlq_step=contract".into(),
+            "dlq_timestamp=2026-11-27T19:47:00.000Z".into(),
+        ];
         (Some("key".to_owned()), theirs.iter().map(|&header| header.to_owned()).chain(ours).collect::<Vec<_>>())
     };
     let missing = with(&["timestamp=1760000000000"], "header \"token\" breaks the contract: it is required");

@@ -75,8 +75,11 @@ fn edit(bytes: &[u8], fates: &[Fate], changes: &[Change], lane: Lane) -> Result<
 fn a_mixed_batch_becomes_two() {
     // Given three records of which the second goes to another lane
     let record = |key: &str| Written { key: Some(key.into()), ..plain_record() };
-    let records =
-        [record("one"), Written { timestamp_delta: 900, ..record("two") }, Written { timestamp_delta: 7, ..record("three") }];
+    let records = [
+        record("one"),
+        Written { timestamp_delta: 900, ..record("two") },
+        Written { timestamp_delta: 7, ..record("three") },
+    ];
     let bytes = batch(plain_header(), &records);
     let fates = [Fate::KEPT, kept(Some(Lane(1))), Fate::KEPT];
     // When it is edited
