@@ -28,7 +28,7 @@ pub struct Policy {
     pub contract: Option<(Contract, OnBreach)>,
     /// At most [`MOST_LIMITS`].
     pub limits: Vec<Limit>,
-    /// With what keys are hashed.
+    /// With what keys are hashed. It is the same secret for all limits, so that a key which several have is hashed once.
     pub secrets: Secrets,
 }
 
@@ -85,7 +85,7 @@ impl Policy {
         if self.contract.as_ref().is_some_and(|(_, on_breach)| *on_breach == OnBreach::Reject) {
             // No limit is to be charged for a batch that is refused.
             self.each(asked, |index, _, found| {
-                let _counted = self.breach(index, found, verdict);
+                self.breach(index, found, verdict);
             })?;
             if verdict.broken > 0 {
                 verdict.refused = Some(Refused::Contract);
@@ -95,6 +95,13 @@ impl Policy {
         let clients = self.clients(asked.who);
         let mut judging = Judging { policy: self, asked, clients: &clients, verdict };
         self.each(asked, |index, record, found| judging.record(index, record, found))
+    }
+
+    /// Whether a limit counts by what the one before it counts by, as most do where there are several.
+    #[inline]
+    fn has_the_key_of_the_last(&self, place: usize) -> bool {
+        let last = place.checked_sub(1).and_then(|last| self.limits.get(last));
+        last.zip(self.limits.get(place)).is_some_and(|(last, limit)| last.key == limit.key)
     }
 
     /// Walks the records and finds their headers.
@@ -147,7 +154,7 @@ struct Judging<'a, 'v> {
 impl Judging<'_, '_> {
     #[inline]
     fn record(&mut self, index: usize, record: &Record<'_>, found: &Found<'_>) {
-        let mut marks = Marks::default();
+        let (mut marks, mut bucket) = (Marks::default(), None);
         if let Some(breach) = self.breach(index, found) {
             marks.leaves = breach;
         }
@@ -155,7 +162,7 @@ impl Judging<'_, '_> {
             if marks.leaves != Leaves::Stays {
                 break;
             }
-            self.limit(place, record, found, &mut marks);
+            self.limit(place, record, found, &mut bucket, &mut marks);
         }
         let (policy, asked) = (self.policy, self.asked);
         self.verdict.push(marks, || policy.change(marks, asked.time));
@@ -174,10 +181,21 @@ impl Judging<'_, '_> {
     }
 
     #[inline]
-    fn limit(&mut self, place: usize, record: &Record<'_>, found: &Found<'_>, marks: &mut Marks) {
+    fn limit(
+        &mut self,
+        place: usize,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        bucket: &mut Option<Hashed>,
+        marks: &mut Marks,
+    ) {
         let Some(limit) = self.policy.limits.get(place) else { return };
-        let client = self.clients.get(place).copied().flatten();
-        let said = limit.ask(&self.policy.secrets, record, found, self.asked.who, client);
+        if !self.policy.has_the_key_of_the_last(place) {
+            *bucket = self.clients.get(place).copied().flatten();
+        }
+        let (secrets, who) = (&self.policy.secrets, self.asked.who);
+        let key = *bucket.get_or_insert_with(|| limit.key.of(secrets.buckets, record, found, who));
+        let said = limit.ask(secrets, record, found, who, key);
         let may_be_parted = self.may_be_parted();
         let Some(tally) = self.verdict.tallies.get_mut(place) else { return };
         match said {

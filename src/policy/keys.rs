@@ -112,18 +112,30 @@ impl Key {
     /// That of a key which is written out, one text a part, as in a config's overrides.
     #[must_use]
     pub fn of_text<'a>(secret: Secret, parts: impl IntoIterator<Item = &'a str>) -> Hashed {
-        Self::hash(secret, parts.into_iter().map(|text| Some(text.as_bytes())))
+        Self::hash(secret, parts.into_iter().collect::<Vec<_>>().into_iter().map(|text| Some(text.as_bytes())))
     }
 
-    /// Each part with its length before it, so that no two keys run together.
+    /// Several parts each with its length before it, so that no two keys run together.
     #[inline]
-    fn hash<'a>(secret: Secret, parts: impl Iterator<Item = Option<&'a [u8]>>) -> Hashed {
+    fn hash<'a>(secret: Secret, mut parts: impl ExactSizeIterator<Item = Option<&'a [u8]>>) -> Hashed {
+        if parts.len() == 1 {
+            return Self::hash_one(secret, parts.next().flatten());
+        }
         let mut hasher = secret.hasher();
         for part in parts {
             hasher.write_u64(part.map_or(u64::MAX, |bytes| bytes.len().try_into().unwrap_or(u64::MAX)));
             hasher.write(part.unwrap_or_default());
         }
         Hashed(hasher.finish())
+    }
+
+    /// Nothing is something else than an empty key: all bits of its hash are others.
+    #[inline]
+    fn hash_one(secret: Secret, part: Option<&[u8]>) -> Hashed {
+        match part {
+            Some(bytes) => Hashed(secret.hasher().hash(bytes)),
+            None => Hashed(!secret.hasher().hash(&[])),
+        }
     }
 }
 
@@ -146,7 +158,7 @@ impl Share {
     /// Whether a key is in it. Who is in a share is in every larger one.
     #[must_use]
     pub fn has(self, key: Hashed) -> bool {
-        let place = u128::from(key.0) * u128::from(Self::ALL.0) >> 64;
+        let place = (u128::from(key.0) * u128::from(Self::ALL.0)) >> 64;
         place < u128::from(self.0)
     }
 }

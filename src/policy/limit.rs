@@ -108,18 +108,10 @@ pub struct Secrets {
 }
 
 impl Limit {
-    /// Asks for one record. `client` is the bucket of a key that is the client's, hashed before.
+    /// Asks for one record, which is counted under `key`.
     #[inline]
     #[must_use]
-    pub fn ask(
-        &self,
-        secrets: &Secrets,
-        record: &Record<'_>,
-        found: &Found<'_>,
-        who: Who<'_>,
-        client: Option<Hashed>,
-    ) -> Said {
-        let key = client.unwrap_or_else(|| self.key.of(secrets.buckets, record, found, who));
+    pub fn ask(&self, secrets: &Secrets, record: &Record<'_>, found: &Found<'_>, who: Who<'_>, key: Hashed) -> Said {
         let count = self.unit.count(record, found);
         if self.action == Action::Throttle && self.is_enforced(secrets, record, found, who) {
             return match self.limiter.charge(key, count) {

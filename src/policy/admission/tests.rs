@@ -157,7 +157,7 @@ fn limits_are_asked_in_their_order_until_a_record_leaves() {
     assert_eq!(written(&bytes, &verdict, Lane::MAIN), [(Some("key".to_owned()), vec!["token=a".to_owned()])]);
     let stamped = vec!["token=a", "redirect-original-key=key", "one=1", "two=1"];
     assert_eq!(written(&bytes, &verdict, OVERFLOW), vec![(None, stamped.into_iter().map(Into::into).collect()); 2]);
-    assert_eq!(verdict.changes.len(), 3, "one for all that are alike");
+    assert_eq!(verdict.changes.len(), 1, "one for all that are alike");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_limit_is_enforced_to_a_share_of_keys() {
         (0..200).filter(|at| verdict.fates[200 + at].to.is_none()).collect::<Vec<_>>()
     };
     policy.limits[0].enforced = Share::NONE;
-    assert_eq!(dropped(&policy), []);
+    assert!(dropped(&policy).is_empty());
     policy = limits(&[(1, Action::Drop)]);
     policy.limits[0].enforced = Share::millionths(250_000);
     let quarter = dropped(&policy);
@@ -210,7 +210,7 @@ fn bytes_weights_and_clients_are_counted() {
     let large = judge(&policy(Unit::Weight(weight), Part::ClientId), &batch(0, &[&many, &forty]));
     assert_eq!(kept(&large), [true, false], "it borrows ahead");
     // Key, value and one header take 4 + 6 + 1 + 13 + 3 bytes
-    let by_bytes = judge(&policy(Unit::Bytes, Part::RecordKey), &batch(0, &[&forty; 5]));
+    let by_bytes = judge(&policy(Unit::Bytes, Part::RecordKey), &batch(0, &[&forty[..]; 5]));
     assert_eq!(kept(&by_bytes), [true, true, true, false, false]);
 }
 

@@ -18,6 +18,12 @@ impl<'a> Cursor<'a> {
         Self { rest: section, end: section.len() }
     }
 
+    /// Bytes that end there, counted from the section's beginning.
+    #[inline]
+    pub(super) fn within(rest: &'a [u8], end: usize) -> Self {
+        Self { rest, end }
+    }
+
     /// Where it is, counted from the section's beginning.
     pub(super) fn at(&self) -> usize {
         self.end.saturating_sub(self.rest.len())
@@ -120,6 +126,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    #[inline]
     pub(super) fn new(cursor: Cursor<'a>, count: usize) -> Self {
         Self { cursor, count }
     }
@@ -134,7 +141,17 @@ impl<'a> Row<'a> {
         self.cursor.rest
     }
 
+    /// The next one, where it is as most are; else nothing has happened, and [`Row::next`] is to be asked.
     #[inline]
+    pub(super) fn swift<T>(&mut self, read: impl FnOnce(&'a [u8], usize) -> Option<(T, &'a [u8])>) -> Option<T> {
+        let count = self.count.checked_sub(1)?;
+        let (one, rest) = read(self.cursor.rest, self.cursor.end)?;
+        self.count = count;
+        self.cursor.rest = rest;
+        Some(one)
+    }
+
+    /// The next one, or what is wrong with it.
     pub(super) fn next<T>(&mut self, read: impl FnOnce(&mut Cursor<'a>) -> Read<T>) -> Option<Read<T>> {
         let one = match self.count.checked_sub(1) {
             Some(count) => {

@@ -7,6 +7,7 @@ pub mod edit;
 mod header;
 pub mod produced;
 mod records;
+mod swift;
 
 pub use crate::wire::compression::Codec;
 pub use header::{HEADER, Header};

@@ -161,7 +161,7 @@ mod tests {
     fn a_producers_batch_is_opened() {
         let mut bytes = batch(header(), &[plain_record()]);
         assert_eq!(open(&bytes).unwrap().header.count, 1);
-        bytes.extend([0; 20]);
+        bytes.extend([0; 11]);
         assert!(open(&bytes).is_ok(), "what is cut short behind it is left out");
     }
 

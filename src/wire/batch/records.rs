@@ -1,7 +1,7 @@
 //! The records of a section that is not, or no longer, compressed.
 
 use super::cursor::{Cursor, Row};
-use super::{Flaw, Malformed};
+use super::{Flaw, Malformed, swift};
 
 /// The records of a section, as many as its batch's header announces. After an error there is no next one.
 #[derive(Clone, Debug)]
@@ -18,8 +18,12 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.next(Record::read)
+        match self.0.swift(swift::record) {
+            Some(record) => Some(Ok(record)),
+            None => self.0.next(Record::read),
+        }
     }
 }
 
@@ -72,6 +76,11 @@ pub struct RecordHeaders<'a> {
 }
 
 impl<'a> RecordHeaders<'a> {
+    #[inline]
+    pub(super) fn of(row: Row<'a>, all: &'a [u8]) -> Self {
+        Self { row, all }
+    }
+
     fn read(mut cursor: Cursor<'a>) -> Result<Self, Malformed> {
         let (at, all) = (cursor.at(), cursor.rest());
         let count = cursor.varint()?;
@@ -95,8 +104,12 @@ impl<'a> RecordHeaders<'a> {
 impl<'a> Iterator for RecordHeaders<'a> {
     type Item = Result<RecordHeader<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.row.next(RecordHeader::read)
+        match self.row.swift(swift::header) {
+            Some(header) => Some(Ok(header)),
+            None => self.row.next(RecordHeader::read),
+        }
     }
 }
 

@@ -15,21 +15,41 @@ const LEAST: usize = 64 << 10;
 /// Held by the one worker that uses more than [`OWN`]; a worker has two buffers, and one turn for both.
 static TURN: ReentrantMutex<()> = ReentrantMutex::new(());
 
-/// Something does not fit into [`LARGEST`].
+/// Something does not fit, into [`LARGEST`] or what a [`Scratch`] is told instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the records of one batch would take more than {} MiB", LARGEST >> 20)]
 pub struct TooLarge;
 
 /// See the module's text. It stays on its thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scratch {
     /// All that it has, always initialised.
     room: Vec<u8>,
     filled: usize,
+    /// How large it may become.
+    most: usize,
     turn: Option<ReentrantMutexGuard<'static, ()>>,
 }
 
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::of_at_most(LARGEST)
+    }
+}
+
 impl Scratch {
+    /// One that never takes more than so many bytes.
+    #[must_use]
+    pub fn of_at_most(most: usize) -> Self {
+        Self { room: Vec::new(), filled: 0, most, turn: None }
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// What was put into it.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
@@ -53,9 +73,9 @@ impl Scratch {
         Ok(())
     }
 
-    /// Room behind what is filled: `wanted` bytes or more, or what is left up to [`LARGEST`], if any.
+    /// Room behind what is filled: `wanted` bytes or more, or what is left up to its bound, if any.
     pub(super) fn spare(&mut self, wanted: usize) -> Result<&mut [u8], TooLarge> {
-        let needed = self.filled.saturating_add(wanted).min(LARGEST);
+        let needed = self.filled.saturating_add(wanted).min(self.most);
         if needed > self.room.len() {
             self.grow(needed);
         }
@@ -71,7 +91,7 @@ impl Scratch {
     }
 
     fn grow(&mut self, needed: usize) {
-        let size = needed.max(self.room.len() * 2).clamp(LEAST, LARGEST);
+        let size = needed.max(self.room.len() * 2).max(LEAST).min(self.most);
         // Not twice as much where that alone would cost a turn.
         let size = if needed <= OWN { size.min(OWN) } else { size };
         if size > OWN && self.turn.is_none() {
@@ -110,12 +130,14 @@ mod tests {
 
     #[test]
     fn it_ends_at_its_bound() {
-        let mut scratch = Scratch::default();
-        let half = vec![1; LARGEST / 2];
-        scratch.put(&half).unwrap();
-        scratch.put(&half).unwrap();
-        assert_eq!(scratch.put(b"1"), Err(TooLarge));
-        assert_eq!(scratch.room.len(), LARGEST);
+        assert_eq!(Scratch::default().most(), LARGEST);
+        for most in [1000, LEAST * 3, OWN + 7] {
+            let mut scratch = Scratch::of_at_most(most);
+            scratch.put(&vec![1; most - 1]).unwrap();
+            scratch.put(b"1").unwrap();
+            assert_eq!(scratch.put(b"1"), Err(TooLarge));
+            assert_eq!((scratch.room.len(), scratch.filled().len()), (most, most));
+        }
     }
 
     #[test]

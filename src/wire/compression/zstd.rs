@@ -1,7 +1,6 @@
 //! Zstandard frames, in one go: so the decoder needs no window of its own, whatever a frame asks for, and memory is our
 //! buffer and nothing else.
 
-use super::scratch::LARGEST;
 use super::{Codec, Packed, Scratch, TooLarge, append};
 use zstd_safe::{CCtx, DCtx};
 
@@ -22,10 +21,11 @@ pub(super) fn read(packed: &[u8], plain: &mut Scratch, decoder: &mut DCtx<'stati
     }
     let told = zstd_safe::get_frame_content_size(packed).map_err(|_| damaged("it does not begin like a frame"))?;
     let told = told.map(|told| usize::try_from(told).unwrap_or(usize::MAX));
-    if told.is_some_and(|told| told > LARGEST) {
+    let most = plain.most();
+    if told.is_some_and(|told| told > most) {
         return Err(TooLarge.into());
     }
-    let mut wanted = told.unwrap_or(packed.len().saturating_mul(USUAL)).min(LARGEST);
+    let mut wanted = told.unwrap_or(packed.len().saturating_mul(USUAL)).min(most);
     loop {
         let spare = plain.spare(wanted)?;
         match decoder.decompress(spare, packed) {
@@ -33,8 +33,8 @@ pub(super) fn read(packed: &[u8], plain: &mut Scratch, decoder: &mut DCtx<'stati
                 plain.advance(count);
                 return Ok(());
             }
-            Err(DOES_NOT_FIT) if spare.len() >= LARGEST => return Err(TooLarge.into()),
-            Err(DOES_NOT_FIT) => wanted = spare.len().saturating_mul(2).min(LARGEST),
+            Err(DOES_NOT_FIT) if spare.len() >= most => return Err(TooLarge.into()),
+            Err(DOES_NOT_FIT) => wanted = spare.len().saturating_mul(2).min(most),
             Err(_) => return Err(damaged("a frame")),
         }
     }

@@ -188,6 +188,8 @@ fn any_fate() -> impl Strategy<Value = Fate> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn kept_and_diverted_and_dropped_are_all_there_was(
         header in any_header(),
