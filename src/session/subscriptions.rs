@@ -190,11 +190,6 @@ pub fn submit<A: Subscribes>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Ma
     let (generation, placement) = (current.generation(), current.load());
     let saying = A::saying(&request);
     let version = ticket.head().version;
-    let unserved = session.see(version, &placement, &Refusals::default(), |seen| A::unserved(&saying, seen));
-    if let Some(answer) = unserved {
-        ticket.answer(&answer, &[]);
-        return Ok(());
-    }
     let why = match session.subscriptions.hear(&saying, generation, &session.context.shared.memory.parked) {
         Heard::Fine => None,
         Heard::Judge(said) => {

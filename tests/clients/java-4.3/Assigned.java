@@ -144,13 +144,13 @@ final class Assigned {
         consumer.acknowledge(record, released ? AcknowledgeType.RELEASE : AcknowledgeType.ACCEPT);
     }
 
-    private static Map<String, String> starts(Stage stage, String group) throws Exception {
+    static Map<String, String> starts(Stage stage, String group) throws Exception {
         var told = stage.admin.listShareGroupOffsets(Map.of(group, new ListShareGroupOffsetsSpec())).all().get().get(group);
         return stage.aliased(told, offset -> "from " + offset.startOffset());
     }
 
     /** A share group reads from the beginning where it is told to. */
-    private static void begin(Stage stage, String group) throws Exception {
+    static void begin(Stage stage, String group) throws Exception {
         var resource = new ConfigResource(ConfigResource.Type.GROUP, group);
         var earliest = new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET);
         stage.admin.incrementalAlterConfigs(Map.of(resource, List.of(earliest))).all().get();

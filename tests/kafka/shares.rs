@@ -1,0 +1,116 @@
+//! Share groups (KIP-932) in `single`, where one connection stands for a session at each of three brokers: what is accepted is
+//! not delivered again, what is given back is, and nothing is left, whatever happens on the way.
+
+use crate::harness::Bootstrap;
+use crate::harness::config::View;
+use crate::harness::link::Link;
+use crate::scenarios::clients::CLIENTS;
+use crate::scenarios::contract::{Client, Line, Run};
+use crate::world::{World, alone};
+use libtest_mimic::Trial;
+use serde_json::json;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+const SHARING: &str = "sharing";
+const MEMBERS: &[&str] = &["java-4.3", "franz-go"];
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// Shorter than a broker may be silent until its cluster counts it out.
+const FROZEN: Duration = Duration::from_secs(3);
+
+/// Something that happens, once.
+type Happens = fn(&World, &Link);
+
+pub fn trials() -> Vec<Trial> {
+    let cases: [(&str, Happens); 2] = [
+        ("all connections are cut", |_, link| {
+            assert!(link.connections() > 0, "nothing is connected that could be cut");
+            link.cut();
+        }),
+        // Not the controller.
+        ("a broker is frozen", |world, _| {
+            world.a.broker(2).freeze();
+            thread::sleep(FROZEN);
+            world.a.broker(2).thaw();
+        }),
+    ];
+    let members = CLIENTS.iter().filter(|client| MEMBERS.contains(&client.name));
+    let trial = |client: &'static Client| {
+        cases.map(|(what, happens)| {
+            let name = format!("shares: {}: {what}, and nothing is lost in single", client.name);
+            alone(name, move |world| plays(world, client, what, happens))
+        })
+    };
+    members.flat_map(trial).collect()
+}
+
+fn plays(world: &World, client: &'static Client, what: &str, happens: Happens) {
+    // Given a Fishplate that shows everybody one node, behind a link
+    let port = world.ports.take();
+    let link = Link::new(0, port).unwrap_or_else(|error| panic!("{error:#}"));
+    let address = format!("127.0.0.1:{}", link.port());
+    let proxy = world.start_proxy(&world.config().showing(View::Single, None).on_port(port).advertised(&address));
+    // When that happens while two share groups are at work
+    let line = play(world, client, what, (&link, address), happens);
+    // Then each record was accepted once, and what was given back came again
+    let result = line.result.clone().unwrap_or_else(|| panic!("{}", line.failure()));
+    let of = |mode: &str, back: u64| {
+        assert_eq!(
+            result[mode],
+            json!({ "accepted": 72, "given back": back, "delivered after it was accepted": 0 }),
+            "{mode}; {}",
+            line.raw
+        );
+    };
+    of("explicit", 18);
+    of("implicit", 0);
+    world.note(format!("{}: {what}: {}", client.name, line.raw));
+    proxy.log().allow("cluster");
+    proxy.finish();
+}
+
+fn play(
+    world: &World,
+    client: &'static Client,
+    what: &str,
+    (link, address): (&Link, String),
+    happens: Happens,
+) -> Line {
+    let name = format!("sharing-{}-{}", client.name, what.split(' ').next_back().unwrap_or_default());
+    let file = |end: &str| world.directory.join(format!("{name}.{end}"));
+    let (asked, over) = (file("now"), AtomicBool::new(false));
+    let run = Run {
+        client: client.name,
+        scenarios: &[SHARING],
+        bootstrap: &Bootstrap { name: "fishplate single behind a link".to_owned(), servers: address },
+        topics: ["a", "b"].map(|home| format!("{home}-{name}")),
+        groups: ["ga", "gb"].map(|home| format!("{home}-{name}")),
+        output: file("out"),
+        log: file("log"),
+        cut: Some(asked.clone()),
+    };
+    let (lines, has_happened) = thread::scope(|scope| {
+        let happening = scope.spawn(|| when_asked(&asked, &over, || happens(world, link)));
+        let lines = (client.play)(&run);
+        over.store(true, Ordering::Relaxed);
+        (lines, happening.join().unwrap())
+    });
+    let line = lines.unwrap_or_else(|error| panic!("{error:#}")).remove(0);
+    assert!(has_happened, "{name} never asked: {:?}", line.failed);
+    line
+}
+
+/// Whether it was asked for.
+fn when_asked(asked: &Path, over: &AtomicBool, happens: impl FnOnce()) -> bool {
+    while !asked.exists() {
+        if over.load(Ordering::Relaxed) {
+            return false;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    happens();
+    std::fs::remove_file(asked).unwrap();
+    true
+}
