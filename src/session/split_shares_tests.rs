@@ -143,9 +143,9 @@ async fn l4_what_a_share_session_keeps_is_drawn_and_given_back_where_others_wait
     let world = start(Limits::default(), &[1, 2], &notes).await;
     let responses = Arc::clone(&world.context.shared.memory.responses);
     let mut client = world.unnamed().await;
-    let session = world.session();
     // Given a member that asked for one record, and was told of one broker's; the other's is kept
     assert_eq!(call(&mut client, &fetch(0, &[0, 1], 600_000)).await.len(), 1);
+    let session = world.session();
     let until = async |so: &dyn Fn() -> bool| {
         let so = async {
             while !so() {

@@ -144,7 +144,7 @@ final class Assigned {
         consumer.acknowledge(record, released ? AcknowledgeType.RELEASE : AcknowledgeType.ACCEPT);
     }
 
-    static Map<String, String> starts(Stage stage, String group) throws Exception {
+    private static Map<String, String> starts(Stage stage, String group) throws Exception {
         var told = stage.admin.listShareGroupOffsets(Map.of(group, new ListShareGroupOffsetsSpec())).all().get().get(group);
         return stage.aliased(told, offset -> "from " + offset.startOffset());
     }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.kafka.clients.consumer.AcknowledgeType;
@@ -55,13 +56,15 @@ final class Sharing {
         for (var one : at) {
             one.get();
         }
+        try (var producer = stage.producer(Map.of("acks", "all"))) {
+            send(producer, topic, ROUNDS);
+        }
         for (var member : members) {
             var seen = new TreeMap<String, Object>();
             seen.put("accepted", member.accepted.size());
             seen.put("given back", member.givenBack.size());
             seen.put("delivered after it was accepted", member.again);
-            Stage.until("nothing is left", () -> Assigned.starts(stage, member.group).values().stream()
-                .allMatch(start -> start.equals("from " + ROUNDS)));
+            seen.put("left for the next member", member.leaves());
             stage.result.put(member.mode, seen);
             stage.raw.put(member.mode, Map.of("refused", member.refused, "longest wait ms", member.longest));
         }
@@ -104,16 +107,40 @@ final class Sharing {
             return false;
         }
 
-        @Override
-        public void run() {
+        private KafkaShareConsumer<byte[], byte[]> consumer(String mode) {
             Map<String, Object> config = new LinkedHashMap<>();
             config.put("group.id", group);
             config.put("share.acknowledgement.mode", mode);
             config.put("max.poll.records", 5);
             var common = stage.common(config);
-            try (var consumer = new KafkaShareConsumer<>(common, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            var consumer = new KafkaShareConsumer<>(common, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+            consumer.subscribe(List.of(topic));
+            return consumer;
+        }
+
+        /** How many records another member gets before it has what is new in every partition. */
+        int leaves() throws Exception {
+            Set<Integer> fresh = new TreeSet<>();
+            int[] left = {0};
+            try (var next = consumer("implicit")) {
+                Stage.until("the next member has what is new", () -> {
+                    for (var record : next.poll(Duration.ofMillis(200))) {
+                        if (record.offset() < ROUNDS) {
+                            left[0]++;
+                        } else {
+                            fresh.add(record.partition());
+                        }
+                    }
+                    return fresh.size() == PARTITIONS;
+                });
+            }
+            return left[0];
+        }
+
+        @Override
+        public void run() {
+            try (var consumer = consumer(mode)) {
                 consumer.setAcknowledgementCommitCallback(this::heard);
-                consumer.subscribe(List.of(topic));
                 while (!stops) {
                     long before = System.nanoTime();
                     var records = consumer.poll(Duration.ofMillis(200));

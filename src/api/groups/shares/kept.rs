@@ -158,10 +158,12 @@ impl Reply {
     }
 }
 
-/// A partition of which nothing is told yet. Who leads it is nothing to a client that sees one node.
+/// A partition of which nothing is told yet. Who leads it is nothing to a client that sees one node. No records are an empty list:
+/// Java does not read what has none at all.
 fn plain(index: i32) -> PartitionData {
     let leader = LeaderIdAndEpoch::default().with_leader_id(-1).with_leader_epoch(-1);
-    PartitionData::default().with_partition_index(index).with_current_leader(leader).with_records(None)
+    let records = Some(Bytes::new());
+    PartitionData::default().with_partition_index(index).with_current_leader(leader).with_records(records)
 }
 
 /// The answer to who only acknowledges.

@@ -143,6 +143,7 @@ impl Stage {
                 for topic in answer.responses {
                     for piece in topic.partitions {
                         let at = (topic.topic_id, piece.partition_index);
+                        assert!(piece.records.is_some(), "Java reads no records that are null");
                         assert!(outcomes.insert(at, piece.acknowledge_error_code).is_none(), "{at:?} twice");
                         for range in piece.acquired_records {
                             (range.first_offset..=range.last_offset)

@@ -132,6 +132,7 @@ impl<W> Split<W> {
         for (_, piece) in &mut pieces {
             (piece.acknowledge_error_code, piece.acknowledge_error_message) = (codes::NONE, None);
             (piece.current_leader.leader_id, piece.current_leader.leader_epoch) = (-1, -1);
+            piece.records.get_or_insert_default();
         }
         let mut kept = Kept { pieces, frame, came: now.at, lock_ms, throttle_ms };
         let named = &self.named;
