@@ -1,6 +1,7 @@
 //! What each API means over several clusters: a request becomes parts, answers come back into one response. Pure:
 //! one file per API family, in folders by what they are about; no sockets, no waiting.
 
+mod by_coordinator;
 mod by_partition;
 pub mod codes;
 pub mod each;
@@ -201,9 +202,9 @@ pub type Effects = Vec<Effect>;
 /// request may have hundreds of thousands.
 const LOOKED_THROUGH: usize = 1_000;
 
-/// What a broker says of who leads a partition, where it says so: the leader's id and epoch.
-fn lead(cluster: Slot, topic: &StrBytes, partition: i32, (leader, epoch): (i32, i32)) -> Option<Effect> {
-    let told = || Lead { topic: topic.clone(), partition, leader: BrokerId(leader), epoch };
+/// What a broker says of who leads a partition of a topic (its name, and its id where the broker said that), where it says so: the leader's id and epoch.
+fn lead(cluster: Slot, (topic, id): (&StrBytes, Uuid), partition: i32, (leader, epoch): (i32, i32)) -> Option<Effect> {
+    let told = || Lead { topic: topic.clone(), id, partition, leader: BrokerId(leader), epoch };
     (leader >= 0 && epoch >= 0).then(|| Effect::Leads(cluster, told()))
 }
 

@@ -31,10 +31,42 @@ const NO_RACK_FOR: Duration = Duration::from_secs(60);
 /// The partitions that a session reads from followers.
 #[derive(Debug, Default)]
 pub struct Followers {
-    of: Mutex<FastMap<(StrBytes, i32), Following>>,
+    of: Mutex<Of>,
     changes: AtomicU64,
     /// One could not be reached.
     lost: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Of {
+    by_partition: FastMap<(StrBytes, i32), Following>,
+    /// What the topics' names take.
+    names: usize,
+}
+
+impl Of {
+    fn put(&mut self, key: (StrBytes, i32), following: Following) {
+        let name = memory_of(&key);
+        if self.by_partition.insert(key, following).is_none() {
+            self.names += name;
+        }
+    }
+
+    fn retain(&mut self, stays: impl Fn(&(StrBytes, i32), &Following) -> bool) {
+        let names = &mut self.names;
+        self.by_partition.retain(|key, following| {
+            let stays = stays(key, following);
+            if !stays {
+                *names -= memory_of(key);
+            }
+            stays
+        });
+    }
+}
+
+/// Of the name, which lies beside the map: its bytes, and what an allocation takes besides.
+fn memory_of((topic, _): &(StrBytes, i32)) -> usize {
+    topic.len() + 2 * size_of::<usize>()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,30 +85,31 @@ impl Followers {
     /// What it takes in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.of.lock().capacity() * (size_of::<((StrBytes, i32), Following)>() + 32)
+        let of = self.of.lock();
+        of.by_partition.capacity() * size_of::<((StrBytes, i32), Following)>() + of.names
     }
 
     fn of(&self, topic: &str, partition: i32) -> Option<BrokerId> {
         let of = self.of.lock();
-        if of.is_empty() {
+        if of.by_partition.is_empty() {
             return None;
         }
-        of.get(&(StrBytes::from_string(topic.to_owned()), partition)).map(|following| following.at.broker)
+        of.by_partition.get(&(StrBytes::from_string(topic.to_owned()), partition)).map(|following| following.at.broker)
     }
 
     fn put(&self, topic: &str, partition: i32, at: Target, now: Instant) {
         // A copy: to count who uses a name that all sessions share would cost them all.
         let key = (StrBytes::from_string(topic.to_owned()), partition);
-        self.of.lock().insert(key, Following { at, since: now });
+        self.of.lock().put(key, Following { at, since: now });
         self.changed();
     }
 
     /// Whether there was any.
     fn forget(&self, gone: impl Fn(&(StrBytes, i32), &Following) -> bool) -> bool {
         let mut of = self.of.lock();
-        let before = of.len();
+        let before = of.by_partition.len();
         of.retain(|key, following| !gone(key, following));
-        let any = of.len() < before;
+        let any = of.by_partition.len() < before;
         if any {
             self.changed();
         }
@@ -227,6 +260,23 @@ mod tests {
         (0..u64::try_from(MOST_AWAITED).unwrap() + 10).for_each(|whose| referrals.put(whose, 0, at(0, 2), now));
         assert!(referrals.told.lock().of.len() <= MOST_AWAITED);
         assert_eq!(referrals.take(u64::try_from(MOST_AWAITED).unwrap() + 9, 0, now), Some(at(0, 2)), "the newest");
+    }
+
+    /// [L4]
+    #[test]
+    fn l4_a_long_name_counts_as_long_as_it_is_there() {
+        let (followers, now) = (Followers::default(), Instant::now());
+        let memory_of = |name: &str| {
+            (0..1_000).for_each(|partition| followers.put(name, partition, at(0, 2), now));
+            let known = followers.memory();
+            (0..1_000).for_each(|partition| followers.put(name, partition, at(0, 3), now));
+            assert_eq!(followers.memory(), known, "the same ones");
+            followers.forget(|_, _| true);
+            known
+        };
+        let (short, long) = (memory_of("x"), memory_of(&"x".repeat(249)));
+        assert_eq!(long - short, 248_000);
+        assert_eq!(memory_of("x"), short, "what is gone is not counted");
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Cluster {
             *heard = Some(now);
         }
         self.news.send_if_modified(|news| {
-            let after = news.snapshot.led(leads);
+            let after = news.snapshot.led(leads, now);
             let is_news = after.is_some();
             if let Some(after) = after {
                 news.snapshot = Arc::new(after);

@@ -141,7 +141,7 @@ async fn refresh(cluster: &Arc<Cluster>, whole: bool, request: MetadataRequest) 
     let news = match &answer {
         Ok(answer) => {
             cluster.meter.metadata_refreshed(whole);
-            let snapshot = before.snapshot.after(answer, whole);
+            let snapshot = before.snapshot.after(answer, whole, std::time::Instant::now());
             let snapshot = if snapshot == *before.snapshot { before.snapshot } else { Arc::new(snapshot) };
             News { snapshot, read: before.read || whole, down: None }
         }

@@ -7,6 +7,7 @@ use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, Met
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What a cluster looks like. Topic names are copies: nothing in here pins a network buffer.
@@ -55,8 +56,10 @@ pub struct Partition {
     pub error: i16,
     /// The leader; negative where there is none now.
     pub leader: i32,
-    /// The leader's epoch, -1 where the cluster does not say.
+    /// The leader's epoch, -1 where the cluster does not say. Where the leader is by a word alone, the last one's.
     pub epoch: i32,
+    /// The leader is by a broker's word alone.
+    pub by_word: Option<Word>,
     /// Brokers that hold it.
     pub replicas: Vec<i32>,
     /// Those in sync.
@@ -64,6 +67,19 @@ pub struct Partition {
     /// Those that are down.
     pub offline: Vec<i32>,
 }
+
+/// What a broker said of the leader of a partition whose topic it only called by name: it may mean another topic of that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The epoch that it told.
+    pub epoch: i32,
+    /// When we heard it.
+    pub heard: Instant,
+}
+
+/// So long such a word stands against metadata that tells of less: the slowest of a cluster's brokers has heard of a new leader by
+/// then. One who meant a topic that is gone has heard of that, too.
+const WORD_STANDS: Duration = Duration::from_secs(5);
 
 /// Kafka's "was not asked for".
 const NOT_TOLD: i32 = i32::MIN;
@@ -73,11 +89,11 @@ const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 impl Snapshot {
     /// The snapshot after `answer`, which tells of all topics (`whole`) or of some.
     #[must_use]
-    pub fn after(&self, answer: &MetadataResponse, whole: bool) -> Self {
+    pub fn after(&self, answer: &MetadataResponse, whole: bool, now: Instant) -> Self {
         let mut topics = if whole { HashMap::with_capacity(answer.topics.len()) } else { self.topics.clone() };
         for told in &answer.topics {
             let Some(name) = told.name.as_ref() else { continue };
-            match self.fold_topic(told) {
+            match self.fold_topic(told, now) {
                 Some(topic) => drop(topics.insert(topic.name.clone(), topic)),
                 None => drop(topics.remove(&name.0)),
             }
@@ -100,12 +116,12 @@ impl Snapshot {
 
     /// The topic after what was told of it: the same object where nothing changed, the last good one through a passing
     /// error, `None` when it is gone.
-    fn fold_topic(&self, told: &MetadataResponseTopic) -> Option<Arc<Topic>> {
+    fn fold_topic(&self, told: &MetadataResponseTopic, read: Instant) -> Option<Arc<Topic>> {
         let before = self.topics.get(&told.name.as_ref()?.0);
         match told.error_code {
             UNKNOWN_TOPIC_OR_PARTITION => None,
             0 => {
-                let now = topic_of(told)?.no_older_than(before.map(|before| &**before));
+                let now = topic_of(told)?.no_older_than(before.map(|before| &**before), read);
                 Some(before.filter(|before| ***before == now).cloned().unwrap_or_else(|| Arc::new(now)))
             }
             _ => before.cloned(),
@@ -118,6 +134,8 @@ impl Snapshot {
 pub struct Lead {
     /// The topic.
     pub topic: StrBytes,
+    /// Its id; nil where the broker called it by name.
+    pub id: Uuid,
     /// The partition.
     pub partition: i32,
     /// Who leads it.
@@ -130,41 +148,67 @@ impl Snapshot {
     /// The snapshot after such words; `None` where none of them is news. Only a broker that is known can be gone to, and an
     /// epoch must be higher than what is known: a broker may be the last to hear.
     #[must_use]
-    pub fn led(&self, leads: &[Lead]) -> Option<Self> {
+    pub fn led(&self, leads: &[Lead], now: Instant) -> Option<Self> {
         let mut after: Option<Self> = None;
-        for Lead { topic, partition, leader, epoch } in
-            leads.iter().filter(|lead| self.brokers.contains_key(&lead.leader))
-        {
-            let known = after.as_ref().unwrap_or(self).topics.get(topic);
-            let at = usize::try_from(*partition).ok();
-            let Some((known, at)) = known.zip(at) else { continue };
-            let is_news = |partition: &Partition| partition.epoch < *epoch && partition.leader != leader.0;
-            if !known.partitions.get(at).is_some_and(is_news) {
-                continue;
+        for lead in leads.iter().filter(|lead| self.brokers.contains_key(&lead.leader)) {
+            let known = after.as_ref().unwrap_or(self).topics.get(&lead.topic);
+            if let Some(topic) = known.and_then(|known| known.led(lead, now)) {
+                after.get_or_insert_with(|| self.clone()).topics.insert(topic.name.clone(), Arc::new(topic));
             }
-            let mut now = Topic::clone(known);
-            if let Some(partition) = now.partitions.get_mut(at) {
-                (partition.leader, partition.epoch, partition.error) = (leader.0, *epoch, 0);
-            }
-            let name = now.name.clone();
-            after.get_or_insert_with(|| self.clone()).topics.insert(name, Arc::new(now));
         }
         after
     }
 }
 
 impl Topic {
+    /// The topic after a word that is news of it. Epochs are of one topic id: those of another topic of the same name say
+    /// nothing.
+    fn led(&self, lead: &Lead, now: Instant) -> Option<Self> {
+        let by_name = lead.id.is_nil();
+        if !by_name && lead.id != self.id {
+            return None;
+        }
+        let at = usize::try_from(lead.partition).ok()?;
+        let known = self.partitions.get(at)?;
+        let word = known.by_word.filter(|_| by_name).map_or(-1, |word| word.epoch);
+        if lead.epoch <= known.epoch.max(word) || known.leader == lead.leader.0 {
+            return None;
+        }
+        let mut after = self.clone();
+        after.partitions.get_mut(at)?.follow(lead, now);
+        Some(after)
+    }
+
     /// Epochs of a topic never fall: where a broker that heard of a new leader last has answered, what was known of
     /// the partition before stands, for clients ignore an epoch that falls (AK Metadata.updateLatestMetadata).
-    fn no_older_than(mut self, before: Option<&Self>) -> Self {
+    fn no_older_than(mut self, before: Option<&Self>, read: Instant) -> Self {
         let same = |before: &&Self| !self.id.is_nil() && before.id == self.id;
         let Some(before) = before.filter(same) else { return self };
         for (now, before) in self.partitions.iter_mut().zip(&before.partitions) {
-            if (0..before.epoch).contains(&now.epoch) {
+            if (0..before.epoch).contains(&now.epoch) || before.outweighs(now, read) {
                 now.clone_from(before);
             }
         }
         self
+    }
+}
+
+impl Partition {
+    /// A word by id is as good as metadata. One by name says where to go, and no more: were its epoch shown and of a topic
+    /// that is gone, clients would ignore every lower one for ever.
+    fn follow(&mut self, lead: &Lead, now: Instant) {
+        (self.leader, self.error) = (lead.leader.0, 0);
+        if lead.id.is_nil() {
+            self.by_word = Some(Word { epoch: lead.epoch, heard: now });
+        } else {
+            (self.epoch, self.by_word) = (lead.epoch, None);
+        }
+    }
+
+    /// Whether a broker's word, for a while, stands against metadata that tells of less.
+    fn outweighs(&self, told: &Self, read: Instant) -> bool {
+        let stands = |word: Word| read.saturating_duration_since(word.heard) < WORD_STANDS;
+        self.by_word.is_some_and(|word| (0..word.epoch).contains(&told.epoch) && stands(word))
     }
 }
 
@@ -197,6 +241,7 @@ fn partition_of(told: &MetadataResponsePartition) -> Partition {
         error: told.error_code,
         leader: told.leader_id.0,
         epoch: told.leader_epoch,
+        by_word: None,
         replicas: ids(&told.replica_nodes),
         isr: ids(&told.isr_nodes),
         offline: ids(&told.offline_replicas),
@@ -218,53 +263,92 @@ mod tests {
             .with_partitions(partitions.collect())
     }
 
+    fn after(before: &Snapshot, told: &MetadataResponse, whole: bool) -> Snapshot {
+        before.after(told, whole, Instant::now())
+    }
+
     fn answer(topics: Vec<MetadataResponseTopic>) -> MetadataResponse {
         MetadataResponse::default().with_topics(topics)
     }
 
     #[test]
     fn a_whole_answer_replaces_and_a_partial_one_amends() {
-        let one = Snapshot::default().after(&answer(vec![told("a", 0, &[1]), told("b", 0, &[1])]), true);
-        let two = one.after(&answer(vec![told("b", 0, &[2])]), false);
+        let one = after(&Snapshot::default(), &answer(vec![told("a", 0, &[1]), told("b", 0, &[1])]), true);
+        let two = after(&one, &answer(vec![told("b", 0, &[2])]), false);
         assert_eq!(two.topics.len(), 2);
         assert!(Arc::ptr_eq(&one.topics["a".as_bytes()], &two.topics["a".as_bytes()]), "untouched");
         assert_eq!(two.topics["b".as_bytes()].partitions[0].leader, 2);
-        assert_eq!(two.after(&answer(vec![told("b", 0, &[2])]), true).topics.len(), 1);
+        assert_eq!(after(&two, &answer(vec![told("b", 0, &[2])]), true).topics.len(), 1);
+    }
+
+    /// Topic `a` of this id, with two partitions that broker 1 leads at this epoch, and topic `b`; brokers 1 and 2 are there.
+    fn led_by_1(id: u128, epoch: i32) -> MetadataResponse {
+        use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+        let broker = |id: i32| MetadataResponseBroker::default().with_node_id(id.into());
+        let mut a = told("a", 0, &[1, 1]).with_topic_id(Uuid::from_u128(id));
+        a.partitions.iter_mut().for_each(|partition| partition.leader_epoch = epoch);
+        answer(vec![a, told("b", 0, &[1])]).with_brokers([1, 2].map(broker).into())
+    }
+
+    /// By its name where the id is 0.
+    fn lead(topic: &'static str, id: u128, partition: i32, leader: i32, epoch: i32) -> Lead {
+        let (topic, id) = (StrBytes::from_static_str(topic), Uuid::from_u128(id));
+        Lead { topic, id, partition, leader: BrokerId(leader), epoch }
+    }
+
+    fn led(snapshot: &Snapshot, at: usize) -> (i32, i32) {
+        let partition = &snapshot.topics["a".as_bytes()].partitions[at];
+        (partition.leader, partition.epoch)
     }
 
     #[test]
     fn a_brokers_word_on_a_leader_counts_where_it_is_news_and_that_leader_is_known() {
-        use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
-        let broker = |id: i32| MetadataResponseBroker::default().with_node_id(id.into());
-        let mut a = told("a", 0, &[1, 1]);
-        a.partitions.iter_mut().for_each(|partition| partition.leader_epoch = 5);
-        let known = answer(vec![a, told("b", 0, &[1])]).with_brokers([1, 2].map(broker).into());
-        let known = Snapshot::default().after(&known, true);
-        let lead = |topic: &'static str, partition, leader, epoch| Lead {
-            topic: StrBytes::from_static_str(topic),
-            partition,
-            leader: BrokerId(leader),
-            epoch,
-        };
-        let after =
-            known.led(&[lead("a", 1, 2, 6), lead("a", 0, 2, 5), lead("a", 7, 2, 6), lead("c", 0, 2, 6)]).unwrap();
-        let led = |at: usize| {
-            (after.topics["a".as_bytes()].partitions[at].leader, after.topics["a".as_bytes()].partitions[at].epoch)
-        };
-        assert_eq!((led(0), led(1)), ((1, 5), (2, 6)));
-        assert!(Arc::ptr_eq(&known.topics["b".as_bytes()], &after.topics["b".as_bytes()]), "untouched");
-        for nothing in [lead("a", 0, 3, 9), lead("a", 0, 2, 4), lead("a", -1, 2, 9), lead("a", 0, -1, 9)] {
-            assert_eq!(known.led(std::slice::from_ref(&nothing)), None, "{nothing:?}");
+        let now = Instant::now();
+        let known = Snapshot::default().after(&led_by_1(7, 5), true, now);
+        let words = [lead("a", 7, 1, 2, 6), lead("a", 7, 0, 2, 5), lead("a", 7, 9, 2, 6), lead("c", 7, 0, 2, 6)];
+        let heard = known.led(&words, now).unwrap();
+        assert_eq!((led(&heard, 0), led(&heard, 1)), ((1, 5), (2, 6)));
+        assert!(Arc::ptr_eq(&known.topics["b".as_bytes()], &heard.topics["b".as_bytes()]), "untouched");
+        for id in [0, 7] {
+            for (at, leader, epoch) in [(0, 3, 9), (0, 2, 4), (0, 2, 5), (-1, 2, 9), (0, -1, 9)] {
+                assert_eq!(known.led(&[lead("a", id, at, leader, epoch)], now), None, "{id} {at} {leader} {epoch}");
+            }
         }
-        // And a broker that lags behind does not undo it
-        let mut old = told("a", 0, &[1, 1]).with_topic_id(Uuid::nil());
-        old.partitions.iter_mut().for_each(|partition| partition.leader_epoch = 5);
-        let one = after.after(&answer(vec![old]), false);
-        assert_eq!(
-            one.topics["a".as_bytes()].partitions[1].leader,
-            1,
-            "a topic without an id is believed as it is told"
-        );
+        // And a broker that lags behind does not undo it, whenever it tells
+        let late = heard.after(&led_by_1(7, 5), true, now + 10 * WORD_STANDS);
+        assert_eq!(led(&late, 1), (2, 6));
+        // A topic without an id is believed as it is told
+        assert_eq!(led(&heard.after(&led_by_1(0, 5), false, now), 1), (1, 5));
+    }
+
+    #[test]
+    fn a_word_by_name_says_where_to_go_and_no_more_until_metadata_says_as_much() {
+        let now = Instant::now();
+        let known = Snapshot::default().after(&led_by_1(7, 5), true, now);
+        let heard = known.led(&[lead("a", 0, 1, 2, 7)], now).unwrap();
+        assert_eq!(led(&heard, 1), (2, 5), "its epoch is shown to nobody");
+        assert_eq!(heard.led(&[lead("a", 0, 1, 1, 6)], now), None, "an older word");
+        // A broker that lags behind does not undo it
+        for epoch in [5, 6] {
+            assert_eq!(led(&heard.after(&led_by_1(7, epoch), true, now), 1), (2, 5));
+        }
+        assert_eq!(led(&heard.after(&led_by_1(7, 8), true, now), 1), (1, 8), "metadata that knows more");
+    }
+
+    #[test]
+    fn a_word_about_a_topic_that_is_gone_lapses() {
+        // Given a topic that was made anew, and a broker that has heard of the old one alone, which lived longer
+        let now = Instant::now();
+        let known = Snapshot::default().after(&led_by_1(7, 0), true, now);
+        // When it says the id, then it is not heard
+        assert_eq!(known.led(&[lead("a", 6, 0, 2, 9)], now), None);
+        // When it says the name alone, then its word stands for a while, and metadata mends it
+        let heard = known.led(&[lead("a", 0, 0, 2, 9)], now).unwrap();
+        assert_eq!(led(&heard.after(&led_by_1(7, 0), true, now), 0), (2, 0));
+        assert_eq!(led(&heard.after(&led_by_1(7, 0), false, now + WORD_STANDS), 0), (1, 0));
+        // When the topic's broker says its id, that counts at once
+        let mended = heard.led(&[lead("a", 7, 0, 1, 1)], now).unwrap();
+        assert_eq!(led(&mended, 0), (1, 1));
     }
 
     #[test]
@@ -275,16 +359,16 @@ mod tests {
             let brokers = alive.iter().map(broker).collect();
             MetadataResponse::default().with_controller_id(controller.into()).with_brokers(brokers)
         };
-        let one = Snapshot::default().after(&told(1, &[1, 2]), true);
-        assert_eq!(one.after(&told(2, &[1, 2]), true).controller, Some(BrokerId(1)));
-        assert_eq!(one.after(&told(2, &[2]), true).controller, Some(BrokerId(2)));
+        let one = after(&Snapshot::default(), &told(1, &[1, 2]), true);
+        assert_eq!(after(&one, &told(2, &[1, 2]), true).controller, Some(BrokerId(1)));
+        assert_eq!(after(&one, &told(2, &[2]), true).controller, Some(BrokerId(2)));
     }
 
     #[test]
     fn a_passing_error_keeps_the_last_good_answer_and_an_unknown_topic_goes() {
-        let one = Snapshot::default().after(&answer(vec![told("a", 0, &[1])]), true);
-        assert_eq!(one.after(&answer(vec![told("a", 5, &[])]), true).topics.len(), 1);
-        assert_eq!(one.after(&answer(vec![told("a", 3, &[])]), false).topics.len(), 0);
+        let one = after(&Snapshot::default(), &answer(vec![told("a", 0, &[1])]), true);
+        assert_eq!(after(&one, &answer(vec![told("a", 5, &[])]), true).topics.len(), 1);
+        assert_eq!(after(&one, &answer(vec![told("a", 3, &[])]), false).topics.len(), 0);
     }
 
     #[test]
@@ -295,10 +379,10 @@ mod tests {
             answer(vec![told])
         };
         let leader = |snapshot: &Snapshot| snapshot.topics["a".as_bytes()].partitions[0].leader;
-        let new = Snapshot::default().after(&at(2, 5, 1), true);
-        assert_eq!(leader(&new.after(&at(1, 4, 1), true)), 2, "a broker that lags behind");
-        assert_eq!(leader(&new.after(&at(3, 6, 1), false)), 3);
-        assert_eq!(leader(&new.after(&at(-1, 5, 1), false)), -1, "nobody leads it now");
-        assert_eq!(leader(&new.after(&at(1, 0, 2), true)), 1, "made anew");
+        let new = after(&Snapshot::default(), &at(2, 5, 1), true);
+        assert_eq!(leader(&after(&new, &at(1, 4, 1), true)), 2, "a broker that lags behind");
+        assert_eq!(leader(&after(&new, &at(3, 6, 1), false)), 3);
+        assert_eq!(leader(&after(&new, &at(-1, 5, 1), false)), -1, "nobody leads it now");
+        assert_eq!(leader(&after(&new, &at(1, 0, 2), true)), 1, "made anew");
     }
 }

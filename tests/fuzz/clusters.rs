@@ -14,6 +14,7 @@ use kafka_protocol::messages::{MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 const CONFIG: &str = "
@@ -50,7 +51,8 @@ fn slot(number: u8) -> Slot {
 impl World {
     pub(super) fn new() -> Self {
         let config = Arc::new(Config::from_text("fuzz.yaml", CONFIG).unwrap_or_else(|e| panic!("{e}")));
-        let told = |from: u8| Snapshot::default().after(&metadata((b'a' + from..=b'z').step_by(2)), true);
+        let told =
+            |from: u8| Snapshot::default().after(&metadata((b'a' + from..=b'z').step_by(2)), true, Instant::now());
         let placement = placement(&config, told(0), told(1), None);
         Self { config, placement, front: front() }
     }
@@ -60,7 +62,7 @@ impl World {
         let mut snapshot = Snapshot::default();
         let mut placement = self.placement.clone();
         for (answer, whole) in answers {
-            snapshot = snapshot.after(answer, *whole);
+            snapshot = snapshot.after(answer, *whole, Instant::now());
             placement = self::placement(&self.config, snapshot.clone(), snapshot.clone(), Some(&placement));
         }
         Self { config: Arc::clone(&self.config), placement, front: self.front.clone() }

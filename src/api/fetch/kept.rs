@@ -152,7 +152,7 @@ impl Poll {
                 // The client asks again at once, and then we ask the replica.
                 let referred = told.preferred_read_replica.0 >= 0;
                 effects.extend(follow(&told, place, from, seen));
-                effects.extend(place.and_then(|place| leads(&told, &place.topic.name, from.cluster)));
+                effects.extend(place.and_then(|place| leads(&told, (&place.topic.name, topic.topic_id), from.cluster)));
                 let told = ours(told, place, from, seen);
                 if referred || is_news(&told) {
                     kept.pieces.push(Piece::of(*slot, Position::of(part), told));

@@ -8,6 +8,7 @@ use crate::types::{BrokerId, Slot, Target, View};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{FetchResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 /// What clients of older versions lack: a fetch session, and a replica to read from. Brokers that no longer speak a client's
 /// version tell them all the same.
@@ -63,13 +64,13 @@ pub fn note(answer: &FetchResponse, from: Target, seen: &Seen<'_>, effects: &mut
             effects.push(Effect::Refresh(from.cluster, name()));
         }
         let place = known.map(|place| &**place);
-        effects.extend(topic.partitions.iter().filter_map(|told| leads(told, &name(), from.cluster)));
+        effects.extend(topic.partitions.iter().filter_map(|told| leads(told, (&name(), topic.topic_id), from.cluster)));
         effects.extend(topic.partitions.iter().filter_map(|told| follow(told, place, from, seen)));
     }
 }
 
 /// Who leads a partition now, where a broker says so.
-pub(super) fn leads(told: &PartitionData, topic: &StrBytes, cluster: Slot) -> Option<Effect> {
+pub(super) fn leads(told: &PartitionData, topic: (&StrBytes, Uuid), cluster: Slot) -> Option<Effect> {
     let LeaderIdAndEpoch { leader_id, leader_epoch, .. } = &told.current_leader;
     lead(cluster, topic, told.partition_index, (leader_id.0, *leader_epoch))
 }

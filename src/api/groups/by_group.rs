@@ -54,12 +54,12 @@ pub(super) fn to_coordinator<A>(
     seen: &Seen<'_>,
 ) -> Plan<A>
 where
-    A: Api<Origin = OfGroup>,
+    A: Api<Origin: From<OfGroup>>,
 {
     match seen.coordinator_of(group) {
         Ok(to) => {
             let origin = OfGroup { cluster: to.cluster, group: group.clone() };
-            let part = Part { to, request: asked(to.cluster), origin };
+            let part = Part { to, request: asked(to.cluster), origin: origin.into() };
             Plan::Send { seed: failed(codes::NOT_COORDINATOR), parts: vec![part] }
         }
         Err(Missing::Need(need)) => Plan::Wait(vec![need]),

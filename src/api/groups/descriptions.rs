@@ -2,7 +2,8 @@
 //! (KIP-932). Each group at its own coordinator, as DescribeGroups. A cluster that lacks it is 35 for its groups, at which
 //! Java asks for them as classic ones.
 
-use super::lists::{Groups, GroupsAnswer, GroupsRequest, NO_OPERATIONS, absorb, by_groups, plan};
+use super::lists::NO_OPERATIONS;
+use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
 use crate::api::scrub::{scrubbed, scrubbed_message};
 use crate::api::{Api, Effects, Plan, Seen};
 use crate::error::Fault;
@@ -12,17 +13,18 @@ use kafka_protocol::messages::{
     ShareGroupDescribeResponse, consumer_group_describe_response, share_group_describe_response,
 };
 
-by_groups! {
-    ConsumerGroupDescribe, ConsumerGroupDescribeRequest.group_ids, ConsumerGroupDescribeResponse.groups {}
+by_coordinator! {
+    ConsumerGroupDescribe of GroupId: ConsumerGroupDescribeRequest.group_ids [GroupId], ConsumerGroupDescribeResponse {}
 }
 
-by_groups! {
-    ShareGroupDescribe, ShareGroupDescribeRequest.group_ids, ShareGroupDescribeResponse.groups {}
+by_coordinator! {
+    ShareGroupDescribe of GroupId: ShareGroupDescribeRequest.group_ids [GroupId], ShareGroupDescribeResponse {}
 }
 
 macro_rules! described {
     ($response:ident, $room:ident) => {
-        impl GroupsAnswer for $response {
+        impl Tells for $response {
+            type Key = GroupId;
             type Told = $room::DescribedGroup;
 
             fn told(&mut self) -> &mut Vec<Self::Told> {
@@ -33,7 +35,7 @@ macro_rules! described {
                 &mut self.throttle_time_ms
             }
 
-            fn group(told: &Self::Told) -> &GroupId {
+            fn key(told: &Self::Told) -> &GroupId {
                 &told.group_id
             }
 

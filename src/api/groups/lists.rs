@@ -13,12 +13,9 @@
 //! groups would look as if they were gone. A cluster that is known to be down is left out, so that the groups of the
 //! others can still be listed: what is known to be down is an outage that an operator is looking at.
 
-use crate::api::groups::by_group::forget_coordinator;
-use crate::api::needs::Needs;
-use crate::api::partitioned::{all_places, put_all};
+use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
 use crate::api::scrub::{scrubbed, scrubbed_message};
-use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
+use crate::api::{Api, Effects, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::types::{Name, Slot, Target};
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -28,159 +25,12 @@ use kafka_protocol::messages::{
     ListGroupsRequest, ListGroupsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashSet};
 
 /// "Not asked for" (KIP-430).
 pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 
-/// A request about several groups.
-pub(super) trait GroupsRequest: Clone {
-    fn groups(&self) -> &[GroupId];
-    fn groups_mut(&mut self) -> &mut Vec<GroupId>;
-}
-
-/// An answer that tells of several groups.
-pub(super) trait GroupsAnswer: Default {
-    type Told: Clone + Untag;
-    fn told(&mut self) -> &mut Vec<Self::Told>;
-    fn throttle_ms(&mut self) -> &mut i32;
-    fn group(told: &Self::Told) -> &GroupId;
-    fn code(told: &Self::Told) -> i16;
-    fn refused(group: &GroupId, code: i16) -> Self::Told;
-    fn scrub(_told: &mut Self::Told, _cluster: Slot, _seen: &Seen<'_>) {}
-}
-
-/// The groups that one coordinator is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Groups {
-    cluster: Slot,
-    groups: Vec<GroupId>,
-}
-
-impl Groups {
-    pub(super) fn of(cluster: Slot, groups: impl Iterator<Item = GroupId>) -> Self {
-        Self { cluster, groups: groups.collect() }
-    }
-}
-
-pub(super) fn plan<A>(request: &A::Request, seen: &Seen<'_>) -> Plan<A>
-where
-    A: Api<Origin = Groups>,
-    A::Request: GroupsRequest,
-    A::Response: GroupsAnswer,
-{
-    let mut seed = A::Response::default();
-    let mut needs = Needs::default();
-    let mut at: BTreeMap<Target, Vec<GroupId>> = BTreeMap::new();
-    let mut named = HashSet::new();
-    for group in request.groups() {
-        let code = match seen.coordinator_of(&group.0) {
-            Ok(target) => {
-                if named.insert(group) {
-                    at.entry(target).or_default().push(group.clone());
-                }
-                codes::NOT_COORDINATOR
-            }
-            Err(Missing::Need(need)) => {
-                needs.push(need);
-                codes::NOT_COORDINATOR
-            }
-            Err(Missing::Code(code)) => code,
-        };
-        seed.told().push(<A::Response as GroupsAnswer>::refused(group, code));
-    }
-    let part = |(to, groups): (Target, Vec<GroupId>)| {
-        let mut part = request.clone();
-        part.groups_mut().clone_from(&groups);
-        Part { to, request: part, origin: Groups { cluster: to.cluster, groups } }
-    };
-    send_or_wait(seed, at.into_iter().map(part).collect(), needs.all())
-}
-
-pub(super) fn absorb<R: GroupsAnswer>(
-    so_far: &mut R,
-    origin: &Groups,
-    answer: Result<R, Fault>,
-    seen: &Seen<'_>,
-    effects: &mut Effects,
-) {
-    let mut forget = |code, group: &GroupId| forget_coordinator(code, origin.cluster, &group.0, effects);
-    let mut answer = match answer {
-        Ok(answer) => answer,
-        // Asking again does not help: Java goes on with what the cluster has.
-        Err(fault) if fault.lacking => {
-            let told = origin.groups.iter().map(|group| R::refused(group, codes::UNSUPPORTED_VERSION)).collect();
-            let mut lacks = R::default();
-            *lacks.told() = told;
-            lacks
-        }
-        // The seed's code stands.
-        Err(_) => return origin.groups.iter().for_each(|group| forget(codes::NOT_COORDINATOR, group)),
-    };
-    *so_far.throttle_ms() = (*so_far.throttle_ms()).max(*answer.throttle_ms());
-    let asked: HashSet<_> = origin.groups.iter().collect();
-    let mut places = all_places(so_far.told().iter().map(R::group));
-    for mut told in std::mem::take(answer.told()) {
-        // What was not asked there, or is told again, is left aside.
-        if !asked.contains(R::group(&told)) {
-            continue;
-        }
-        let Some(at) = places.remove(R::group(&told)) else { continue };
-        told.untag();
-        R::scrub(&mut told, origin.cluster, seen);
-        forget(R::code(&told), R::group(&told));
-        put_all(so_far.told(), &at, &told);
-    }
-}
-
-macro_rules! by_groups {
-    ($api:ident, $request:ident . $groups:ident, $response:ident . $told:ident { $($more:item)* }) => {
-        /// See the module's text.
-        pub struct $api;
-
-        impl Api for $api {
-            const KEY: ApiKey = ApiKey::$api;
-            type Request = $request;
-            type Response = $response;
-            type Origin = Groups;
-
-            fn plan(request: &$request, seen: &Seen<'_>) -> Plan<Self> {
-                plan(request, seen)
-            }
-
-            fn absorb(
-                so_far: &mut $response,
-                origin: Groups,
-                answer: Result<$response, Fault>,
-                seen: &Seen<'_>,
-                effects: &mut Effects,
-            ) {
-                absorb(so_far, &origin, answer, seen, effects);
-            }
-
-            fn pipeline(request: &$request, seen: &Seen<'_>) -> Name {
-                seen.pipeline_of_groups(request.groups().iter().map(|group| &group.0))
-            }
-
-            $($more)*
-        }
-
-        impl GroupsRequest for $request {
-            fn groups(&self) -> &[GroupId] {
-                &self.$groups
-            }
-
-            fn groups_mut(&mut self) -> &mut Vec<GroupId> {
-                &mut self.$groups
-            }
-        }
-    };
-}
-
-pub(super) use by_groups;
-
-by_groups! {
-    DescribeGroups, DescribeGroupsRequest.groups, DescribeGroupsResponse.groups {
+by_coordinator! {
+    DescribeGroups of GroupId: DescribeGroupsRequest.groups [GroupId], DescribeGroupsResponse {
         fn lower(request: &mut DescribeGroupsRequest, version: i16) {
             if version < 3 {
                 request.include_authorized_operations = false;
@@ -189,11 +39,12 @@ by_groups! {
     }
 }
 
-by_groups! {
-    DeleteGroups, DeleteGroupsRequest.groups_names, DeleteGroupsResponse.results {}
+by_coordinator! {
+    DeleteGroups of GroupId: DeleteGroupsRequest.groups_names [GroupId], DeleteGroupsResponse {}
 }
 
-impl GroupsAnswer for DescribeGroupsResponse {
+impl Tells for DescribeGroupsResponse {
+    type Key = GroupId;
     type Told = DescribedGroup;
 
     fn told(&mut self) -> &mut Vec<DescribedGroup> {
@@ -204,7 +55,7 @@ impl GroupsAnswer for DescribeGroupsResponse {
         &mut self.throttle_time_ms
     }
 
-    fn group(told: &DescribedGroup) -> &GroupId {
+    fn key(told: &DescribedGroup) -> &GroupId {
         &told.group_id
     }
 
@@ -228,7 +79,8 @@ impl GroupsAnswer for DescribeGroupsResponse {
     }
 }
 
-impl GroupsAnswer for DeleteGroupsResponse {
+impl Tells for DeleteGroupsResponse {
+    type Key = GroupId;
     type Told = DeletableGroupResult;
 
     fn told(&mut self) -> &mut Vec<DeletableGroupResult> {
@@ -239,7 +91,7 @@ impl GroupsAnswer for DeleteGroupsResponse {
         &mut self.throttle_time_ms
     }
 
-    fn group(told: &DeletableGroupResult) -> &GroupId {
+    fn key(told: &DeletableGroupResult) -> &GroupId {
         &told.group_id
     }
 
@@ -301,13 +153,7 @@ impl Api for ListGroups {
         };
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
         so_far.error_code = codes::worse(so_far.error_code, answer.error_code);
-        // Every node of a WarpStream cluster tells all groups.
-        let mut told: HashSet<_> = so_far.groups.iter().map(|group| group.group_id.clone()).collect();
-        let mut groups = answer.groups;
-        let at_home = |group: &GroupId| seen.placement.home_of_group(group) == origin.cluster;
-        groups.retain(|group| at_home(&group.group_id) && told.insert(group.group_id.clone()));
-        groups.untag();
-        so_far.groups.extend(groups);
+        by_coordinator::list(&mut so_far.groups, answer.groups, |group| &group.group_id, origin.cluster, seen);
     }
 
     fn lower(request: &mut Self::Request, version: i16) {

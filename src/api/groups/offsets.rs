@@ -8,7 +8,7 @@
 //!
 //! Without an answer the client gets 16 NOT_COORDINATOR, also where the request was sent: a commit may be repeated.
 
-use crate::api::groups::by_group::forget_coordinator;
+use crate::api::groups::by_group::{OfGroup, forget_coordinator, to_coordinator};
 use crate::api::needs::{Needs, sought};
 use crate::api::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, refused, slot};
 use crate::api::untag::Untag;
@@ -199,6 +199,12 @@ pub struct Fetched {
     at: Option<usize>,
 }
 
+impl From<OfGroup> for Fetched {
+    fn from(only: OfGroup) -> Self {
+        Self { cluster: only.cluster, group: only.group, at: None }
+    }
+}
+
 impl Api for OffsetFetch {
     const KEY: ApiKey = ApiKey::OffsetFetch;
     type Request = OffsetFetchRequest;
@@ -208,7 +214,8 @@ impl Api for OffsetFetch {
     /// One part for each group, so that a broker that knows one group only can be asked too.
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
         if seen.version < SEVERAL_GROUPS {
-            return plan_one(request, seen);
+            let failed = |code| failed(request, code, seen.version);
+            return to_coordinator(&request.group_id.0, |_| request.clone(), failed, seen);
         }
         let mut seed = OffsetFetchResponse::default();
         let (mut parts, mut needs) = (Vec::new(), Needs::default());
@@ -287,19 +294,6 @@ impl Api for OffsetFetch {
             .with_error_code(std::mem::take(&mut response.error_code))
             .with_topics(std::mem::take(&mut response.topics).into_iter().map(new_topic).collect());
         response.groups = vec![told];
-    }
-}
-
-fn plan_one(request: &OffsetFetchRequest, seen: &Seen<'_>) -> Plan<OffsetFetch> {
-    let group = &request.group_id.0;
-    match seen.coordinator_of(group) {
-        Ok(to) => {
-            let origin = Fetched { cluster: to.cluster, group: group.clone(), at: None };
-            let seed = failed(request, codes::NOT_COORDINATOR, seen.version);
-            Plan::Send { seed, parts: vec![Part { to, request: request.clone(), origin }] }
-        }
-        Err(Missing::Need(need)) => Plan::Wait(vec![need]),
-        Err(Missing::Code(code)) => Plan::Answer(failed(request, code, seen.version)),
     }
 }
 

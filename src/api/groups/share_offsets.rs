@@ -3,20 +3,20 @@
 //! elsewhere is refused: with a shadow of it, its cluster would keep a place in what nobody writes.
 
 use super::by_group::{OfGroup, forget_coordinator};
-use super::lists::{Groups, GroupsAnswer, absorb as absorb_groups};
-use crate::api::needs::Needs;
+use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
+use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::types::{Name, Slot, Target};
+use crate::types::{Name, Slot};
 use kafka_protocol::messages::alter_share_group_offsets_request::AlterShareGroupOffsetsRequestTopic;
 use kafka_protocol::messages::alter_share_group_offsets_response::{
     AlterShareGroupOffsetsResponsePartition, AlterShareGroupOffsetsResponseTopic,
 };
 use kafka_protocol::messages::delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic;
 use kafka_protocol::messages::delete_share_group_offsets_response::DeleteShareGroupOffsetsResponseTopic;
+use kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
 use kafka_protocol::messages::describe_share_group_offsets_response::DescribeShareGroupOffsetsResponseGroup;
 use kafka_protocol::messages::{
     AlterShareGroupOffsetsRequest, AlterShareGroupOffsetsResponse, ApiKey, DeleteShareGroupOffsetsRequest,
@@ -24,63 +24,14 @@ use kafka_protocol::messages::{
     TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashSet};
 
-/// See the module's text.
-pub struct DescribeShareGroupOffsets;
-
-impl Api for DescribeShareGroupOffsets {
-    const KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;
-    type Request = DescribeShareGroupOffsetsRequest;
-    type Response = DescribeShareGroupOffsetsResponse;
-    type Origin = Groups;
-
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let (mut seed, mut needs) = (Self::Response::default(), Needs::default());
-        let mut at: BTreeMap<Target, Vec<_>> = BTreeMap::new();
-        let mut named = HashSet::new();
-        for asked in &request.groups {
-            let code = match seen.coordinator_of(&asked.group_id.0) {
-                Ok(target) => {
-                    if named.insert(&asked.group_id) {
-                        at.entry(target).or_default().push(asked.clone());
-                    }
-                    codes::NOT_COORDINATOR
-                }
-                Err(Missing::Need(need)) => {
-                    needs.push(need);
-                    codes::NOT_COORDINATOR
-                }
-                Err(Missing::Code(code)) => code,
-            };
-            seed.groups.push(Self::Response::refused(&asked.group_id, code));
-        }
-        let part = |(to, groups): (Target, Vec<_>)| {
-            let origin = Groups::of(to.cluster, groups.iter().map(|group: &DescribedGroup| group.group_id.clone()));
-            Part { to, request: Self::Request::default().with_groups(groups), origin }
-        };
-        send_or_wait(seed, at.into_iter().map(part).collect(), needs.all())
-    }
-
-    fn absorb(
-        so_far: &mut Self::Response,
-        origin: Groups,
-        answer: Result<Self::Response, Fault>,
-        seen: &Seen<'_>,
-        effects: &mut Effects,
-    ) {
-        absorb_groups(so_far, &origin, answer, seen, effects);
-    }
-
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
-        seen.pipeline_of_groups(request.groups.iter().map(|group| &group.group_id.0))
-    }
+by_coordinator! {
+    DescribeShareGroupOffsets of GroupId:
+        DescribeShareGroupOffsetsRequest.groups [DescribeShareGroupOffsetsRequestGroup.group_id], DescribeShareGroupOffsetsResponse {}
 }
 
-type DescribedGroup =
-    kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
-
-impl GroupsAnswer for DescribeShareGroupOffsetsResponse {
+impl Tells for DescribeShareGroupOffsetsResponse {
+    type Key = GroupId;
     type Told = DescribeShareGroupOffsetsResponseGroup;
 
     fn told(&mut self) -> &mut Vec<Self::Told> {
@@ -91,7 +42,7 @@ impl GroupsAnswer for DescribeShareGroupOffsetsResponse {
         &mut self.throttle_time_ms
     }
 
-    fn group(told: &Self::Told) -> &GroupId {
+    fn key(told: &Self::Told) -> &GroupId {
         &told.group_id
     }
 
@@ -335,7 +286,8 @@ mod tests {
     #[test]
     fn each_group_is_asked_for_at_its_own_coordinator() {
         let world = World::default().coordinated(0, "g", 2).coordinated(1, "gb-1", 3);
-        let groups = ["gb-1", "g"].map(|group| DescribedGroup::default().with_group_id(GroupId(text(group))));
+        let groups = ["gb-1", "g"]
+            .map(|group| DescribeShareGroupOffsetsRequestGroup::default().with_group_id(GroupId(text(group))));
         let request = DescribeShareGroupOffsetsRequest::default().with_groups(groups.to_vec());
         let (answer, _) = round::<DescribeShareGroupOffsets>(&request, &world.seen(0), |to, asked| {
             if to == at(1, 3) {

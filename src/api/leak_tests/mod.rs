@@ -84,7 +84,7 @@ fn with<T>(world: World, each: impl IntoIterator<Item = T>) -> impl Iterator<Ite
 
 fn world() -> World {
     let told: kafka_protocol::messages::MetadataResponse = over_the_wire(&answers::metadata(), 13);
-    let snapshot = Snapshot::default().after(&told, true);
+    let snapshot = Snapshot::default().after(&told, true, std::time::Instant::now());
     let heard = HashMap::from([(slot(1), Heard { snapshot: Arc::new(snapshot), up: true })]);
     let config = Arc::new(Config::from_text("leak.yaml", CONFIG).unwrap());
     let mut world = World::default().coordinated(1, "kept", IDS[0]).transacting(1, "kept", IDS[0]);

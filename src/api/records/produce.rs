@@ -256,7 +256,7 @@ impl Ledger {
     /// batch again is not ours to rule out.
     #[must_use]
     pub fn refused(&self, part: &Part, answer: &ProduceResponse) -> Vec<(Partition, i16)> {
-        let code = |cell: &Cell| self.told(cell, answer).map_or(codes::REQUEST_TIMED_OUT, |told| told.error_code);
+        let code = |cell: &Cell| self.told(cell, answer).map_or(codes::REQUEST_TIMED_OUT, |(_, told)| told.error_code);
         let idempotent = part.cells.iter().filter(|cell| cell.stamp.is_some());
         let told = idempotent.filter_map(|cell| Some((self.partition_of(cell)?, code(cell))));
         told.filter(|(_, code)| !codes::is_written(*code)).collect()
@@ -290,11 +290,12 @@ impl Ledger {
         self.throttle_ms = self.throttle_ms.max(answer.throttle_time_ms);
         self.endpoints.extend(endpoints(part.to.cluster, &answer.node_endpoints, seen));
         for cell in &part.cells {
-            let told = self.told(cell, &answer).cloned();
+            let (id, told) =
+                self.told(cell, &answer).map_or((Uuid::nil(), None), |(id, told)| (id, Some(told.clone())));
             // A broker that leaves a partition out has told nothing of it: it may have been written.
             let told = told.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT));
             self.note(cell, told.error_code, part.to.cluster, effects);
-            self.note_lead(cell, &told.current_leader, part.to.cluster, effects);
+            self.note_lead(cell, id, &told.current_leader, part.to.cluster, effects);
             self.settle(cell, ours(told, part.to.cluster, seen));
         }
     }
@@ -315,14 +316,19 @@ impl Ledger {
         }
     }
 
-    fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<&'a PartitionProduceResponse> {
+    /// What is told of a cell, and the id of its topic where the broker speaks of ids.
+    fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<(Uuid, &'a PartitionProduceResponse)> {
         let entry = self.slots.get(cell.entry)?;
         let OfTopic { name, id, .. } = self.topics.get(entry.topic)?;
         let same = |topic: &&TopicProduceResponse| {
             if topic.name.0.is_empty() { topic.topic_id == *id } else { topic.name == *name }
         };
-        let mut partitions = answer.responses.iter().filter(same).flat_map(|topic| &topic.partition_responses);
-        partitions.find(|told| told.index == entry.index)
+        let mut partitions = answer
+            .responses
+            .iter()
+            .filter(same)
+            .flat_map(|topic| topic.partition_responses.iter().map(|told| (topic.topic_id, told)));
+        partitions.find(|(_, told)| told.index == entry.index)
     }
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
@@ -331,10 +337,10 @@ impl Ledger {
         }
     }
 
-    fn note_lead(&self, cell: &Cell, told: &LeaderIdAndEpoch, cluster: Slot, effects: &mut Effects) {
+    fn note_lead(&self, cell: &Cell, id: Uuid, told: &LeaderIdAndEpoch, cluster: Slot, effects: &mut Effects) {
         let index = self.slots.get(cell.entry).map(|entry| entry.index);
         if let Some((topic, index)) = self.topic_of(cell).zip(index) {
-            effects.extend(crate::api::lead(cluster, &topic.0, index, (told.leader_id.0, told.leader_epoch)));
+            effects.extend(crate::api::lead(cluster, (&topic.0, id), index, (told.leader_id.0, told.leader_epoch)));
         }
     }
 
@@ -654,7 +660,7 @@ mod tests {
         let mut effects = Vec::new();
         ledger.absorb(&routed.parts[0], answer, &world.seen(10), &mut effects);
         let name = StrBytes::from_static_str("b-1");
-        let lead = Lead { topic: name.clone(), partition: 0, leader: BrokerId(3), epoch: 9 };
+        let lead = Lead { topic: name.clone(), id: Uuid::nil(), partition: 0, leader: BrokerId(3), epoch: 9 };
         assert_eq!(effects, [Effect::Refresh(slot(1), name), Effect::Leads(slot(1), lead)], "and it is believed");
         let response = ledger.response();
         assert_eq!(&*response.node_endpoints[0].host, "proxy.example");

@@ -6,97 +6,48 @@
 //! no answer, and of a cluster that is known to be down where transactional ids live on it. Who looks for a transaction that
 //! hangs would take a shorter list for the whole one. (ListGroups leaves such a cluster out: groups are listed to be shown.)
 
-use crate::api::needs::Needs;
-use crate::api::overview::coordinator;
-use crate::api::partitioned::{all_places, put_all};
-use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
+use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
+use crate::api::{Api, Effects, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
-use crate::types::{CoordinatorType, Name, Slot, Target};
+use crate::types::{Name, Slot, Target};
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
 use kafka_protocol::messages::{
     ApiKey, DescribeTransactionsRequest, DescribeTransactionsResponse, ListTransactionsRequest,
     ListTransactionsResponse, TransactionalId,
 };
-use std::collections::{BTreeMap, HashSet};
 
-/// See the module's text.
-pub struct DescribeTransactions;
-
-/// The transactional ids that one coordinator is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    cluster: Slot,
-    ids: Vec<TransactionalId>,
+by_coordinator! {
+    DescribeTransactions of TransactionalId:
+        DescribeTransactionsRequest.transactional_ids [TransactionalId], DescribeTransactionsResponse {}
 }
 
-impl Api for DescribeTransactions {
-    const KEY: ApiKey = ApiKey::DescribeTransactions;
-    type Request = DescribeTransactionsRequest;
-    type Response = DescribeTransactionsResponse;
-    type Origin = Described;
+impl Tells for DescribeTransactionsResponse {
+    type Key = TransactionalId;
+    type Told = TransactionState;
 
-    fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let (mut seed, mut needs) = (DescribeTransactionsResponse::default(), Needs::default());
-        let mut at: BTreeMap<Target, Vec<TransactionalId>> = BTreeMap::new();
-        let mut named = HashSet::new();
-        for id in &request.transactional_ids {
-            let mut code = codes::NOT_COORDINATOR;
-            match seen.coordinator_of_transactions(id) {
-                Ok(target) if named.insert(id) => at.entry(target).or_default().push(id.clone()),
-                Ok(_) => {}
-                Err(Missing::Need(need)) => needs.push(need),
-                Err(Missing::Code(known)) => code = known,
-            }
-            seed.transaction_states.push(refused(id, code));
-        }
-        let part = |(to, ids): (Target, Vec<TransactionalId>)| {
-            let request = request.clone().with_transactional_ids(ids.clone());
-            Part { to, request, origin: Described { cluster: to.cluster, ids } }
-        };
-        send_or_wait(seed, at.into_iter().map(part).collect(), needs.all())
+    fn told(&mut self) -> &mut Vec<TransactionState> {
+        &mut self.transaction_states
     }
 
-    fn absorb(
-        so_far: &mut Self::Response,
-        origin: Described,
-        answer: Result<Self::Response, Fault>,
-        _: &Seen<'_>,
-        effects: &mut Effects,
-    ) {
-        let mut forget = |code, id: &TransactionalId| {
-            coordinator::forget(code, CoordinatorType::Transaction, origin.cluster, &id.0, effects);
-        };
-        let Ok(answer) = answer else {
-            // The seed's code stands.
-            return origin.ids.iter().for_each(|id| forget(codes::NOT_COORDINATOR, id));
-        };
-        so_far.throttle_time_ms = so_far.throttle_time_ms.max(answer.throttle_time_ms);
-        let asked: HashSet<_> = origin.ids.iter().collect();
-        let mut places = all_places(so_far.transaction_states.iter().map(|place| &place.transactional_id));
-        for mut told in answer.transaction_states {
-            // What was not asked there, or is told again, is left aside.
-            if !asked.contains(&told.transactional_id) {
-                continue;
-            }
-            let Some(at) = places.remove(&told.transactional_id) else { continue };
-            told.untag();
-            forget(told.error_code, &told.transactional_id);
-            put_all(&mut so_far.transaction_states, &at, &told);
-        }
+    fn throttle_ms(&mut self) -> &mut i32 {
+        &mut self.throttle_time_ms
     }
 
-    fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
-        seen.pipeline_of_transactional_ids(request.transactional_ids.iter().map(|id| &id.0))
+    fn key(told: &TransactionState) -> &TransactionalId {
+        &told.transactional_id
     }
-}
 
-fn refused(id: &TransactionalId, code: i16) -> TransactionState {
-    TransactionState::default()
-        .with_transactional_id(id.clone())
-        .with_error_code(code)
-        .with_producer_id((-1).into())
-        .with_producer_epoch(-1)
+    fn code(told: &TransactionState) -> i16 {
+        told.error_code
+    }
+
+    fn refused(id: &TransactionalId, code: i16) -> TransactionState {
+        TransactionState::default()
+            .with_transactional_id(id.clone())
+            .with_error_code(code)
+            .with_producer_id((-1).into())
+            .with_producer_epoch(-1)
+    }
 }
 
 /// See the module's text.
@@ -157,13 +108,8 @@ impl Api for ListTransactions {
                 so_far.unknown_state_filters.push(unknown);
             }
         }
-        // Every node of a WarpStream cluster may tell all of them.
-        let mut told: HashSet<_> = so_far.transaction_states.iter().map(|one| one.transactional_id.clone()).collect();
-        let mut transactions = answer.transaction_states;
-        let at_home = |id: &TransactionalId| seen.placement.home_of_transactional_id(id) == origin.cluster;
-        transactions.retain(|one| at_home(&one.transactional_id) && told.insert(one.transactional_id.clone()));
-        transactions.untag();
-        so_far.transaction_states.extend(transactions);
+        let listed = answer.transaction_states;
+        by_coordinator::list(&mut so_far.transaction_states, listed, |one| &one.transactional_id, origin.cluster, seen);
     }
 
     fn lower(request: &mut Self::Request, version: i16) {
@@ -191,7 +137,7 @@ mod tests {
     use crate::api::{Effect, Refusal};
     use crate::config::Patterns;
     use crate::placement::build::tests::slot;
-    use crate::types::BrokerId;
+    use crate::types::{BrokerId, CoordinatorType};
     use kafka_protocol::messages::list_transactions_response::TransactionState as ListedState;
     use std::sync::Arc;
 
@@ -201,7 +147,7 @@ mod tests {
     }
 
     fn told(asked: &DescribeTransactionsRequest, code: i16) -> DescribeTransactionsResponse {
-        let state = |id: &TransactionalId| refused(id, code).with_producer_id(7.into());
+        let state = |id: &TransactionalId| DescribeTransactionsResponse::refused(id, code).with_producer_id(7.into());
         DescribeTransactionsResponse::default()
             .with_transaction_states(asked.transactional_ids.iter().map(state).collect())
     }
