@@ -1,4 +1,5 @@
 //! The state machine before brokers that hold records as Kafka's do, answer in any order, forget and move.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "offsets are small here")]
 
 use super::super::kept::acknowledged;
 use super::super::moves::{Answer, Ask, Sent};
@@ -164,7 +165,7 @@ impl Stage {
 
     /// The member acknowledges what it has in hand, a part of it, or nothing.
     fn acknowledges(&mut self, choice: u8) -> BTreeMap<Partition, Vec<(i64, i64, i8)>> {
-        if choice % 4 == 0 || self.epoch == 0 {
+        if choice.is_multiple_of(4) || self.epoch == 0 {
             return BTreeMap::new();
         }
         let kind = if choice % 8 == 1 { RELEASE } else { ACCEPT };

@@ -212,5 +212,5 @@ fn hint(
     let Some(place) = seen.placement.topic_by_id(topic) else { return };
     once(Effect::Refresh(from, place.topic.name.clone()), effects);
     let says_who = matches!(code, codes::NOT_LEADER_OR_FOLLOWER | codes::FENCED_LEADER_EPOCH);
-    effects.extend(says_who.then(|| lead(from, &place.topic.name, index, leader)).flatten());
+    effects.extend(says_who.then(|| lead(from, (&place.topic.name, topic), index, leader)).flatten());
 }
