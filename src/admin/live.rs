@@ -2,6 +2,7 @@
 //! seen. Talks to the clusters itself; needs no running proxy and changes nothing.
 
 mod compare;
+mod connect;
 mod finding;
 
 pub use finding::Finding;
@@ -71,6 +72,8 @@ struct Seen {
     /// Without the internal ones.
     topics: BTreeSet<String>,
     groups: BTreeSet<String>,
+    /// Those of them that are of Kafka Connect's workers.
+    connect: BTreeSet<String>,
     /// The topics that groups have committed offsets for.
     committed: BTreeMap<String, BTreeSet<String>>,
     /// What its brokers speak.
@@ -131,6 +134,7 @@ struct Answers {
     versions: Versions,
     /// Kafka's error code where it refused.
     groups: Result<Vec<String>, i16>,
+    connect: Vec<String>,
     committed: BTreeMap<String, BTreeSet<String>>,
     transactions: BTreeMap<String, BTreeSet<String>>,
 }
@@ -141,14 +145,16 @@ async fn ask(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<Answers, String
     let versions = Versions::of(&versions);
     let transactions = transactions_of(cluster, broker, &versions).await;
     if versions.nearest(ApiKey::ListGroups, 0).is_none() {
-        let (groups, committed) = (Ok(Vec::new()), BTreeMap::new());
-        return Ok(Answers { versions, groups, committed, transactions });
+        let (groups, connect, committed) = (Ok(Vec::new()), Vec::new(), BTreeMap::new());
+        return Ok(Answers { versions, groups, connect, committed, transactions });
     }
     let groups = cluster.call(Some(broker), &ListGroupsRequest::default(), 4).await.map_err(why)?;
     let names: Vec<_> = groups.groups.iter().map(|group| group.group_id.to_string()).collect();
+    let of_connect = groups.groups.iter().filter(|group| *group.protocol_type == *connect::PROTOCOL);
+    let connect = of_connect.map(|group| group.group_id.to_string()).collect();
     let committed = committed(cluster, broker, &names).await;
     let groups = if groups.error_code == 0 { Ok(names) } else { Err(groups.error_code) };
-    Ok(Answers { versions, groups, committed, transactions })
+    Ok(Answers { versions, groups, connect, committed, transactions })
 }
 
 /// So many groups of a broker are asked about.
@@ -207,8 +213,9 @@ impl Seen {
     fn add(&mut self, address: String, answer: Result<Answers, String>, wanted: Option<i16>) {
         match answer {
             Err(why) => self.silent.push((address, why)),
-            Ok(Answers { versions, groups, committed, transactions }) => {
+            Ok(Answers { versions, groups, connect, committed, transactions }) => {
                 self.committed.extend(committed);
+                self.connect.extend(connect);
                 let lacks = wanted.and_then(|wanted| versions.lacks_for_transactions(wanted));
                 self.lacks_transactions = self.lacks_transactions.take().or(lacks);
                 self.versions.push(versions);

@@ -1,6 +1,6 @@
 //! What clusters told, against what the config says. Pure.
 
-use super::{Finding, Live, Seen, Summary, lacking};
+use super::{Finding, Live, Seen, Summary, connect, lacking};
 use crate::admin::guard::{Stray, Verdict};
 use crate::api::transactions::span::{Foreign, Span};
 use crate::config::{Config, Pipeline};
@@ -23,6 +23,7 @@ pub(super) fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>, strays: &[(S
     found.extend(strays.iter().flat_map(|(stray, verdict)| topic(stray, verdict, seen, named)));
     found.extend(groups(config, seen, named));
     found.extend(applications(config, seen, named));
+    found.extend(connect::apart(config, seen, named));
     found.extend(transactions(config, seen, named));
     let summary = |(slot, one): (&Slot, &Seen)| Summary {
         cluster: named(slot),

@@ -113,6 +113,19 @@ pub enum Finding {
         /// The pipeline that has it.
         pipeline: String,
     },
+    /// The workers of a Kafka Connect cluster live elsewhere than what they write in transactions.
+    ConnectApart {
+        /// Their group.
+        group: String,
+        /// Where it lives.
+        home: String,
+        /// What lives elsewhere, each with its cluster.
+        apart: Vec<String>,
+        /// The topics of configs, offsets and states, where they can be told.
+        topics: Vec<String>,
+        /// Its sources write in transactions that Fishplate would refuse.
+        refused: bool,
+    },
     /// A consumer group lives where none of the topics does that it has committed offsets for.
     GroupApart {
         /// The group.
@@ -233,6 +246,21 @@ impl Finding {
                 ),
                 format!("let one pipeline have `{group}-*` in topics and transactional_ids, and {group} in groups"),
             ),
+            Self::ConnectApart { group, home, apart, topics, refused } => {
+                let matter = match refused {
+                    true => "its exactly-once sources would be refused",
+                    false => "its workers need all of these clusters",
+                };
+                let own = "the topics of its configs, offsets and states".to_owned();
+                let own = if topics.is_empty() { own } else { topics.join(", ") };
+                (
+                    format!("Kafka Connect cluster {group} lives on {home}, and {}; {matter}", apart.join(", ")),
+                    format!(
+                        "let one pipeline have {group} in groups, {own} and what its sources write to in topics, and `{group}-*` and \
+                         connect-cluster-{group} in transactional_ids"
+                    ),
+                )
+            }
             Self::GroupAway { group, home, on, pipeline } => (
                 format!(
                     "group {group} exists on {on} only, and the pipeline {pipeline} says {home}; its commits would not be found"

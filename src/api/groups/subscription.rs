@@ -111,23 +111,38 @@ impl Meant {
 }
 
 /// What a regular expression means to a group at this home: of all topics that clients see, and of those that its coordinator
-/// has besides, as shadows of topics elsewhere: it would assign them.
+/// has besides, as shadows of topics elsewhere: it would assign them. `goes_on` is asked now and then, and ends it.
 ///
 /// # Errors
-/// Why it cannot be read.
-pub fn meant_by(regex: &str, home: Slot, placement: &Placement) -> Result<Meant, String> {
+/// Why it cannot be read, or that there was no time for it.
+pub fn meant_by(regex: &str, home: Slot, placement: &Placement, goes_on: impl Fn() -> bool) -> Result<Meant, String> {
     let mut meant = Meant::default();
     let regex = re2::compile(regex)?;
-    for place in placement.topics().filter(|place| regex.is_match(place.topic.name.as_bytes())) {
-        meant.note(&place.topic.name, place.cluster, home);
-    }
+    let seen = placement.topics().map(|place| (&place.topic.name, place.cluster));
     let at_home = placement.cluster(home).into_iter().flat_map(|cluster| cluster.snapshot.topics.keys());
-    let unseen = at_home.filter(|name| placement.topic(name).is_none() && regex.is_match(name.as_bytes()));
-    for name in unseen {
-        meant.note(name, placement.home_of_topic(name), home);
+    let unseen = at_home.filter(|name| placement.topic(name).is_none());
+    let unseen = unseen.map(|name| (name, placement.home_of_topic(name)));
+    for (number, (name, lives_on)) in seen.chain(unseen).enumerate() {
+        if number % AT_ONCE == 0 && !goes_on() {
+            return Err(
+                "it takes too long to hold it against the names of all topics; write it with less repetition".into()
+            );
+        }
+        if regex.is_match(name.as_bytes()) {
+            meant.note(name, lives_on, home);
+        }
     }
     Ok(meant)
 }
+
+/// Whether a regular expression is so long that it is not read at all, and nothing of it worth remembering.
+#[must_use]
+pub fn is_too_long(regex: &str) -> bool {
+    regex.len() > re2::LONGEST
+}
+
+/// So many names are matched before somebody looks at the time: 30 ms at the very most.
+const AT_ONCE: usize = 64;
 
 /// What names mean. A topic lives where its name says, whether it is there or not: one that is made tomorrow would be missed.
 fn meant_by_names(names: &[StrBytes], home: Slot, placement: &Placement) -> Meant {
@@ -147,6 +162,13 @@ pub enum Refused {
     Unreadable(String),
 }
 
+/// Whether what its regular expression means counts. Where all lives in one place nothing is read, and nothing remembered, of what may be
+/// long.
+#[must_use]
+pub fn reads_regex(said: &Said, placement: &Placement) -> bool {
+    placement.clusters.len() > 1 && !said.regex.is_empty()
+}
+
 /// Holds what a member means against its group's home. `by_regex` is [`meant_by`], or what it gave before.
 ///
 /// # Errors
@@ -158,15 +180,15 @@ pub fn judge(
     placement: &Placement,
     by_regex: impl FnOnce(&str, Slot) -> Result<Arc<Meant>, String>,
 ) -> Result<(), Refused> {
-    // All lives in one place: nothing is read, and nothing remembered, of what may be long.
+    // All lives in one place.
     if placement.clusters.len() < 2 {
         return Ok(());
     }
     let home = placement.home_of_group(group);
     let by_names = meant_by_names(&said.names, home, placement);
-    let meant = match said.regex.is_empty() {
-        true => by_names,
-        false => by_names.and(&*by_regex(&said.regex, home).map_err(Refused::Unreadable)?),
+    let meant = match reads_regex(said, placement) {
+        true => by_names.and(&*by_regex(&said.regex, home).map_err(Refused::Unreadable)?),
+        false => by_names,
     };
     if meant.count == 0 {
         return Ok(());
@@ -272,7 +294,7 @@ mod tests {
 
     fn refused(group: &str, said: &Said, world: &World) -> Option<String> {
         let placement = &world.placement;
-        let meant = |regex: &str, home| meant_by(regex, home, placement).map(Arc::new);
+        let meant = |regex: &str, home| meant_by(regex, home, placement, || true).map(Arc::new);
         match judge(said, &text(group), Protocol::Consumer, placement, meant) {
             Ok(()) => None,
             Err(Refused::Reaches(reach)) => Some(reach.message(placement)),
@@ -324,6 +346,16 @@ mod tests {
         // Both together
         let both = Said { names: vec![text("b-1")], regex: text("x") };
         assert!(refused("g", &both, &world).unwrap().contains("means b-1 (on b): subscribe to"));
+    }
+
+    #[test]
+    fn a_regular_expression_that_takes_too_long_is_given_up() {
+        let topics: Vec<_> = (0..2 * AT_ONCE).map(|number| topic(&format!("x{number}"), &[1])).collect();
+        let world = World::with(&topics, &[]);
+        let asked = std::cell::Cell::new(0);
+        let once = || asked.replace(asked.get() + 1) < 1;
+        let why = meant_by("x.*", Slot::new(0).unwrap(), &world.placement, once).unwrap_err();
+        assert!(why.starts_with("it takes too long") && asked.get() == 2, "{why} {}", asked.get());
     }
 
     #[test]
