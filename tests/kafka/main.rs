@@ -44,6 +44,7 @@ mod refused;
 mod reload;
 mod scenarios;
 mod shadows;
+mod shares;
 mod split;
 mod standins;
 mod static_members;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         topics::trials(),
         shadows::trials(),
         split::trials(),
+        shares::trials(),
         transactions::trials(),
         applications::trials(),
         large::trials(),
