@@ -169,7 +169,8 @@ fn l5_a_dead_link(world: &World) {
     let warm = client.call(12, &fetch(&["b-l5"], 0));
     assert_eq!(partitions(&warm)[0].1.error_code, 0);
     client.send(12, &fetch(&["b-l5"], 25_000));
-    wait::until("the poll is under way", wait::seconds(5), || world.b.broker(1).link.connections() > 0);
+    let waits = || Metrics::of(&proxy.admin()).sum("fishplate_requests_in_flight", &[]) == Some(1.0);
+    wait::until("the poll is under way", wait::seconds(20), waits);
     std::thread::sleep(std::time::Duration::from_millis(300));
     // When it is cut
     let cut = Instant::now();

@@ -170,13 +170,16 @@ impl World {
             config.listener(View::Hosts, Some(self.ports.range(HOSTS)))
         };
         let start = || Proxy::start(&config(), &self.directory).map_err(|error| format!("{error:#}"));
-        self.proxy.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
+        let ready = || start().inspect(Proxy::wait_ready);
+        self.proxy.get_or_init(ready).as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A Fishplate of a trial's own.
+    /// A Fishplate of a trial's own, which knows its clusters.
     #[track_caller]
     pub fn start_proxy(&self, config: &Config) -> Proxy {
-        Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"))
+        let proxy = Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"));
+        proxy.wait_ready();
+        proxy
     }
 
     /// Something to be told at the end of the run.
