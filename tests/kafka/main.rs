@@ -44,6 +44,7 @@ mod scenarios;
 mod shadows;
 mod split;
 mod standins;
+mod static_members;
 mod suites;
 mod topics;
 mod transactions;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let trials = [
         apis::trials(),
         assigned::trials(),
+        static_members::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),
