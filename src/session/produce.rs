@@ -268,7 +268,7 @@ fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement:
         if let Some(place) = placement.topic(topic)
             && let Some(cluster) = session.context.cluster(place.cluster)
         {
-            cluster.refresh(vec![place.topic.name.clone()]);
+            cluster.refresh(std::slice::from_ref(&place.topic.name));
         }
     }
 }

@@ -195,7 +195,7 @@ impl Session {
             match effect {
                 Effect::Refresh(cluster, topic) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
-                        cluster.refresh(vec![topic]);
+                        cluster.refresh(&[topic]);
                     }
                 }
                 Effect::Follow(topic, partition, at) => self.follow(&topic, partition, at),

@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 use libtest_mimic::Trial;
 use std::time::Duration;
 
-const SOON: Duration = wait::seconds(20);
+const SOON: Duration = wait::seconds(60);
 
 /// In the log.
 const REFUSED: &str = "subscribes to topics of another cluster";
