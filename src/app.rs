@@ -252,6 +252,10 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
         tokio::select! {
             _ = trim.tick() => {
                 contexts.iter().for_each(|context| context.shared.pool.trim());
+                if let Some(context) = contexts.first() {
+                    let rulings = Arc::clone(&context.rulings);
+                    tokio::task::spawn_blocking(move || rulings.trim(Instant::now()));
+                }
                 continue;
             }
             // Who is late may have been replaced.
@@ -263,6 +267,7 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
         if let Some((shared, telemetry)) = &shared {
             tell_memory(&shared.memory, telemetry);
         }
+        contexts.iter().take(1).for_each(|context| context.rulings.tell());
         for context in &contexts {
             late |= context.sweep();
         }

@@ -1,8 +1,8 @@
-//! What a pipeline says of the records themselves: header contract, limits, canaries and lanes, checked. What it means for a record
+//! What a pipeline says of the records themselves: header contract, limits and lanes, checked. What it means for a record
 //! is decided in the room `policy`.
 
 use super::tokens::Token;
-use crate::types::{Name, Slot};
+use crate::types::Name;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,6 @@ pub struct Policy {
     pub contract: Option<Contract>,
     /// How much of what may come, in the order in which they decide.
     pub limits: Vec<Limit>,
-    /// What goes to the same topic of another cluster, in the order in which they decide.
-    pub canaries: Vec<Canary>,
     /// Where records go that are above a limit.
     pub overflow: Option<Lane>,
     /// Where records go that break the contract.
@@ -26,7 +24,7 @@ impl Policy {
     /// Whether it says anything of records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.contract.is_none() && self.limits.is_empty() && self.canaries.is_empty()
+        self.contract.is_none() && self.limits.is_empty()
     }
 }
 
@@ -308,26 +306,6 @@ pub struct Stamp {
     pub header: Arc<str>,
     /// Its value.
     pub value: Arc<str>,
-}
-
-/// What goes to the same topic of another cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Canary {
-    /// The header that decides.
-    pub header: Arc<str>,
-    /// Which of its values go.
-    pub which: Which,
-    /// Where to: another cluster than the pipeline's.
-    pub to: Slot,
-}
-
-/// Which values of a header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// These.
-    Values(Vec<Token>),
-    /// A share of all, by their hash.
-    Share(Share),
 }
 
 /// A topic for records that are moved aside.

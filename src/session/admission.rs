@@ -166,7 +166,7 @@ impl Judging<'_> {
         let mut made: Vec<(Lane, Edited)> = Vec::new();
         for lane in verdict.lanes() {
             let piece = edit.to(lane, Sender::of(&batch.header), edited, press);
-            let piece = piece.map_err(|uneditable| Unfit::from(uneditable))?;
+            let piece = piece.map_err(Unfit::from)?;
             made.extend(piece.map(|piece| (lane, piece)));
         }
         self.ruling.meter.edited();

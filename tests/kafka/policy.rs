@@ -132,7 +132,7 @@ fn record(number: usize, token: Option<&str>) -> Sent {
         ("null", None),
     ];
     Sent {
-        key: (number % 3 > 0).then(|| format!("key {}", number % 7).into_bytes()),
+        key: (!number.is_multiple_of(3)).then(|| format!("key {}", number % 7).into_bytes()),
         payload: format!("record {number} {}", "x".repeat(number % 200)).into_bytes(),
         headers: headers.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
     }

@@ -4,8 +4,8 @@ use super::super::Pipeline;
 use super::super::amounts::{Quantity, Speed};
 use super::super::findings::{At, Findings};
 use super::super::policy::{
-    Action, Canary, Contract, HeaderRule, HeaderType, Key, Lane, Limit, OnDown, OnViolation, Policy, Rate, Share,
-    Stamp, Unit, Which, expression,
+    Action, Contract, HeaderRule, HeaderType, Key, Lane, Limit, OnDown, OnViolation, Policy, Rate, Share, Stamp, Unit,
+    expression,
 };
 use super::super::raw::{self, File};
 use super::super::read::Text;
@@ -13,7 +13,7 @@ use super::super::suggest::nearest;
 use super::super::tokens::Token;
 use super::clusters::Known;
 use super::label;
-use crate::types::{Name, Slot};
+use crate::types::Name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,18 +22,12 @@ use std::time::Duration;
 const LONGEST_TOPIC: usize = 249;
 
 /// A pipeline's policy; what is wrong is left out, which is told.
-pub(super) fn policy(
-    raw: &raw::Pipeline,
-    home: Option<Slot>,
-    known: &Known,
-    findings: &mut Findings,
-) -> Option<Policy> {
+pub(super) fn policy(raw: &raw::Pipeline, findings: &mut Findings) -> Option<Policy> {
     let before = findings.mistakes();
     let lanes = raw.lanes.as_ref();
     let policy = Policy {
         contract: raw.contract.as_ref().and_then(|raw| contract(raw, findings)),
         limits: limits(raw.limits.as_deref().unwrap_or_default(), findings),
-        canaries: raw.canaries.iter().flatten().filter_map(|raw| canary(raw, home, known, findings)).collect(),
         overflow: lanes.and_then(|lanes| lane(lanes.overflow.as_ref()?, findings)),
         dlq: lanes.and_then(|lanes| lane(lanes.dlq.as_ref()?, findings)),
     };
@@ -273,28 +267,6 @@ fn parts(text: &Text, key: &Key, findings: &mut Findings) -> Option<()> {
     Some(())
 }
 
-fn canary(raw: &raw::Canary, home: Option<Slot>, known: &Known, findings: &mut Findings) -> Option<Canary> {
-    let to = raw.to.as_ref().and_then(|text| known.slot(text, findings));
-    if let (Some(to), Some(home), Some(text)) = (to, home, &raw.to)
-        && to == home
-    {
-        let what = format!("`{text}` is where the pipeline lives anyway");
-        findings.mistake(text.at, what, "write another cluster, or leave the canary out");
-    }
-    let which = match (&raw.values, raw.share) {
-        (Some(values), None) => {
-            Some(Which::Values(values.iter().map(|text| Token::from(text.value.as_str())).collect()))
-        }
-        (None, Some(share)) => Some(Which::Share(Share(share.millionths))),
-        _ => {
-            let what = "a canary goes by values of its header, or by a share of them";
-            findings.mistake(raw.at, what, "write `values: [phc_a]` or `share: 5%`");
-            None
-        }
-    };
-    Some(Canary { header: raw.header.as_ref()?.value.as_str().into(), which: which?, to: to? })
-}
-
 fn lane(raw: &raw::Lane, findings: &mut Findings) -> Option<Lane> {
     let on_down = word(raw.on_down.as_ref(), OnDown::ALL, OnDown::as_str, "on_down", findings);
     let topic = raw.topic.as_ref()?;
@@ -362,10 +334,10 @@ fn warn(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
     }
     let diverts = |action| matches!(action, Action::Overflow | Action::Drop);
     let moves = policy.limits.iter().any(|limit| diverts(limit.action))
-        || policy.contract.as_ref().is_some_and(|contract| contract.on_violation == OnViolation::Dlq)
-        || !policy.canaries.is_empty();
+        || policy.contract.as_ref().is_some_and(|contract| contract.on_violation == OnViolation::Dlq);
     if let (true, Some(text)) = (moves, raw.transactional_ids.as_ref().and_then(|ids| ids.first())) {
-        let what = "records of transactions are never moved aside or dropped: such a limit, contract or canary only counts them";
+        let what =
+            "records of transactions are never moved aside or dropped: such a limit or contract only counts them";
         findings.warning(text.at, what, "for these producers take `throttle`, `stamp` or `reject`");
     }
     let lanes = raw.lanes.as_ref();

@@ -12,7 +12,7 @@ use super::yaml::{Entry, Node, What};
 
 mod policy;
 
-pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
+pub(super) use policy::{Contract, HeaderRule, Lane, Lanes, Limit};
 
 /// The config of Fishplate.
 #[derive(Debug, JsonSchema)]
@@ -258,8 +258,6 @@ pub(super) struct Pipeline {
     pub(super) contract: Option<Contract>,
     /// How much of what may come. Each counts every record; the first that is exceeded decides.
     pub(super) limits: Option<Vec<Limit>>,
-    /// Records that go to the same topic of another cluster. Contract and limits come first.
-    pub(super) canaries: Option<Vec<Canary>>,
     /// Where records go that are moved aside.
     pub(super) lanes: Option<Lanes>,
     #[schemars(skip)]
@@ -421,11 +419,10 @@ impl Pipeline {
             cluster: fields.required("cluster", "main", text),
             contract: fields.optional("contract", Contract::read),
             limits: fields.optional("limits", |node, reader| list(node, reader, Limit::read)),
-            canaries: fields.optional("canaries", |node, reader| list(node, reader, Canary::read)),
             lanes: fields.optional("lanes", Lanes::read),
             at: node.at,
         };
-        fields.finish(&["mirror", "slo"]);
+        fields.finish(&["canaries", "mirror", "slo"]);
         Some(pipeline)
     }
 }

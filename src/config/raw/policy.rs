@@ -1,4 +1,4 @@
-//! What a pipeline says of the records themselves: the contract, limits, canaries and lanes, as they are written.
+//! What a pipeline says of the records themselves: the contract, limits and lanes, as they are written.
 
 use super::super::amounts::{Percentage, Quantity, Speed, percentage, quantity, speed};
 use super::super::findings::At;
@@ -165,25 +165,6 @@ pub(in super::super) struct Stamp {
     pub(in super::super) value: Option<Text>,
 }
 
-/// Records that go to the same topic of another cluster.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(in super::super) struct Canary {
-    /// The header that decides.
-    #[schemars(required)]
-    pub(in super::super) header: Option<Text>,
-    /// Its values that go there.
-    pub(in super::super) values: Option<Vec<Text>>,
-    /// Instead of `values`: the share of values, by their hash.
-    #[schemars(example = "5%")]
-    pub(in super::super) share: Option<Percentage>,
-    /// A name out of `clusters`.
-    #[schemars(required)]
-    pub(in super::super) to: Option<Text>,
-    #[schemars(skip)]
-    pub(in super::super) at: At,
-}
-
 /// Where records go that are moved aside.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -289,21 +270,6 @@ impl Stamp {
         };
         fields.finish(&[]);
         Some(stamp)
-    }
-}
-
-impl Canary {
-    pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let mut fields = Fields::of(node, "a canary", reader)?;
-        let canary = Self {
-            header: fields.required("header", "token", text),
-            values: fields.optional("values", |node, reader| some(texts(node, reader), node, reader)),
-            share: fields.optional("share", percentage),
-            to: fields.required("to", "other", text),
-            at: node.at,
-        };
-        fields.finish(&[]);
-        Some(canary)
     }
 }
 

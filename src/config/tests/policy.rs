@@ -1,6 +1,6 @@
 //! What a pipeline says of records: what is wrong with it, and what a right one becomes.
 
-use super::super::policy::{Action, Key, OnDown, Rate, Share, Unit, Which};
+use super::super::policy::{Action, Key, OnDown, Rate, Share, Unit};
 use super::*;
 
 /// A pipeline of `b-*` on `b` with more in it.
@@ -13,9 +13,18 @@ fn limit(more: &str) -> String {
     pipeline(&format!("lanes: {{ overflow: {{ topic: b-over }} }}, limits: [{{ name: l, {more} }}]"))
 }
 
+/// Each of these texts has one mistake, with these words.
+#[track_caller]
+fn each_once(texts: &[(String, &str)]) {
+    for (text, words) in texts {
+        let all = found(text);
+        assert!(all.len() == 1 && all[0].contains(words) && !all[0].contains("warning: "), "{words}: {all:?}");
+    }
+}
+
 #[test]
-fn each_mistake_of_a_policy_is_found_once() {
-    for (text, words) in [
+fn each_mistake_of_a_contract_is_found_once() {
+    each_once(&[
         (pipeline("contract: {}"), "a contract needs `headers` -> add for example"),
         (pipeline("contract: { headers: {} }"), "there must be at least one"),
         (
@@ -38,6 +47,12 @@ fn each_mistake_of_a_policy_is_found_once() {
             pipeline("limits: [{ name: l, key: key, rate: 1/s, action: overflow }]"),
             "`overflow` needs the lane `overflow`",
         ),
+    ]);
+}
+
+#[test]
+fn each_mistake_of_a_limit_is_found_once() {
+    each_once(&[
         (
             limit("key: token, rate: 1/s, action: overflow"),
             "`token` is nothing that a limit can count by -> write header(NAME)",
@@ -83,12 +98,12 @@ fn each_mistake_of_a_policy_is_found_once() {
             "is called `l` already (c.yaml:7)",
         ),
         (pipeline("limits: [{ name: none, key: key, rate: 1/s }]"), "`none` cannot be the name of a limit"),
-        (pipeline("canaries: [{ header: t, values: [x], to: b }]"), "`b` is where the pipeline lives anyway"),
-        (
-            pipeline("canaries: [{ header: t, values: [x], share: 5%, to: a }]"),
-            "goes by values of its header, or by a share",
-        ),
-        (pipeline("canaries: [{ header: t, values: [x], to: c }]"), "no cluster is called `c`"),
+    ]);
+}
+
+#[test]
+fn each_mistake_of_lanes_is_found_once() {
+    each_once(&[
         (
             limit("key: key, rate: 1/s, action: overflow").replace("b-over }", "b over }"),
             "no topic can be called `b over`",
@@ -101,10 +116,7 @@ fn each_mistake_of_a_policy_is_found_once() {
             limit("key: key, rate: 1/s, action: overflow").replace("b-over }", "b-over, on_down: drop }"),
             "no value of `on_down`",
         ),
-    ] {
-        let all = found(&text);
-        assert!(all.len() == 1 && all[0].contains(words) && !all[0].contains("warning: "), "{words}: {all:?}");
-    }
+    ]);
 }
 
 #[test]
@@ -140,11 +152,6 @@ fn a_right_policy_becomes_what_it_says() {
     assert_eq!((token.enforced, token.overrides[0].1), (Share(100_000), per_second(50_000)));
     assert_eq!((persons.burst, persons.enforced, &persons.unit), (10, Share::ALL, &Unit::Records));
     assert_eq!((noisy.rate.amount, noisy.burst, &noisy.unit), (20 << 20, 20 << 20, &Unit::Bytes));
-    let canary = &policy.canaries[0];
-    assert!(
-        canary.to == Slot::new(2).expect("a slot")
-            && matches!(&canary.which, Which::Values(tokens) if tokens.len() == 1)
-    );
     let overflow = policy.overflow.as_ref().expect("a lane");
     assert_eq!((&*overflow.topic, overflow.on_down, overflow.null_key), ("events_overflow", OnDown::Hold, true));
     assert!(config.pipeline_of_topic("other").policy.is_empty(), "the default pipeline looks at no record");
@@ -155,6 +162,6 @@ fn tokens_are_not_written_down() {
     let config = Config::from_file(Path::new("config/full.yaml")).expect("full.yaml");
     let (written, debug) = (written(&config).to_string(), format!("{config:?}"));
     for text in [written, debug] {
-        assert!(!text.contains("phc_big_customer") && !text.contains("phc_canary") && text.contains("phc"), "{text}");
+        assert!(!text.contains("phc_big_customer") && text.contains("phc"), "{text}");
     }
 }

@@ -31,7 +31,6 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/HeaderRule/properties", "pipelines: [{ contract: { headers: { a: { ", " } } } }]"),
         ("/$defs/Limit/properties", "pipelines: [{ limits: [{ ", " }] }]"),
         ("/$defs/Stamp/properties", "pipelines: [{ limits: [{ stamp: { ", " } }] }]"),
-        ("/$defs/Canary/properties", "pipelines: [{ canaries: [{ ", " }] }]"),
         ("/$defs/Lanes/properties", "pipelines: [{ lanes: { ", " } }]"),
         ("/$defs/Lane/properties", "pipelines: [{ lanes: { dlq: { ", " } } }]"),
     ] {
@@ -47,13 +46,11 @@ fn the_schema_has_the_keys_that_are_read() {
 fn full_yaml_has_every_key_of_the_schema() {
     let schema: serde_json::Value = serde_json::from_str(&schema().expect("a schema")).expect("JSON");
     let full = fs::read_to_string("config/full.yaml").expect("config/full.yaml");
-    let parts =
-        ["Listener", "Cluster", "Pipeline", "Contract", "HeaderRule", "Limit", "Canary", "Lanes", "Lane", "Stamp"];
+    let parts = ["Listener", "Cluster", "Pipeline", "Contract", "HeaderRule", "Limit", "Lanes", "Lane", "Stamp"];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
     let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));
     let code: Vec<_> = full.lines().map(|line| line.split('#').next().unwrap_or_default()).collect();
-    // `share` is for a canary that has no `values`.
-    for key in keys.filter(|key| key != "share") {
+    for key in keys {
         let begins =
             |part: &str| part.trim_start().trim_start_matches("- ").trim_start().starts_with(&format!("{key}:"));
         assert!(code.iter().any(|line| line.split(['{', ',']).any(begins)), "{key}");

@@ -1,20 +1,16 @@
 //! A pipeline's policy as the file would say it. Tokens stand in it masked.
 
-use super::super::Config;
-use super::super::policy::{Canary, Contract, HeaderRule, HeaderType, Lane, Limit, Policy, Which};
-use super::{cluster_name, text};
+use super::super::policy::{Contract, HeaderRule, HeaderType, Lane, Limit, Policy};
+use super::text;
 use serde_json::{Map, Value, json};
 
 /// Puts into a pipeline's part of the file what its policy says.
-pub(in super::super) fn add(file: &mut Value, config: &Config, policy: &Policy) {
+pub(in super::super) fn add(file: &mut Value, policy: &Policy) {
     if let Some(one) = &policy.contract {
         file["contract"] = contract(one);
     }
     if !policy.limits.is_empty() {
         file["limits"] = policy.limits.iter().map(limit).collect::<Vec<_>>().into();
-    }
-    if !policy.canaries.is_empty() {
-        file["canaries"] = policy.canaries.iter().map(|one| canary(config, one)).collect::<Vec<_>>().into();
     }
     let lanes = [("overflow", &policy.overflow), ("dlq", &policy.dlq)];
     let lanes = lanes.into_iter().filter_map(|(name, one)| Some((name.to_owned(), lane(one.as_ref()?))));
@@ -69,17 +65,6 @@ fn limit(limit: &Limit) -> Value {
     }
     if limit.needs_acceptance() {
         file["shared_sessions"] = "accept".into();
-    }
-    file
-}
-
-fn canary(config: &Config, canary: &Canary) -> Value {
-    let mut file = json!({ "header": text(&canary.header), "to": cluster_name(config, canary.to) });
-    match &canary.which {
-        Which::Values(tokens) => {
-            file["values"] = tokens.iter().map(|token| text(token.to_string())).collect::<Vec<_>>().into();
-        }
-        Which::Share(share) => file["share"] = share.to_string().into(),
     }
     file
 }
