@@ -254,7 +254,7 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
                 contexts.iter().for_each(|context| context.shared.pool.trim());
                 if let Some(context) = contexts.first() {
                     let rulings = Arc::clone(&context.rulings);
-                    tokio::task::spawn_blocking(move || rulings.trim(Instant::now()));
+                    tokio::task::spawn_blocking(move || rulings.trim(std::time::Instant::now()));
                 }
                 continue;
             }
