@@ -25,6 +25,7 @@ pub mod sending;
 pub mod shadows;
 pub mod shares;
 pub mod spans;
+pub mod split_shares;
 pub mod state;
 pub mod subscriptions;
 mod through;
@@ -44,6 +45,8 @@ mod order_tests;
 mod poll_tests;
 #[cfg(test)]
 mod session_tests;
+#[cfg(test)]
+mod split_shares_tests;
 #[cfg(test)]
 mod testing;
 

@@ -242,12 +242,6 @@ pub fn submit<A: Subscribes>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Ma
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (current.generation(), current.load());
     let saying = A::saying(&request);
-    let version = ticket.head().version;
-    let unserved = session.see(version, &placement, &Refusals::default(), |seen| A::unserved(&saying, seen));
-    if let Some(answer) = unserved {
-        ticket.answer(&answer, &[]);
-        return Ok(());
-    }
     let heard = session.subscriptions.hear(&saying, generation, &session.context.shared.memory.parked);
     let beat = Beat::<A> { ticket, request, frame: frame.clone(), generation, placement };
     match heard {

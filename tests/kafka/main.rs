@@ -42,6 +42,7 @@ mod refused;
 mod reload;
 mod scenarios;
 mod shadows;
+mod shares;
 mod split;
 mod standins;
 mod static_members;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         topics::trials(),
         shadows::trials(),
         split::trials(),
+        shares::trials(),
         transactions::trials(),
         applications::trials(),
         large::trials(),

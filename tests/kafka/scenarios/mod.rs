@@ -43,8 +43,8 @@ pub fn trials(arguments: &Arguments) -> Vec<Trial> {
 /// What this level plays of a client: on bare Kafka once, and in each view.
 fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
     let plan: Vec<(View, Vec<&str>)> = match client.in_ci {
-        _ if full() => client.views.iter().map(|view| (*view, client.plays_in(*view))).collect(),
-        InCi::All(view) => vec![(view, client.plays_in(view))],
+        _ if full() => client.views.iter().map(|view| (*view, client.plays())).collect(),
+        InCi::All(view) => vec![(view, client.plays())],
         InCi::Some(view, scenarios) => vec![(view, scenarios.to_vec())],
         InCi::Nothing => Vec::new(),
     };
