@@ -15,8 +15,9 @@ use std::thread;
 use std::time::Duration;
 
 const SHARING: &str = "sharing";
-/// Who plays, and before what beside the full level.
-const MEMBERS: &[(&str, &str)] = &[("java-4.3", FREEZE), ("franz-go", CUT)];
+/// Who plays, and before what also outside of the full level. Not before cuts: where one comes between a broker's taking of an
+/// acknowledgement and its answer, the member knows of no outcome and waits for the record in vain.
+const MEMBERS: &[(&str, &str)] = &[("java-4.3", FREEZE), ("franz-go", "")];
 const CUT: &str = "all connections are cut";
 const FREEZE: &str = "a broker is frozen";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
