@@ -45,6 +45,7 @@ mod scenarios;
 mod shadows;
 mod split;
 mod standins;
+mod static_members;
 mod suites;
 mod topics;
 mod transactions;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     let trials = [
         apis::trials(),
         assigned::trials(),
+        static_members::trials(),
         basics::trials(),
         laws::trials(),
         refused::trials(),
