@@ -2,7 +2,7 @@
 //! broker would, for what it edits comes to the broker in order. Decompressing is part of it.
 //! Sources: Kafka's `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`, `LogValidator.validateBatch`.
 
-use super::{Batch, Batches, Malformed};
+use super::{Batch, Batches, Flaw, Malformed};
 use crate::wire::compression::{Codec, Desk, Packed, unpack};
 use kafka_protocol::ResponseError;
 
@@ -54,13 +54,16 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// What the client hears. What is too large for us is split by Java's producer, and then fits; the rest is Kafka's.
+    /// What the client hears. What is too large for us is split by Java's producer, and then fits; the rest is Kafka's, its
+    /// stumbling over codecs and endless numbers too (`tests/kafka/edited.rs`).
     #[must_use]
     pub fn error(&self) -> ResponseError {
         match self {
             Self::Malformed(_) | Self::Crc => ResponseError::CorruptMessage,
             Self::Packed(Packed::TooLarge(_)) => ResponseError::MessageTooLarge,
-            Self::Packed(Packed::Damaged(..)) | Self::Codec(_) => ResponseError::UnknownServerError,
+            Self::Packed(Packed::Damaged(..))
+            | Self::Codec(_)
+            | Self::Record { malformed: Malformed { flaw: Flaw::Varint, .. }, .. } => ResponseError::UnknownServerError,
             Self::None
             | Self::Several
             | Self::Offsets { .. }
@@ -130,7 +133,6 @@ pub fn plain<'a>(batch: &Batch<'a>, desk: &'a Desk) -> &'a [u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Flaw;
     use super::super::testing::{around, batch, plain_header, plain_record};
     use super::*;
     use crate::wire::batch::Header;
