@@ -6,6 +6,7 @@ use crate::admin::tables::View;
 use crate::config::{self, Config};
 use crate::placement::Front;
 use crate::placement::task::Current;
+use crate::policy::rulings::Rulings;
 use crate::session::{Context, Limits, listener};
 use crate::telemetry::{PoolFacts, Telemetry, log};
 use crate::upstream::connect::{Memory, Shared};
@@ -75,6 +76,7 @@ pub struct Running {
     addresses: Addresses,
     contexts: Vec<Arc<Context>>,
     telemetry: Arc<Telemetry>,
+    rulings: Arc<Rulings>,
     readiness: Arc<Readiness>,
     tasks: JoinSet<()>,
     stop: tokio::sync::watch::Sender<bool>,
@@ -119,6 +121,7 @@ impl Running {
         let mut running = Self {
             addresses: Addresses { listeners: Vec::new(), admin },
             contexts: Vec::new(),
+            rulings: Rulings::new(&telemetry),
             telemetry,
             readiness,
             tasks,
@@ -150,7 +153,9 @@ impl Running {
         tracing::info!(listener = %address, shows = listener.shows(), "listening");
         let front = Front::of(listener, address);
         let telemetry = Arc::clone(&self.telemetry);
-        let context = Context::new(current.clone(), clusters.clone(), telemetry, front, Arc::clone(shared), limits);
+        let rulings = Arc::clone(&self.rulings);
+        let context =
+            Context::new(current.clone(), clusters.clone(), telemetry, rulings, front, Arc::clone(shared), limits);
         for socket in sockets {
             self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
         }
@@ -247,6 +252,10 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
         tokio::select! {
             _ = trim.tick() => {
                 contexts.iter().for_each(|context| context.shared.pool.trim());
+                if let Some(context) = contexts.first() {
+                    let rulings = Arc::clone(&context.rulings);
+                    tokio::task::spawn_blocking(move || rulings.trim(std::time::Instant::now()));
+                }
                 continue;
             }
             // Who is late may have been replaced.
@@ -258,6 +267,7 @@ async fn sweep(contexts: Vec<Arc<Context>>, current: Current) {
         if let Some((shared, telemetry)) = &shared {
             tell_memory(&shared.memory, telemetry);
         }
+        contexts.iter().take(1).for_each(|context| context.rulings.tell());
         for context in &contexts {
             late |= context.sweep();
         }

@@ -76,7 +76,7 @@ Examples:
   fishplate explain -c config/full.yaml --topic events_eu
   fishplate explain -c config/full.yaml --client librdkafka/2.3.0
   fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1
-  fishplate explain -c config/full.yaml --topic events_eu --transactional-id events-1")]
+  fishplate explain -c config/full.yaml --topic orders_eu --transactional-id orders-1")]
     Explain(ExplainArgs),
     /// Say what a reload of this file would change on the running proxy, and what would be refused
     #[command(after_help = "\

@@ -1,6 +1,8 @@
 //! The ids that everybody speaks of, each a type of its own so that mixing two up does not compile.
 //! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
 
+pub mod moment;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};

@@ -300,10 +300,10 @@ mod tests {
     #[test]
     fn what_a_transaction_cannot_take_in_is_told() {
         let spans = |id| {
-            let asked = Asked { topic: Some("events_eu"), group: Some("reports"), ..Asked::default() };
+            let asked = Asked { topic: Some("orders_eu"), group: Some("reports"), ..Asked::default() };
             explain(&full(), Asked { transactional_id: Some(id), ..asked }).spans
         };
-        assert_eq!((spans("events-1"), spans("reports-1")), (vec!["group"], vec!["topic"]));
+        assert_eq!((spans("orders-1"), spans("reports-1")), (vec!["group"], vec!["topic"]));
     }
 
     #[test]

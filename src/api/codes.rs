@@ -46,8 +46,11 @@ pub const MISMATCHED_ENDPOINT_TYPE: i16 = 114;
 pub const UNSUPPORTED_ENDPOINT_TYPE: i16 = 115;
 pub const TRANSACTION_ABORTABLE: i16 = 120;
 pub const FENCED_MEMBER_EPOCH: i16 = 110;
+pub const INVALID_RECORD_STATE: i16 = 121;
 pub const SHARE_SESSION_NOT_FOUND: i16 = 122;
+pub const INVALID_SHARE_SESSION_EPOCH: i16 = 123;
 pub const INVALID_REGULAR_EXPRESSION: i16 = 128;
+pub const SHARE_SESSION_LIMIT_REACHED: i16 = 133;
 
 /// The batch is in the log, now or before.
 #[must_use]

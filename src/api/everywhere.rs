@@ -139,6 +139,24 @@ pub(super) fn merge<A: Merged>(
     }
 }
 
+/// Puts what one of several clusters lists beside what is there. What is there already is told once, as `join` makes it. Lists may be
+/// long: to look through what is there for each would take the square of that.
+pub(super) fn add_each<T, K: Hash + Eq>(
+    so_far: &mut Vec<T>,
+    told: impl IntoIterator<Item = T>,
+    key: impl Fn(&T) -> K,
+    join: impl Fn(&mut T, T),
+) {
+    let mut places: HashMap<K, usize> = so_far.iter().enumerate().map(|(at, one)| (key(one), at)).collect();
+    for one in told {
+        let at = *places.entry(key(&one)).or_insert(so_far.len());
+        match so_far.get_mut(at) {
+            Some(known) => join(known, one),
+            None => so_far.push(one),
+        }
+    }
+}
+
 /// The way of an API that is [`Merged`] from all clusters.
 macro_rules! asked_everywhere {
     ($api:ident, $request:ident, $response:ident) => {

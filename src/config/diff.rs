@@ -3,7 +3,7 @@
 use super::{Cluster, Config, Patterns, Pipeline};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a reload of the second config over the first one means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -190,7 +190,11 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
             differs("transactional_ids", &list(&one.transactional_ids), &list(&other.transactional_ids)),
             differs("cluster", name_of(now, one.cluster), name_of(then, other.cluster)),
         ];
-        differences.into_iter().flatten().collect()
+        let (before, after) = (policy(one), policy(other));
+        let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        let word = |of: &BTreeMap<String, String>, key: &String| of.get(key).map_or("none", String::as_str).to_owned();
+        let of_policy = keys.into_iter().filter_map(|key| differs(key, &word(&before, key), &word(&after, key)));
+        differences.into_iter().flatten().chain(of_policy).collect()
     };
     let words = |one: &Pipeline| {
         let config = if then.pipelines.contains(one) { then } else { now };
@@ -201,7 +205,8 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
             some("transactional_ids", &one.transactional_ids),
             Some(format!("cluster: {}", name_of(config, one.cluster))),
         ];
-        all.into_iter().flatten().collect()
+        let of_policy = policy(one).into_iter().map(|(key, is)| format!("{key}: {is}"));
+        all.into_iter().flatten().chain(of_policy).collect()
     };
     let (before, after) = (own(now), own(then));
     let mut changes = by_name("pipelines", (&before, &after), |one| one.name.as_str(), how, words);
@@ -214,6 +219,29 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
         changes.push(change(What::Changed, "pipelines", "their order", vec![is.join(", ")]));
     }
     changes
+}
+
+/// What a pipeline says of records, each value by its path: `limits.per-token.rate`.
+fn policy(pipeline: &Pipeline) -> BTreeMap<String, String> {
+    let mut file = Value::Object(serde_json::Map::new());
+    super::written::policy::add(&mut file, &pipeline.policy);
+    let mut paths = BTreeMap::new();
+    flatten("", &file, &mut paths);
+    paths
+}
+
+fn flatten(path: &str, value: &Value, paths: &mut BTreeMap<String, String>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| flatten(&below(name), value, paths)),
+        Value::Array(items) if items.iter().all(Value::is_object) => {
+            for (place, item) in items.iter().enumerate() {
+                let name = item.get("name").and_then(Value::as_str).map_or_else(|| place.to_string(), str::to_owned);
+                flatten(&below(&name), item, paths);
+            }
+        }
+        plain => drop(paths.insert(path.to_owned(), plain.to_string().replace('"', ""))),
+    }
 }
 
 /// What cannot change while the process runs.
@@ -305,6 +333,13 @@ pipelines:
                 "pipelines:",
                 "clients: [{ name: x, from: '1.2', view: single }]\npipelines:",
                 "Added clients x from 1.2: view: single",
+            ),
+            (
+                "topics: ['c-*']",
+                "topics: ['c-*'], limits: [{ name: t, key: client_id, rate: 5/s }]",
+                "Changed pipelines two: limits.t.action: none -> observe; limits.t.burst: none -> 5; \
+                 limits.t.enforced: none -> 100%; limits.t.key: none -> client_id; limits.t.name: none -> t; \
+                 limits.t.rate: none -> 5/s; limits.t.unit: none -> records",
             ),
             ("pipelines:", "log: debug\npipelines:", "Changed log log: info -> debug"),
             ("default_cluster: a", "default_cluster: b", "Changed default_cluster default_cluster: a -> b"),

@@ -177,6 +177,11 @@ impl Findings {
         self.list.len()
     }
 
+    /// How many of it refuse the config.
+    pub(super) fn mistakes(&self) -> usize {
+        self.list.iter().filter(|(_, one)| one.severity == Severity::Mistake).count()
+    }
+
     /// What is found from here on is counted and not shown: nobody needs advice on it.
     pub(super) fn is_full(&self) -> bool {
         self.list.len() >= Self::MOST

@@ -10,24 +10,28 @@ use std::time::Duration;
 
 use crate::types::{HostPort, Name, Slot, View, VirtualNode};
 
+mod amounts;
 mod check;
 pub mod clients;
 pub mod diff;
 mod findings;
 mod load;
 mod patterns;
+pub mod policy;
 mod racks;
 mod raw;
 mod read;
 mod schema;
 mod suggest;
 mod surroundings;
+pub mod tokens;
 mod written;
 mod yaml;
 
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use patterns::Patterns;
+pub use policy::Policy;
 pub use racks::Racks;
 pub use schema::schema;
 pub use written::written;
@@ -289,6 +293,8 @@ pub struct Pipeline {
     pub transactional_ids: Patterns,
     /// The home of all of them: one of [`Config::clusters`].
     pub cluster: Slot,
+    /// What holds for the records themselves.
+    pub policy: Arc<Policy>,
 }
 
 impl Pipeline {

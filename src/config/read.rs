@@ -76,29 +76,8 @@ pub(super) struct Number {
     pub(super) at: At,
 }
 
-/// A number with a unit: bytes, or milliseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Amount {
-    pub(super) value: u64,
-    pub(super) at: At,
-}
-
-impl JsonSchema for Amount {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Amount".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        String::json_schema(generator)
-    }
-}
-
 /// What plain YAML text is when it is not text.
-fn other_type(text: &str) -> Option<&'static str> {
+pub(super) fn other_type(text: &str) -> Option<&'static str> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Some("nothing"),
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => Some("a boolean"),
@@ -123,7 +102,7 @@ fn kind(node: &Node) -> &'static str {
 }
 
 impl Reader<'_> {
-    fn wrong_type(&mut self, node: &Node, wanted: &str, instead: impl Into<String>) {
+    pub(super) fn wrong_type(&mut self, node: &Node, wanted: &str, instead: impl Into<String>) {
         if !matches!(node.what, What::Reported) {
             self.findings.mistake(node.at, format!("this must be {wanted}, not {}", kind(node)), instead);
         }
@@ -136,7 +115,7 @@ impl Reader<'_> {
         }
     }
 
-    fn fill(&mut self, text: &str, at: At) -> Option<String> {
+    pub(super) fn fill(&mut self, text: &str, at: At) -> Option<String> {
         match self.surroundings.fill(text) {
             Ok(value) => Some(value),
             Err(gaps) => {
@@ -198,36 +177,16 @@ pub(super) fn number(node: &Node, reader: &mut Reader<'_>) -> Option<Number> {
     }
 }
 
-/// Reads bytes, such as `20MiB`.
-pub(super) fn size(node: &Node, reader: &mut Reader<'_>) -> Option<Amount> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
-    amount(node, reader, "a size", "write a whole number of B, KiB, MiB or GiB, for example 64MiB", &units)
-}
-
-/// Reads a time in milliseconds, such as `5s`.
-pub(super) fn time(node: &Node, reader: &mut Reader<'_>) -> Option<Amount> {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    amount(node, reader, "a time", "write a whole number of ms, s, m or h, for example 10s", &units)
-}
-
-fn amount(node: &Node, reader: &mut Reader<'_>, wanted: &str, instead: &str, units: &[(&str, u64)]) -> Option<Amount> {
-    let is_text = |text: &str| other_type(text).is_none();
-    let scalar = match &node.what {
-        What::Scalar(scalar) if !scalar.plain || is_text(&scalar.text) => scalar,
+/// Reads `true` or `false`.
+pub(super) fn boolean(node: &Node, reader: &mut Reader<'_>) -> Option<bool> {
+    match &node.what {
+        What::Scalar(scalar) if scalar.plain && scalar.text == "true" => Some(true),
+        What::Scalar(scalar) if scalar.plain && scalar.text == "false" => Some(false),
         _ => {
-            reader.wrong_type(node, wanted, instead);
-            return None;
+            reader.wrong_type(node, "true or false", "write `true` or `false`, without quotes");
+            None
         }
-    };
-    let text = reader.fill(&scalar.text, node.at)?;
-    let read = units.iter().find_map(|(unit, factor)| {
-        let number: u64 = text.trim().strip_suffix(unit)?.trim().parse().ok()?;
-        number.checked_mul(*factor)
-    });
-    if read.is_none() {
-        reader.findings.mistake(node.at, format!("`{}` is not {wanted}", scalar.text), instead);
     }
-    Some(Amount { value: read?, at: node.at })
 }
 
 /// Reads a list, each item by `item`; items that are wrong are left out.

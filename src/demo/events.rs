@@ -2,8 +2,9 @@
 //! is made up. Each carries its number in its `uuid` header, and a fingerprint that the reader can compare.
 
 use super::sample::Flow;
+use crate::types::moment::rfc3339;
 use serde_json::json;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// One record to send.
@@ -117,33 +118,13 @@ pub(super) fn number<'a>(run: u64, headers: impl Iterator<Item = (&'a str, Optio
 /// Milliseconds since 1970 as text, and the same instant as RFC 3339 in UTC.
 fn times(now: SystemTime) -> (String, String) {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_millis().to_string(), rfc3339(since))
-}
-
-fn rfc3339(since_1970: Duration) -> String {
-    let seconds = since_1970.as_secs();
-    let (days, in_day) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (in_day / 3600, in_day / 60 % 60, in_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since_1970.subsec_millis())
-}
-
-/// Days since 1970 as year, month and day (Howard Hinnant's `civil_from_days`, for dates after 1970).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+    (since.as_millis().to_string(), rfc3339(now))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn headers(event: &Event) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
         event.headers.iter().map(|(name, value)| (*name, value.as_deref().map(str::as_bytes)))
@@ -151,7 +132,7 @@ mod tests {
 
     #[test]
     fn dates_are_what_the_calendar_says() {
-        let date = |seconds: u64| rfc3339(Duration::from_millis(seconds * 1000 + 7));
+        let date = |seconds: u64| rfc3339(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7));
         assert_eq!(date(0), "1970-01-01T00:00:00.007Z");
         assert_eq!(date(951_782_399), "2000-02-28T23:59:59.007Z");
         assert_eq!(date(951_868_799), "2000-02-29T23:59:59.007Z");

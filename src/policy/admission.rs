@@ -226,8 +226,9 @@ impl Judging<'_, '_> {
         }
     }
 
+    /// Nor is what an idempotent producer numbers: its broker would miss what is gone.
     fn may_be_parted(&self) -> bool {
-        self.asked.header.attributes & TRANSACTIONAL == 0
+        self.asked.header.attributes & TRANSACTIONAL == 0 && self.asked.header.producer_id < 0
     }
 }
 

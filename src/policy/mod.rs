@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod limit;
 pub mod limiter;
 pub mod names;
+pub mod rulings;
 pub mod verdict;
 
 #[cfg(test)]

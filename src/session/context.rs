@@ -10,6 +10,7 @@ use crate::config::{self, Config, SHARES};
 use crate::error::Fault;
 use crate::placement::Front;
 use crate::placement::task::Current;
+use crate::policy::rulings::Rulings;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{SessionId, Slot};
 use crate::upstream::connect::Shared;
@@ -117,6 +118,8 @@ pub struct Context {
     pub telemetry: Arc<Telemetry>,
     /// What clients are shown: sessions keep what they began with.
     pub front: ArcSwap<Front>,
+    /// What pipelines ask of their records; all listeners have the same.
+    pub rulings: Arc<Rulings>,
     /// What links share.
     pub shared: Arc<Shared>,
     /// Bounds.
@@ -141,6 +144,7 @@ impl Context {
         current: Current,
         clusters: impl Into<Clusters>,
         telemetry: Arc<Telemetry>,
+        rulings: Arc<Rulings>,
         front: Front,
         shared: Arc<Shared>,
         limits: Limits,
@@ -149,6 +153,7 @@ impl Context {
             current,
             clusters: clusters.into(),
             telemetry,
+            rulings,
             front: ArcSwap::from_pointee(front),
             shared,
             limits: ArcSwap::from_pointee(limits),

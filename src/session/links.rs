@@ -1,5 +1,5 @@
-//! The links of one session: one per broker for its requests, and one more for its polls once Fetches are split, so that
-//! nothing waits behind a long poll. Opened when first needed, closed when idle.
+//! The links of one session: one per broker for its requests, one more for its polls once Fetches are split, and one for each
+//! share session that is split, so that nothing waits behind a long poll. Opened when first needed, closed when idle.
 
 use crate::error::Fault;
 use crate::placement::Placement;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 enum Kind {
     Requests,
     Polls,
+    /// Of this share session: a broker ends it with its link.
+    Shares(u64),
 }
 
 type Open = HashMap<(Target, Kind), Arc<Link>>;
@@ -69,6 +71,35 @@ impl Links {
             Ok(link) => link.send(outgoing),
             Err(fault) => Err(Refused::new(outgoing.expect, fault)),
         }
+    }
+
+    /// The same with a request of a split share session, over a link of its own.
+    ///
+    /// # Errors
+    /// Where it will not be sent.
+    pub fn share(
+        &self,
+        session: u64,
+        to: Target,
+        outgoing: Outgoing,
+        placement: &Placement,
+        telemetry: &Telemetry,
+    ) -> Result<(), Refused> {
+        match self.get(to, Kind::Shares(session), placement, telemetry) {
+            Ok(link) => link.send(outgoing),
+            Err(fault) => Err(Refused::new(outgoing.expect, fault)),
+        }
+    }
+
+    /// A split share session has ended: its links take nothing more, and end when what is on them is done, after `linger` at
+    /// the latest.
+    pub fn end_share(&self, session: u64, linger: Duration) {
+        let mut links = Vec::new();
+        if let Some(open) = self.open.lock().as_mut() {
+            let of_it = open.extract_if(|(_, kind), _| *kind == Kind::Shares(session));
+            links.extend(of_it.map(|(_, link)| link));
+        }
+        end(links, linger, "its share session is over");
     }
 
     /// Sends what is not worth opening a link for: where there is none, it is dropped, and nobody is told.
@@ -166,15 +197,19 @@ impl Links {
 
     /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers (L5).
     pub fn finish(&self, linger: Duration) {
-        let mut links: Vec<_> = self.open.lock().take().into_iter().flat_map(HashMap::into_values).collect();
-        if links.is_empty() {
-            return;
-        }
-        links.iter().for_each(|link| link.finish());
-        links.retain(|link| !link.end_if_polled());
-        tokio::spawn(async move {
-            tokio::time::sleep(linger).await;
-            links.iter().for_each(|link| link.poison("session", &"the client is gone"));
-        });
+        let links = self.open.lock().take().into_iter().flat_map(HashMap::into_values).collect();
+        end(links, linger, "the client is gone");
     }
+}
+
+fn end(mut links: Vec<Arc<Link>>, linger: Duration, why: &'static str) {
+    links.iter().for_each(|link| link.finish());
+    links.retain(|link| !link.end_if_polled());
+    if links.is_empty() {
+        return;
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(linger).await;
+        links.iter().for_each(|link| link.poison("session", &why));
+    });
 }

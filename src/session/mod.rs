@@ -1,6 +1,7 @@
 //! Client connections: reading requests, sending their parts, writing answers in order. All waiting of the request
 //! path happens here; what a request means is decided in `api`.
 
+mod admission;
 pub mod clients;
 pub mod context;
 pub mod crowd;
@@ -25,6 +26,7 @@ pub mod sending;
 pub mod shadows;
 pub mod shares;
 pub mod spans;
+pub mod split_shares;
 pub mod state;
 pub mod subscriptions;
 mod through;
@@ -44,6 +46,8 @@ mod order_tests;
 mod poll_tests;
 #[cfg(test)]
 mod session_tests;
+#[cfg(test)]
+mod split_shares_tests;
 #[cfg(test)]
 mod testing;
 

@@ -1,6 +1,7 @@
 //! The driver of Produce: routes a request's cells, sends the parts, and holds what may not go yet. The deciding is
 //! `api::records::produce`'s, the order `orders`', the answering `underway`'s.
 
+use super::admission::{Admitted, admit};
 use super::orders::{Changing, Partition};
 use super::refusals::Way;
 use super::sending;
@@ -57,15 +58,21 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let (acks, number, client_id) = (request.acks, ticket.number(), ticket.head().client_id.clone());
     let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
-    let (ledger, cells) = Ledger::open(request);
+    let (mut ledger, cells) = Ledger::open(request);
+    let Admitted { cells, refused, wait } = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement);
+    let not_before = session.throttle(wait);
     let tab = ticket.tab();
     let state = State { ledger, ticket: Some(ticket), refused: Refusals::default(), effects: Effects::new() };
     let (session, state) = (Arc::clone(&session), Mutex::new(state));
-    let request = Arc::new(Underway { session, number, version, acks, client_id, until, silent, tab, state });
+    let request =
+        Arc::new(Underway { session, number, version, acks, client_id, until, not_before, silent, tab, state });
     let held = Held::new(&request, frame.clone(), cells);
     let session = &request.session;
     let mut later = Later::default();
-    place(&mut session.orders.change(), held, &placement, &mut later);
+    let mut order = session.orders.change();
+    refused.into_iter().for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
+    place(&mut order, held, &placement, &mut later);
+    drop(order);
     later.see_to(session);
     Ok(())
 }
@@ -261,7 +268,7 @@ fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement:
         if let Some(place) = placement.topic(topic)
             && let Some(cluster) = session.context.cluster(place.cluster)
         {
-            cluster.refresh(vec![place.topic.name.clone()]);
+            cluster.refresh(std::slice::from_ref(&place.topic.name));
         }
     }
 }

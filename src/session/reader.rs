@@ -28,7 +28,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 /// From this version on a client says what it is (KIP-511).
 const SAYS_SOFTWARE: i16 = 3;
@@ -128,6 +128,10 @@ async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Brok
             return Ok(());
         }
         together.gather(|| dispatch(session, frame, &tab))?;
+        let pause = session.pause.lock().take();
+        if let Some(until) = pause {
+            together.wait(sleep_until(until.into())).await;
+        }
         together.wait(room(session, socket)).await;
     }
     Ok(())
@@ -286,6 +290,7 @@ mod tests {
     use crate::config::{Config, Nodes};
     use crate::placement::build::tests::TWO;
     use crate::placement::{Front, task};
+    use crate::policy::rulings::Rulings;
     use crate::telemetry::Telemetry;
     use crate::types::{BrokerId, HostPort, Slot, Target, View};
     use crate::upstream::connect::Shared;
@@ -303,7 +308,8 @@ mod tests {
         let (current, telemetry) = (task::start(config, &[]), Arc::new(Telemetry::new().unwrap()));
         let nodes = Nodes::All(View::Brokers);
         let front = Front { nodes, ..Front::plain(HostPort::new("h", 1)) };
-        let context = Context::new(current, Vec::new(), telemetry, front, shared, limits);
+        let rulings = Rulings::new(&telemetry);
+        let context = Context::new(current, Vec::new(), telemetry, rulings, front, shared, limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(there, listener.accept());

@@ -34,6 +34,7 @@ pub fn outgoing(
 ) -> Outgoing {
     let whole = ledger.is_whole(&part);
     let split = (!whole).then(|| ledger.request(&part));
+    let sources: Vec<_> = std::iter::once(frame).chain(ledger.made(&part)).cloned().collect();
     let held = Duration::from_millis(u64::try_from(ledger.timeout_ms).unwrap_or(0));
     let patience = Patience { late: LATE, over: PATIENCE + held };
     let to = part.to;
@@ -50,7 +51,7 @@ pub fn outgoing(
         }
     };
     let client_id = placement.client_id(to.cluster, request.client_id.as_ref());
-    let write = write(to, request.version, split, frame.clone(), client_id, Arc::clone(placement));
+    let write = write(to, request.version, split, sources, client_id, Arc::clone(placement));
     Outgoing { api: ApiKey::Produce, write: emptying(load, write), expect, patience }
 }
 
@@ -120,18 +121,20 @@ fn note(order: &mut Changing<'_, Held>, part: &Part, partitions: &[Partition], r
     }
 }
 
-/// Where a broker gets all of it and speaks the client's version, the client's frame goes up as it is.
+/// Where a broker gets all of it and speaks the client's version, the client's frame, the first of `sources`, goes up as
+/// it is.
 fn write(
     to: Target,
     version: i16,
     split: Option<ProduceRequest>,
-    frame: Bytes,
+    sources: Vec<Bytes>,
     client_id: Option<Bytes>,
     placement: Arc<Placement>,
 ) -> Write {
     Box::new(move |versions, correlation| {
         let unwritable = |why: &dyn std::fmt::Display| Fault::upstream(to, false, why);
         let spoken = versions.nearest(ApiKey::Produce, version).ok_or_else(|| unwritable(&"it lacks Produce"))?;
+        let frame = sources.first().cloned().unwrap_or_default();
         let request = match split {
             None if spoken == version => {
                 return Ok((version, forward_request(&frame, correlation, client_id.as_ref())));
@@ -144,8 +147,7 @@ fn write(
                 request
             }
         };
-        let sources = std::slice::from_ref(&frame);
-        let written = encode_request(ApiKey::Produce, spoken, correlation, client_id.as_ref(), &request, sources);
+        let written = encode_request(ApiKey::Produce, spoken, correlation, client_id.as_ref(), &request, &sources);
         written.map(|frame| (spoken, frame)).map_err(|e| unwritable(&e))
     })
 }

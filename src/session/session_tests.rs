@@ -242,7 +242,7 @@ async fn a_cluster_that_is_down_is_not_waited_for() {
     let address = b.bootstrap()[0].clone();
     drop(b);
     let mut news = world.clusters[1].news();
-    world.clusters[1].refresh(vec![text("r-1")]);
+    world.clusters[1].refresh(&[text("r-1")]);
     timeout(Duration::from_secs(30), news.wait_for(|news| news.down.is_some())).await.expect("in time").unwrap();
     let _hangs = loop {
         match TcpListener::bind((&*address.host, address.port)).await {

@@ -1,14 +1,15 @@
-//! The driver of ShareFetch and ShareAcknowledge: keeps the table of share sessions, sends, answers.
+//! The driver of ShareFetch and ShareAcknowledge: keeps the table of share sessions, sends, answers. In `single` share sessions
+//! are split (`split_shares`).
 
 use super::fetch::clusters;
 use super::generic::patience;
-use super::needs;
 use super::ticket::Ticket;
+use super::{needs, split_shares};
 use crate::api::fetch::records_within;
-use crate::api::groups::shares::{Forget, Plan, ShareAnswer, ShareRequest, absorb, plan};
+use crate::api::groups::shares::{Asked, Forget, Plan, ShareAnswer, ShareRequest, absorb, plan};
 use crate::api::{Effects, ErrorCodes, Refusals};
 use crate::error::Fault;
-use crate::types::Target;
+use crate::types::{Target, View};
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
 use crate::wire::codec::encode_request;
 use crate::wire::malformed::Malformed;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 /// More share sessions than this on one connection (mostly it has one), and all are forgotten: their members open new ones.
 /// About 4 KiB, which is what a session may take that is not counted.
-const SESSIONS: usize = 100;
+pub(super) const SESSIONS: usize = 100;
 
 /// At which broker the share sessions of this connection are, by a hash of group and member: two of one hash end each
 /// other's session, and their members open new ones.
@@ -35,7 +36,7 @@ pub struct ShareSessions {
 }
 
 impl ShareSessions {
-    fn key(&self, request: &impl ShareRequest) -> u64 {
+    pub(super) fn key(&self, request: &impl ShareRequest) -> u64 {
         self.hash.hash_one((request.group(), request.member()))
     }
 
@@ -57,7 +58,9 @@ impl ShareSessions {
 }
 
 /// A request of either kind.
-trait Shares: ShareRequest<Answer: Shaped + Encodable + ErrorCodes + Send> + Shaped + Encodable + Send + 'static {
+pub(super) trait Shares:
+    ShareRequest<Answer: Shaped + Encodable + ErrorCodes + Send> + Into<Asked> + Shaped + Encodable + Send + 'static
+{
     const KEY: ApiKey;
     /// How long a broker may hold it, in ms.
     fn held_ms(&self) -> i32;
@@ -86,15 +89,25 @@ pub fn fetch(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let most = i32::try_from(records_within(ticket.session().context.limits().responses)).unwrap_or(i32::MAX);
     request.max_bytes = request.max_bytes.min(most);
     ticket.expects(usize::try_from(request.max_bytes).unwrap_or(0));
-    go_on(ticket, request, frame.clone(), Refusals::default());
+    begin(ticket, request, frame);
     Ok(())
 }
 
 /// Serves a ShareAcknowledge.
 pub fn acknowledge(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: ShareAcknowledgeRequest = ticket.read(frame)?;
-    go_on(ticket, request, frame.clone(), Refusals::default());
+    begin(ticket, request, frame);
     Ok(())
+}
+
+fn begin<R: Shares>(ticket: Ticket, request: R, frame: &Bytes) {
+    let session = Arc::clone(ticket.session());
+    let config = &session.context.current.load().config;
+    if session.view(config) == View::Single {
+        split_shares::submit(ticket, request);
+    } else {
+        go_on(ticket, request, frame.clone(), Refusals::default());
+    }
 }
 
 fn go_on<R: Shares>(mut ticket: Ticket, request: R, frame: Bytes, mut refused: Refusals) {

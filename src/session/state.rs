@@ -11,6 +11,7 @@ use super::polls::SplitFetches;
 use super::produce::Held;
 use super::replies::Replies;
 use super::shares::ShareSessions;
+use super::split_shares::SplitShares;
 use super::subscriptions::Subscriptions;
 use super::turns::Turns;
 use crate::api::{Effect, Effects, Refusals, Seen};
@@ -64,6 +65,8 @@ pub struct Session {
     pub orders: Orders<Held>,
     /// At which brokers its share sessions are.
     pub(super) share_sessions: ShareSessions,
+    /// Those that are split over several.
+    pub(super) split_shares: SplitShares,
     /// What group members have subscribed to that heartbeat over it.
     pub(super) subscriptions: Subscriptions,
     /// Commits that wait, in their order.
@@ -86,6 +89,8 @@ pub struct Session {
     pub(super) responses: Arc<Share>,
     /// Its reader has waited for the client inside the request that it reads.
     pub(super) amid: Arc<AtomicBool>,
+    /// It is read no further until then: a limit throttles it.
+    pub(super) pause: Mutex<Option<Instant>>,
     /// What the last looks at it found.
     habits: Mutex<Habits>,
 }
@@ -120,6 +125,7 @@ impl Session {
             followers: Followers::default(),
             orders: Orders::default(),
             share_sessions: ShareSessions::default(),
+            split_shares: SplitShares::default(),
             subscriptions: Subscriptions::default(),
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
@@ -131,6 +137,7 @@ impl Session {
             requests,
             responses,
             amid: Arc::default(),
+            pause: Mutex::default(),
             habits: Mutex::new(Habits::new(Instant::now())),
         });
         context.sessions.insert(session.id, Arc::clone(&session));
@@ -188,7 +195,7 @@ impl Session {
             match effect {
                 Effect::Refresh(cluster, topic) => {
                     if let Some(cluster) = self.context.cluster(cluster) {
-                        cluster.refresh(vec![topic]);
+                        cluster.refresh(&[topic]);
                     }
                 }
                 Effect::Follow(topic, partition, at) => self.follow(&topic, partition, at),
@@ -264,9 +271,10 @@ impl Session {
 
     /// Looks whether the client still does its part, and closes its connection where it does not. `sought` where others
     /// wait for memory that it may hold.
-    pub(super) fn look(&self, now: Instant, sought: bool) {
+    pub(super) fn look(self: &Arc<Self>, now: Instant, sought: bool) {
         if sought {
             self.polls.shed(now);
+            self.shed_shares(now);
         }
         self.ask_leaders_again(now);
         let found = {
@@ -300,6 +308,7 @@ impl Session {
         self.answered.notify_waiters();
         // Long polls end with their client.
         self.polls.end();
+        self.split_shares.end();
         self.links.end_polls();
         let linger = self.context.limits().linger;
         if self.is_delivered() {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{self, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// What every session may remember before it is counted, in bytes.
 const UNCOUNTED: usize = 2 << 10;
@@ -37,6 +38,8 @@ const MEANINGS: usize = 256;
 /// What looking for one may take of a processor's time. Held against 100,000 topics a plain one takes 5 to 20 ms, and the worst that is read
 /// (`[ab]*a[ab]{0,1000}x`, names of 249 letters) would take 45 s.
 const MATCHED_WITHIN: Duration = Duration::from_millis(250);
+/// A heartbeat waits so long for its turn to be looked for; then its member is told to come again.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a member has to join anew.
 const UNSAID: &str =
@@ -167,7 +170,7 @@ fn bytes_of(key: &(StrBytes, StrBytes), said: Option<&Said>) -> usize {
 pub struct Meanings {
     known: Mutex<Resolved>,
     /// One is looked for at a time: it takes a processor.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
 }
 
 /// What one means, or why that cannot be said.
@@ -183,7 +186,7 @@ struct Resolved {
 
 impl Default for Meanings {
     fn default() -> Self {
-        Self { known: Mutex::default(), turn: Semaphore::new(1) }
+        Self { known: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -206,16 +209,19 @@ impl Meanings {
 
     /// Looks for it on a thread that carries no client.
     async fn of(&self, regex: &StrBytes, home: Slot, (generation, placement): (u64, &Arc<Placement>)) -> Meaning {
-        let _turn = self.turn.acquire().await;
+        let turn = Arc::clone(&self.turn).acquire_owned().await;
         if let Some(meaning) = self.known(regex, home, generation) {
             return meaning;
         }
         let (asked, within) = (regex.clone(), Arc::clone(placement));
         let looked = spawn_blocking(move || {
             let began = processor_time();
-            meant_by(&asked, home, &within, || processor_time().saturating_sub(began) < MATCHED_WITHIN).map(Arc::new)
+            let has_time = || processor_time().saturating_sub(began) < MATCHED_WITHIN;
+            // The turn is over with the work, also where nobody waits for it any more.
+            (meant_by(&asked, home, &within, has_time).map(Arc::new), turn)
         });
-        let meaning = looked.await.unwrap_or_else(|_| Err("it cannot be read".to_owned()));
+        let looked = looked.await.map(|(meaning, turn)| (meaning, Some(turn)));
+        let (meaning, _turn) = looked.unwrap_or_else(|_| (Err("it cannot be read".to_owned()), None));
         self.keep(regex, home, generation, &meaning);
         meaning
     }
@@ -236,12 +242,6 @@ pub fn submit<A: Subscribes>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Ma
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (current.generation(), current.load());
     let saying = A::saying(&request);
-    let version = ticket.head().version;
-    let unserved = session.see(version, &placement, &Refusals::default(), |seen| A::unserved(&saying, seen));
-    if let Some(answer) = unserved {
-        ticket.answer(&answer, &[]);
-        return Ok(());
-    }
     let heard = session.subscriptions.hear(&saying, generation, &session.context.shared.memory.parked);
     let beat = Beat::<A> { ticket, request, frame: frame.clone(), generation, placement };
     match heard {
@@ -277,11 +277,17 @@ impl<A: Subscribes> Beat<A> {
             return self.judged(&said, Some(known));
         }
         tokio::spawn(async move {
-            // One of each connection at a time, so that a client with many keeps others waiting for one.
-            let _turn = session.subscriptions.turn.lock().await;
-            let meaning = session.context.meanings.of(&said.regex, home, (self.generation, &self.placement)).await;
+            let looked = async {
+                // One of each connection at a time, so that a client with many keeps others waiting for one.
+                let _turn = session.subscriptions.turn.lock().await;
+                session.context.meanings.of(&said.regex, home, (self.generation, &self.placement)).await
+            };
+            let meaning = timeout(TURN_WITHIN, looked).await;
             // Nothing is malformed that was read.
-            drop(self.judged(&said, Some(meaning)));
+            drop(match meaning {
+                Ok(meaning) => self.judged(&said, Some(meaning)),
+                Err(_) => self.refuse(&A::failed(codes::COORDINATOR_LOAD_IN_PROGRESS, None)),
+            });
         });
         Ok(())
     }
@@ -497,6 +503,20 @@ mod tests {
         let why = meanings_of(&worst, &world).await.unwrap_err();
         assert!(why.starts_with("it takes too long"), "{why}");
         assert!(meanings_of(&text("a.*"), &world).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_waiting_for_a_turn_leaves_it_to_others() {
+        // Given somebody who has the turn
+        let (meanings, world) = (Meanings::default(), Arc::new(placement(&[topic("x", &[1])], &[]).0));
+        let turn = Arc::clone(&meanings.turn).acquire_owned().await.unwrap();
+        // When another gives up waiting for it
+        let (regex, moment) = (text(".*"), Duration::from_millis(10));
+        assert!(timeout(moment, meanings.of(&regex, slot(0), (1, &world))).await.is_err());
+        // Then it has taken nothing, and the next has its turn
+        drop(turn);
+        assert!(meanings.of(&regex, slot(0), (1, &world)).await.is_ok());
+        assert_eq!(meanings.turn.available_permits(), 1);
     }
 
     async fn meanings_of(regex: &StrBytes, world: &Arc<Placement>) -> Meaning {

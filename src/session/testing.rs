@@ -4,6 +4,7 @@
 use super::{Context, Limits, Session, listener};
 use crate::config::Config;
 use crate::placement::{Front, task};
+use crate::policy::rulings::Rulings;
 use crate::telemetry::Telemetry;
 use crate::types::HostPort;
 use crate::upstream::connect::Shared;
@@ -98,6 +99,7 @@ pipelines:
             current,
             clusters.clone(),
             Arc::clone(&telemetry),
+            Rulings::new(&telemetry),
             Front::plain(address.clone()),
             shared,
             limits,

@@ -31,6 +31,8 @@ pub struct Underway {
     pub client_id: Option<Bytes>,
     /// What is held is given up then.
     pub until: Instant,
+    /// Its answer goes no sooner: a limit throttles it.
+    pub not_before: Option<Instant>,
     /// Counts what becomes of a request with acks=0, which has no ticket any more when it fails. Taken by the first
     /// failure.
     pub silent: Mutex<Option<Arc<Meter>>>,
@@ -124,7 +126,7 @@ impl Underway {
             Ok(Told::Plainly(frame)) => {
                 let Some(ticket) = state.ticket.take() else { return };
                 let correlation = ticket.head().correlation;
-                return ticket.reply(Some(forward_response(&frame, correlation)));
+                return self.in_time(move || ticket.reply(Some(forward_response(&frame, correlation))));
             }
             Ok(Told::Decoded(told)) => {
                 let placement = self.session.context.current.load();
@@ -156,6 +158,17 @@ impl Underway {
         let response = state.ledger.response();
         drop(state);
         self.session.apply(effects);
-        ticket.answer(&response, &[]);
+        self.in_time(move || ticket.answer(&response, &[]));
+    }
+
+    /// Answers, not before its time.
+    fn in_time(&self, answer: impl FnOnce() + Send + 'static) {
+        match self.not_before.filter(|until| *until > Instant::now()) {
+            None => answer(),
+            Some(until) => drop(tokio::spawn(async move {
+                tokio::time::sleep_until(until.into()).await;
+                answer();
+            })),
+        }
     }
 }

@@ -7,6 +7,7 @@ mod config;
 pub mod log;
 mod memory;
 mod meter;
+mod policy;
 mod recent;
 mod seldom;
 mod sessions;
@@ -15,6 +16,7 @@ pub use clusters::{ClusterMeter, LinkGauge, Use};
 pub use config::ConfigMeter;
 pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
+pub use policy::{PolicyMeter, Said};
 pub use recent::Recent;
 pub use seldom::Seldom;
 pub use sessions::SessionGauge;
@@ -24,6 +26,7 @@ use clusters::ClusterFamilies;
 use memory::MemoryFamilies;
 use meter::MeterFamilies;
 use parking_lot::{Mutex, RwLock};
+use policy::PolicyFamilies;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use sessions::SessionFamilies;
@@ -47,6 +50,7 @@ pub struct Telemetry {
     misplaced: IntGaugeVec,
     restarts: IntCounterVec,
     memory: MemoryFamilies,
+    policies: Arc<PolicyFamilies>,
     copied: IntCounter,
     copied_so_far: Mutex<u64>,
 }
@@ -87,6 +91,7 @@ impl Telemetry {
                 ),
             )?,
             memory: MemoryFamilies::new(&registry)?,
+            policies: Arc::new(PolicyFamilies::new(&registry)?),
             copied: register(
                 &registry,
                 IntCounter::new(
@@ -146,6 +151,15 @@ impl Telemetry {
         let of = |key: &MeterKey| if label == "cluster" { key.cluster == *name } else { key.pipeline == *name };
         self.known_meters.write().retain(|key, _| !of(key));
         self.meters.forget(label, name);
+        if label == "pipeline" {
+            self.policies.forget(name);
+        }
+    }
+
+    /// Counts what a pipeline's policy does.
+    #[must_use]
+    pub fn policy(&self, pipeline: &Name) -> PolicyMeter {
+        PolicyFamilies::of(&self.policies, pipeline)
     }
 
     /// A client connected; it is gone when the guard is dropped.

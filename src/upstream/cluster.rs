@@ -7,6 +7,7 @@ use super::link::Link;
 use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::refresh::Ask;
 use super::snapshot::{Lead, Snapshot};
+use super::wanted::Wanted;
 use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
 use crate::types::{BrokerId, CoordinatorType, HostPort, Name, Slot, Target};
@@ -65,6 +66,7 @@ pub struct Cluster {
     pub(super) meter: Arc<ClusterMeter>,
     pub(super) news: watch::Sender<News>,
     asks: mpsc::UnboundedSender<Ask>,
+    pub(super) wanted: Wanted,
     groups: DashMap<StrBytes, BrokerId>,
     transactions: DashMap<StrBytes, BrokerId>,
     links: Mutex<HashMap<HostPort, Arc<Link>>>,
@@ -104,6 +106,7 @@ impl Cluster {
             meter,
             news: watch::Sender::default(),
             asks,
+            wanted: Wanted::default(),
             groups: DashMap::new(),
             transactions: DashMap::new(),
             links: Mutex::default(),
@@ -149,8 +152,8 @@ impl Cluster {
     }
 
     /// Asks for fresh metadata without waiting for it.
-    pub fn refresh(&self, topics: Vec<StrBytes>) {
-        let _ = self.asks.send(Ask { topics, create: false, age: Duration::ZERO, done: None });
+    pub fn refresh(&self, topics: &[StrBytes]) {
+        self.wanted.add(topics);
     }
 
     /// A broker's words on who leads what. They count at once, so that a client which goes on with them finds us knowing; of a
@@ -258,7 +261,7 @@ impl Cluster {
             known.clear();
         }
         if !self.knows(&answer) {
-            self.refresh(Vec::new());
+            self.refresh(&[]);
         }
         known.insert(copied(key), BrokerId(answer.node_id.0));
         Ok(Ok(BrokerId(answer.node_id.0)))

@@ -14,6 +14,7 @@ pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod versions;
+mod wanted;
 
 pub use cluster::Cluster;
 pub use clusters::Clusters;

@@ -3,6 +3,7 @@
 
 use super::cluster::{Cluster, News};
 use super::snapshot::Snapshot;
+use super::wanted::Names;
 use crate::error::Fault;
 use crate::wire::codec::copied;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -68,6 +69,12 @@ impl Round {
         self.waiting.extend(ask.done);
     }
 
+    /// Adds what nobody waits for.
+    fn want(&mut self, names: Names) {
+        self.whole |= names.whole;
+        self.topics.extend(names.topics);
+    }
+
     fn is_empty(&self) -> bool {
         !self.whole && self.topics.is_empty() && self.made.is_empty()
     }
@@ -110,7 +117,9 @@ pub async fn keep(cluster: &Arc<Cluster>, asked: &mut mpsc::UnboundedReceiver<As
                 Some(ask) => round.add(ask, age(last_whole)),
                 None => return,
             },
+            () = cluster.wanted.rung() => {}
         }
+        round.want(cluster.wanted.take());
         while let Ok(ask) = asked.try_recv() {
             round.add(ask, age(last_whole));
         }

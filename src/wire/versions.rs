@@ -181,8 +181,7 @@ const ASSIGNS: &str =
 const ASSIGNS_SHARES: &str =
     "A subscription that means topics of another cluster than the group's is refused (42; docs/groups.md).";
 
-const SHARES: &str =
-    "Version 2 is not served. In `single` it is refused where the group's cluster has several brokers (42).";
+const SHARES: &str = "Version 2 is not served. In `single` it is split, and who leads what is not told.";
 
 /// Of what is changed on every cluster.
 const CHANGED: &str = "The first error stands, and names its cluster; what others did is done.";

@@ -5,11 +5,11 @@
 use super::clusters::World;
 use super::messages::damage::damage;
 use super::messages::dice::roll;
-use super::{fetch, produce};
+use super::{fetch, produce, shares};
 use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::api::each::{Visitor, show};
-use fishplate::api::groups::shares;
+use fishplate::api::groups::shares::{self as share_groups, ShareRequest};
 use fishplate::api::overview::metadata;
 use fishplate::api::{Api, Codes, Effects, ErrorCodes, Plan, Refusal, Refusals};
 use fishplate::error::Fault;
@@ -72,8 +72,9 @@ pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
     match SERVED[rng.usize(..SERVED.len())].api {
         ApiKey::Produce => produce::round(world, rng),
         ApiKey::Fetch => fetch::round(world, rng),
-        ApiKey::ShareFetch => shares::<ShareFetchRequest>(world, rng),
-        ApiKey::ShareAcknowledge => shares::<ShareAcknowledgeRequest>(world, rng),
+        ApiKey::ShareFetch | ApiKey::ShareAcknowledge if rng.bool() => shares::round(world, rng),
+        ApiKey::ShareFetch => share::<ShareFetchRequest>(world, rng),
+        ApiKey::ShareAcknowledge => share::<ShareAcknowledgeRequest>(world, rng),
         // It is answered from our table, and no cluster is asked.
         ApiKey::ApiVersions => round::<metadata::Metadata>(world, rng),
         other => show(other, Led(world, rng)).unwrap_or_else(|| panic!("{other:?} is led through nothing here")),
@@ -122,26 +123,26 @@ fn round<A: Api>(world: &World, rng: &mut Rng) -> bool {
 }
 
 /// The same for what members of share groups ask brokers.
-fn shares<R>(world: &World, rng: &mut Rng) -> bool
+fn share<R>(world: &World, rng: &mut Rng) -> bool
 where
-    R: shares::ShareRequest<Answer: Shaped + Encodable + ErrorCodes> + Shaped + Encodable,
+    R: ShareRequest<Answer: Shaped + Encodable + ErrorCodes> + Shaped + Encodable,
 {
     let version = 1;
     let Ok(request) = decode::<R>(told::<R>(rng, version), version) else { return false };
     let bound = rng.bool().then(|| world.a());
     let mut refused = Refusals::default();
     let (response, taken) = loop {
-        match shares::plan(&request, bound, &world.seen(version, &refused)) {
-            shares::Plan::Answer(answer, _) => break (answer, false),
-            shares::Plan::Wait(need) => {
+        match share_groups::plan(&request, bound, &world.seen(version, &refused)) {
+            share_groups::Plan::Answer(answer, _) => break (answer, false),
+            share_groups::Plan::Wait(need) => {
                 assert!(refused.of(&need).is_none(), "it waits again for {need:?}");
                 refused.extend([(need, refusal(rng, world.a()))]);
             }
-            shares::Plan::Send(to) => {
+            share_groups::Plan::Send(to) => {
                 let answer = decode::<R::Answer>(told::<R::Answer>(rng, version), version);
                 let answer = answer.map_err(|_| fault(rng, to));
                 let taken = answer.is_ok();
-                break (shares::absorb(answer, to, &world.seen(version, &refused), &mut Effects::new()), taken);
+                break (share_groups::absorb(answer, to, &world.seen(version, &refused), &mut Effects::new()), taken);
             }
         }
     };

@@ -65,6 +65,7 @@ struct Pipeline {
     groups: String,
     transactional_ids: Option<String>,
     cluster: &'static str,
+    policy: String,
 }
 
 impl Config {
@@ -159,6 +160,7 @@ impl Config {
             groups: groups.into(),
             transactional_ids: None,
             cluster,
+            policy: String::new(),
         };
         self.pipelines.push(pipeline);
         self
@@ -167,6 +169,14 @@ impl Config {
     /// The last pipeline has these transactional ids.
     pub fn transactional_ids(mut self, ids: &str) -> Self {
         self.pipelines.last_mut().expect("a pipeline").transactional_ids = Some(ids.to_owned());
+        self
+    }
+
+    /// That pipeline asks this of its records: lines of YAML.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn policy(mut self, of: &str, lines: &str) -> Self {
+        let pipeline = self.pipelines.iter_mut().find(|pipeline| pipeline.name == of).expect("a pipeline");
+        pipeline.policy = lines.lines().map(|line| format!("    {line}\n")).collect();
         self
     }
 
@@ -197,12 +207,13 @@ impl Config {
             let _ = writeln!(text, "  {name}: {{ slot: {slot}, bootstrap: [{}]{keys} }}", list.join(", "));
         }
         text.push_str("pipelines:\n");
-        for Pipeline { name, topics, groups, transactional_ids, cluster } in &self.pipelines {
+        for Pipeline { name, topics, groups, transactional_ids, cluster, policy } in &self.pipelines {
             let _ = writeln!(
                 text,
                 "  - name: {name}\n    topics: [\"{topics}\"]\n    groups: [\"{groups}\"]\n    cluster: {cluster}"
             );
             let _ = transactional_ids.as_ref().map(|ids| writeln!(text, "    transactional_ids: [\"{ids}\"]"));
+            text.push_str(policy);
         }
         text.push_str("admin: { bind: 127.0.0.1:0 }\n");
         text.push_str(&self.more);

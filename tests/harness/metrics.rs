@@ -3,6 +3,15 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+/// A page of an admin address, its head before it.
+pub fn page(admin: &str, path: &str) -> std::io::Result<String> {
+    let mut page = String::new();
+    let mut socket = TcpStream::connect(admin)?;
+    write!(socket, "GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
+    socket.read_to_string(&mut page)?;
+    Ok(page)
+}
+
 /// One scrape.
 pub struct Metrics(String);
 
@@ -10,12 +19,7 @@ impl Metrics {
     /// Asks the admin address of a Fishplate.
     #[track_caller]
     pub fn of(admin: &str) -> Self {
-        let mut page = String::new();
-        let asked = TcpStream::connect(admin).and_then(|mut socket| {
-            write!(socket, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
-            socket.read_to_string(&mut page)
-        });
-        asked.unwrap_or_else(|error| panic!("no metrics at {admin}: {error}"));
+        let page = page(admin, "/metrics").unwrap_or_else(|error| panic!("no metrics at {admin}: {error}"));
         assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
         Self(page)
     }

@@ -2,6 +2,7 @@
 
 use super::config::{Config, View};
 use super::log::Log;
+use super::metrics::page;
 use super::process::{Process, command};
 use super::{Bootstrap, wait};
 use anyhow::Context;
@@ -86,6 +87,17 @@ impl Proxy {
     #[allow(dead_code, reason = "not in every test program")]
     pub fn pid(&self) -> u32 {
         self.with(|running| running.process.id())
+    }
+
+    /// Waits until it has heard of each of its clusters, or no longer waits for one: it listens a second after the first has
+    /// answered, and the others' topics are unknown until they do.
+    #[allow(dead_code, reason = "not in every test program")]
+    #[track_caller]
+    pub fn wait_ready(&self) {
+        let admin = self.admin();
+        wait::until(&format!("{admin} is ready"), TO_LISTEN, || {
+            page(&admin, "/readyz").is_ok_and(|page| page.starts_with("HTTP/1.1 200 "))
+        });
     }
 
     /// What it logged.

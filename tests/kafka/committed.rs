@@ -1,4 +1,4 @@
-//! What a topic holds, as readers of committed records see it.
+//! What a topic holds, as readers of committed records see it; and which of a reader's errors pass.
 
 use crate::harness::{Bootstrap, wait};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -53,4 +53,10 @@ pub fn values(at: &Bootstrap, topic: &str, partitions: i32) -> BTreeMap<i32, Vec
 /// A record's value as text.
 pub fn value(record: &impl Message) -> String {
     String::from_utf8_lossy(record.payload().unwrap_or_default()).into_owned()
+}
+
+/// A client has no connection, and makes new ones.
+pub fn is_passing(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
+    matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure))
 }

@@ -27,8 +27,9 @@ const TO_RECOVER: Duration = wait::seconds(20);
 const TO_FOLLOW: Duration = wait::seconds(7);
 /// Who connects again waits longer each time it is in vain.
 const TO_BREAK: Duration = wait::seconds(180);
-/// How long a topic whose cluster is well may seem to stand still while all share two cores with a JVM that starts.
-const NEVER_NOTICED: Duration = wait::seconds(3);
+/// How long a topic whose cluster is well may seem to stand still while all share two cores with a JVM that starts: shorter
+/// than the other cluster is away each time.
+const NEVER_NOTICED: Duration = wait::seconds(5);
 
 /// What is done to a scene, and what must hold meanwhile.
 type Fault = fn(&Scene<'_>);

@@ -146,13 +146,13 @@ fn l5_the_clients_end(world: &World) {
     drop(client);
     // Then all it had sent is on the cluster
     let mut reader = Raw::connect(&proxy.bootstrap().servers);
-    wait::until("all 50 batches are written", wait::seconds(10), || {
+    wait::until("all 50 batches are written", wait::seconds(30), || {
         let answer = reader.call(12, &fetch(&["a-l5"], 100));
         partitions(&answer)[0].1.high_watermark == 50
     });
     // And no link of a client that is gone stays
     drop(reader);
-    wait::until("no session and no link is left", wait::seconds(15), || {
+    wait::until("no session and no link is left", wait::seconds(30), || {
         let shown = Metrics::of(&proxy.admin());
         let links = shown.sum("fishplate_links", &[("use", "session")]);
         (shown.sum("fishplate_sessions", &[]), links) == (Some(0.0), Some(0.0))
@@ -169,7 +169,8 @@ fn l5_a_dead_link(world: &World) {
     let warm = client.call(12, &fetch(&["b-l5"], 0));
     assert_eq!(partitions(&warm)[0].1.error_code, 0);
     client.send(12, &fetch(&["b-l5"], 25_000));
-    wait::until("the poll is under way", wait::seconds(5), || world.b.broker(1).link.connections() > 0);
+    let waits = || Metrics::of(&proxy.admin()).sum("fishplate_requests_in_flight", &[]) == Some(1.0);
+    wait::until("the poll is under way", wait::seconds(20), waits);
     std::thread::sleep(std::time::Duration::from_millis(300));
     // When it is cut
     let cut = Instant::now();
@@ -179,7 +180,7 @@ fn l5_a_dead_link(world: &World) {
     assert_eq!(partitions(&answer)[0].1.error_code, 6);
     assert!(cut.elapsed() < wait::seconds(10), "after {:?}", cut.elapsed());
     // And the same connection goes on over a new link
-    wait::until("the topic is served again", wait::seconds(10), || {
+    wait::until("the topic is served again", wait::seconds(30), || {
         partitions(&client.call(12, &fetch(&["b-l5"], 0)))[0].1.error_code == 0
     });
     proxy.finish();
@@ -193,7 +194,7 @@ fn l6_not_overtaken(world: &World) {
     let old = wait::find("a leader", wait::seconds(10), led_by);
     let proxy = world.start_proxy(&world.config());
     let mut client = Raw::connect(&proxy.bootstrap().servers);
-    wait::until("Fishplate knows the leader", wait::seconds(10), || {
+    wait::until("Fishplate knows the leader", wait::seconds(30), || {
         describe(&mut client, NAME).partitions.first().is_some_and(|partition| partition.leader_id.0 == old)
     });
     let new = 1 + old % 3;
@@ -207,7 +208,7 @@ fn l6_not_overtaken(world: &World) {
     let refused = [3, 6];
     assert!(refused.contains(&send(0)), "the old leader refuses the first batch");
     let mut eyes = Raw::connect(&proxy.bootstrap().servers);
-    wait::until("Fishplate knows the new leader", wait::seconds(10), || {
+    wait::until("Fishplate knows the new leader", wait::seconds(45), || {
         describe(&mut eyes, NAME).partitions[0].leader_id.0 == new
     });
     // Then it is not taken either, by whom it would have overtaken the first

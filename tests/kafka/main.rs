@@ -37,12 +37,14 @@ mod load;
 mod metrics;
 mod nodes;
 mod operator;
+mod policy;
 mod racks;
 mod raw;
 mod refused;
 mod reload;
 mod scenarios;
 mod shadows;
+mod shares;
 mod split;
 mod standins;
 mod static_members;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         world::hold();
     }
     let arguments = Arguments::from_args();
+    let (playing, looking) = scenarios::trials(&arguments);
     let trials = [
         apis::trials(),
         assigned::trials(),
@@ -71,13 +74,14 @@ fn main() -> ExitCode {
         batches::trials(),
         edited::trials(),
         nodes::trials(),
-        scenarios::trials(&arguments),
+        playing,
         behind::trials(),
         racks::trials(),
         hints::trials(),
         topics::trials(),
         shadows::trials(),
         split::trials(),
+        shares::trials(),
         transactions::trials(),
         applications::trials(),
         large::trials(),
@@ -86,9 +90,11 @@ fn main() -> ExitCode {
         zones::trials(),
         reload::trials(),
         operator::trials(),
+        policy::trials(),
         hostile::trials(),
         faults::trials(),
         suites::trials(),
+        looking,
     ];
     let mut trials: Vec<_> = trials.into_iter().flatten().collect();
     lane::start(&mut trials, &arguments);

@@ -105,7 +105,7 @@ fn were_counted(shown: &Metrics, flow: &Flow) {
 
 #[track_caller]
 fn falls_to_0(proxy: &Proxy, gauge: &str, labels: &[(&str, &str)]) {
-    wait::until(&format!("{gauge} {labels:?} is 0"), wait::seconds(15), || {
+    wait::until(&format!("{gauge} {labels:?} is 0"), wait::seconds(30), || {
         Metrics::of(&proxy.admin()).sum(gauge, labels) == Some(0.0)
     });
 }

@@ -142,7 +142,7 @@ fn clients(world: &World) {
     assert!(consumer["version"].as_str().is_some_and(|version| version.starts_with("2.")), "{consumer}");
     // And with the poll that the other waits for, the links it goes over, and the error
     let waits = || row(&proxy, "clients", "client_id", "raw").filter(|row| row["links"].as_u64() >= Some(2));
-    let single = wait::find("the poll over links to both clusters", wait::seconds(10), waits);
+    let single = wait::find("the poll over links to both clusters", wait::seconds(15), waits);
     assert_eq!((&single["view"], &single["requests"]), (&"single".into(), &1.into()), "{single}");
     assert!(single["bytes"].as_u64() > Some(50), "{single}");
     assert_eq!(single["last_error"], "Fetch: UNKNOWN_TOPIC_OR_PARTITION", "{single}");
@@ -157,7 +157,7 @@ fn clients(world: &World) {
     assert_eq!((&*shown[6], &*shown[8]), ("1", "Fetch: UNKNOWN_TOPIC_OR_PARTITION"));
     // And who is gone is told no more
     drop(raw);
-    wait::until("it is gone", wait::seconds(10), || row(&proxy, "clients", "client_id", "raw").is_none());
+    wait::until("it is gone", wait::seconds(30), || row(&proxy, "clients", "client_id", "raw").is_none());
     proxy.finish();
 }
 

@@ -45,8 +45,10 @@ fn told(world: &World) {
     let mut client = Raw::connect(&proxy.bootstrap().servers);
     let expected: BTreeSet<_> = ["zone-1", "zone-2", "zone-3", "r1"].map(|rack| Some(rack.to_owned())).into();
     let racks = |told: Vec<Option<String>>| told.into_iter().collect::<BTreeSet<_>>();
-    let seen = client.call(12, &MetadataRequest::default().with_topics(None)).brokers;
-    assert_eq!(racks(seen.iter().map(|one| one.rack.as_deref().map(str::to_owned)).collect()), expected);
+    wait::until("Metadata tells all racks", TO_READ, || {
+        let seen = client.call(12, &MetadataRequest::default().with_topics(None)).brokers;
+        racks(seen.iter().map(|one| one.rack.as_deref().map(str::to_owned)).collect()) == expected
+    });
     let seen = client.call(1, &DescribeClusterRequest::default()).brokers;
     assert_eq!(racks(seen.iter().map(|one| one.rack.as_deref().map(str::to_owned)).collect()), expected);
     proxy.finish();

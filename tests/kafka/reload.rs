@@ -72,6 +72,7 @@ fn under_load(world: &World) {
     symlink("..data/fishplate.yaml", mount.join("fishplate.yaml")).expect("a link");
     let proxy =
         Proxy::of_file(&mount.join("fishplate.yaml"), world.config().views(), &world.directory).expect("Fishplate");
+    proxy.wait_ready();
     assert!(!sees(&proxy.bootstrap(), "b-reload"));
     let load = Load::start(&proxy.bootstrap(), &topics);
     let closed = || Metrics::of(&proxy.admin()).sum("fishplate_sessions_closed_total", &[]).unwrap_or(0.0);
@@ -133,6 +134,7 @@ fn records_stay(world: &World) {
     let file = world.directory.join("records-stay.yaml");
     fs::write(&file, &yaml).expect("a file");
     let proxy = Proxy::of_file(&file, world.config().views(), &world.directory).expect("Fishplate");
+    proxy.wait_ready();
     proxy.log().allow("config");
     // When a pipeline would have the one with records elsewhere, then a diff and the reload refuse it
     let then = world.directory.join("records-stay-then.yaml");
@@ -150,6 +152,7 @@ fn records_stay(world: &World) {
     proxy.stop();
     fs::write(&file, moving("a-reload-stays")).expect("a file");
     proxy.restart();
+    proxy.wait_ready();
     assert!(!sees(&proxy.bootstrap(), "a-reload-stays") && sees(&proxy.bootstrap(), "a-reload-goes"));
     wait::until("it is counted", WITHIN, || kept() == of_others + 1.0);
     // Until its pipeline gives it back

@@ -64,7 +64,7 @@ fn a_shadow_grows_with_its_topic(world: &World) {
     // When the topic grows
     topics.grow("b-shadows-grow", 5);
     // Then so has its shadow, before any commit asked for it
-    assert_eq!(partitions(&world.a), 5);
+    wait::until("its shadow has grown", SOON, || partitions(&world.a) == 5);
     wait::until("the topic has grown", SOON, || partitions(&world.b) == 5);
 }
 

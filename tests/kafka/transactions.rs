@@ -316,7 +316,7 @@ fn take(consumer: &BaseConsumer) -> KafkaResult<Vec<(i32, i64, String)>> {
     let mut taken = Vec::new();
     while let Some(record) = consumer.poll(MOMENT) {
         let record = match record {
-            Err(error) if is_passing(&error) => continue,
+            Err(error) if committed::is_passing(&error) => continue,
             other => other?,
         };
         taken.push((record.partition(), record.offset(), value(&record)));
@@ -325,12 +325,6 @@ fn take(consumer: &BaseConsumer) -> KafkaResult<Vec<(i32, i64, String)>> {
         }
     }
     Ok(taken)
-}
-
-/// It has no connection, and makes new ones.
-fn is_passing(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure};
-    matches!(error.rdkafka_error_code(), Some(AllBrokersDown | BrokerTransportFailure))
 }
 
 /// One client plays a scenario; the first topic and group live on `a`, the second where it is said.

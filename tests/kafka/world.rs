@@ -169,14 +169,22 @@ impl World {
             let config = self.config().listener(View::Brokers, None).listener(View::Single, None);
             config.listener(View::Hosts, Some(self.ports.range(HOSTS)))
         };
-        let start = || Proxy::start(&config(), &self.directory).map_err(|error| format!("{error:#}"));
+        let start = || {
+            let proxy = Proxy::start(&config(), &self.directory).map_err(|error| format!("{error:#}"))?;
+            proxy.wait_ready();
+            // Where brokers are too busy to hear of a new topic within seconds.
+            proxy.log().allow("have not heard of a new shadow topic yet");
+            Ok(proxy)
+        };
         self.proxy.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A Fishplate of a trial's own.
+    /// A Fishplate of a trial's own, which knows its clusters.
     #[track_caller]
     pub fn start_proxy(&self, config: &Config) -> Proxy {
-        Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"))
+        let proxy = Proxy::start(config, &self.directory).unwrap_or_else(|error| panic!("{error:#}"));
+        proxy.wait_ready();
+        proxy
     }
 
     /// Something to be told at the end of the run.

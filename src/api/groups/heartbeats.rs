@@ -7,7 +7,6 @@
 //! franz-go goes on with the classic protocol then, and Java says how to.
 
 use super::by_group::{OfGroup, forget_coordinator, to_coordinator};
-use super::shares::not_in_this_view;
 use super::subscription::{Protocol, Refused, Saying};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
@@ -30,10 +29,6 @@ pub trait Subscribes: Api {
     fn saying(request: &Self::Request) -> Saying<'_>;
     /// Where its member is (KIP-881).
     fn rack(request: &mut Self::Request) -> &mut Option<StrBytes>;
-    /// The answer where such groups are not served to this client at all. Who leaves may always.
-    fn unserved(_saying: &Saying<'_>, _seen: &Seen<'_>) -> Option<Self::Response> {
-        None
-    }
     /// An answer that is an error.
     fn failed(code: i16, message: Option<String>) -> Self::Response;
     /// The topics that an answer assigns.
@@ -131,7 +126,7 @@ fn lacking(protocol: Protocol, cluster: Slot, placement: &Placement) -> String {
 }
 
 macro_rules! heartbeats {
-    ($($api:ident, $request:ident, $response:ident, $protocol:ident, $regex:expr, { $($more:item)* })*) => {$(
+    ($($api:ident, $request:ident, $response:ident, $protocol:ident, $regex:expr;)*) => {$(
         /// See the module's text.
         pub struct $api;
 
@@ -178,8 +173,6 @@ macro_rules! heartbeats {
                 &mut request.rack_id
             }
 
-            $($more)*
-
             fn failed(code: i16, message: Option<String>) -> $response {
                 $response::default().with_error_code(code).with_error_message(message.map(StrBytes::from_string))
             }
@@ -197,13 +190,8 @@ macro_rules! heartbeats {
 
 heartbeats! {
     ConsumerGroupHeartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, Consumer,
-        |request| request.subscribed_topic_regex.as_ref(), {}
-    ShareGroupHeartbeat, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, Share, |_| None, {
-        fn unserved(saying: &Saying<'_>, seen: &Seen<'_>) -> Option<ShareGroupHeartbeatResponse> {
-            let why = not_in_this_view(seen.placement.home_of_group(saying.group), seen)?;
-            (saying.epoch >= 0).then(|| Self::failed(codes::INVALID_REQUEST, Some(why)))
-        }
-    }
+        |request| request.subscribed_topic_regex.as_ref();
+    ShareGroupHeartbeat, ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, Share, |_| None;
 }
 
 #[cfg(test)]

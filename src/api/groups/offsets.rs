@@ -12,7 +12,7 @@ use crate::api::groups::by_group::{OfGroup, forget_coordinator, to_coordinator};
 use crate::api::needs::{Needs, sought};
 use crate::api::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Place, Places, Told, refused, slot};
 use crate::api::untag::Untag;
-use crate::api::{Api, Effect, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, send_or_wait};
+use crate::api::{Api, Effect, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
 use crate::types::{Name, Slot};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestTopic, OffsetFetchRequestTopics};
@@ -140,9 +140,8 @@ pub(in crate::api) fn absorb_commit<R>(
 /// perhaps): the next commit makes one, once we know.
 fn look_for_shadow(code: i16, topic: &TopicName, home: Slot, seen: &Seen<'_>, effects: &mut Effects) {
     let effect = Effect::Refresh(home, topic.0.clone());
-    let lost = code == codes::UNKNOWN_TOPIC_OR_PARTITION && seen.placement.home_of_topic(topic) != home;
-    if lost && !effects.contains(&effect) {
-        effects.push(effect);
+    if code == codes::UNKNOWN_TOPIC_OR_PARTITION && seen.placement.home_of_topic(topic) != home {
+        once(effect, effects);
     }
 }
 
@@ -219,13 +218,15 @@ impl Api for OffsetFetch {
         }
         let mut seed = OffsetFetchResponse::default();
         let (mut parts, mut needs) = (Vec::new(), Needs::default());
+        // No copy of the other groups, of which there may be many; beside them a request of these versions has nothing else.
+        let bare = OffsetFetchRequest::default().with_require_stable(request.require_stable);
         for (at, asked) in request.groups.iter().enumerate() {
             let group = &asked.group_id.0;
             let mut code = codes::NOT_COORDINATOR;
             match seen.coordinator_of(group) {
                 Ok(to) => {
                     let origin = Fetched { cluster: to.cluster, group: group.clone(), at: Some(at) };
-                    let request = request.clone().with_groups(vec![asked.clone()]);
+                    let request = bare.clone().with_groups(vec![asked.clone()]);
                     parts.push(Part { to, request, origin });
                 }
                 Err(Missing::Need(need)) => needs.push(need),
@@ -340,9 +341,9 @@ fn new_topic(topic: OffsetFetchResponseTopic) -> OffsetFetchResponseTopics {
 mod tests {
     use super::*;
     use crate::api::partitioned::tests::{chaos, named_once};
-    use crate::api::testing::{World, at, round, sent, text};
+    use crate::api::testing::{Effort, World, at, round, sent, text};
     use crate::placement::build::tests::{slot, topic};
-    use crate::types::CoordinatorType;
+    use crate::types::{BrokerId, CoordinatorType};
     use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
     use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
     use kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic;
@@ -553,5 +554,36 @@ mod tests {
         let silent = |_, _| Ok(OffsetCommitResponse::default());
         let (answer, _) = round::<OffsetCommit>(&commit("g", &[("x", &[0, 1])]), &world.seen(8), silent);
         assert_eq!(codes_of(&answer), [("x", 0, 16), ("x", 1, 16)]);
+    }
+
+    #[test]
+    fn very_many_groups_keep_nobody_waiting() {
+        // Given a request about more groups than anybody has, and a coordinator that loses all it is asked
+        let (world, began) = (World::default(), Effort::begin());
+        let coordinator = |_: Slot, _: CoordinatorType, _: &str| Some(BrokerId(1));
+        let seen = Seen { coordinator: &coordinator, ..world.seen(9) };
+        let group = |number: i32| OffsetFetchRequestGroup::default().with_group_id(GroupId(text(&number.to_string())));
+        let request =
+            OffsetFetchRequest::default().with_require_stable(true).with_groups((0..60_000).map(group).collect());
+        let (answer, _) = round::<OffsetFetch>(&request, &seen, |to, part| {
+            assert!(part.require_stable && part.groups.len() == 1);
+            Err(Fault::upstream(to, true, "gone"))
+        });
+        // Then each is answered for, and it does not take the square of that
+        assert!(answer.groups.len() == 60_000 && answer.groups.iter().all(|told| told.error_code == 16));
+        began.must_be_small();
+    }
+
+    #[test]
+    fn very_many_topics_without_a_shadow_keep_nobody_waiting() {
+        let began = Effort::begin();
+        let world = World::default().coordinated(0, "g", 2);
+        let names: Vec<_> = (0..60_000).map(|number| format!("b-{number}")).collect();
+        let mut effects = Effects::new();
+        for name in &names {
+            look_for_shadow(3, &TopicName(text(name)), slot(0), &world.seen(8), &mut effects);
+        }
+        assert_eq!(effects.len(), names.len());
+        began.must_be_small();
     }
 }

@@ -7,8 +7,16 @@
 //! then asks for what the broker does not lead any more is told so, and not served by another: that may have a session of the
 //! same member already, over another connection, which this one would end.
 //!
-//! In `single` a member reads all over one connection. That is served where the group's home has one broker, and refused where
-//! it has more.
+//! In `single` a member reads all over one connection, in one session, which is split (`split`).
+
+mod asked;
+mod kept;
+mod moves;
+mod questions;
+pub mod split;
+
+pub use asked::{Asked, Partition};
+pub use moves::{Answer, Ask, Leaving, Move, Moves, Sent};
 
 use crate::api::overview::nodes::Node;
 use crate::api::scrub::scrubbed_message;
@@ -16,7 +24,7 @@ use crate::api::untag::Untag;
 use crate::api::{Effect, Effects, Need, Seen, codes, once};
 use crate::error::Fault;
 use crate::placement::{Leader, Placement, TopicPlace};
-use crate::types::{Slot, Target, View};
+use crate::types::{Slot, Target};
 use kafka_protocol::messages::{
     ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse,
     share_acknowledge_response, share_fetch_response,
@@ -27,6 +35,8 @@ use uuid::Uuid;
 
 /// The epoch of a request that opens a session.
 const OPENS: i32 = 0;
+/// And of one that ends it.
+const FINAL: i32 = -1;
 
 /// A request of a share group's member to a broker.
 pub trait ShareRequest {
@@ -82,10 +92,6 @@ pub enum Forget {
 /// Plans a request of a member whose session over this connection, if any, is at `bound`.
 pub fn plan<R: ShareRequest>(request: &R, bound: Option<Target>, seen: &Seen<'_>) -> Plan<R::Answer> {
     let home = seen.placement.home_of_group(request.group());
-    if let Some(why) = not_in_this_view(home, seen) {
-        let message = StrBytes::from_string(why);
-        return Plan::Answer(R::Answer::failed(codes::INVALID_REQUEST, Some(message)), Forget::Nothing);
-    }
     if request.epoch() != OPENS {
         let lost = || Plan::Answer(R::Answer::failed(codes::SHARE_SESSION_NOT_FOUND, None), Forget::Nothing);
         return bound.map_or_else(lost, Plan::Send);
@@ -104,20 +110,6 @@ pub fn plan<R: ShareRequest>(request: &R, bound: Option<Target>, seen: &Seen<'_>
             None => Plan::Answer(moved(request, home, seen), Forget::Nothing),
         },
     }
-}
-
-/// Why members of a group that lives there cannot read in a client's view.
-#[must_use]
-pub fn not_in_this_view(home: Slot, seen: &Seen<'_>) -> Option<String> {
-    let cluster = seen.placement.cluster(home)?;
-    let brokers = cluster.snapshot.brokers.len();
-    (seen.view == View::Single && brokers > 1).then(|| {
-        format!(
-            "Fishplate shows this client one node for all brokers (`single`), and serves share groups there where their cluster has \
-             one broker: {} has {brokers}. Let it come to a listener with `hosts:`, or name it under `clients:`",
-            cluster.name
-        )
-    })
 }
 
 fn leader((topic, partition): (Uuid, i32), home: Slot, placement: &Placement) -> Option<(Target, i32)> {
@@ -311,14 +303,6 @@ mod tests {
         assert_eq!(plan(&asked, None, &world.seen(1)), Plan::Wait(Need::AllTopics));
         world.refused.extend([(Need::AllTopics, Refusal::Done)]);
         assert_eq!(plan(&asked, None, &world.seen(1)), Plan::Send(at(0, 2)));
-    }
-
-    #[test]
-    fn a_client_that_is_shown_one_node_for_several_brokers_is_refused() {
-        let world = world().shown(View::Single);
-        let Plan::Answer(answer, _) = plan(&fetch(0, &[("x", 1)]), None, &world.seen(1)) else { panic!() };
-        assert_eq!(answer.error_code, 42);
-        assert!(answer.error_message.unwrap().contains("one broker: a has 3"));
     }
 
     #[test]

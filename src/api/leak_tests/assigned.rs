@@ -3,13 +3,17 @@
 use super::answers::{How, topic, topic_id};
 use super::{CODES, HOST, IDS, KEPT, PORT};
 use super::{address, assert_clean, check, encoded, kept, leak, over_the_wire, slot, tags, with, worlds};
+use crate::api::groups::shares::split::{Now, Split};
+use crate::api::groups::shares::{Answer, Ask, Leaving, Move};
 use crate::api::groups::{descriptions, heartbeats, share_offsets, shares};
 use crate::api::{Effects, ErrorCodes};
-use crate::types::Target;
+use crate::types::{Target, View};
+use bytes::Bytes;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
+use std::time::{Duration, Instant};
 
 /// False for all others.
 pub(super) fn check_one(api: ApiKey, all: RangeInclusive<i16>) -> bool {
@@ -35,7 +39,10 @@ pub(super) fn check_one(api: ApiKey, all: RangeInclusive<i16>) -> bool {
         ApiKey::DeleteShareGroupOffsets => {
             check::<share_offsets::DeleteShareGroupOffsets>(all, delete_offsets, deleted_offsets, true);
         }
-        ApiKey::ShareFetch => check_shares(api, share_fetch, share_fetched),
+        ApiKey::ShareFetch => {
+            check_shares(api, share_fetch, share_fetched);
+            check_split();
+        }
         ApiKey::ShareAcknowledge => check_shares(api, share_acknowledge, share_acknowledged),
         _ => return false,
     }
@@ -81,6 +88,44 @@ where
         if let shares::Plan::Answer(answer, _) = shares::plan(&request, Some(elsewhere), &seen) {
             assert_clean(api, 1, 1, &answer);
         }
+    }
+}
+
+/// Of a session that is split, whose brokers' answers are put together.
+fn check_split() {
+    let single = || worlds().filter(|world| world.view == View::Single);
+    for (world, code) in single().flat_map(|world| with(world, CODES)) {
+        let (seen, how) = (world.seen(1), How { version: 1, code });
+        let now = |seconds| Now { at: Instant::now() + Duration::from_secs(seconds), seen: &seen, generation: 0 };
+        let mut split = Split::new((&group().0, &kept()), slot(1), 1 << 20);
+        let mut moves = split.submit(over_the_wire(&share_fetch(), 1).into(), (), &now(0));
+        let acknowledges = share_acknowledge().with_share_session_epoch(1);
+        moves.extend(split.submit(over_the_wire(&acknowledges, 1).into(), (), &now(0)));
+        let (mut planted, mut answered) = (0, 0);
+        while let Some(next) = moves.pop() {
+            match next {
+                Move::Send(sent, Ask::Poll(_)) => {
+                    planted += 1;
+                    let told = (over_the_wire(&share_fetched(how), 1), Bytes::new());
+                    moves.extend(split.told(sent, Ok(told), &now(0), &mut Effects::new()));
+                    moves.extend(split.tick(&now(3_600)));
+                }
+                Move::Send(sent, Ask::Acknowledge(_)) => {
+                    planted += 1;
+                    let told = over_the_wire(&share_acknowledged(how), 1);
+                    moves.extend(split.acknowledged(sent, Ok(told), &now(0), &mut Effects::new()));
+                }
+                Move::Answer(Leaving { answer: Answer::Fetch(answer, _), .. }) => {
+                    answered += 1;
+                    assert_clean(ApiKey::ShareFetch, 1, 1, &*answer);
+                }
+                Move::Answer(Leaving { answer: Answer::Acknowledge(answer), .. }) => {
+                    answered += 1;
+                    assert_clean(ApiKey::ShareAcknowledge, 1, 1, &answer);
+                }
+            }
+        }
+        assert!(planted > 0 && answered == 2, "{planted} {answered}");
     }
 }
 

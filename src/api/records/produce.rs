@@ -8,6 +8,7 @@ use crate::api::records::stamp::Stamp;
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::api::{Effect, Effects, Need, Refusal, Seen, Span, codes};
+use crate::config::policy::OnDown;
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::types::{Slot, Target, fast_hash};
@@ -16,7 +17,7 @@ use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
@@ -37,6 +38,10 @@ pub struct Ledger {
     pub timeout_ms: i32,
     topics: Vec<OfTopic>,
     slots: Vec<Entry>,
+    /// Topics that policy moves records to.
+    lanes: Vec<OfLane>,
+    /// Policy has changed what the client's frame says.
+    edited: bool,
     throttle_ms: i32,
     endpoints: Vec<NodeEndpoint>,
 }
@@ -48,6 +53,13 @@ struct OfTopic {
     name: TopicName,
     id: Uuid,
     key: TopicKey,
+}
+
+/// A lane of the request's topics.
+#[derive(Debug)]
+struct OfLane {
+    topic: OfTopic,
+    on_down: OnDown,
 }
 
 /// One partition of the request.
@@ -68,6 +80,21 @@ pub struct Cell {
     records: Option<Bytes>,
     /// Where an idempotent producer made it; it stays when the records are let go.
     pub stamp: Option<Stamp>,
+    /// Where policy moves it.
+    aside: Option<Aside>,
+    /// It is a part of what the client sent for the partition, or more: no offset speaks for that.
+    partial: bool,
+}
+
+/// A place beside the partition that the client named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Aside {
+    /// Which of the ledger's lanes.
+    lane: usize,
+    /// Its partition is this one, round the number that there are.
+    wanted: u32,
+    /// That partition, once the lane is known.
+    index: i32,
 }
 
 /// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
@@ -102,6 +129,17 @@ impl Partition {
     }
 }
 
+/// Some records of a partition, as policy leaves them.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// One batch or several.
+    pub records: Bytes,
+    /// The lane that they go to; `None`: the partition itself.
+    pub lane: Option<usize>,
+    /// Whether they go to any partition of the lane.
+    pub spread: bool,
+}
+
 /// Cells for one broker.
 #[derive(Debug)]
 pub struct Part {
@@ -114,7 +152,13 @@ pub struct Part {
 impl Cell {
     fn of(entry: usize, records: Option<Bytes>) -> Self {
         let stamp = records.as_ref().and_then(|records| Stamp::read(records));
-        Self { entry, records, stamp }
+        Self { entry, records, stamp, aside: None, partial: false }
+    }
+
+    /// The records, until they are let go.
+    #[must_use]
+    pub fn records(&self) -> Option<&Bytes> {
+        self.records.as_ref()
     }
 }
 
@@ -165,6 +209,8 @@ impl Ledger {
             timeout_ms: request.timeout_ms,
             topics: request.topics.into_iter().map(OfTopic::new).collect(),
             slots: Vec::with_capacity(request.partitions.len()),
+            lanes: Vec::new(),
+            edited: false,
             throttle_ms: 0,
             endpoints: Vec::new(),
         };
@@ -181,8 +227,8 @@ impl Ledger {
     pub fn route(&mut self, cells: Vec<Cell>, seen: &Seen<'_>) -> Routed {
         let (mut routed, mut needs) = (Routed::default(), Needs::default());
         let mut cells = cells.into_iter();
-        while let Some(cell) = cells.next() {
-            match self.find(&cell, seen) {
+        while let Some(mut cell) = cells.next() {
+            match self.find_or_go_back(&mut cell, seen) {
                 Found::At(to) => Part::put(&mut routed.parts, to, cell, cells.len()),
                 Found::Later => routed.held.push(cell),
                 Found::Unknown => {
@@ -209,6 +255,37 @@ impl Ledger {
         routed
     }
 
+    /// A lane that is away: what is meant for it waits, is refused, or goes where the client meant it to.
+    fn find_or_go_back(&mut self, cell: &mut Cell, seen: &Seen<'_>) -> Found {
+        let Some(lane) = cell.aside.map(|aside| aside.lane) else { return self.find(cell, seen) };
+        let found = match self.find_lane(cell, seen) {
+            // Clients would take this for good, where they are meant to come again.
+            Found::Never(_) => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
+            found => found,
+        };
+        match (self.lanes.get(lane).map(|lane| lane.on_down), &found) {
+            (Some(OnDown::Main), Found::Later | Found::Never(_) | Found::Failed(_)) => {
+                cell.aside = None;
+                self.find(cell, seen)
+            }
+            (Some(OnDown::Reject), Found::Later) => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
+            _ => found,
+        }
+    }
+
+    fn find_lane(&mut self, cell: &mut Cell, seen: &Seen<'_>) -> Found {
+        let lane = cell.aside.as_mut().and_then(|aside| Some((self.lanes.get_mut(aside.lane)?, aside)));
+        let Some((OfLane { topic, .. }, aside)) = lane else { return Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION) };
+        let Some(place) = seen.placement.topic_of(&topic.name, topic.id) else { return unknown(topic, seen) };
+        topic.fill_in(place);
+        let count = u32::try_from(place.topic.partitions.len()).unwrap_or(u32::MAX).max(1);
+        aside.index = i32::try_from(aside.wanted % count).unwrap_or(0);
+        match place.leader(aside.index) {
+            Leader::At(to, _) => Found::At(to),
+            Leader::Nobody | Leader::NoPartition => Found::Later,
+        }
+    }
+
     fn find(&mut self, cell: &Cell, seen: &Seen<'_>) -> Found {
         let Some((entry, topic)) = self.slots.get(cell.entry).and_then(|e| Some((e, self.topics.get_mut(e.topic)?)))
         else {
@@ -226,23 +303,48 @@ impl Ledger {
         }
     }
 
-    /// The partition of a cell, for who keeps order per partition.
+    /// The partition of a cell, for who keeps order per partition. What is moved aside keeps the order that it has in the
+    /// partition that the client named.
     #[must_use]
     pub fn partition_of(&self, cell: &Cell) -> Option<Partition> {
-        let entry = self.slots.get(cell.entry)?;
-        Some(Partition { topic: self.topics.get(entry.topic)?.key, index: entry.index })
+        let (topic, _) = self.goes_to(cell)?;
+        Some(Partition { topic: topic.key, index: self.slots.get(cell.entry)?.index })
     }
 
     /// The topic of a cell; without a name where nobody knows its id.
     #[must_use]
     pub fn topic_of(&self, cell: &Cell) -> Option<&TopicName> {
-        Some(&self.topics.get(self.slots.get(cell.entry)?.topic)?.name)
+        Some(&self.goes_to(cell)?.0.name)
+    }
+
+    /// Where a cell goes: the partition that the client named, or one of a lane.
+    fn goes_to(&self, cell: &Cell) -> Option<(&OfTopic, i32)> {
+        match cell.aside {
+            Some(aside) => Some((&self.lanes.get(aside.lane)?.topic, aside.index)),
+            None => {
+                let entry = self.slots.get(cell.entry)?;
+                Some((self.topics.get(entry.topic)?, entry.index))
+            }
+        }
+    }
+
+    /// The topic that the client named for a cell: by its name, or by its id.
+    #[must_use]
+    pub fn named(&self, cell: &Cell) -> Option<(&TopicName, Uuid)> {
+        let topic = self.topics.get(self.slots.get(cell.entry)?.topic)?;
+        Some((&topic.name, topic.id))
     }
 
     /// Whether one part holds all that the client sent, so that its frame can be forwarded as it is.
     #[must_use]
     pub fn is_whole(&self, part: &Part) -> bool {
-        part.cells.len() == self.slots.len()
+        !self.edited && part.cells.len() == self.slots.len()
+    }
+
+    /// What of a part is not a slice of the client's frame: policy made it.
+    pub fn made<'p>(&self, part: &'p Part) -> impl Iterator<Item = &'p Bytes> {
+        let edited = self.edited;
+        part.cells.iter().filter_map(move |cell| cell.records.as_ref().filter(|_| edited))
     }
 
     /// Whether a cell's batch comes from an idempotent producer: a refusal of it must never be overtaken (L6).
@@ -265,16 +367,15 @@ impl Ledger {
     /// The request for one part.
     #[must_use]
     pub fn request(&self, part: &Part) -> ProduceRequest {
-        let mut topics: Vec<(usize, TopicProduceData)> = Vec::new();
+        let mut topics: Vec<(TopicKey, TopicProduceData)> = Vec::new();
         for cell in &part.cells {
-            let Some(entry) = self.slots.get(cell.entry) else { continue };
-            let Some(OfTopic { name, id, .. }) = self.topics.get(entry.topic) else { continue };
-            let data = PartitionProduceData::default().with_index(entry.index).with_records(cell.records.clone());
-            match topics.last_mut().filter(|(topic, _)| *topic == entry.topic) {
+            let Some((OfTopic { name, id, key }, index)) = self.goes_to(cell) else { continue };
+            let data = PartitionProduceData::default().with_index(index).with_records(cell.records.clone());
+            match topics.last_mut().filter(|(topic, _)| topic == key) {
                 Some((_, topic)) => topic.partition_data.push(data),
                 None => {
                     let topic = TopicProduceData::default().with_name(name.clone()).with_topic_id(*id);
-                    topics.push((entry.topic, topic.with_partition_data(vec![data])));
+                    topics.push((*key, topic.with_partition_data(vec![data])));
                 }
             }
         }
@@ -318,8 +419,7 @@ impl Ledger {
 
     /// What is told of a cell, and the id of its topic where the broker speaks of ids.
     fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<(Uuid, &'a PartitionProduceResponse)> {
-        let entry = self.slots.get(cell.entry)?;
-        let OfTopic { name, id, .. } = self.topics.get(entry.topic)?;
+        let (OfTopic { name, id, .. }, index) = self.goes_to(cell)?;
         let same = |topic: &&TopicProduceResponse| {
             if topic.name.0.is_empty() { topic.topic_id == *id } else { topic.name == *name }
         };
@@ -328,7 +428,7 @@ impl Ledger {
             .iter()
             .filter(same)
             .flat_map(|topic| topic.partition_responses.iter().map(|told| (topic.topic_id, told)));
-        partitions.find(|(_, told)| told.index == entry.index)
+        partitions.find(|(_, told)| told.index == index)
     }
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
@@ -338,9 +438,13 @@ impl Ledger {
     }
 
     fn note_lead(&self, cell: &Cell, id: Uuid, told: &LeaderIdAndEpoch, cluster: Slot, effects: &mut Effects) {
-        let index = self.slots.get(cell.entry).map(|entry| entry.index);
-        if let Some((topic, index)) = self.topic_of(cell).zip(index) {
-            effects.extend(crate::api::lead(cluster, (&topic.0, id), index, (told.leader_id.0, told.leader_epoch)));
+        if let Some((topic, index)) = self.goes_to(cell) {
+            effects.extend(crate::api::lead(
+                cluster,
+                (&topic.name.0, id),
+                index,
+                (told.leader_id.0, told.leader_epoch),
+            ));
         }
     }
 
@@ -349,7 +453,10 @@ impl Ledger {
         let Some(entry) = self.slots.get_mut(cell.entry) else { return };
         entry.open = entry.open.saturating_sub(1);
         let index = entry.index;
-        let answer = answer.with_index(index);
+        // Of another partition than the client asked about nothing but the code and its reason concerns it.
+        let answer = if cell.aside.is_some() { plain(&answer) } else { answer };
+        let offset = if cell.partial { NO_OFFSET } else { answer.base_offset };
+        let answer = answer.with_index(index).with_base_offset(offset);
         entry.answer = Some(match entry.answer.take() {
             None => Box::new(answer),
             Some(first) if first.error_code != 0 => first,
@@ -358,13 +465,47 @@ impl Ledger {
         });
     }
 
-    /// Splits a cell in two: policy sends some of its records elsewhere. Both are cells of the same partition.
-    pub fn split(&mut self, cell: &Cell, kept: Bytes, moved: Bytes) -> (Cell, Cell) {
-        if let Some(entry) = self.slots.get_mut(cell.entry) {
-            entry.open += 1;
+    /// A topic that policy moves records to, for [`Ledger::instead`].
+    pub fn lane(&mut self, topic: &str, on_down: OnDown) -> usize {
+        let known = self.lanes.iter().position(|lane| lane.topic.name.as_str() == topic);
+        known.unwrap_or_else(|| {
+            let topic = OfTopic::new((StrBytes::from_string(topic.to_owned()), Uuid::nil()));
+            self.lanes.push(OfLane { topic, on_down });
+            self.lanes.len() - 1
+        })
+    }
+
+    /// What policy made of a cell, in its place: the same records or others, for the partition itself or for lanes. Where
+    /// they are not `whole`, all that the client sent and nowhere else, it hears of no offset.
+    pub fn instead(&mut self, cell: &Cell, pieces: Vec<Piece>, whole: bool) -> Vec<Cell> {
+        self.edited = true;
+        if pieces.is_empty() {
+            // All of it was dropped: nothing was written, and all is well.
+            self.settle(cell, failed(codes::NONE));
+            return Vec::new();
         }
-        let with = |records| Cell::of(cell.entry, Some(records));
-        (with(kept), with(moved))
+        let Some(entry) = self.slots.get_mut(cell.entry) else { return Vec::new() };
+        entry.open += pieces.len() - 1;
+        let index = u32::try_from(entry.index).unwrap_or(0);
+        let cells = pieces.into_iter().map(|Piece { records, lane, spread }| {
+            let wanted = if spread { fastrand::u32(..) } else { index };
+            let aside = lane.map(|lane| Aside { lane, wanted, index: -1 });
+            Cell { aside, partial: !whole, ..Cell::of(cell.entry, Some(records)) }
+        });
+        cells.collect()
+    }
+
+    /// Policy refuses a cell, for what these records are: each by its place in the batch, with a reason.
+    pub fn refuse(&mut self, cell: &Cell, code: i16, message: String, records: Vec<(i32, String)>) {
+        let told = |(place, why)| {
+            BatchIndexAndErrorMessage::default()
+                .with_batch_index(place)
+                .with_batch_index_error_message(Some(StrBytes::from_string(why)))
+        };
+        let answer = failed(code)
+            .with_error_message(Some(StrBytes::from_string(message)))
+            .with_record_errors(records.into_iter().map(told).collect());
+        self.settle(cell, answer);
     }
 
     /// Whether a partition is answered with an error.
@@ -436,6 +577,11 @@ fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
         Some(_) if name.is_empty() && seen.version >= TOPIC_IDS => Found::Never(codes::UNKNOWN_TOPIC_ID),
         Some(_) => Found::Never(codes::UNKNOWN_TOPIC_OR_PARTITION),
     }
+}
+
+/// The code and its reason alone.
+fn plain(answer: &PartitionProduceResponse) -> PartitionProduceResponse {
+    failed(answer.error_code).with_error_message(answer.error_message.clone())
 }
 
 fn failed(code: i16) -> PartitionProduceResponse {
@@ -611,14 +757,69 @@ mod tests {
         }
     }
 
+    /// One half of it for its own partition, the other for a lane.
+    fn halves(ledger: &mut Ledger, cell: &Cell) -> Vec<Cell> {
+        let lane = ledger.lane("b-dlq", OnDown::Hold);
+        let piece = |records, lane| Piece { records: Bytes::from_static(records), lane, spread: false };
+        ledger.instead(cell, vec![piece(b"k", None), piece(b"m", Some(lane))], false)
+    }
+
+    #[test]
+    fn what_is_all_dropped_or_refused_is_answered_at_once() {
+        let world = World::with(&[topic("x", &[1])], &[]);
+        let (mut ledger, cells) = Ledger::open(request(&[("x", &[0, 1])]));
+        assert_eq!(ledger.instead(&cells[0], Vec::new(), false), []);
+        ledger.refuse(&cells[1], codes::INVALID_RECORD, "no".to_owned(), vec![(3, "why".to_owned())]);
+        assert!(ledger.is_complete());
+        let response = ledger.response();
+        assert_eq!(answers(&response), [("x".to_owned(), 0, 0, NO_OFFSET), ("x".to_owned(), 1, 87, NO_OFFSET)]);
+        assert_eq!(response.responses[0].partition_responses[1].record_errors[0].batch_index, 3);
+        drop(world);
+    }
+
+    #[test]
+    fn a_lane_that_is_away_is_what_its_config_says() {
+        // Nobody leads the lane, or there is none
+        for (partitions, unknown) in [(&[-1][..], false), (&[], true)] {
+            let lanes = if unknown { Vec::new() } else { vec![topic("b-dlq", partitions)] };
+            let world = World::with(&[topic("x", &[1])], &lanes);
+            for on_down in OnDown::ALL {
+                let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
+                let lane = ledger.lane("b-dlq", *on_down);
+                let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), spread: false };
+                let cells = ledger.instead(&cells.remove(0), vec![moved], false);
+                let mut routed = ledger.route(cells, &world.seen(9));
+                if unknown {
+                    assert_eq!((routed.held.len(), routed.needs.len()), (1, 1), "it is asked for first");
+                    let refused = routed.needs.drain(..).map(|need| (need, Refusal::Done)).collect();
+                    let seen = crate::api::Seen { refused: &refused, ..world.seen(9) };
+                    routed = ledger.route(std::mem::take(&mut routed.held), &seen);
+                }
+                let came = (routed.held.len(), routed.parts.first().map(|part| part.to), ledger.is_refused());
+                let expected = match on_down {
+                    OnDown::Main => (0, Some(at(0, 1)), false),
+                    OnDown::Hold if !unknown => (1, None, false),
+                    OnDown::Hold | OnDown::Reject => (0, None, true),
+                };
+                assert_eq!(came, expected, "{on_down}, {unknown}");
+                if ledger.is_refused() {
+                    assert_eq!(answers(&ledger.response())[0].2, codes::NOT_LEADER_OR_FOLLOWER, "clients come again");
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_edited_batch_is_answered_when_both_halves_are_and_bears_no_single_offset() {
         let world = World::with(&[topic("x", &[1])], &[topic("b-dlq", &[2])]);
         let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
-        let (kept, moved) = ledger.split(&cells.remove(0), Bytes::from_static(b"k"), Bytes::from_static(b"m"));
-        let routed = ledger.route(vec![kept], &world.seen(9));
-        let lane = Part { to: at(1, 2), cells: vec![moved] };
-        assert!(!ledger.is_whole(&routed.parts[0]) || routed.parts[0].cells.len() == 1);
+        let cells = halves(&mut ledger, &cells.remove(0));
+        let mut routed = ledger.route(cells, &world.seen(9));
+        let lane = routed.parts.pop().unwrap();
+        assert_eq!((routed.parts[0].to, lane.to), (at(0, 1), at(1, 2)));
+        assert!(!ledger.is_whole(&routed.parts[0]), "the client's frame says something else");
+        let asked = ledger.request(&lane);
+        assert_eq!((asked.topic_data[0].name.as_str(), asked.topic_data[0].partition_data[0].index), ("b-dlq", 0));
         ledger.absorb(&routed.parts[0], written(&ledger.request(&routed.parts[0])), &world.seen(9), &mut Vec::new());
         assert!(!ledger.is_complete(), "a diverted batch is acknowledged when the lane has acknowledged it");
         ledger.absorb(&lane, written(&ledger.request(&lane)), &world.seen(9), &mut Vec::new());
@@ -628,11 +829,11 @@ mod tests {
 
     #[test]
     fn half_of_an_edited_batch_that_fails_fails_the_partition() {
-        let world = World::with(&[topic("x", &[1])], &[]);
+        let world = World::with(&[topic("x", &[1])], &[topic("b-dlq", &[2])]);
         for failing_first in [true, false] {
             let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
-            let (kept, moved) = ledger.split(&cells.remove(0), Bytes::from_static(b"k"), Bytes::from_static(b"m"));
-            let parts = [kept, moved].map(|cell| Part { to: at(0, 1), cells: vec![cell] });
+            let cells = halves(&mut ledger, &cells.remove(0));
+            let parts = ledger.route(cells, &world.seen(9)).parts;
             let fault = Fault::upstream(at(0, 1), true, "gone");
             let good = written(&ledger.request(&parts[0]));
             if failing_first {

@@ -3,7 +3,9 @@
 //! deleted everywhere, and each is told once. A cluster without an authorizer has none: that is an error (54) where none
 //! has one, or where one is to be made there.
 
-use crate::api::everywhere::{Changes, Merged, UNHEARD, Where, Word, asked_everywhere, changed_where_it_belongs, join};
+use crate::api::everywhere::{
+    Changes, Merged, UNHEARD, Where, Word, add_each, asked_everywhere, changed_where_it_belongs, join,
+};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::api::{Seen, codes};
@@ -12,7 +14,8 @@ use crate::types::{Name, Slot};
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_acls_response::AclCreationResult;
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
-use kafka_protocol::messages::delete_acls_response::DeleteAclsFilterResult;
+use kafka_protocol::messages::delete_acls_response::{DeleteAclsFilterResult, DeleteAclsMatchingAcl};
+use kafka_protocol::messages::describe_acls_response::{AclDescription, DescribeAclsResource};
 use kafka_protocol::messages::{
     ApiKey, CreateAclsRequest, CreateAclsResponse, DeleteAclsRequest, DeleteAclsResponse, DescribeAclsRequest,
     DescribeAclsResponse,
@@ -38,20 +41,13 @@ impl Merged for DescribeAcls {
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(told.throttle_time_ms);
         let why = scrubbed_message(told.error_message, from, seen.placement);
         Self::fail(so_far, Word { code: told.error_code, why });
-        for mut resource in told.resources {
-            resource.untag();
-            let same = so_far.resources.iter_mut().find(|known| {
-                known.resource_type == resource.resource_type
-                    && known.pattern_type == resource.pattern_type
-                    && known.resource_name == resource.resource_name
-            });
-            let Some(known) = same else {
-                so_far.resources.push(resource);
-                continue;
-            };
-            let new: Vec<_> = resource.acls.into_iter().filter(|acl| !known.acls.contains(acl)).collect();
-            known.acls.extend(new);
-        }
+        let mut told = told.resources;
+        told.iter_mut().for_each(Untag::untag);
+        let what = |of: &DescribeAclsResource| (of.resource_type, of.pattern_type, of.resource_name.clone());
+        let who = |acl: &AclDescription| (acl.principal.clone(), acl.host.clone(), acl.operation, acl.permission_type);
+        add_each(&mut so_far.resources, told, what, |known, resource| {
+            add_each(&mut known.acls, resource.acls, who, |_, _| {});
+        });
     }
 
     fn fail(so_far: &mut Self::Response, word: Word) {
@@ -171,20 +167,19 @@ impl Changes for DeleteAcls {
 
     /// What was deleted on several clusters is told once.
     fn add(place: &mut DeleteAclsFilterResult, told: &mut DeleteAclsFilterResult) {
-        for acl in std::mem::take(&mut told.matching_acls) {
-            if !place.matching_acls.contains(&acl) {
-                place.matching_acls.push(acl);
-            }
-        }
+        let deleted = |acl: &DeleteAclsMatchingAcl| {
+            let what = (acl.resource_type, acl.pattern_type, acl.resource_name.clone());
+            let who = (acl.principal.clone(), acl.host.clone(), acl.operation, acl.permission_type);
+            (what, who, acl.error_code)
+        };
+        add_each(&mut place.matching_acls, std::mem::take(&mut told.matching_acls), deleted, |_, _| {});
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{World, at, round, text};
-    use kafka_protocol::messages::delete_acls_response::DeleteAclsMatchingAcl;
-    use kafka_protocol::messages::describe_acls_response::{AclDescription, DescribeAclsResource};
+    use crate::api::testing::{Effort, World, at, round, text};
 
     const PREFIXED: i8 = 4;
 
@@ -277,5 +272,25 @@ mod tests {
         });
         let told = &answer.filter_results[0];
         assert_eq!((answer.filter_results.len(), told.error_code, told.matching_acls.len()), (1, 0, 2));
+    }
+
+    #[test]
+    fn very_many_acls_keep_nobody_waiting() {
+        // Given two clusters with more ACLs than anybody has, told in another order by each
+        let began = Effort::begin();
+        let resource = |number: i32| {
+            let resource = DescribeAclsResource::default().with_resource_name(text(&number.to_string()));
+            resource.with_acls(vec![AclDescription::default()])
+        };
+        let (answer, _) = round::<DescribeAcls>(&Default::default(), &World::default().seen(1), |to, _| {
+            let mut all: Vec<_> = (0..60_000).map(resource).collect();
+            if to.cluster.number() == 1 {
+                all.reverse();
+            }
+            Ok(DescribeAclsResponse::default().with_resources(all))
+        });
+        // Then each is told once, and it does not take the square of that
+        assert!(answer.resources.len() == 60_000 && answer.resources.iter().all(|resource| resource.acls.len() == 1));
+        began.must_be_small();
     }
 }

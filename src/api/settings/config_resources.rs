@@ -2,7 +2,7 @@
 //! what is known of clusters; groups, each from its home, and client metrics by the clusters, put together. A cluster
 //! that lacks a kind of resource has none.
 
-use crate::api::everywhere::{Merged, UNHEARD, Word, ask_all, join, merge, of_each_cluster};
+use crate::api::everywhere::{Merged, UNHEARD, Word, add_each, ask_all, join, merge, of_each_cluster};
 use crate::api::untag::Untag;
 use crate::api::{Api, Effects, Plan, Seen, codes};
 use crate::error::Fault;
@@ -115,17 +115,15 @@ impl Merged for ListConfigResources {
     fn merge(so_far: &mut Self::Response, told: Self::Response, from: Slot, seen: &Seen<'_>) {
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(told.throttle_time_ms);
         Self::fail(so_far, Word::from(told.error_code));
-        for mut one in told.config_resources {
-            one.untag();
-            let wanted = match one.resource_type {
-                GROUP => seen.placement.home_of_group(&one.resource_name) == from,
-                CLIENT_METRICS => true,
-                _ => false,
-            };
-            if wanted && !so_far.config_resources.contains(&one) {
-                so_far.config_resources.push(one);
-            }
-        }
+        let mut told = told.config_resources;
+        told.retain(|one| match one.resource_type {
+            GROUP => seen.placement.home_of_group(&one.resource_name) == from,
+            CLIENT_METRICS => true,
+            _ => false,
+        });
+        told.iter_mut().for_each(Untag::untag);
+        let what = |one: &ConfigResource| (one.resource_type, one.resource_name.clone());
+        add_each(&mut so_far.config_resources, told, what, |_, _| {});
     }
 
     fn fail(so_far: &mut Self::Response, word: Word) {

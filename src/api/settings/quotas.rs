@@ -3,7 +3,9 @@
 //! different values of one quota the smaller is told.
 
 use crate::api::Seen;
-use crate::api::everywhere::{Changes, Merged, UNHEARD, Where, Word, asked_everywhere, changed_where_it_belongs, join};
+use crate::api::everywhere::{
+    Changes, Merged, UNHEARD, Where, Word, add_each, asked_everywhere, changed_where_it_belongs, join,
+};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::types::Slot;
@@ -28,13 +30,9 @@ impl Merged for DescribeClientQuotas {
         Self::fail(so_far, Word { code: told.error_code, why });
         // Null with an error, as Kafka has it.
         let Some(all) = so_far.entries.as_mut() else { return };
-        for mut entry in told.entries.into_iter().flatten() {
-            entry.untag();
-            match all.iter_mut().find(|known| is_same(&known.entity, &entry.entity)) {
-                Some(known) => put_together(known, entry),
-                None => all.push(entry),
-            }
-        }
+        let mut told = told.entries.unwrap_or_default();
+        told.iter_mut().for_each(Untag::untag);
+        add_each(all, told, |entry| who(&entry.entity), put_together);
     }
 
     fn fail(so_far: &mut Self::Response, word: Word) {
@@ -45,9 +43,11 @@ impl Merged for DescribeClientQuotas {
     }
 }
 
-/// The same parts in any order.
-fn is_same(one: &[Entity], other: &[Entity]) -> bool {
-    one.len() == other.len() && one.iter().all(|part| other.contains(part))
+/// The parts, which come in any order.
+fn who(entity: &[Entity]) -> Vec<(StrBytes, Option<StrBytes>)> {
+    let mut parts: Vec<_> = entity.iter().map(|part| (part.entity_type.clone(), part.entity_name.clone())).collect();
+    parts.sort_unstable();
+    parts
 }
 
 fn put_together(known: &mut Entry, entry: Entry) {
@@ -113,7 +113,7 @@ impl Changes for AlterClientQuotas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{World, at, round, text};
+    use crate::api::testing::{Effort, World, at, round, text};
     use crate::error::Fault;
     use kafka_protocol::messages::describe_client_quotas_response::ValueData;
 
@@ -165,5 +165,22 @@ mod tests {
         assert_eq!((asked, answer.entries.len()), (vec![at(0, 2), at(1, 2)], 1));
         assert_eq!(answer.entries[0].error_code, 42);
         assert_eq!(answer.entries[0].error_message, Some(text("On cluster `b`: INVALID_REQUEST")));
+    }
+
+    #[test]
+    fn very_many_quotas_keep_nobody_waiting() {
+        // Given two clusters with quotas for more clients than anybody has, told in another order by each
+        let began = Effort::begin();
+        let (answer, _) = round::<DescribeClientQuotas>(&Default::default(), &World::default().seen(1), |to, _| {
+            let mut all: Vec<_> = (0..60_000).map(|number: i32| entry(&number.to_string(), &[("x", 1.0)])).collect();
+            if to.cluster.number() == 1 {
+                all.reverse();
+            }
+            Ok(DescribeClientQuotasResponse::default().with_entries(Some(all)))
+        });
+        // Then each is told once, and it does not take the square of that
+        let all = answer.entries.unwrap();
+        assert!(all.len() == 60_000 && all.iter().all(|entry| entry.values.len() == 1));
+        began.must_be_small();
     }
 }

@@ -2,7 +2,9 @@
 //! are who logs in at the clusters; at Fishplate nobody does by these. Where clusters have different iterations of one
 //! mechanism the fewer are told. A user that some cluster has is no unknown one.
 
-use crate::api::everywhere::{Changes, Merged, UNHEARD, Where, Word, asked_everywhere, changed_where_it_belongs, join};
+use crate::api::everywhere::{
+    Changes, Merged, UNHEARD, Where, Word, add_each, asked_everywhere, changed_where_it_belongs, join,
+};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::api::{Seen, codes};
@@ -34,14 +36,12 @@ impl Merged for DescribeUserScramCredentials {
         so_far.throttle_time_ms = so_far.throttle_time_ms.max(told.throttle_time_ms);
         let why = scrubbed_message(told.error_message, from, seen.placement);
         Self::fail(so_far, Word { code: told.error_code, why });
-        for mut user in told.results {
+        let mut told = told.results;
+        for user in &mut told {
             user.untag();
-            user.error_message = scrubbed_message(user.error_message, from, seen.placement);
-            match so_far.results.iter_mut().find(|known| known.user == user.user) {
-                Some(known) => put_together(known, user),
-                None => so_far.results.push(user),
-            }
+            user.error_message = scrubbed_message(user.error_message.take(), from, seen.placement);
         }
+        add_each(&mut so_far.results, told, |user| user.user.clone(), put_together);
     }
 
     fn fail(so_far: &mut Self::Response, word: Word) {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::amounts::Amount;
 use super::super::findings::Findings;
 use super::super::raw::{self, File};
-use super::super::read::{Amount, Number};
+use super::super::read::Number;
 use super::super::{Cluster, Limits, Memory};
 
 /// A pool is no smaller: an eighth of it must hold more than the frames that are always read (64 KiB).

@@ -8,6 +8,7 @@ mod clusters;
 mod hosts;
 mod kinds;
 mod pipelines;
+mod policy;
 
 use super::findings::Findings;
 use super::raw::File;

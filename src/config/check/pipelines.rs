@@ -2,14 +2,15 @@
 //! has it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::super::findings::{At, Findings};
 use super::super::patterns::{Pattern, Patterns};
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::super::{DEFAULT_PIPELINE, Pipeline};
+use super::super::{DEFAULT_PIPELINE, Pipeline, Policy};
 use super::clusters::Known;
-use super::label;
+use super::{label, policy};
 use crate::types::{Name, Slot};
 
 /// What a list of patterns is for.
@@ -36,6 +37,8 @@ struct Draft {
     topics: Written,
     groups: Written,
     transactional_ids: Written,
+    /// `None` if something of it is wrong.
+    policy: Option<Policy>,
 }
 
 /// In their order, `default` last; `None` if one of them is wrong.
@@ -53,7 +56,9 @@ pub(super) fn all(raw: &File, known: &Known, default: Option<Slot>, findings: &m
     let everything = Patterns::everything();
     let name = Name::from(DEFAULT_PIPELINE);
     let (topics, groups) = (everything.clone(), everything.clone());
-    pipelines.push(Pipeline { name, topics, groups, transactional_ids: everything, cluster: default? });
+    let policy = Arc::default();
+    pipelines.push(Pipeline { name, topics, groups, transactional_ids: everything, cluster: default?, policy });
+    policy::lanes_live_there(raw, &pipelines, known, findings);
     Some(pipelines)
 }
 
@@ -61,8 +66,9 @@ impl Draft {
     fn finish(self) -> Option<Pipeline> {
         let right = self.topics.whole && self.groups.whole && self.transactional_ids.whole;
         let (name, cluster) = (Name::from(self.name?.value.as_str()), self.cluster?);
-        let (topics, groups) = (self.topics.patterns, self.groups.patterns);
-        right.then_some(Pipeline { name, topics, groups, transactional_ids: self.transactional_ids.patterns, cluster })
+        let (topics, groups, policy) = (self.topics.patterns, self.groups.patterns, Arc::new(self.policy?));
+        let transactional_ids = self.transactional_ids.patterns;
+        right.then_some(Pipeline { name, topics, groups, transactional_ids, cluster, policy })
     }
 
     /// In a sentence; `nameless` if its name is wrong.
@@ -77,12 +83,14 @@ impl Draft {
 }
 
 fn draft(raw: &raw::Pipeline, known: &Known, names: &mut BTreeMap<String, At>, findings: &mut Findings) -> Draft {
+    let cluster = raw.cluster.as_ref().and_then(|text| known.slot(text, findings));
     Draft {
         name: raw.name.as_ref().and_then(|text| unique(text, names, findings)).cloned(),
-        cluster: raw.cluster.as_ref().and_then(|text| known.slot(text, findings)),
+        cluster,
         topics: raw.topics.as_ref().map(|list| written(list, Of::Topics, findings)).unwrap_or_default(),
         groups: optional(raw.groups.as_deref(), findings),
         transactional_ids: optional(raw.transactional_ids.as_deref(), findings),
+        policy: policy::policy(raw, findings),
     }
 }
 

@@ -43,7 +43,7 @@ pipelines:
     cluster: new
   - topics: *x
     groups: [\"${NOT_SET}\"]
-    contract: {}
+    slo: {}
 admin:
 "
         )
@@ -62,7 +62,7 @@ fn keys_of_other_versions_are_known_as_such() {
     for (text, key) in [
         (base("control: { cluster: a }\n"), "control"),
         (base("metrics: {}\n"), "metrics"),
-        (base("pipelines: [{ name: p, topics: [t], cluster: a, limits: [] }]\n"), "limits"),
+        (base("pipelines: [{ name: p, topics: [t], cluster: a, mirror: {} }]\n"), "mirror"),
         (base("pipelines: [{ name: p, topics: [t], cluster: a, slo: {} }]\n"), "slo"),
         (BASE.replace("slot: 1,", "slot: 1, sasl: {},"), "sasl"),
     ] {

@@ -9,6 +9,7 @@ use super::*;
 mod files;
 mod mistakes;
 mod odd;
+mod policy;
 mod schema;
 
 const BASE: &str = "\

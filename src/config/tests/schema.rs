@@ -27,6 +27,12 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Admin/properties", "admin: { ", " }"),
         ("/$defs/Memory/properties", "memory: { ", " }"),
         ("/$defs/Limits/properties", "limits: { ", " }"),
+        ("/$defs/Contract/properties", "pipelines: [{ contract: { ", " } }]"),
+        ("/$defs/HeaderRule/properties", "pipelines: [{ contract: { headers: { a: { ", " } } } }]"),
+        ("/$defs/Limit/properties", "pipelines: [{ limits: [{ ", " }] }]"),
+        ("/$defs/Stamp/properties", "pipelines: [{ limits: [{ stamp: { ", " } }] }]"),
+        ("/$defs/Lanes/properties", "pipelines: [{ lanes: { ", " } }]"),
+        ("/$defs/Lane/properties", "pipelines: [{ lanes: { dlq: { ", " } } }]"),
     ] {
         for key in keys(&schema, pointer) {
             let all = found(&format!("{before}{key}: 1.5{after}\n")).join("\n");
@@ -40,12 +46,13 @@ fn the_schema_has_the_keys_that_are_read() {
 fn full_yaml_has_every_key_of_the_schema() {
     let schema: serde_json::Value = serde_json::from_str(&schema().expect("a schema")).expect("JSON");
     let full = fs::read_to_string("config/full.yaml").expect("config/full.yaml");
-    let pointers =
-        ["/properties", "/$defs/Listener/properties", "/$defs/Cluster/properties", "/$defs/Pipeline/properties"];
-    for key in pointers.iter().flat_map(|pointer| keys(&schema, pointer)) {
-        assert!(
-            full.lines().any(|line| line.trim_start().trim_start_matches("- ").starts_with(&format!("{key}:"))),
-            "{key}"
-        );
+    let parts = ["Listener", "Cluster", "Pipeline", "Contract", "HeaderRule", "Limit", "Lanes", "Lane", "Stamp"];
+    let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
+    let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));
+    let code: Vec<_> = full.lines().map(|line| line.split('#').next().unwrap_or_default()).collect();
+    for key in keys {
+        let begins =
+            |part: &str| part.trim_start().trim_start_matches("- ").trim_start().starts_with(&format!("{key}:"));
+        assert!(code.iter().any(|line| line.split(['{', ',']).any(begins)), "{key}");
     }
 }

@@ -2,6 +2,7 @@
 //! broker would, for what it edits comes to the broker in order. Decompressing is part of it.
 //! Sources: Kafka's `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`, `LogValidator.validateBatch`.
 
+use super::edit::Uneditable;
 use super::{Batch, Batches, Flaw, Malformed};
 use crate::wire::compression::{Codec, Desk, Packed, unpack};
 use kafka_protocol::ResponseError;
@@ -51,6 +52,17 @@ pub enum Unfit {
         /// What is wrong with it.
         malformed: Malformed,
     },
+}
+
+impl From<Uneditable> for Unfit {
+    fn from(uneditable: Uneditable) -> Self {
+        match uneditable {
+            Uneditable::Malformed { record, malformed } => Self::Record { record, malformed },
+            Uneditable::Packed(packed) => Self::Packed(packed),
+            Uneditable::Codec => Self::Codec(-1),
+            Uneditable::Fates { .. } => Self::None,
+        }
+    }
 }
 
 impl Unfit {

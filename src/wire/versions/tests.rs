@@ -94,7 +94,7 @@ Made of the table in `src/wire/versions.rs` (`FISHPLATE_WRITE=1 cargo test --lib
 Clients see this table whatever the clusters speak. Where a cluster speaks only lower versions of an API, requests are
 translated to the highest that it has. Ids of brokers are those of virtual nodes everywhere, addresses are Fishplate's,
 and topics that are not visible (a topic's shadows on other clusters, a topic that is kept from clients) are unknown
-topics. What else differs from Kafka stands in the last column. `tests/kafka/apis.rs` sends every API in every version to
+topics. What else differs from Kafka stands in the last column. `tests/kafka/apis/` sends every API in every version to
 bare Kafka and through Fishplate, and holds the answers against each other.
 
 | key | API | versions | how it is served | what differs |

@@ -150,7 +150,7 @@ final class Assigned {
     }
 
     /** A share group reads from the beginning where it is told to. */
-    private static void begin(Stage stage, String group) throws Exception {
+    static void begin(Stage stage, String group) throws Exception {
         var resource = new ConfigResource(ConfigResource.Type.GROUP, group);
         var earliest = new AlterConfigOp(new ConfigEntry("share.auto.offset.reset", "earliest"), AlterConfigOp.OpType.SET);
         stage.admin.incrementalAlterConfigs(Map.of(resource, List.of(earliest))).all().get();

@@ -73,7 +73,7 @@ final class Cut {
     }
 
     /** The trial cuts when it sees the file, and takes it away when it has. */
-    private static void haveItCut(String file) {
+    static void haveItCut(String file) {
         pause(200);
         if (file == null) {
             return;

@@ -47,17 +47,18 @@ public final class Main {
         SCENES.put("others", Others::play);
         SCENES.put("operate", Operate::play);
         SCENES.put("transactions", Transactions::play);
-        SCENES.put("assigned", newer("consumers"));
-        SCENES.put("shares", newer("shares"));
+        SCENES.put("assigned", newer("Assigned", "consumers"));
+        SCENES.put("shares", newer("Assigned", "shares"));
+        SCENES.put("sharing", newer("Sharing", "play"));
         SCENES.put("spanning", Transactions::spanning);
         SCENES.put("silent", Transactions::silent);
     }
 
     /** What only a newer client can: it is in a class that is there with such a one (tests/clients/java-4.3). */
-    private static Scene newer(String name) {
+    private static Scene newer(String scenes, String name) {
         return stage -> {
             try {
-                Class.forName("Assigned").getDeclaredMethod(name, Stage.class).invoke(null, stage);
+                Class.forName(scenes).getDeclaredMethod(name, Stage.class).invoke(null, stage);
             } catch (InvocationTargetException e) {
                 if (e.getCause() instanceof Exception why) {
                     throw why;

@@ -34,24 +34,9 @@ const DIFFERENCES: &[(ApiKey, &[&str], &str)] = &[
     (ApiKey::Produce, &["base_offset"], "both ways write to one partition"),
     (ApiKey::Fetch, &["session_id", "high_watermark", "last_stable_offset"], "a broker's number; and both ways write"),
     (ApiKey::ConsumerGroupDescribe, &["client_host"], "here it is an address of the cluster's, which is hidden"),
-    (ApiKey::ShareGroupHeartbeat, IN_SINGLE, REFUSED),
     (ApiKey::ShareFetch, &["responses"], "who keeps the state of a new share group comes up in its own time"),
-    (ApiKey::ShareFetch, IN_SINGLE, REFUSED),
-    (ApiKey::ShareAcknowledge, IN_SINGLE, REFUSED),
     (ApiKey::ListConfigResources, &["config_resources"], "trials make some meanwhile"),
 ];
-
-/// All fields of some answers where one node is shown.
-const IN_SINGLE: &[&str] = &[
-    "(in single)",
-    "assignment",
-    "acquisition_lock_timeout_ms",
-    "error_code",
-    "heartbeat_interval_ms",
-    "member_epoch",
-    "responses",
-];
-const REFUSED: &str = "share groups are refused in `single` where their cluster has several brokers";
 
 pub fn trials() -> Vec<Trial> {
     [View::Brokers, View::Single]
@@ -69,7 +54,7 @@ fn each_is_answered_alike(world: &World, view: View) {
     for row in SERVED {
         let aside: Vec<_> = DIFFERENCES
             .iter()
-            .filter(|(api, fields, _)| *api == row.api && (view == View::Single || *fields != IN_SINGLE))
+            .filter(|(api, ..)| *api == row.api)
             .flat_map(|(_, fields, _)| *fields)
             .copied()
             .collect();

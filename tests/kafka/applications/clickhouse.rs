@@ -3,6 +3,7 @@
 //! partition is taken away is dropped and read again.
 
 use super::{SOON, write};
+use crate::committed;
 use crate::harness::config::View;
 use crate::harness::metrics::Metrics;
 use crate::harness::proxy::Proxy;
@@ -187,8 +188,7 @@ fn block(consumer: &BaseConsumer<Engine>) -> Vec<OwnedMessage> {
         match polled {
             Some(Ok(row)) => block.push(row.detach()),
             // It has no connection, and makes new ones.
-            Some(Err(error))
-                if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown) => {}
+            Some(Err(error)) if committed::is_passing(&error) => {}
             Some(Err(error)) => panic!("{error}"),
             None => {}
         }

@@ -32,12 +32,6 @@ impl Client {
         let lacks = |scenario: &&str| self.lacks.iter().any(|lack| lack.scenarios.contains(scenario));
         self.scenarios.iter().copied().filter(|scenario| !lacks(scenario)).collect()
     }
-
-    /// Those of them that it can in a view. Share groups are refused where one node stands for several brokers
-    /// (`assigned.rs` sees to that).
-    pub fn plays_in(&self, view: View) -> Vec<&'static str> {
-        self.plays().into_iter().filter(|scenario| view != View::Single || *scenario != "shares").collect()
-    }
 }
 
 /// Scenarios that a client cannot play.

@@ -280,11 +280,13 @@ pub fn an_old_librdkafka_is_served(world: &World) {
         Topics::of(&world.a.bootstrap()).create(&topics[0], 2, 1);
         Topics::of(&world.b.bootstrap()).create(&topics[1], 2, 1);
         for topic in &topics {
+            Topics::of(&bootstrap).wait_until_led(topic, 2);
             // When it produces to both
             let file = world.directory.join(format!("{topic}.in"));
             fs::write(&file, format!("{topic} one\n{topic} two\n{topic} three\n")).unwrap();
-            let sent = || old_kcat(world, &bootstrap, &["-P", "-t", topic, "-l", &file.display().to_string()]).ok();
-            wait::poll(TO_RUN, sent).unwrap_or_else(|| panic!("cannot produce to {topic}"));
+            // In one go: what were sent again might be there twice.
+            let how = ["-X", "message.timeout.ms=45000", "-P", "-t", topic, "-l", &file.display().to_string()];
+            old_kcat(world, &bootstrap, &how).unwrap_or_else(|error| panic!("cannot produce to {topic}: {error:#}"));
         }
         // And a group reads both at once, then it sees all of both: in `brokers` it would see one cluster only
         let group = format!("ga-old-{}", view.word());
@@ -296,7 +298,7 @@ pub fn an_old_librdkafka_is_served(world: &World) {
         let expected = topics.iter().flat_map(|topic| ["one", "three", "two"].map(|which| format!("{topic} {which}")));
         assert_eq!(lines, expected.collect::<Vec<_>>(), "{view:?}");
         // And its nodes are those of the view
-        let listed = old_kcat(world, &bootstrap, &["-L"]).unwrap();
+        let listed = old_kcat(world, &bootstrap, &["-m", "30", "-L"]).unwrap();
         let nodes = listed.matches("\n  broker ").count();
         let brokers = world.a.brokers().len() + world.b.brokers().len();
         assert_eq!(nodes, if view == View::Hosts { brokers } else { 1 }, "{listed}");

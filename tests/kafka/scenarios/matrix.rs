@@ -79,8 +79,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
         return "not for it".into();
     }
     let is_here = |one: &&Outcome| one.client == client.name && one.view == view.name();
-    let here: Vec<_> =
-        outcomes.iter().filter(is_here).filter(|one| client.plays_in(view).contains(&&*one.scenario)).collect();
+    let here: Vec<_> = outcomes.iter().filter(is_here).filter(|one| client.plays().contains(&&*one.scenario)).collect();
     if here.is_empty() {
         return "not run".into();
     }
@@ -91,7 +90,7 @@ fn cell(client: &Client, view: View, outcomes: &[Outcome]) -> String {
     parts.extend(notes);
     parts.extend(of(CameOfIt::Failed).iter().map(|one| format!("**{} failed**", one.scenario)));
     let played = |scenario: &&&str| here.iter().any(|one| one.scenario == ***scenario);
-    let left: Vec<_> = client.plays_in(view).into_iter().filter(|one| !played(&one)).collect();
+    let left: Vec<_> = client.plays().into_iter().filter(|one| !played(&one)).collect();
     if !left.is_empty() {
         parts.push(format!("not run: {}", left.join(", ")));
     }

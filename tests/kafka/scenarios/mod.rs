@@ -28,27 +28,33 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 pub use tools::tool;
 
-/// All trials; those that `arguments` leave out are not played either.
-pub fn trials(arguments: &Arguments) -> Vec<Trial> {
-    let mut trials: Vec<_> = CLIENTS.iter().flat_map(|client| of_client(client, arguments)).collect();
+/// All trials, and apart from them those that look at what another has played: beside it they would only wait for it, and
+/// keep a thread from everything else. Those that `arguments` leave out are not played either.
+pub fn trials(arguments: &Arguments) -> (Vec<Trial>, Vec<Trial>) {
+    let mut trials = Vec::new();
+    let mut looking = Vec::new();
+    for mut of_client in CLIENTS.iter().flat_map(|client| of_client(client, arguments)) {
+        looking.extend(of_client.split_off(1));
+        trials.extend(of_client);
+    }
     trials.push(matrix::trial());
     say_what_is_left_out();
     trials.extend(tools::trials());
     trials.extend(operators::trials());
     trials.push(shared("kcat: an old librdkafka is served in single and hosts", kcat::an_old_librdkafka_is_served));
     trials.push(shared("kcat: an old librdkafka is refused", kcat::an_old_librdkafka_is_refused));
-    trials
+    (trials, looking)
 }
 
-/// What this level plays of a client: on bare Kafka once, and in each view.
-fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Trial> {
+/// What this level plays of a client, in each view: on bare Kafka and there.
+fn of_client(client: &'static Client, arguments: &Arguments) -> Vec<Vec<Trial>> {
     let plan: Vec<(View, Vec<&str>)> = match client.in_ci {
-        _ if full() => client.views.iter().map(|view| (*view, client.plays_in(*view))).collect(),
-        InCi::All(view) => vec![(view, client.plays_in(view))],
+        _ if full() => client.views.iter().map(|view| (*view, client.plays())).collect(),
+        InCi::All(view) => vec![(view, client.plays())],
         InCi::Some(view, scenarios) => vec![(view, scenarios.to_vec())],
         InCi::Nothing => Vec::new(),
     };
-    plan.into_iter().flat_map(|(view, scenarios)| compared(client, view, scenarios, arguments)).collect()
+    plan.into_iter().map(|(view, scenarios)| compared(client, view, scenarios, arguments)).collect()
 }
 
 /// One client's scenarios in one view, each a trial, and one more that looks at what the client logged meanwhile.

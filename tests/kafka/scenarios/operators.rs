@@ -8,7 +8,7 @@ use std::fs;
 
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const ACLS: &str = "org.apache.kafka.tools.AclCommand";
-const TO_BE_HEARD: std::time::Duration = wait::seconds(20);
+const TO_BE_HEARD: std::time::Duration = wait::seconds(60);
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -30,8 +30,10 @@ fn of_topics(world: &World) {
             file(world, topic, &format!(r#"{{"partitions": [{{"topic": "{topic}", "partition": 0, "offset": -1}}]}}"#));
         let emptied = tool(world, "org.apache.kafka.tools.DeleteRecordsCommand", &["--offset-json-file", &file]);
         assert!(emptied.contains("low_watermark: 0"), "{emptied}");
-        let found = tool(world, "org.apache.kafka.tools.LogDirsCommand", &["--describe", "--topic-list", topic]);
-        assert!(found.contains(&format!("{topic}-2")), "{found}");
+        let found = || tool(world, "org.apache.kafka.tools.LogDirsCommand", &["--describe", "--topic-list", topic]);
+        wait::until("a broker tells where the new partition lies", TO_BE_HEARD, || {
+            found().contains(&format!("{topic}-2"))
+        });
         let producers = ["describe-producers", "--topic", topic, "--partition", "0"];
         let producers = tool(world, "org.apache.kafka.tools.TransactionsCommand", &producers);
         assert!(producers.contains("ProducerId"), "{producers}");

@@ -109,7 +109,7 @@ fn topics(world: &World) {
         assert_eq!(described.matches("Leader: ").count(), 2, "{described}");
         assert!(tool(world, TOPICS, &["--list"]).lines().any(|line| line == topic));
         tool(world, TOPICS, &["--delete", "--topic", topic]);
-        wait::until(&format!("{topic} is gone"), wait::seconds(10), || {
+        wait::until(&format!("{topic} is gone"), wait::seconds(60), || {
             !tool(world, TOPICS, &["--list"]).lines().any(|line| line == topic)
         });
     }

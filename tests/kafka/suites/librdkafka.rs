@@ -8,7 +8,7 @@ use crate::scenarios::programs::run_to_end;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 pub const SUITE: Suite = Suite {
     name: "librdkafka",
@@ -71,16 +71,24 @@ fn built() -> anyhow::Result<PathBuf> {
 /// finds bytes missing, also on bare Kafka.
 const APART: &[&str] = &["0019_list_groups", "0076_produce_retry"];
 
+/// Waits for minutes: run by itself while the others run.
+const LONG: &str = "0113_cooperative_rebalance";
+
 /// On its mock cluster, for minutes, and not marked as local.
 const LEFT_OUT: &str = "0150_telemetry_mock";
 
 fn run(tests: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
     let Some(tests) = tests else {
-        let mut round = play(("TESTS_SKIP", &[APART, &[LEFT_OUT]].concat()), at, output)?;
-        for test in APART {
-            round.extend(play(("TESTS", &[test]), at, &output.with_extension(format!("{test}.log")))?);
-        }
-        return Ok(round);
+        let alone = |test: &str| play(("TESTS", &[test]), at, &output.with_extension(format!("{test}.log")));
+        return thread::scope(|scope| {
+            let long = scope.spawn(|| alone(LONG));
+            let mut round = play(("TESTS_SKIP", &[APART, &[LONG, LEFT_OUT]].concat()), at, output)?;
+            for test in APART {
+                round.extend(alone(test)?);
+            }
+            round.extend(long.join().map_err(|_| anyhow::anyhow!("running {LONG} panicked"))??);
+            Ok(round)
+        });
     };
     play(("TESTS", tests), at, output)
 }

@@ -24,6 +24,7 @@ func main() {
 		"cluster":         with(describeCluster),
 		"assigned":        with(assigned),
 		"shares":          with(shares),
+		"sharing":         with(sharing),
 		"cut":             with(cut),
 		"transactions":    with(transactions),
 		"spanning":        with(spanning),

@@ -1,6 +1,8 @@
 //! A config as a file that says the same, in one piece and with nothing left to defaults: how a running proxy tells what it
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
+pub(super) mod policy;
+
 use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Nodes, Pipeline};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -123,6 +125,7 @@ fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {
     if !pipeline.transactional_ids.is_empty() {
         file["transactional_ids"] = list(&pipeline.transactional_ids).into();
     }
+    policy::add(&mut file, &pipeline.policy);
     file
 }
 

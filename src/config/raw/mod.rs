@@ -5,9 +5,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
+use super::amounts::{Amount, size, time};
 use super::findings::At;
-use super::read::{Amount, Fields, Number, Reader, Text, list, named, number, size, some, text, texts, time};
+use super::read::{Fields, Number, Reader, Text, list, named, number, some, text, texts};
 use super::yaml::{Entry, Node, What};
+
+mod policy;
+
+pub(super) use policy::{Contract, HeaderRule, Lane, Lanes, Limit};
 
 /// The config of Fishplate.
 #[derive(Debug, JsonSchema)]
@@ -249,6 +254,12 @@ pub(super) struct Pipeline {
     /// A name out of `clusters`.
     #[schemars(required)]
     pub(super) cluster: Option<Text>,
+    /// What headers its records must have.
+    pub(super) contract: Option<Contract>,
+    /// How much of what may come. Each counts every record; the first that is exceeded decides.
+    pub(super) limits: Option<Vec<Limit>>,
+    /// Where records go that are moved aside.
+    pub(super) lanes: Option<Lanes>,
     #[schemars(skip)]
     pub(super) at: At,
 }
@@ -406,9 +417,12 @@ impl Pipeline {
             groups: fields.optional("groups", texts),
             transactional_ids: fields.optional("transactional_ids", texts),
             cluster: fields.required("cluster", "main", text),
+            contract: fields.optional("contract", Contract::read),
+            limits: fields.optional("limits", |node, reader| list(node, reader, Limit::read)),
+            lanes: fields.optional("lanes", Lanes::read),
             at: node.at,
         };
-        fields.finish(&["contract", "limits", "canaries", "lanes", "mirror", "slo"]);
+        fields.finish(&["canaries", "mirror", "slo"]);
         Some(pipeline)
     }
 }

@@ -1,0 +1,167 @@
+//! What a pipeline says of records: what is wrong with it, and what a right one becomes.
+
+use super::super::policy::{Action, Key, OnDown, Rate, Share, Unit};
+use super::*;
+
+/// A pipeline of `b-*` on `b` with more in it.
+fn pipeline(more: &str) -> String {
+    base(&format!("pipelines: [{{ name: p, topics: ['b-*'], cluster: b, {more} }}]\n"))
+}
+
+/// A limit with more in it.
+fn limit(more: &str) -> String {
+    pipeline(&format!("lanes: {{ overflow: {{ topic: b-over }} }}, limits: [{{ name: l, {more} }}]"))
+}
+
+/// Each of these texts has one mistake, with these words.
+#[track_caller]
+fn each_once(texts: &[(String, &str)]) {
+    for (text, words) in texts {
+        let all = found(text);
+        assert!(all.len() == 1 && all[0].contains(words) && !all[0].contains("warning: "), "{words}: {all:?}");
+    }
+}
+
+#[test]
+fn each_mistake_of_a_contract_is_found_once() {
+    each_once(&[
+        (pipeline("contract: {}"), "a contract needs `headers` -> add for example"),
+        (pipeline("contract: { headers: {} }"), "there must be at least one"),
+        (
+            pipeline("contract: { headers: { a: { type: uuidd } } }"),
+            "`uuidd` is no type of header -> did you mean `uuid`?",
+        ),
+        (pipeline("contract: { headers: { a: { type: enum } } }"), "an enum needs its values"),
+        (pipeline("contract: { headers: { a: { type: regex } } }"), "a regex needs its pattern"),
+        (pipeline("contract: { headers: { a: { type: regex, pattern: '[' } } }"), "`[` is no regular expression"),
+        (pipeline("contract: { headers: { a: { type: regex, pattern: '\\w{9999}' } } }"), "or one that is too large"),
+        (pipeline("contract: { headers: { a: { values: [x] } } }"), "`values` is for `type: enum`"),
+        (pipeline("contract: { headers: { a: { required: 'true' } } }"), "this must be true or false, not a text"),
+        (pipeline("contract: { headers: { a: { max_bytes: 0 } } }"), "no value fits into 0 bytes"),
+        (pipeline("contract: { headers: { a: {} }, unknown: reject }"), "`reject` is no value of `unknown`"),
+        (
+            pipeline("contract: { headers: { a: {} }, on_violation: dlq }"),
+            "`dlq` needs the lane `dlq` -> add for example",
+        ),
+        (
+            pipeline("limits: [{ name: l, key: key, rate: 1/s, action: overflow }]"),
+            "`overflow` needs the lane `overflow`",
+        ),
+    ]);
+}
+
+#[test]
+fn each_mistake_of_a_limit_is_found_once() {
+    each_once(&[
+        (
+            limit("key: token, rate: 1/s, action: overflow"),
+            "`token` is nothing that a limit can count by -> write header(NAME)",
+        ),
+        (limit("key: 'header()', rate: 1/s, action: overflow"), "`header()` is nothing that a limit can count by"),
+        (
+            limit("key: key, rate: 5, action: overflow"),
+            "this must be a rate, not a number -> write how much and in what time",
+        ),
+        (limit("key: key, rate: 5/d, action: overflow"), "`5/d` is not a rate"),
+        (limit("key: key, rate: 0/s, action: overflow"), "0 lets nothing through"),
+        (limit("key: key, rate: 5MiB/s, action: overflow"), "records are not counted in bytes -> leave its unit out"),
+        (
+            limit("key: key, unit: rows, rate: 5/s, action: overflow"),
+            "`rows` is nothing to count -> write records, bytes or",
+        ),
+        (limit("key: key, rate: 5/s, burst: much, action: overflow"), "`much` is not a whole number or a size"),
+        (limit("key: key, rate: 5/s, enforced: 101%, action: overflow"), "`101%` is not a share"),
+        (limit("key: key, rate: 5/s, enforced: 0.00001%, action: overflow"), "is not a share -> write from 0% to 100%"),
+        (limit("key: key, rate: 5/s, enforced: 1, action: overflow"), "this must be a share, not a number"),
+        (
+            limit("key: key, rate: 5/s, action: overflov"),
+            "`overflov` is no value of `action` -> did you mean `overflow`?",
+        ),
+        (
+            limit("key: 'header(a)+header(b)', rate: 5/s, action: overflow, overrides: { x: 1/s }"),
+            "needs 2 values joined by +",
+        ),
+        (
+            pipeline("limits: [{ name: l, key: key, rate: 1/s, action: stamp }]"),
+            "`action: stamp` needs the header that is set",
+        ),
+        (
+            pipeline("limits: [{ name: l, key: key, rate: 1/s, stamp: { header: a, value: b } }]"),
+            "`stamp` is for `action: stamp`",
+        ),
+        (
+            pipeline("limits: [{ name: l, key: key, rate: 1/s, action: throttle }]"),
+            "a connection carries many keys, and all",
+        ),
+        (
+            pipeline("limits: [{ name: l, key: key, rate: 1/s }, { name: l, key: key, rate: 1/s }]"),
+            "is called `l` already (c.yaml:7)",
+        ),
+        (pipeline("limits: [{ name: none, key: key, rate: 1/s }]"), "`none` cannot be the name of a limit"),
+    ]);
+}
+
+#[test]
+fn each_mistake_of_lanes_is_found_once() {
+    each_once(&[
+        (
+            limit("key: key, rate: 1/s, action: overflow").replace("b-over }", "b over }"),
+            "no topic can be called `b over`",
+        ),
+        (
+            limit("key: key, rate: 1/s, action: overflow").replace("b-over }", "b-over, cluster: a }"),
+            "consumers will look for `b-over` where the pipeline `p` is, not on `a`",
+        ),
+        (
+            limit("key: key, rate: 1/s, action: overflow").replace("b-over }", "b-over, on_down: drop }"),
+            "no value of `on_down`",
+        ),
+    ]);
+}
+
+#[test]
+fn what_has_consequences_is_told() {
+    for (text, words) in [
+        (pipeline("limits: [{ name: l, key: key, rate: 1/s, action: reject }]"), "refuses whole batches"),
+        (pipeline("lanes: { dlq: { topic: x } }"), "no contract with `on_violation: dlq`"),
+        (pipeline("lanes: { overflow: { topic: x } }"), "no limit of this pipeline has `action: overflow`"),
+        (
+            pipeline("transactional_ids: [t], limits: [{ name: l, key: key, rate: 1/s, action: drop }]"),
+            "never moved aside",
+        ),
+        (
+            pipeline("limits: [{ name: l, key: principal, rate: 1/s, action: throttle, shared_sessions: accept }]"),
+            "`shared_sessions` is for `throttle` by what records say",
+        ),
+    ] {
+        let all = found(&text);
+        assert!(all.len() == 1 && all[0].contains("warning: ") && all[0].contains(words), "{words}: {all:?}");
+    }
+}
+
+#[test]
+fn a_right_policy_becomes_what_it_says() {
+    let config = Config::from_file(Path::new("config/full.yaml")).expect("full.yaml");
+    let policy = &config.pipeline_of_topic("events_eu").policy;
+    let contract = policy.contract.as_ref().expect("a contract");
+    assert_eq!((contract.headers.len(), contract.closed, contract.on_violation.as_str()), (4, false, "dlq"));
+    let [token, persons, noisy] = &policy.limits[..] else { panic!("three limits") };
+    let per_second = |amount| Rate { amount, per: Duration::from_secs(1) };
+    assert_eq!(token.key, Key::Headers(vec!["token".into()]));
+    assert_eq!((token.rate, token.burst, token.action), (per_second(5_000), 20_000, Action::Overflow));
+    assert_eq!((token.enforced, token.overrides[0].1), (Share(100_000), per_second(50_000)));
+    assert_eq!((persons.burst, persons.enforced, &persons.unit), (10, Share::ALL, &Unit::Records));
+    assert_eq!((noisy.rate.amount, noisy.burst, &noisy.unit), (20 << 20, 20 << 20, &Unit::Bytes));
+    let overflow = policy.overflow.as_ref().expect("a lane");
+    assert_eq!((&*overflow.topic, overflow.on_down, overflow.null_key), ("events_overflow", OnDown::Hold, true));
+    assert!(config.pipeline_of_topic("other").policy.is_empty(), "the default pipeline looks at no record");
+}
+
+#[test]
+fn tokens_are_not_written_down() {
+    let config = Config::from_file(Path::new("config/full.yaml")).expect("full.yaml");
+    let (written, debug) = (written(&config).to_string(), format!("{config:?}"));
+    for text in [written, debug] {
+        assert!(!text.contains("phc_big_customer") && text.contains("phc"), "{text}");
+    }
+}

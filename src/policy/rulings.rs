@@ -1,0 +1,293 @@
+//! What each pipeline of a config asks of its records, compiled, and carried over when the config changes: who owes a limit
+//! something owes it still.
+
+use super::admission::{OnBreach, Policy};
+use super::contract::{Contract, Rule};
+use super::keys::{Hashed, Key, Part, Secret, Share};
+use super::kinds::Kind;
+use super::limit::{Action, Limit, Secrets, Unit};
+use super::limiter::{Limiter, Rate, Unkept};
+use super::names::{Names, TooMany};
+use crate::config::{self, Config};
+use crate::telemetry::{PolicyMeter, Telemetry};
+use crate::types::Name;
+use crate::wire::batch::edit::Lane;
+use arc_swap::{ArcSwap, Guard};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// So many keys a limit tells apart; what comes beyond them shares one bucket.
+const KEYS: usize = 1_000_000;
+/// Shares of keys are the same in every process and after a restart.
+const SHARES: &str = "fishplate shares";
+
+/// Records above a limit.
+pub const OVERFLOW: Lane = Lane(1);
+/// Records that break the contract.
+pub const DLQ: Lane = Lane(2);
+
+/// What a pipeline asks of its records.
+pub struct Ruling {
+    /// The verdicts.
+    pub policy: Policy,
+    /// As it was written.
+    pub written: Arc<config::Policy>,
+    /// Counts what became of records.
+    pub meter: PolicyMeter,
+}
+
+impl Ruling {
+    /// Where a lane leads.
+    #[must_use]
+    pub fn lane(&self, lane: Lane) -> Option<&config::policy::Lane> {
+        match lane {
+            OVERFLOW => self.written.overflow.as_ref(),
+            DLQ => self.written.dlq.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Why a policy cannot be kept.
+#[derive(Debug, thiserror::Error)]
+enum Unmade {
+    #[error(transparent)]
+    Names(#[from] TooMany),
+    #[error("limit {0}: {1}")]
+    Limit(Name, Unkept),
+    #[error("header {0}: not a regular expression")]
+    Pattern(Arc<str>),
+}
+
+/// The rulings of one config.
+pub struct Table {
+    config: Option<Arc<Config>>,
+    rulings: Vec<(Name, Arc<Ruling>)>,
+}
+
+impl Table {
+    /// Whether no pipeline asks anything of its records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rulings.is_empty()
+    }
+
+    /// What a pipeline asks of its records, if anything.
+    #[must_use]
+    pub fn of(&self, pipeline: &Name) -> Option<&Arc<Ruling>> {
+        self.rulings.iter().find(|(name, _)| name.is_same(pipeline) || name == pipeline).map(|(_, ruling)| ruling)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &(Name, Arc<Ruling>)> {
+        self.rulings.iter()
+    }
+}
+
+/// The rulings of the config that is in force.
+pub struct Rulings {
+    telemetry: Arc<Telemetry>,
+    secrets: Secrets,
+    table: ArcSwap<Table>,
+    /// Held by who makes a new table.
+    making: Mutex<()>,
+}
+
+impl Rulings {
+    /// None yet.
+    #[must_use]
+    pub fn new(telemetry: &Arc<Telemetry>) -> Arc<Self> {
+        Arc::new(Self {
+            telemetry: Arc::clone(telemetry),
+            secrets: Secrets { buckets: Secret::random(), shares: Secret::of(SHARES) },
+            table: ArcSwap::from_pointee(Table { config: None, rulings: Vec::new() }),
+            making: Mutex::new(()),
+        })
+    }
+
+    /// Those of a config: made when it is asked for first.
+    #[inline]
+    #[must_use]
+    pub fn under(&self, config: &Arc<Config>) -> Guard<Arc<Table>> {
+        let table = self.table.load();
+        if table.config.as_ref().is_some_and(|known| Arc::ptr_eq(known, config)) {
+            return table;
+        }
+        drop(table);
+        self.make(config);
+        self.table.load()
+    }
+
+    /// Tells how many keys there are.
+    pub fn tell(&self) {
+        for (_, ruling) in self.table.load().all() {
+            for limit in &ruling.policy.limits {
+                let buckets = limit.limiter.buckets();
+                ruling.meter.keys(&limit.name, buckets.live(), buckets.spilled());
+            }
+        }
+    }
+
+    /// Forgets keys that owe nothing. Takes a tenth of a second where there are a million.
+    pub fn trim(&self, now: Instant) {
+        let table = self.table.load_full();
+        table.all().flat_map(|(_, ruling)| &ruling.policy.limits).for_each(|limit| limit.limiter.trim(now));
+    }
+
+    fn make(&self, config: &Arc<Config>) {
+        let _one_at_a_time = self.making.lock();
+        let before = self.table.load_full();
+        if before.config.as_ref().is_some_and(|known| Arc::ptr_eq(known, config)) {
+            return;
+        }
+        let asking = config.pipelines.iter().filter(|pipeline| !pipeline.policy.is_empty());
+        let rulings = asking.filter_map(|pipeline| {
+            let known = before.of(&pipeline.name);
+            if let Some(known) = known.filter(|known| known.written == pipeline.policy) {
+                return Some((pipeline.name.clone(), Arc::clone(known)));
+            }
+            let made = self.compile(&pipeline.policy, known.map(|known| &**known));
+            let policy = made.inspect_err(|error| {
+                // The config's check refuses what cannot be made: a mistake of ours.
+                tracing::error!(pipeline = %pipeline.name, %error, "a policy cannot be kept, and nothing is asked of its records");
+            });
+            let meter = self.telemetry.policy(&pipeline.name);
+            let ruling = Ruling { policy: policy.ok()?, written: Arc::clone(&pipeline.policy), meter };
+            Some((pipeline.name.clone(), Arc::new(ruling)))
+        });
+        let table = Table { config: Some(Arc::clone(config)), rulings: rulings.collect() };
+        self.table.store(Arc::new(table));
+    }
+
+    fn compile(&self, written: &config::Policy, before: Option<&Ruling>) -> Result<Policy, Unmade> {
+        let mut names = Names::default();
+        let contract = match &written.contract {
+            Some(written) => Some((contract(written, &mut names)?, on_breach(written.on_violation))),
+            None => None,
+        };
+        let mut limits = Vec::with_capacity(written.limits.len());
+        let null_key = written.overflow.as_ref().is_some_and(|lane| lane.null_key);
+        for written in &written.limits {
+            limits.push(self.limit(written, null_key, &mut names, before)?);
+        }
+        Ok(Policy { names, contract, limits, secrets: self.secrets })
+    }
+
+    fn limit(
+        &self,
+        written: &config::policy::Limit,
+        null_key: bool,
+        names: &mut Names,
+        before: Option<&Ruling>,
+    ) -> Result<Limit, Unmade> {
+        let key = key(&written.key, names)?;
+        let unit = match &written.unit {
+            config::policy::Unit::Records => Unit::Records,
+            config::policy::Unit::Bytes => Unit::Bytes,
+            config::policy::Unit::Header(name) => Unit::Weight(names.ask(name.as_bytes())?),
+        };
+        let (rate, overrides) = (rate(written.rate, written.burst), self.overrides(written));
+        let same = |one: &config::policy::Limit| one.name == written.name && one.key == written.key;
+        let known = before.and_then(|ruling| {
+            let place = ruling.written.limits.iter().position(same)?;
+            ruling.policy.limits.get(place)
+        });
+        let limiter = match known {
+            Some(known) => known.limiter.changed(rate, &overrides),
+            None => Limiter::new(rate, KEYS, &overrides, Instant::now()),
+        };
+        let unkept = |unkept| Unmade::Limit(written.name.clone(), unkept);
+        Ok(Limit {
+            name: written.name.to_string(),
+            key,
+            unit,
+            limiter: limiter.map_err(unkept)?,
+            action: action(written, null_key),
+            enforced: Share::millionths(written.enforced.0),
+        })
+    }
+
+    fn overrides(&self, written: &config::policy::Limit) -> Vec<(Hashed, Rate)> {
+        let several = matches!(&written.key, config::policy::Key::Headers(names) if names.len() > 1);
+        let of = |(token, own): &(config::tokens::Token, config::policy::Rate)| {
+            let parts: Vec<_> =
+                if several { token.as_str().split('+').collect() } else { std::iter::once(token.as_str()).collect() };
+            let burst = own.in_a_second().max(written.burst);
+            (Key::of_text(self.secrets.buckets, parts), rate(*own, burst))
+        };
+        written.overrides.iter().map(of).collect()
+    }
+}
+
+fn count(number: u64) -> NonZeroU32 {
+    NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+}
+
+fn rate(written: config::policy::Rate, burst: u64) -> Rate {
+    Rate { count: count(written.amount), per: written.per, burst: count(burst) }
+}
+
+fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, Unmade> {
+    Ok(Key::new(match written {
+        config::policy::Key::Headers(headers) => {
+            let parts = headers.iter().map(|name| names.ask(name.as_bytes()).map(Part::Header));
+            parts.collect::<Result<_, _>>()?
+        }
+        config::policy::Key::Record => vec![Part::RecordKey],
+        config::policy::Key::Principal => vec![Part::Principal],
+        config::policy::Key::ClientId => vec![Part::ClientId],
+    }))
+}
+
+fn action(written: &config::policy::Limit, null_key: bool) -> Action {
+    let bytes = |text: &Arc<str>| Bytes::copy_from_slice(text.as_bytes());
+    match (written.action, &written.stamp) {
+        (config::policy::Action::Throttle, _) => Action::Throttle,
+        (config::policy::Action::Stamp, Some(stamp)) => Action::Stamp(bytes(&stamp.header), bytes(&stamp.value)),
+        (config::policy::Action::Overflow, _) => Action::Overflow { lane: OVERFLOW, null_key },
+        (config::policy::Action::Drop, _) => Action::Drop,
+        (config::policy::Action::Reject, _) => Action::Reject,
+        (config::policy::Action::Observe | config::policy::Action::Stamp, _) => Action::Observe,
+    }
+}
+
+fn on_breach(written: config::policy::OnViolation) -> OnBreach {
+    match written {
+        config::policy::OnViolation::Observe => OnBreach::Observe,
+        config::policy::OnViolation::Reject => OnBreach::Reject,
+        config::policy::OnViolation::Dlq => OnBreach::Dlq(DLQ),
+    }
+}
+
+fn contract(written: &config::policy::Contract, names: &mut Names) -> Result<Contract, Unmade> {
+    let rule = |rule: &config::policy::HeaderRule| {
+        Ok::<_, Unmade>(Rule {
+            header: names.ask(rule.name.as_bytes())?,
+            required: rule.required,
+            kind: rule.kind.as_ref().map(|kind| compiled(kind, &rule.name)).transpose()?,
+            max_bytes: rule.max_bytes,
+        })
+    };
+    let rules = written.headers.iter().map(rule).collect::<Result<_, _>>()?;
+    Ok(Contract { rules, unknown_breaks: written.closed })
+}
+
+fn compiled(written: &config::policy::HeaderType, header: &Arc<str>) -> Result<Kind, Unmade> {
+    Ok(match written {
+        config::policy::HeaderType::Utf8 => Kind::Utf8,
+        config::policy::HeaderType::Uuid => Kind::Uuid,
+        config::policy::HeaderType::Integer => Kind::Integer,
+        config::policy::HeaderType::EpochMs => Kind::EpochMs,
+        config::policy::HeaderType::Rfc3339 => Kind::Rfc3339,
+        config::policy::HeaderType::Bool => Kind::Bool,
+        config::policy::HeaderType::Enum(values) => {
+            Kind::Enum(values.iter().map(|value| value.as_bytes().into()).collect())
+        }
+        config::policy::HeaderType::Regex(pattern) => {
+            Kind::Regex(config::policy::expression(pattern).map_err(|_| Unmade::Pattern(Arc::clone(header)))?)
+        }
+    })
+}

@@ -1,0 +1,288 @@
+//! Policy on a Produce's way in: each batch of a pipeline that asks something of its records is looked into, judged, and goes
+//! on as it is, edited, to a lane, or nowhere. What is decided is `policy`'s; what is done about it stands here.
+
+use super::state::Session;
+use crate::api::records::produce::{Cell, Ledger, Partition, Piece};
+use crate::api::records::stamp::Stamp;
+use crate::config::policy::OnViolation;
+use crate::placement::Placement;
+use crate::policy::admission::Asked;
+use crate::policy::keys::Who;
+use crate::policy::limit::Action;
+use crate::policy::rulings::{DLQ, OVERFLOW, Ruling, Table};
+use crate::policy::verdict::{Refused, Verdict};
+use crate::telemetry::Said;
+use crate::types::moment::rfc3339;
+use crate::wire::batch::edit::{Edit, Edited, Fate, Lane, Sender};
+use crate::wire::batch::produced::{Unfit, intact, lay_out, open};
+use crate::wire::batch::{Batch, Codec};
+use crate::wire::compression::{Desk, at_desk};
+use kafka_protocol::ResponseError;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A request's cells as policy leaves them.
+#[derive(Default)]
+pub(super) struct Admitted {
+    /// To be routed.
+    pub cells: Vec<Cell>,
+    /// Batches of idempotent producers that were refused: nothing may overtake them (L6).
+    pub refused: Vec<(Partition, Stamp)>,
+    /// How long its client is to wait.
+    pub wait: Duration,
+}
+
+thread_local! {
+    /// Used again and again.
+    static VERDICT: RefCell<Verdict> = RefCell::default();
+}
+
+/// Judges a request's cells.
+pub(super) fn admit(
+    session: &Session,
+    client_id: Option<&[u8]>,
+    ledger: &mut Ledger,
+    cells: Vec<Cell>,
+    placement: &Placement,
+) -> Admitted {
+    let table = session.context.rulings.under(&placement.config);
+    if table.is_empty() {
+        return Admitted { cells, ..Admitted::default() };
+    }
+    let client_id = String::from_utf8_lossy(client_id.unwrap_or_default());
+    // Nobody logs in here yet: who a client is, is not known.
+    let who = Who { principal: "", client_id: &client_id };
+    let (now, time) = (Instant::now(), rfc3339(SystemTime::now()));
+    let mut admitted = Admitted::default();
+    for cell in cells {
+        let Some(ruling) = ruling(&table, ledger, &cell, placement) else {
+            admitted.cells.push(cell);
+            continue;
+        };
+        at_desk(|desk| {
+            VERDICT.with(|verdict| match verdict.try_borrow_mut() {
+                Ok(mut verdict) => Judging { ruling: &ruling, ledger, who, now, time: &time, desk }.cell(
+                    cell,
+                    &mut verdict,
+                    &mut admitted,
+                ),
+                Err(_) => admitted.cells.push(cell),
+            });
+        });
+    }
+    admitted
+}
+
+fn ruling(table: &Table, ledger: &Ledger, cell: &Cell, placement: &Placement) -> Option<Arc<Ruling>> {
+    let (name, id) = ledger.named(cell)?;
+    let (pipeline, _) = placement.home_of(name, id)?;
+    table.of(pipeline).map(Arc::clone)
+}
+
+/// A cell that is judged.
+struct Judging<'a> {
+    ruling: &'a Ruling,
+    ledger: &'a mut Ledger,
+    who: Who<'a>,
+    now: Instant,
+    time: &'a str,
+    desk: &'a mut Desk,
+}
+
+impl Judging<'_> {
+    fn cell(&mut self, cell: Cell, verdict: &mut Verdict, admitted: &mut Admitted) {
+        let Some(records) = cell.records().cloned() else {
+            admitted.cells.push(cell);
+            return;
+        };
+        let judged = open(&records).and_then(|batch| {
+            self.judge(&batch, verdict)?;
+            Ok(batch)
+        });
+        let batch = match judged {
+            Ok(batch) => batch,
+            Err(unfit) => return self.refuse_unfit(&cell, unfit, admitted),
+        };
+        self.count(verdict);
+        if let Some(why) = verdict.refused {
+            return self.refuse(&cell, why, verdict, admitted);
+        }
+        if !verdict.wait.is_zero() {
+            admitted.wait = admitted.wait.max(verdict.wait);
+            self.ruling.meter.held(verdict.wait.min(HELD));
+        }
+        match verdict.whole() {
+            Some(Fate::KEPT) => admitted.cells.push(cell),
+            Some(Fate { to, .. }) => match intact(&batch) {
+                Ok(()) => {
+                    let count = u64::try_from(batch.header.count).unwrap_or(0);
+                    let piece = to.map(|lane| self.piece(lane, records.clone(), count));
+                    if piece.is_none() {
+                        self.ruling.meter.moved("drop", count);
+                    }
+                    admitted.cells.extend(self.ledger.instead(&cell, piece.into_iter().collect(), false));
+                }
+                Err(unfit) => self.refuse_unfit(&cell, unfit, admitted),
+            },
+            None => match self.edit(&batch, verdict) {
+                Ok((pieces, whole)) => admitted.cells.extend(self.ledger.instead(&cell, pieces, whole)),
+                Err(unfit) => self.refuse_unfit(&cell, unfit, admitted),
+            },
+        }
+    }
+
+    fn judge(&mut self, batch: &Batch<'_>, verdict: &mut Verdict) -> Result<(), Unfit> {
+        lay_out(batch, self.desk)?;
+        let asked = Asked {
+            header: &batch.header,
+            plain: plain(batch, self.desk.plain.filled()),
+            who: self.who,
+            now: self.now,
+            time: self.time,
+        };
+        let judged = self.ruling.policy.judge(&asked, verdict);
+        judged.map_err(|unreadable| Unfit::Record { record: unreadable.record, malformed: unreadable.malformed })
+    }
+
+    fn count(&self, verdict: &Verdict) {
+        let meter = &self.ruling.meter;
+        for (limit, tally) in self.ruling.policy.limits.iter().zip(&verdict.tallies) {
+            let said = Said { passed: tally.passed, observed: tally.observed, enforced: tally.enforced };
+            meter.limit(&limit.name, word(&limit.action), said);
+        }
+        if verdict.broken > 0 {
+            let on_violation = self.ruling.written.contract.as_ref().map_or(OnViolation::Observe, |it| it.on_violation);
+            meter.broken(on_violation.as_str(), verdict.broken);
+        }
+    }
+
+    /// What goes on of a batch whose records differ in what becomes of them, and whether that is all that was sent.
+    fn edit(&mut self, batch: &Batch<'_>, verdict: &Verdict) -> Result<(Vec<Piece>, bool), Unfit> {
+        intact(batch)?;
+        let Desk { plain: unpacked, edited, press } = &mut *self.desk;
+        let edit =
+            Edit { batch, plain: plain(batch, unpacked.filled()), fates: &verdict.fates, changes: &verdict.changes };
+        let mut made: Vec<(Lane, Edited)> = Vec::new();
+        for lane in verdict.lanes() {
+            let piece = edit.to(lane, Sender::of(&batch.header), edited, press);
+            let piece = piece.map_err(Unfit::from)?;
+            made.extend(piece.map(|piece| (lane, piece)));
+        }
+        self.ruling.meter.edited();
+        let left: i32 = made.iter().map(|(_, piece)| piece.count).sum();
+        let dropped = u64::try_from(batch.header.count - left).unwrap_or(0);
+        if dropped > 0 {
+            self.ruling.meter.moved("drop", dropped);
+        }
+        let whole = matches!(&made[..], [(Lane::MAIN, piece)] if piece.count == batch.header.count);
+        let pieces = made.into_iter().map(|(lane, piece)| {
+            let count = u64::try_from(piece.count).unwrap_or(0);
+            self.piece(lane, piece.bytes, count)
+        });
+        Ok((pieces.collect(), whole))
+    }
+
+    fn piece(&mut self, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
+        let Some(leads) = self.ruling.lane(lane) else { return Piece { records, lane: None, spread: false } };
+        self.ruling.meter.moved(name(lane), count);
+        Piece { records, lane: Some(self.ledger.lane(&leads.topic, leads.on_down)), spread: leads.null_key }
+    }
+
+    fn refuse_unfit(&mut self, cell: &Cell, unfit: Unfit, admitted: &mut Admitted) {
+        self.ruling.meter.refused("unfit");
+        let records = match unfit {
+            Unfit::Record { record, .. } => i32::try_from(record).ok(),
+            _ => None,
+        };
+        let why = unfit.to_string();
+        self.answer(
+            cell,
+            unfit.error(),
+            why.clone(),
+            records.map(|record| (record, why)).into_iter().collect(),
+            admitted,
+        );
+    }
+
+    /// No key and no value is told: the client knows what it sent.
+    fn refuse(&mut self, cell: &Cell, why: Refused, verdict: &Verdict, admitted: &mut Admitted) {
+        match why {
+            Refused::Contract => {
+                self.ruling.meter.refused("contract");
+                let told = verdict
+                    .violations
+                    .iter()
+                    .map(|one| (i32::try_from(one.record).unwrap_or(i32::MAX), one.to_string()));
+                let first = verdict.violations.first().map(|one| format!("record {}: {one}", one.record));
+                let message = match verdict.broken {
+                    0 | 1 => first.unwrap_or_default(),
+                    more => format!("{}; {} records break it", first.unwrap_or_default(), more),
+                };
+                self.answer(cell, ResponseError::InvalidRecord, message, told.collect(), admitted);
+            }
+            Refused::Limit(place) => {
+                self.ruling.meter.refused("limit");
+                let limit = self.ruling.policy.limits.get(place).map_or("", |limit| &limit.name);
+                let message = format!("the batch is above the limit {limit} of its pipeline");
+                self.answer(cell, ResponseError::PolicyViolation, message, Vec::new(), admitted);
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        cell: &Cell,
+        error: ResponseError,
+        message: String,
+        records: Vec<(i32, String)>,
+        admitted: &mut Admitted,
+    ) {
+        if let Some(refused) = self.ledger.partition_of(cell).zip(cell.stamp) {
+            admitted.refused.push(refused);
+        }
+        self.ledger.refuse(cell, error.code(), message, records);
+    }
+}
+
+/// The records of a batch that lies on the desk.
+fn plain<'a>(batch: &Batch<'a>, unpacked: &'a [u8]) -> &'a [u8] {
+    if batch.header.codec() == Some(Codec::None) { batch.section() } else { unpacked }
+}
+
+fn name(lane: Lane) -> &'static str {
+    match lane {
+        OVERFLOW => "overflow",
+        DLQ => "dlq",
+        _ => "main",
+    }
+}
+
+fn word(action: &Action) -> &'static str {
+    match action {
+        Action::Observe => "observe",
+        Action::Throttle => "throttle",
+        Action::Stamp(..) => "stamp",
+        Action::Overflow { .. } => "overflow",
+        Action::Drop => "drop",
+        Action::Reject => "reject",
+    }
+}
+
+/// An answer is held so long at most: longer ones look like a broker that is gone.
+const HELD: Duration = Duration::from_secs(1);
+/// And its session is read no further for so long at most, well below what clients give a request.
+const PAUSED: Duration = Duration::from_secs(8);
+
+impl Session {
+    /// A limit has its client wait: this answer for a while, and what it sends then until its debt is paid. Nobody waits
+    /// longer than clients are patient.
+    pub(super) fn throttle(&self, wait: Duration) -> Option<Instant> {
+        if wait.is_zero() {
+            return None;
+        }
+        let now = Instant::now();
+        *self.pause.lock() = Some(now + wait.min(PAUSED));
+        Some(now + wait.min(HELD))
+    }
+}

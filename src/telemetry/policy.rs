@@ -1,0 +1,143 @@
+//! What policy decided about records. Labels are names of the config and tables of constants: a token is never one.
+
+use super::{forget, register};
+use crate::types::Name;
+use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The families that meters of policies are cut from.
+pub(super) struct PolicyFamilies {
+    records: IntCounterVec,
+    breaches: IntCounterVec,
+    lanes: IntCounterVec,
+    edited: IntCounterVec,
+    refused: IntCounterVec,
+    held: CounterVec,
+    keys: IntGaugeVec,
+    shared: IntGaugeVec,
+}
+
+/// What a limit said to records, for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// They passed.
+    pub passed: u64,
+    /// They were above it, and nothing was done.
+    pub observed: u64,
+    /// They were above it, and it was done.
+    pub enforced: u64,
+}
+
+/// Counts what one pipeline's policy does.
+pub struct PolicyMeter {
+    pipeline: Name,
+    families: Arc<PolicyFamilies>,
+    edited: IntCounter,
+    held: Counter,
+}
+
+impl PolicyFamilies {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counters =
+            |name, help, labels: &[&str]| register(registry, IntCounterVec::new(Opts::new(name, help), labels));
+        let gauges = |name, help, labels: &[&str]| register(registry, IntGaugeVec::new(Opts::new(name, help), labels));
+        let held =
+            Opts::new("fishplate_policy_held_seconds_total", "How long answers were held by limits that throttle.");
+        Ok(Self {
+            records: counters(
+                "fishplate_limit_records_total",
+                "Records that a limit counted: passed, observed (above it, and only counted) or enforced (its action was done).",
+                &["pipeline", "limit", "action", "verdict"],
+            )?,
+            breaches: counters(
+                "fishplate_contract_violations_total",
+                "Records that broke the header contract, by what it does about it.",
+                &["pipeline", "on_violation"],
+            )?,
+            lanes: counters(
+                "fishplate_lane_records_total",
+                "Records that were moved to a lane (overflow, dlq) or acknowledged and thrown away (drop).",
+                &["pipeline", "lane"],
+            )?,
+            edited: counters(
+                "fishplate_policy_edited_batches_total",
+                "Batches that were written anew since their records differ in what becomes of them, or since one was stamped.",
+                &["pipeline"],
+            )?,
+            refused: counters(
+                "fishplate_policy_refused_batches_total",
+                "Batches that were refused: contract, limit, or unfit (what Kafka would not take either).",
+                &["pipeline", "why"],
+            )?,
+            held: register(registry, CounterVec::new(held, &["pipeline"]))?,
+            keys: gauges("fishplate_limit_keys", "Keys that a limit tells apart now.", &["pipeline", "limit"])?,
+            shared: gauges(
+                "fishplate_limit_keys_beyond",
+                "How often a limit was asked about keys beyond those it tells apart, which share one bucket.",
+                &["pipeline", "limit"],
+            )?,
+        })
+    }
+
+    pub(super) fn of(families: &Arc<Self>, pipeline: &Name) -> PolicyMeter {
+        let label = [pipeline.as_str()];
+        PolicyMeter {
+            pipeline: pipeline.clone(),
+            edited: families.edited.with_label_values(&label),
+            held: families.held.with_label_values(&label),
+            families: Arc::clone(families),
+        }
+    }
+
+    pub(super) fn forget(&self, pipeline: &Name) {
+        let Self { records, breaches, lanes, edited, refused, held, keys, shared } = self;
+        [records, breaches, lanes, edited, refused].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
+        [keys, shared].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
+        forget(held, "pipeline", pipeline.as_str());
+    }
+}
+
+impl PolicyMeter {
+    /// What a limit said to a batch's records.
+    pub fn limit(&self, limit: &str, action: &str, said: Said) {
+        for (verdict, count) in [("passed", said.passed), ("observed", said.observed), ("enforced", said.enforced)] {
+            if count > 0 {
+                let labels = [self.pipeline.as_str(), limit, action, verdict];
+                self.families.records.with_label_values(&labels).inc_by(count);
+            }
+        }
+    }
+
+    /// So many records broke the contract.
+    pub fn broken(&self, on_violation: &str, count: u64) {
+        self.families.breaches.with_label_values(&[self.pipeline.as_str(), on_violation]).inc_by(count);
+    }
+
+    /// So many records went to a lane.
+    pub fn moved(&self, lane: &str, count: u64) {
+        self.families.lanes.with_label_values(&[self.pipeline.as_str(), lane]).inc_by(count);
+    }
+
+    /// A batch was written anew.
+    pub fn edited(&self) {
+        self.edited.inc();
+    }
+
+    /// A batch was refused.
+    pub fn refused(&self, why: &str) {
+        self.families.refused.with_label_values(&[self.pipeline.as_str(), why]).inc();
+    }
+
+    /// An answer is held.
+    pub fn held(&self, long: Duration) {
+        self.held.inc_by(long.as_secs_f64());
+    }
+
+    /// How many keys a limit tells apart, and how often it was asked about others.
+    pub fn keys(&self, limit: &str, live: usize, beyond: u64) {
+        let labels = [self.pipeline.as_str(), limit];
+        self.families.keys.with_label_values(&labels).set(i64::try_from(live).unwrap_or(i64::MAX));
+        self.families.shared.with_label_values(&labels).set(i64::try_from(beyond).unwrap_or(i64::MAX));
+    }
+}
