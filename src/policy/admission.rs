@@ -111,13 +111,12 @@ impl Policy {
         asked: &Asked<'a>,
         mut see: impl FnMut(usize, &Record<'a>, &Found<'a>),
     ) -> Result<(), Unreadable> {
-        let (mut found, mut index) = (Found::default(), 0);
-        for record in Records::of(asked.plain, asked.header.count) {
+        let mut found = Found::default();
+        for (index, record) in Records::of(asked.plain, asked.header.count).enumerate() {
             let unreadable = |malformed| Unreadable { record: index, malformed };
             let record = record.map_err(unreadable)?;
             self.names.find(&record, &mut found).map_err(unreadable)?;
             see(index, &record, &found);
-            index += 1;
         }
         Ok(())
     }

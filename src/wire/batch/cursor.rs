@@ -19,7 +19,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Bytes that end there, counted from the section's beginning.
-    #[inline(always)]
+    #[inline]
     pub(super) fn within(rest: &'a [u8], end: usize) -> Self {
         Self { rest, end }
     }
@@ -126,7 +126,7 @@ pub(super) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    #[inline(always)]
+    #[inline]
     pub(super) fn new(cursor: Cursor<'a>, count: usize) -> Self {
         Self { cursor, count }
     }
@@ -142,7 +142,7 @@ impl<'a> Row<'a> {
     }
 
     /// The next one, where it is as most are; else nothing has happened, and [`Row::next`] is to be asked.
-    #[inline(always)]
+    #[inline]
     pub(super) fn swift<T>(&mut self, read: impl FnOnce(&'a [u8], usize) -> Option<(T, &'a [u8])>) -> Option<T> {
         let count = self.count.checked_sub(1)?;
         let (one, rest) = read(self.cursor.rest, self.cursor.end)?;
@@ -152,8 +152,6 @@ impl<'a> Row<'a> {
     }
 
     /// The next one, or what is wrong with it.
-    #[cold]
-    #[inline(never)]
     pub(super) fn next<T>(&mut self, read: impl FnOnce(&mut Cursor<'a>) -> Read<T>) -> Option<Read<T>> {
         let one = match self.count.checked_sub(1) {
             Some(count) => {

@@ -18,7 +18,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, Malformed>;
 
-    #[inline(always)]
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.0.swift(swift::record) {
             Some(record) => Some(Ok(record)),
@@ -76,7 +76,7 @@ pub struct RecordHeaders<'a> {
 }
 
 impl<'a> RecordHeaders<'a> {
-    #[inline(always)]
+    #[inline]
     pub(super) fn of(row: Row<'a>, all: &'a [u8]) -> Self {
         Self { row, all }
     }
@@ -104,7 +104,7 @@ impl<'a> RecordHeaders<'a> {
 impl<'a> Iterator for RecordHeaders<'a> {
     type Item = Result<RecordHeader<'a>, Malformed>;
 
-    #[inline(always)]
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.row.swift(swift::header) {
             Some(header) => Some(Ok(header)),

@@ -6,7 +6,7 @@ use super::cursor::{Cursor, Row};
 use super::records::{Record, RecordHeader, RecordHeaders};
 
 /// A zigzag varint of at most four bytes, and what is behind it.
-#[inline(always)]
+#[inline]
 fn number(bytes: &[u8]) -> Option<(i32, &[u8])> {
     let low = |byte: u8| u32::from(byte & 0x7f);
     let (raw, rest) = match bytes {
@@ -20,7 +20,7 @@ fn number(bytes: &[u8]) -> Option<(i32, &[u8])> {
 }
 
 /// A size and so many bytes; null where the size is negative.
-#[inline(always)]
+#[inline]
 fn nullable(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let (size, rest) = number(bytes)?;
     match usize::try_from(size) {
@@ -30,14 +30,14 @@ fn nullable(bytes: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
 }
 
 /// A size that is not negative and so many bytes.
-#[inline(always)]
+#[inline]
 fn sized(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (size, rest) = number(bytes)?;
     rest.split_at_checked(usize::try_from(size).ok()?)
 }
 
 /// A record, and what is behind it; `end` is where `bytes` end in their section.
-#[inline(always)]
+#[inline]
 pub(super) fn record(bytes: &[u8], end: usize) -> Option<(Record<'_>, &[u8])> {
     let (body, behind) = sized(bytes)?;
     let (attributes, rest) = body.split_first()?;
@@ -61,7 +61,7 @@ pub(super) fn record(bytes: &[u8], end: usize) -> Option<(Record<'_>, &[u8])> {
 }
 
 /// A header, and what is behind it.
-#[inline(always)]
+#[inline]
 pub(super) fn header(bytes: &[u8], _end: usize) -> Option<(RecordHeader<'_>, &[u8])> {
     let (key, rest) = sized(bytes)?;
     let (value, rest) = nullable(rest)?;
