@@ -3,7 +3,7 @@
 //! Sources: Kafka's `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`, `LogValidator.validateBatch`.
 
 use super::edit::Uneditable;
-use super::{Batch, Batches, Malformed};
+use super::{Batch, Batches, Flaw, Malformed};
 use crate::wire::compression::{Codec, Desk, Packed, unpack};
 use kafka_protocol::ResponseError;
 
@@ -66,13 +66,16 @@ impl From<Uneditable> for Unfit {
 }
 
 impl Unfit {
-    /// What the client hears. What is too large for us is split by Java's producer, and then fits; the rest is Kafka's.
+    /// What the client hears. What is too large for us is split by Java's producer, and then fits; the rest is Kafka's, its
+    /// stumbling over codecs and endless numbers too (`tests/kafka/edited.rs`).
     #[must_use]
     pub fn error(&self) -> ResponseError {
         match self {
             Self::Malformed(_) | Self::Crc => ResponseError::CorruptMessage,
             Self::Packed(Packed::TooLarge(_)) => ResponseError::MessageTooLarge,
-            Self::Packed(Packed::Damaged(..)) | Self::Codec(_) => ResponseError::UnknownServerError,
+            Self::Packed(Packed::Damaged(..))
+            | Self::Codec(_)
+            | Self::Record { malformed: Malformed { flaw: Flaw::Varint, .. }, .. } => ResponseError::UnknownServerError,
             Self::None
             | Self::Several
             | Self::Offsets { .. }
@@ -142,7 +145,6 @@ pub fn plain<'a>(batch: &Batch<'a>, desk: &'a Desk) -> &'a [u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Flaw;
     use super::super::testing::{around, batch, plain_header, plain_record};
     use super::*;
     use crate::wire::batch::Header;
