@@ -127,7 +127,7 @@ mod tests {
         };
         insta::assert_snapshot!("explain_both", explain(Some("events_eu"), Some("reports"), None));
         insta::assert_snapshot!("explain_topic", explain(Some("elsewhere"), None, None));
-        let transactional_id = Some("events-1");
+        let transactional_id = Some("orders-1");
         let asked = operations::Asked { group: Some("reports"), transactional_id, ..operations::Asked::default() };
         insta::assert_snapshot!("explain_transactions", explanation(&operations::explain(&config, asked)));
         insta::assert_snapshot!("explain_client", explain(None, None, Some("librdkafka/2.3.0")));
