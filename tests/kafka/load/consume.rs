@@ -13,7 +13,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-const TO_READ_ALL: Duration = wait::seconds(60);
+const TO_READ_ALL: Duration = wait::seconds(180);
 const A_POLL: Duration = Duration::from_millis(100);
 
 /// Reads until the load stops. An error says what a client must never be told; that brokers are away is none.

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// How long clients may take to begin, on a machine that is busy.
 const TO_BEGIN: Duration = wait::seconds(90);
 /// How long the producers may take to get their last answers.
-const TO_DRAIN: Duration = wait::seconds(60);
+const TO_DRAIN: Duration = wait::seconds(120);
 
 const EXACTLY_ONCE: u32 = 1;
 const AT_LEAST_ONCE: u32 = 2;
