@@ -186,7 +186,7 @@ fn admit(bytes: &[u8], policy: &Policy, desk: &mut Desk, verdict: &mut Verdict) 
     lay_out(&batch, desk).unwrap();
     let asked = Asked {
         header: &batch.header,
-        plain: plain(&batch, desk),
+        plain: plain(&batch, &desk.plain),
         who: Who::default(),
         now: Instant::now(),
         time: "2026-11-27T19:47:00.000Z",

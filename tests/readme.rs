@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails so")]
 
 use fishplate::config::Reading;
-use fishplate::telemetry::{MeterKey, PoolFacts, Said, Telemetry, Use};
+use fishplate::telemetry::{MeterKey, PoolFacts, Telemetry, Use};
 use std::collections::BTreeSet;
 
 const README: &str = include_str!("../README.md");
@@ -42,10 +42,9 @@ fn everything_counted_once() -> String {
     telemetry.misplaced(1, 0);
     telemetry.task_restarted("metadata");
     let policy = telemetry.policy(&"p".into());
-    policy.limit("l", "drop", Said { passed: 1, observed: 0, enforced: 0 });
+    policy.limit("l", "drop").said(1, 0, 0);
     policy.broken("dlq", 1);
     policy.moved("dlq", 1);
     policy.refused("contract");
-    policy.keys("l", 1, 0);
     telemetry.render().unwrap()
 }

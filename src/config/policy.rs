@@ -3,6 +3,8 @@
 
 use super::tokens::Token;
 use crate::types::Name;
+use regex::bytes::{Regex, RegexBuilder};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,21 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The headers that contract and limits ask for, each once.
+    #[must_use]
+    pub fn headers(&self) -> BTreeSet<&str> {
+        let contract = self.contract.iter().flat_map(|contract| &contract.headers).map(|rule| &rule.name);
+        let keys = self.limits.iter().flat_map(|limit| match &limit.key {
+            Key::Headers(names) => &names[..],
+            Key::Record | Key::Principal | Key::ClientId => &[],
+        });
+        let units = self.limits.iter().filter_map(|limit| match &limit.unit {
+            Unit::Header(name) => Some(name),
+            Unit::Records | Unit::Bytes => None,
+        });
+        contract.chain(keys).chain(units).map(|name| &**name).collect()
+    }
+
     /// Whether it says anything of records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -59,9 +76,9 @@ pub enum HeaderType {
     Utf8,
     /// A UUID with its four hyphens (RFC 9562).
     Uuid,
-    /// A whole number in digits.
+    /// A decimal number that 64 bits hold, with or without a minus.
     Integer,
-    /// Milliseconds since 1970 in digits.
+    /// Milliseconds since 1970, between 1973 and 5138: so neither seconds nor microseconds pass for them.
     EpochMs,
     /// A date and time (RFC 3339).
     Rfc3339,
@@ -69,8 +86,8 @@ pub enum HeaderType {
     Bool,
     /// One of these.
     Enum(Vec<Arc<str>>),
-    /// This regular expression, which compiles, fits all of it.
-    Regex(Arc<str>),
+    /// This is of all of it.
+    Regex(Expression),
 }
 
 impl HeaderType {
@@ -90,18 +107,64 @@ impl HeaderType {
     }
 }
 
+impl fmt::Display for HeaderType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// As many different headers as contract and limits of a pipeline may ask for: what is found of a record stands on the stack.
+pub const MOST_HEADERS: usize = 32;
+/// As many limits as a pipeline may have: what became of a record has a bit for each.
+pub const MOST_LIMITS: usize = 64;
+/// A rate and a burst are no more: the limiter counts in 32 bits.
+pub const MOST_AT_ONCE: u64 = u32::MAX as u64;
+/// A burst comes back within this at its rate: a limiter's clock, as fine as it may be, runs for weeks.
+pub const BURST_WITHIN: Duration = Duration::from_secs(7 * 86_400);
+
 /// An expression of a header's value compiles to no more bytes.
 const LARGEST_EXPRESSION: usize = 1 << 20;
 
-/// The expression of all of a header's value.
-///
-/// # Errors
-///
-/// It is none, or compiles to too much.
-pub fn expression(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
-    let whole = format!("^(?:{pattern})$");
-    regex::bytes::RegexBuilder::new(&whole).size_limit(LARGEST_EXPRESSION).build()
+/// A regular expression of all of a header's value. Equal when written the same.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    written: Arc<str>,
+    whole: Regex,
 }
+
+impl Expression {
+    /// Of a pattern.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or compiles to too much.
+    pub fn new(pattern: &str) -> Result<Self, regex::Error> {
+        let compile = |text: &str| RegexBuilder::new(text).size_limit(LARGEST_EXPRESSION).build();
+        // By itself first: `)(` would be one with ours around it.
+        compile(pattern)?;
+        Ok(Self { written: pattern.into(), whole: compile(&format!("^(?:{pattern})$"))? })
+    }
+
+    /// As it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// Whether it is of all of a value.
+    #[must_use]
+    pub fn is_match(&self, value: &[u8]) -> bool {
+        self.whole.is_match(value)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Expression {}
 
 /// An enum that the config says in words.
 macro_rules! words {
@@ -281,11 +344,13 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A part of a whole, in millionths.
+/// A part of a whole, in millionths: a million at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(pub u32);
 
 impl Share {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
     /// Everything.
     pub const ALL: Self = Self(1_000_000);
 }

@@ -11,8 +11,7 @@ use crate::wire::batch::{Header, Malformed, Record, Records};
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
-/// As many limits as a pipeline may have: marks have a bit for each.
-pub const MOST_LIMITS: usize = 64;
+pub use crate::config::policy::MOST_LIMITS;
 
 /// Where a key goes that its record lost, as PostHog's capture has it.
 const OLD_KEY: &[u8] = b"redirect-original-key";

@@ -1,7 +1,7 @@
 //! The header contract, compiled, and what breaks it. A violation names the record, the header and the rule; the value is
 //! told nowhere.
 
-use super::kinds::Kind;
+use super::kinds::HeaderType;
 use super::names::{Found, Name, Names};
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct Rule {
     /// Whether it must be there, and not null.
     pub required: bool,
     /// What its value must be, where it is there.
-    pub kind: Option<Kind>,
+    pub kind: Option<HeaderType>,
     /// How long its value may be.
     pub max_bytes: Option<usize>,
 }
@@ -130,8 +130,8 @@ mod tests {
             max_bytes,
         };
         let rules = vec![
-            rule("token", true, Some(Kind::Utf8), Some(8)),
-            rule("timestamp", false, Some(Kind::EpochMs), None),
+            rule("token", true, Some(HeaderType::Utf8), Some(8)),
+            rule("timestamp", false, Some(HeaderType::EpochMs), None),
             rule("any", false, None, None),
         ];
         (Contract { rules, unknown_breaks: true }, names)

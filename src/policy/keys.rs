@@ -1,6 +1,8 @@
 //! Whom a limit counts a record under: a header, several, the record's key, or who sends it. Keys come from outside, so
 //! they are hashed with a secret: nobody can make one that falls together with another's. The key itself is kept nowhere.
 
+pub use crate::config::policy::Share;
+
 use super::names::{Found, Name};
 use crate::wire::batch::Record;
 use siphasher::sip::SipHasher13;
@@ -139,22 +141,7 @@ impl Key {
     }
 }
 
-/// A share of all keys, in millionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share(u32);
-
 impl Share {
-    /// None of them.
-    pub const NONE: Self = Self(0);
-    /// All of them.
-    pub const ALL: Self = Self(1_000_000);
-
-    /// So many millionths, all at most.
-    #[must_use]
-    pub fn millionths(count: u32) -> Self {
-        Self(count.min(Self::ALL.0))
-    }
-
     /// Whether a key is in it. Who is in a share is in every larger one.
     #[must_use]
     pub fn has(self, key: Hashed) -> bool {
@@ -216,7 +203,7 @@ mod tests {
     #[test]
     fn a_share_has_as_many_keys_as_it_says_and_grows() {
         let keys: Vec<_> = (0..20_000).map(|number| Key::of_text(Secret::of("x"), [&*number.to_string()])).collect();
-        let shares = [0, 1_000, 50_000, 500_000, 1_000_000].map(Share::millionths);
+        let shares = [0, 1_000, 50_000, 500_000, 1_000_000].map(Share);
         for (share, millionths) in shares.iter().zip([0.0, 1_000.0, 50_000.0, 500_000.0, 1_000_000.0_f64]) {
             let count = f64::from(u32::try_from(keys.iter().filter(|key| share.has(**key)).count()).unwrap());
             assert!((count - millionths / 50.0).abs() <= 5.0 * (millionths / 50.0).sqrt(), "{share:?}: {count}");

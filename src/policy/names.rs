@@ -3,8 +3,7 @@
 
 use crate::wire::batch::{Malformed, Record, RecordHeader};
 
-/// As many names as one policy may ask for: what is found stands on the stack.
-pub const MOST: usize = 32;
+pub use crate::config::policy::MOST_HEADERS as MOST;
 
 /// Names of one length are told apart by comparing; longer ones than this share the last place.
 const LENGTHS: usize = 64;

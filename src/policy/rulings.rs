@@ -3,13 +3,12 @@
 
 use super::admission::{OnBreach, Policy};
 use super::contract::{Contract, Rule};
-use super::keys::{Hashed, Key, Part, Secret, Share};
-use super::kinds::Kind;
+use super::keys::{Hashed, Key, Part, Secret};
 use super::limit::{Action, Limit, Secrets, Unit};
 use super::limiter::{Limiter, Rate, Unkept};
 use super::names::{Names, TooMany};
 use crate::config::{self, Config};
-use crate::telemetry::{PolicyMeter, Telemetry};
+use crate::telemetry::{LimitMeter, PolicyMeter, Telemetry};
 use crate::types::Name;
 use crate::wire::batch::edit::Lane;
 use arc_swap::{ArcSwap, Guard};
@@ -37,6 +36,8 @@ pub struct Ruling {
     pub written: Arc<config::Policy>,
     /// Counts what became of records.
     pub meter: PolicyMeter,
+    /// And what each limit said.
+    pub limits: Vec<LimitMeter>,
 }
 
 impl Ruling {
@@ -58,8 +59,6 @@ enum Unmade {
     Names(#[from] TooMany),
     #[error("limit {0}: {1}")]
     Limit(Name, Unkept),
-    #[error("header {0}: not a regular expression")]
-    Pattern(Arc<str>),
 }
 
 /// The rulings of one config.
@@ -124,9 +123,9 @@ impl Rulings {
     /// Tells how many keys there are.
     pub fn tell(&self) {
         for (_, ruling) in self.table.load().all() {
-            for limit in &ruling.policy.limits {
+            for (limit, meter) in ruling.policy.limits.iter().zip(&ruling.limits) {
                 let buckets = limit.limiter.buckets();
-                ruling.meter.keys(&limit.name, buckets.live(), buckets.spilled());
+                meter.keys(buckets.live(), buckets.spilled());
             }
         }
     }
@@ -155,7 +154,9 @@ impl Rulings {
                 tracing::error!(pipeline = %pipeline.name, %error, "a policy cannot be kept, and nothing is asked of its records");
             });
             let meter = self.telemetry.policy(&pipeline.name);
-            let ruling = Ruling { policy: policy.ok()?, written: Arc::clone(&pipeline.policy), meter };
+            let limits = pipeline.policy.limits.iter();
+            let limits = limits.map(|limit| meter.limit(limit.name.as_str(), limit.action.as_str())).collect();
+            let ruling = Ruling { policy: policy.ok()?, written: Arc::clone(&pipeline.policy), meter, limits };
             Some((pipeline.name.clone(), Arc::new(ruling)))
         });
         let table = Table { config: Some(Arc::clone(config)), rulings: rulings.collect() };
@@ -206,7 +207,7 @@ impl Rulings {
             unit,
             limiter: limiter.map_err(unkept)?,
             action: action(written, null_key),
-            enforced: Share::millionths(written.enforced.0),
+            enforced: written.enforced,
         })
     }
 
@@ -267,27 +268,10 @@ fn contract(written: &config::policy::Contract, names: &mut Names) -> Result<Con
         Ok::<_, Unmade>(Rule {
             header: names.ask(rule.name.as_bytes())?,
             required: rule.required,
-            kind: rule.kind.as_ref().map(|kind| compiled(kind, &rule.name)).transpose()?,
+            kind: rule.kind.clone(),
             max_bytes: rule.max_bytes,
         })
     };
     let rules = written.headers.iter().map(rule).collect::<Result<_, _>>()?;
     Ok(Contract { rules, unknown_breaks: written.closed })
-}
-
-fn compiled(written: &config::policy::HeaderType, header: &Arc<str>) -> Result<Kind, Unmade> {
-    Ok(match written {
-        config::policy::HeaderType::Utf8 => Kind::Utf8,
-        config::policy::HeaderType::Uuid => Kind::Uuid,
-        config::policy::HeaderType::Integer => Kind::Integer,
-        config::policy::HeaderType::EpochMs => Kind::EpochMs,
-        config::policy::HeaderType::Rfc3339 => Kind::Rfc3339,
-        config::policy::HeaderType::Bool => Kind::Bool,
-        config::policy::HeaderType::Enum(values) => {
-            Kind::Enum(values.iter().map(|value| value.as_bytes().into()).collect())
-        }
-        config::policy::HeaderType::Regex(pattern) => {
-            Kind::Regex(config::policy::expression(pattern).map_err(|_| Unmade::Pattern(Arc::clone(header)))?)
-        }
-    })
 }

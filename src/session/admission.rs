@@ -8,14 +8,12 @@ use crate::config::policy::OnViolation;
 use crate::placement::Placement;
 use crate::policy::admission::Asked;
 use crate::policy::keys::Who;
-use crate::policy::limit::Action;
-use crate::policy::rulings::{DLQ, OVERFLOW, Ruling, Table};
+use crate::policy::rulings::{DLQ, OVERFLOW, Ruling};
 use crate::policy::verdict::{Refused, Verdict};
-use crate::telemetry::Said;
 use crate::types::moment::rfc3339;
+use crate::wire::batch::Batch;
 use crate::wire::batch::edit::{Edit, Edited, Fate, Lane, Sender};
-use crate::wire::batch::produced::{Unfit, intact, lay_out, open};
-use crate::wire::batch::{Batch, Codec};
+use crate::wire::batch::produced::{Unfit, intact, lay_out, open, plain};
 use crate::wire::compression::{Desk, at_desk};
 use kafka_protocol::ResponseError;
 use std::cell::RefCell;
@@ -31,6 +29,8 @@ pub(super) struct Admitted {
     pub refused: Vec<(Partition, Stamp)>,
     /// How long its client is to wait.
     pub wait: Duration,
+    /// For how long of that its answer is held, and whose limit wants it.
+    held: Option<(Duration, Arc<Ruling>)>,
 }
 
 thread_local! {
@@ -38,7 +38,8 @@ thread_local! {
     static VERDICT: RefCell<Verdict> = RefCell::default();
 }
 
-/// Judges a request's cells.
+/// Judges a request's cells, each once. One whose topic is not known yet, by the id that the client gave, is not judged: whoever
+/// routes it again asks again.
 pub(super) fn admit(
     session: &Session,
     client_id: Option<&[u8]>,
@@ -55,34 +56,31 @@ pub(super) fn admit(
     let who = Who { principal: "", client_id: &client_id };
     let (now, time) = (Instant::now(), rfc3339(SystemTime::now()));
     let mut admitted = Admitted::default();
-    for cell in cells {
-        let Some(ruling) = ruling(&table, ledger, &cell, placement) else {
+    for mut cell in cells {
+        let home = ledger.named(&cell).filter(|_| !cell.judged).and_then(|(name, id)| placement.home_of(name, id));
+        let Some((pipeline, _)) = home else {
             admitted.cells.push(cell);
             continue;
         };
-        at_desk(|desk| {
-            VERDICT.with(|verdict| match verdict.try_borrow_mut() {
-                Ok(mut verdict) => Judging { ruling: &ruling, ledger, who, now, time: &time, desk }.cell(
-                    cell,
-                    &mut verdict,
-                    &mut admitted,
-                ),
-                Err(_) => admitted.cells.push(cell),
-            });
-        });
+        cell.judged = true;
+        match table.of(pipeline) {
+            None => admitted.cells.push(cell),
+            Some(ruling) => at_desk(|desk| {
+                let mut verdict = VERDICT.take();
+                Judging { ruling, ledger, who, now, time: &time, desk }.cell(cell, &mut verdict, &mut admitted);
+                VERDICT.set(verdict);
+            }),
+        }
+    }
+    if let Some((held, ruling)) = admitted.held.take() {
+        ruling.meter.held(held);
     }
     admitted
 }
 
-fn ruling(table: &Table, ledger: &Ledger, cell: &Cell, placement: &Placement) -> Option<Arc<Ruling>> {
-    let (name, id) = ledger.named(cell)?;
-    let (pipeline, _) = placement.home_of(name, id)?;
-    table.of(pipeline).map(Arc::clone)
-}
-
 /// A cell that is judged.
 struct Judging<'a> {
-    ruling: &'a Ruling,
+    ruling: &'a Arc<Ruling>,
     ledger: &'a mut Ledger,
     who: Who<'a>,
     now: Instant,
@@ -108,9 +106,9 @@ impl Judging<'_> {
         if let Some(why) = verdict.refused {
             return self.refuse(&cell, why, verdict, admitted);
         }
-        if !verdict.wait.is_zero() {
-            admitted.wait = admitted.wait.max(verdict.wait);
-            self.ruling.meter.held(verdict.wait.min(HELD));
+        if verdict.wait > admitted.wait {
+            admitted.wait = verdict.wait;
+            admitted.held = Some((verdict.wait.min(HELD), Arc::clone(self.ruling)));
         }
         match verdict.whole() {
             Some(Fate::KEPT) => admitted.cells.push(cell),
@@ -136,7 +134,7 @@ impl Judging<'_> {
         lay_out(batch, self.desk)?;
         let asked = Asked {
             header: &batch.header,
-            plain: plain(batch, self.desk.plain.filled()),
+            plain: plain(batch, &self.desk.plain),
             who: self.who,
             now: self.now,
             time: self.time,
@@ -146,14 +144,12 @@ impl Judging<'_> {
     }
 
     fn count(&self, verdict: &Verdict) {
-        let meter = &self.ruling.meter;
-        for (limit, tally) in self.ruling.policy.limits.iter().zip(&verdict.tallies) {
-            let said = Said { passed: tally.passed, observed: tally.observed, enforced: tally.enforced };
-            meter.limit(&limit.name, word(&limit.action), said);
+        for (meter, tally) in self.ruling.limits.iter().zip(&verdict.tallies) {
+            meter.said(tally.passed, tally.observed, tally.enforced);
         }
         if verdict.broken > 0 {
             let on_violation = self.ruling.written.contract.as_ref().map_or(OnViolation::Observe, |it| it.on_violation);
-            meter.broken(on_violation.as_str(), verdict.broken);
+            self.ruling.meter.broken(on_violation.as_str(), verdict.broken);
         }
     }
 
@@ -161,8 +157,7 @@ impl Judging<'_> {
     fn edit(&mut self, batch: &Batch<'_>, verdict: &Verdict) -> Result<(Vec<Piece>, bool), Unfit> {
         intact(batch)?;
         let Desk { plain: unpacked, edited, press } = &mut *self.desk;
-        let edit =
-            Edit { batch, plain: plain(batch, unpacked.filled()), fates: &verdict.fates, changes: &verdict.changes };
+        let edit = Edit { batch, plain: plain(batch, unpacked), fates: &verdict.fates, changes: &verdict.changes };
         let mut made: Vec<(Lane, Edited)> = Vec::new();
         for lane in verdict.lanes() {
             let piece = edit.to(lane, Sender::of(&batch.header), edited, press);
@@ -245,27 +240,11 @@ impl Judging<'_> {
     }
 }
 
-/// The records of a batch that lies on the desk.
-fn plain<'a>(batch: &Batch<'a>, unpacked: &'a [u8]) -> &'a [u8] {
-    if batch.header.codec() == Some(Codec::None) { batch.section() } else { unpacked }
-}
-
 fn name(lane: Lane) -> &'static str {
     match lane {
         OVERFLOW => "overflow",
         DLQ => "dlq",
         _ => "main",
-    }
-}
-
-fn word(action: &Action) -> &'static str {
-    match action {
-        Action::Observe => "observe",
-        Action::Throttle => "throttle",
-        Action::Stamp(..) => "stamp",
-        Action::Overflow { .. } => "overflow",
-        Action::Drop => "drop",
-        Action::Reject => "reject",
     }
 }
 

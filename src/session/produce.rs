@@ -59,7 +59,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (mut ledger, cells) = Ledger::open(request);
-    let Admitted { cells, refused, wait } = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement);
+    let Admitted { cells, refused, wait, .. } = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement);
     let not_before = session.throttle(wait);
     let tab = ticket.tab();
     let state = State { ledger, ticket: Some(ticket), refused: Refusals::default(), effects: Effects::new() };
@@ -317,6 +317,7 @@ async fn tend(session: Arc<Session>) {
             let placement = session.context.current.load();
             let (mut order, mut later) = (session.orders.change(), Later::default());
             for held in order.take_held() {
+                let held = held.judged(&mut order, &placement);
                 place(&mut order, held, &placement, &mut later);
             }
             let now = Instant::now();
@@ -360,6 +361,23 @@ impl Held {
     #[must_use]
     pub fn new(request: &Arc<Underway>, frame: Bytes, cells: Vec<Cell>) -> Self {
         Self { request: Arc::clone(request), frame, cells, needs: Vec::new() }
+    }
+
+    /// What policy has not looked at yet, since nobody knew the topic by its id.
+    fn judged(self, order: &mut Changing<'_, Self>, placement: &Placement) -> Self {
+        if self.cells.iter().all(|cell| cell.judged) {
+            return self;
+        }
+        let Self { request, frame, cells, needs } = self;
+        let session = &request.session;
+        let mut state = request.state.lock();
+        let admitted = admit(session, request.client_id.as_deref(), &mut state.ledger, cells, placement);
+        drop(state);
+        let Admitted { cells, refused, wait, .. } = admitted;
+        // Its own answer is not held for it: that was not known when it came.
+        let _ = session.throttle(wait);
+        refused.into_iter().for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
+        Self { request, frame, cells, needs }
     }
 
     fn needs(&self) -> (Arc<Underway>, Vec<Need>) {

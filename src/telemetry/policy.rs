@@ -2,7 +2,7 @@
 
 use super::{forget, register};
 use crate::types::Name;
-use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,18 +15,31 @@ pub(super) struct PolicyFamilies {
     refused: IntCounterVec,
     held: CounterVec,
     keys: IntGaugeVec,
-    shared: IntGaugeVec,
+    beyond: IntGaugeVec,
 }
 
-/// What a limit said to records, for the metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Said {
-    /// They passed.
-    pub passed: u64,
-    /// They were above it, and nothing was done.
-    pub observed: u64,
-    /// They were above it, and it was done.
-    pub enforced: u64,
+/// Counts what one limit says to records: there from the start, so that an alert on a rate finds it.
+pub struct LimitMeter {
+    passed: IntCounter,
+    observed: IntCounter,
+    enforced: IntCounter,
+    keys: IntGauge,
+    beyond: IntGauge,
+}
+
+impl LimitMeter {
+    /// So many passed; were above it, and only counted; were above it, and its action was done.
+    pub fn said(&self, passed: u64, observed: u64, enforced: u64) {
+        self.passed.inc_by(passed);
+        self.observed.inc_by(observed);
+        self.enforced.inc_by(enforced);
+    }
+
+    /// How many keys it tells apart, and how often it was asked about others.
+    pub fn keys(&self, live: usize, beyond: u64) {
+        self.keys.set(i64::try_from(live).unwrap_or(i64::MAX));
+        self.beyond.set(i64::try_from(beyond).unwrap_or(i64::MAX));
+    }
 }
 
 /// Counts what one pipeline's policy does.
@@ -72,7 +85,7 @@ impl PolicyFamilies {
             )?,
             held: register(registry, CounterVec::new(held, &["pipeline"]))?,
             keys: gauges("fishplate_limit_keys", "Keys that a limit tells apart now.", &["pipeline", "limit"])?,
-            shared: gauges(
+            beyond: gauges(
                 "fishplate_limit_keys_beyond",
                 "How often a limit was asked about keys beyond those it tells apart, which share one bucket.",
                 &["pipeline", "limit"],
@@ -91,21 +104,26 @@ impl PolicyFamilies {
     }
 
     pub(super) fn forget(&self, pipeline: &Name) {
-        let Self { records, breaches, lanes, edited, refused, held, keys, shared } = self;
+        let Self { records, breaches, lanes, edited, refused, held, keys, beyond } = self;
         [records, breaches, lanes, edited, refused].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
-        [keys, shared].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
+        [keys, beyond].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
         forget(held, "pipeline", pipeline.as_str());
     }
 }
 
 impl PolicyMeter {
-    /// What a limit said to a batch's records.
-    pub fn limit(&self, limit: &str, action: &str, said: Said) {
-        for (verdict, count) in [("passed", said.passed), ("observed", said.observed), ("enforced", said.enforced)] {
-            if count > 0 {
-                let labels = [self.pipeline.as_str(), limit, action, verdict];
-                self.families.records.with_label_values(&labels).inc_by(count);
-            }
+    /// Counts what one of its limits says.
+    #[must_use]
+    pub fn limit(&self, limit: &str, action: &str) -> LimitMeter {
+        let pipeline = self.pipeline.as_str();
+        let said = |verdict| self.families.records.with_label_values(&[pipeline, limit, action, verdict]);
+        let of = |family: &IntGaugeVec| family.with_label_values(&[pipeline, limit]);
+        LimitMeter {
+            passed: said("passed"),
+            observed: said("observed"),
+            enforced: said("enforced"),
+            keys: of(&self.families.keys),
+            beyond: of(&self.families.beyond),
         }
     }
 
@@ -132,12 +150,5 @@ impl PolicyMeter {
     /// An answer is held.
     pub fn held(&self, long: Duration) {
         self.held.inc_by(long.as_secs_f64());
-    }
-
-    /// How many keys a limit tells apart, and how often it was asked about others.
-    pub fn keys(&self, limit: &str, live: usize, beyond: u64) {
-        let labels = [self.pipeline.as_str(), limit];
-        self.families.keys.with_label_values(&labels).set(i64::try_from(live).unwrap_or(i64::MAX));
-        self.families.shared.with_label_values(&labels).set(i64::try_from(beyond).unwrap_or(i64::MAX));
     }
 }

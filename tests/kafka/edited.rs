@@ -151,7 +151,7 @@ fn read(records: &[u8]) -> Result<(), Unfit> {
     fishplate::wire::batch::produced::intact(&batch)?;
     at_desk(|desk| {
         lay_out(&batch, desk)?;
-        for (record, read) in Records::of(plain(&batch, desk), batch.header.count).enumerate() {
+        for (record, read) in Records::of(plain(&batch, &desk.plain), batch.header.count).enumerate() {
             read.map_err(|malformed| Unfit::Record { record, malformed })?;
         }
         Ok(())

@@ -84,6 +84,8 @@ pub struct Cell {
     aside: Option<Aside>,
     /// It is a part of what the client sent for the partition, or more: no offset speaks for that.
     partial: bool,
+    /// Policy has looked at it.
+    pub judged: bool,
 }
 
 /// A place beside the partition that the client named.
@@ -152,7 +154,7 @@ pub struct Part {
 impl Cell {
     fn of(entry: usize, records: Option<Bytes>) -> Self {
         let stamp = records.as_ref().and_then(|records| Stamp::read(records));
-        Self { entry, records, stamp, aside: None, partial: false }
+        Self { entry, records, stamp, aside: None, partial: false, judged: false }
     }
 
     /// The records, until they are let go.
@@ -490,7 +492,7 @@ impl Ledger {
         let cells = pieces.into_iter().map(|Piece { records, lane, spread }| {
             let wanted = if spread { fastrand::u32(..) } else { index };
             let aside = lane.map(|lane| Aside { lane, wanted, index: -1 });
-            Cell { aside, partial: !whole, ..Cell::of(cell.entry, Some(records)) }
+            Cell { aside, partial: !whole, judged: true, ..Cell::of(cell.entry, Some(records)) }
         });
         cells.collect()
     }

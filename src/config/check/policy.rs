@@ -4,8 +4,8 @@ use super::super::Pipeline;
 use super::super::amounts::{Quantity, Speed};
 use super::super::findings::{At, Findings};
 use super::super::policy::{
-    Action, Contract, HeaderRule, HeaderType, Key, Lane, Limit, OnDown, OnViolation, Policy, Rate, Share, Stamp, Unit,
-    expression,
+    Action, BURST_WITHIN, Contract, Expression, HeaderRule, HeaderType, Key, Lane, Limit, MOST_AT_ONCE, MOST_HEADERS,
+    MOST_LIMITS, OnDown, OnViolation, Policy, Rate, Share, Stamp, Unit,
 };
 use super::super::raw::{self, File};
 use super::super::read::Text;
@@ -32,11 +32,25 @@ pub(super) fn policy(raw: &raw::Pipeline, findings: &mut Findings) -> Option<Pol
         dlq: lanes.and_then(|lanes| lane(lanes.dlq.as_ref()?, findings)),
     };
     need_lanes(raw, findings);
+    bounds(&policy, raw, findings);
     if findings.mistakes() == before {
         warn(&policy, raw, findings);
         return Some(policy);
     }
     None
+}
+
+/// What the room `policy` has place for.
+fn bounds(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
+    let headers = policy.headers().len();
+    if headers > MOST_HEADERS {
+        let what = format!("contract and limits ask for {headers} different headers");
+        findings.mistake(raw.at, what, format!("at most {MOST_HEADERS} are looked for: leave some out"));
+    }
+    if policy.limits.len() > MOST_LIMITS {
+        let what = format!("{} limits in one pipeline", policy.limits.len());
+        findings.mistake(raw.at, what, format!("write at most {MOST_LIMITS}"));
+    }
 }
 
 fn contract(raw: &raw::Contract, findings: &mut Findings) -> Option<Contract> {
@@ -100,17 +114,17 @@ fn values(raw: &raw::HeaderRule, at: At, findings: &mut Findings) -> Option<Vec<
     Some(values.iter().map(|text| text.value.as_str().into()).collect())
 }
 
-fn pattern(raw: &raw::HeaderRule, at: At, findings: &mut Findings) -> Option<Arc<str>> {
+fn pattern(raw: &raw::HeaderRule, at: At, findings: &mut Findings) -> Option<Expression> {
     let Some(text) = &raw.pattern else {
         findings.mistake(at, "a regex needs its pattern", "add for example `pattern: \"[a-z]+\"`");
         return None;
     };
-    if expression(&text.value).is_err() {
+    let expression = Expression::new(&text.value).ok();
+    if expression.is_none() {
         let what = format!("`{text}` is no regular expression, or one that is too large");
         findings.mistake(text.at, what, "see https://docs.rs/regex for what can be written");
-        return None;
     }
-    Some(text.value.as_str().into())
+    expression
 }
 
 fn limits(raws: &[raw::Limit], findings: &mut Findings) -> Vec<Limit> {
@@ -142,12 +156,14 @@ fn limit(raw: &raw::Limit, findings: &mut Findings) -> Option<Limit> {
     });
     let overrides = overrides.collect();
     let rate = speed?;
+    let burst = burst.unwrap_or_else(|| rate.in_a_second());
+    slow(raw, rate, burst, findings);
     let limit = Limit {
         name: Name::from(name?.value.as_str()),
         key: key?,
         unit: unit?,
         rate,
-        burst: burst.unwrap_or_else(|| rate.in_a_second()),
+        burst,
         action,
         stamp,
         enforced: raw.enforced.map_or(Share::ALL, |share| Share(share.millionths)),
@@ -214,6 +230,11 @@ fn much(of: Quantity, unit: &Unit, findings: &mut Findings) -> Option<u64> {
         findings.mistake(of.at, "0 lets nothing through", "write a number from 1 up");
         return None;
     }
+    if of.value > MOST_AT_ONCE {
+        let what = format!("{} at once, or in one time, are more than a limit counts", of.value);
+        findings.mistake(of.at, what, format!("write at most {MOST_AT_ONCE}, for example of bytes 4095MiB"));
+        return None;
+    }
     Some(of.value)
 }
 
@@ -235,6 +256,16 @@ fn stamp(raw: &raw::Limit, action: Action, findings: &mut Findings) -> Option<St
             None
         }
         (None, _) => None,
+    }
+}
+
+/// Who has used a burst up should see it again.
+fn slow(raw: &raw::Limit, rate: Rate, burst: u64, findings: &mut Findings) {
+    let seconds = u128::from(burst) * u128::from(rate.per.as_secs()) / u128::from(rate.amount.max(1));
+    if seconds > u128::from(BURST_WITHIN.as_secs()) {
+        let at = raw.burst.map_or(raw.at, |burst| burst.at);
+        let what = format!("a burst of {burst} takes {} days to come back at {rate}", seconds / 86_400);
+        findings.mistake(at, what, "write a smaller burst or a higher rate: seven days are the most");
     }
 }
 
@@ -331,6 +362,11 @@ fn warn(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
         let what = "`reject` refuses whole batches, also records of others in them; of idempotent producers, aiokafka then fails until it is \
                     restarted, kafka-python 3 stops sending, and franz-go fails what it has buffered";
         findings.warning(at, what, "prefer `overflow` or `stamp`");
+    }
+    for (_, raw) in limits().filter(|(limit, _)| limit.key == Key::Principal) {
+        let at = raw.key.as_ref().map_or(raw.at, |text| text.at);
+        let what = "nobody logs in at Fishplate yet: all clients have one principal, and share the limit";
+        findings.warning(at, what, "take `client_id`, or what records say");
     }
     let diverts = |action| matches!(action, Action::Overflow | Action::Drop);
     let moves = policy.limits.iter().any(|limit| diverts(limit.action))

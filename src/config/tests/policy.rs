@@ -35,6 +35,7 @@ fn each_mistake_of_a_contract_is_found_once() {
         (pipeline("contract: { headers: { a: { type: regex } } }"), "a regex needs its pattern"),
         (pipeline("contract: { headers: { a: { type: regex, pattern: '[' } } }"), "`[` is no regular expression"),
         (pipeline("contract: { headers: { a: { type: regex, pattern: '\\w{9999}' } } }"), "or one that is too large"),
+        (pipeline("contract: { headers: { a: { type: regex, pattern: ')(' } } }"), "`)(` is no regular expression"),
         (pipeline("contract: { headers: { a: { values: [x] } } }"), "`values` is for `type: enum`"),
         (pipeline("contract: { headers: { a: { required: 'true' } } }"), "this must be true or false, not a text"),
         (pipeline("contract: { headers: { a: { max_bytes: 0 } } }"), "no value fits into 0 bytes"),
@@ -119,6 +120,24 @@ fn each_mistake_of_lanes_is_found_once() {
     ]);
 }
 
+/// What is refused here, the limiter and the walk over headers have no place for.
+#[test]
+fn more_than_there_is_place_for_is_refused() {
+    let headers = |count: usize| (0..count).map(|n| format!("h{n}: {{}}")).collect::<Vec<_>>().join(", ");
+    let many = |count: usize| pipeline(&format!("contract: {{ headers: {{ {} }} }}", headers(count)));
+    let one = |n: usize| format!("{{ name: l{n}, key: client_id, rate: 1/s }}");
+    let limits = |count: usize| pipeline(&format!("limits: [{}]", (0..count).map(one).collect::<Vec<_>>().join(", ")));
+    let of = |more: &str| pipeline(&format!("limits: [{{ name: l, key: client_id, {more} }}]"));
+    assert_eq!((found(&many(32)), found(&limits(64))), (vec![], vec![]));
+    each_once(&[
+        (many(33), "contract and limits ask for 33 different headers -> at most 32"),
+        (limits(65), "65 limits in one pipeline -> write at most 64"),
+        (of("unit: bytes, rate: 5GiB/s"), "5368709120 at once, or in one time, are more than a limit counts"),
+        (of("rate: 1/s, burst: 5000000000"), "5000000000 at once, or in one time, are more than a limit counts"),
+        (of("rate: 1/h, burst: 200"), "a burst of 200 takes 8 days to come back at 1/h -> write a smaller burst"),
+    ]);
+}
+
 #[test]
 fn what_has_consequences_is_told() {
     for (text, words) in [
@@ -129,8 +148,9 @@ fn what_has_consequences_is_told() {
             pipeline("transactional_ids: [t], limits: [{ name: l, key: key, rate: 1/s, action: drop }]"),
             "never moved aside",
         ),
+        (pipeline("limits: [{ name: l, key: principal, rate: 1/s }]"), "all clients have one principal"),
         (
-            pipeline("limits: [{ name: l, key: principal, rate: 1/s, action: throttle, shared_sessions: accept }]"),
+            pipeline("limits: [{ name: l, key: client_id, rate: 1/s, action: throttle, shared_sessions: accept }]"),
             "`shared_sessions` is for `throttle` by what records say",
         ),
     ] {

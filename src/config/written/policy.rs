@@ -36,7 +36,7 @@ fn header(rule: &HeaderRule) -> Value {
     }
     match &rule.kind {
         Some(HeaderType::Enum(values)) => file["values"] = values.iter().map(text).collect::<Vec<_>>().into(),
-        Some(HeaderType::Regex(pattern)) => file["pattern"] = text(pattern),
+        Some(HeaderType::Regex(pattern)) => file["pattern"] = text(pattern.as_str()),
         _ => {}
     }
     if let Some(bytes) = rule.max_bytes {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::policy::contract::Rule;
 use crate::policy::keys::{Key, Part, Secret, Share};
-use crate::policy::kinds::Kind;
+use crate::policy::kinds::HeaderType;
 use crate::policy::limit::Unit;
 use crate::policy::limiter::{Limiter, Rate};
 use crate::policy::testing::Made;
@@ -42,7 +42,7 @@ fn contract(on_breach: OnBreach, unknown_breaks: bool) -> Policy {
     let (token, time) = (names.ask(b"token").unwrap(), names.ask(b"timestamp").unwrap());
     let rules = vec![
         Rule { header: token, required: true, kind: None, max_bytes: None },
-        Rule { header: time, required: false, kind: Some(Kind::EpochMs), max_bytes: None },
+        Rule { header: time, required: false, kind: Some(HeaderType::EpochMs), max_bytes: None },
     ];
     let contract = Some((Contract { rules, unknown_breaks }, on_breach));
     Policy { names, contract, limits: Vec::new(), secrets: secrets() }
@@ -183,12 +183,12 @@ fn a_limit_is_enforced_to_a_share_of_keys() {
     policy.limits[0].enforced = Share::NONE;
     assert!(dropped(&policy).is_empty());
     policy = limits(&[(1, Action::Drop)]);
-    policy.limits[0].enforced = Share::millionths(250_000);
+    policy.limits[0].enforced = Share(250_000);
     let quarter = dropped(&policy);
     assert!((20..80).contains(&quarter.len()), "{}", quarter.len());
     // The same ones with another secret for buckets, as after a restart
     policy = limits(&[(1, Action::Drop)]);
-    policy.limits[0].enforced = Share::millionths(250_000);
+    policy.limits[0].enforced = Share(250_000);
     policy.secrets.buckets = Secret::random();
     assert_eq!(dropped(&policy), quarter);
 }

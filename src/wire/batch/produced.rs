@@ -4,7 +4,7 @@
 
 use super::edit::Uneditable;
 use super::{Batch, Batches, Flaw, Malformed};
-use crate::wire::compression::{Codec, Desk, Packed, unpack};
+use crate::wire::compression::{Codec, Desk, Packed, Scratch, unpack};
 use kafka_protocol::ResponseError;
 
 /// Why a producer's batch is refused.
@@ -137,10 +137,10 @@ pub fn lay_out(batch: &Batch<'_>, desk: &mut Desk) -> Result<(), Unfit> {
     }
 }
 
-/// The records of a batch that was [laid out](lay_out).
+/// The records of a batch that was [laid out](lay_out): in [`Desk::plain`], where they were compressed.
 #[must_use]
-pub fn plain<'a>(batch: &Batch<'a>, desk: &'a Desk) -> &'a [u8] {
-    if batch.header.codec() == Some(Codec::None) { batch.section() } else { desk.plain.filled() }
+pub fn plain<'a>(batch: &Batch<'a>, unpacked: &'a Scratch) -> &'a [u8] {
+    if batch.header.codec() == Some(Codec::None) { batch.section() } else { unpacked.filled() }
 }
 
 #[cfg(test)]
@@ -209,7 +209,7 @@ mod tests {
         let batch = open(&bytes).unwrap();
         at_desk(|desk| {
             lay_out(&batch, desk).unwrap();
-            assert_eq!(plain(&batch, desk).as_ptr(), batch.section().as_ptr());
+            assert_eq!(plain(&batch, &desk.plain).as_ptr(), batch.section().as_ptr());
         });
     }
 }

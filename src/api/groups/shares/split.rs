@@ -412,5 +412,4 @@ fn after(epoch: i32) -> i32 {
 }
 
 #[cfg(test)]
-#[path = "split_tests.rs"]
 mod tests;
