@@ -25,6 +25,7 @@ const TO_DO_IT: Duration = wait::seconds(60);
 const PRODUCE: i16 = 9;
 /// The first that names topics by their ids.
 const BY_ID: i16 = 13;
+const UNKNOWN_TOPIC_ID: i16 = 100;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -256,12 +257,15 @@ fn refusals(world: &World) {
     // And also where Fishplate has not heard of the topic yet, whose id is all that the client says
     Topics::of(&world.a.bootstrap()).create("a-policy-refusals-new", 1, 3);
     let asked = MetadataRequestTopic::default().with_name(Some(topic("a-policy-refusals-new")));
-    let seen =
-        Raw::connect(&world.a.bootstrap().servers).call(12, &MetadataRequest::default().with_topics(Some(vec![asked])));
+    let seen = Raw::connect(&format!("127.0.0.1:{}", world.a.broker(1).port))
+        .call(12, &MetadataRequest::default().with_topics(Some(vec![asked])));
     let mut request = produce(&[("", &batch(&records))]);
     request.topic_data[0].topic_id = seen.topics[0].topic_id;
-    let answer = raw.call(BY_ID, &request);
-    assert_eq!(answer.responses[0].partition_responses[0].error_code, 87);
+    let code = wait::find("the topic is looked for by its id, once a second at most", TO_DO_IT, || {
+        let code = raw.call(BY_ID, &request).responses[0].partition_responses[0].error_code;
+        (code != UNKNOWN_TOPIC_ID).then_some(code)
+    });
+    assert_eq!(code, 87);
     // And librdkafka hears of it as of a broker's word
     let failed = write(&proxy.bootstrap(), "a-policy-refusals", &[], &[record(1, Some("x"))]);
     assert!(failed.len() == 1 && failed[0].contains("InvalidRecord"), "{failed:?}");
