@@ -220,6 +220,7 @@ group.consumer.min.heartbeat.interval.ms=300
 group.consumer.heartbeat.interval.ms=300
 group.share.min.heartbeat.interval.ms=300
 group.share.heartbeat.interval.ms=300
+group.share.record.lock.duration.ms=15000
 offsets.topic.num.partitions=8
 transaction.state.log.num.partitions=8
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500

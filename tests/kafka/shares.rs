@@ -8,21 +8,22 @@ use crate::scenarios::clients::CLIENTS;
 use crate::scenarios::contract::{Client, Line, Run};
 use crate::world::{World, alone, full};
 use libtest_mimic::Trial;
-use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 const SHARING: &str = "sharing";
-/// Who plays, and before what also outside of the full level. Not before cuts: where one comes between a broker's taking of an
-/// acknowledgement and its answer, the member knows of no outcome and waits for the record in vain.
-const MEMBERS: &[(&str, &str)] = &[("java-4.3", FREEZE), ("franz-go", "")];
+/// Who plays, and before what also outside of the full level.
+const MEMBERS: &[(&str, &str)] = &[("java-4.3", FREEZE), ("franz-go", CUT)];
 const CUT: &str = "all connections are cut";
 const FREEZE: &str = "a broker is frozen";
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
-/// Shorter than a broker may be silent until its cluster counts it out.
-const FROZEN: Duration = Duration::from_secs(3);
+/// Shorter than a broker may be silent until its cluster counts it out: three seconds, and it says something twice a second.
+const FROZEN: Duration = Duration::from_millis(1_500);
+/// Where a cut comes between a broker's taking of an acknowledgement and its answer, the member knows of no outcome. That can be
+/// so with what two partitions' last answers gave it, and not of more.
+const MOST_IN_DOUBT: u64 = 10;
 
 /// Something that happens, once.
 type Happens = fn(&World, &Link);
@@ -63,12 +64,10 @@ fn plays(world: &World, client: &'static Client, what: &str, happens: Happens) {
     let result = line.result.clone().unwrap_or_else(|| panic!("{}", line.failure()));
     let of = |mode: &str, back: u64| {
         let seen = &result[mode];
-        assert_eq!(
-            (&seen["accepted"], &seen["given back"]),
-            (&json!(72), &json!(back)),
-            "{mode}: {result} {}",
-            line.raw
-        );
+        let count = |what: &str| seen[what].as_u64().unwrap_or_else(|| panic!("{what}: {result} {}", line.raw));
+        assert_eq!(count("accepted") + count("in doubt"), 72, "{mode}: {result} {}", line.raw);
+        assert!(count("in doubt") <= MOST_IN_DOUBT, "{mode}: {result} {}", line.raw);
+        assert_eq!(count("given back"), back, "{mode}: {result} {}", line.raw);
         for nothing in ["delivered after it was accepted", "left for the next member"] {
             assert!(seen[nothing].is_null() || seen[nothing] == 0, "{mode}: {result} {}", line.raw);
         }

@@ -22,11 +22,12 @@ type sharingMember struct {
 	explicit bool
 	lock     sync.Mutex
 	accepted map[string]bool
+	// Records whose acceptance was answered by an error: its broker may have taken it, or delivers them again.
+	doubtful map[string]bool
 	back     map[string]bool
 	// By partition, what was said to be accepted and not heard of.
 	said    map[int32][]string
 	again   int
-	refused int
 	longest time.Duration
 }
 
@@ -40,7 +41,8 @@ func sharing(s *stage) {
 	members := map[string]*sharingMember{}
 	for _, mode := range []string{"explicit", "implicit"} {
 		m := &sharingMember{group: s.Groups[0] + "-" + mode, explicit: mode == "explicit"}
-		m.accepted, m.back, m.said = map[string]bool{}, map[string]bool{}, map[int32][]string{}
+		m.accepted, m.doubtful, m.back = map[string]bool{}, map[string]bool{}, map[string]bool{}
+		m.said = map[int32][]string{}
 		members[mode] = m
 		fromTheBeginning(s, m.group)
 		done.Add(1)
@@ -79,21 +81,23 @@ func sharing(s *stage) {
 	send(sharingRounds)
 	for mode, m := range members {
 		seen := map[string]any{
-			"accepted": len(m.accepted), "given back": len(m.back), "delivered after it was accepted": m.again,
+			"accepted": len(m.accepted), "in doubt": len(m.doubtful), "given back": len(m.back),
+			"delivered after it was accepted": m.again,
 		}
 		// What was read last may come again where it was not accepted before the connection was cut.
 		if m.explicit {
 			seen["left for the next member"] = m.leaves(s, topic)
 		}
 		s.Saw(mode, seen)
-		s.Told(mode, map[string]any{"refused": m.refused, "longest wait ms": m.longest.Milliseconds()})
+		s.Told(mode, map[string]any{"longest wait ms": m.longest.Milliseconds()})
 	}
 }
 
+// Whether it has said of so many records that they are accepted, whatever it heard.
 func (m *sharingMember) has(count int) bool {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	return len(m.accepted) >= count
+	return len(m.accepted)+len(m.doubtful) >= count
 }
 
 func (m *sharingMember) run(ctx context.Context, s *stage, topic string) {
@@ -113,24 +117,28 @@ func (m *sharingMember) run(ctx context.Context, s *stage, topic string) {
 	}
 }
 
+func place(r *kgo.Record) string {
+	return fmt.Sprint(r.Partition, "@", r.Offset)
+}
+
 func (m *sharingMember) take(r *kgo.Record) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	at := fmt.Sprint(r.Partition, "@", r.Offset)
+	one := place(r)
 	if !m.explicit {
 		// The callback says of which partition, not of which records.
-		m.accepted[at] = true
+		m.accepted[one] = true
 		return
 	}
-	if m.accepted[at] {
+	if m.accepted[one] {
 		m.again++
 	}
-	if r.Offset%4 == 1 && !m.back[at] {
-		m.back[at] = true
+	if r.Offset%4 == 1 && !m.back[one] {
+		m.back[one] = true
 		r.Ack(kgo.AckRelease)
 		return
 	}
-	m.said[r.Partition] = append(m.said[r.Partition], at)
+	m.said[r.Partition] = append(m.said[r.Partition], one)
 	r.Ack(kgo.AckAccept)
 }
 
@@ -139,18 +147,19 @@ func (m *sharingMember) heard(_ *kgo.Client, results kgo.ShareAckResults) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	for _, one := range results {
-		if one.Err != nil {
-			m.refused += len(m.said[one.Partition])
-		} else {
-			for _, at := range m.said[one.Partition] {
+		for _, at := range m.said[one.Partition] {
+			if one.Err == nil {
 				m.accepted[at] = true
+				delete(m.doubtful, at)
+			} else if !m.accepted[at] {
+				m.doubtful[at] = true
 			}
 		}
 		delete(m.said, one.Partition)
 	}
 }
 
-// How many records another member gets before it has what is new in every partition.
+// How many records that are not in doubt another member gets before it has what is new in every partition.
 func (m *sharingMember) leaves(s *stage, topic string) int {
 	client := s.connect(kgo.ShareGroup(m.group), kgo.ConsumeTopics(topic))
 	defer client.Close()
@@ -159,10 +168,10 @@ func (m *sharingMember) leaves(s *stage, topic string) int {
 		turn, over := context.WithTimeout(s.ctx, 200*time.Millisecond)
 		defer over()
 		client.PollFetches(turn).EachRecord(func(r *kgo.Record) {
-			if r.Offset < sharingRounds {
-				left++
-			} else {
+			if r.Offset >= sharingRounds {
 				fresh[r.Partition] = true
+			} else if !m.doubtful[place(r)] {
+				left++
 			}
 		})
 		return len(fresh) == sharingPartitions
