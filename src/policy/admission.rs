@@ -2,7 +2,7 @@
 //! leaves the batch by one of them is not asked about by the next. Nothing is written, held or refused here.
 
 use super::contract::{Breach, Contract};
-use super::keys::{Hashed, Who};
+use super::keys::{Hashed, Share, Who};
 use super::limit::{Action, Limit, Said, Secrets};
 use super::names::{Found, Names};
 use super::verdict::{Leaves, Marks, Refused, TOLD, Verdict};
@@ -51,6 +51,8 @@ pub struct Asked<'a> {
     pub plain: &'a [u8],
     /// Who sends it.
     pub who: Who<'a>,
+    /// Whether records may be taken out of it.
+    pub may_be_parted: bool,
     /// When: for limits.
     pub now: Instant,
     /// And for those who read about it: RFC 3339.
@@ -67,14 +69,18 @@ pub struct Unreadable {
     pub malformed: Malformed,
 }
 
-/// Records of a transaction are written together or not at all.
-const TRANSACTIONAL: i16 = 1 << 4;
-
 impl Policy {
     /// Whether anybody must look into a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.contract.is_none() && self.limits.is_empty()
+    }
+
+    /// Whether it may take records out of their batches.
+    #[must_use]
+    pub fn may_part(&self) -> bool {
+        let takes_away = |limit: &Limit| limit.action.takes_away() && limit.enforced != Share::NONE;
+        matches!(self.contract, Some((_, OnBreach::Dlq(_)))) || self.limits.iter().any(takes_away)
     }
 
     /// Judges a batch; `verdict` is used again and again.
@@ -173,7 +179,7 @@ impl Judging<'_, '_> {
             // It was seen to before.
             OnBreach::Reject => return None,
             OnBreach::Observe => None,
-            OnBreach::Dlq(lane) => Some(*lane).filter(|_| self.may_be_parted()),
+            OnBreach::Dlq(lane) => Some(*lane).filter(|_| self.asked.may_be_parted),
         };
         let breach = self.policy.breach(index, found, self.verdict)?;
         lane.map(|lane| Leaves::Breach(breach, lane))
@@ -195,11 +201,10 @@ impl Judging<'_, '_> {
         let (secrets, who) = (&self.policy.secrets, self.asked.who);
         let key = *bucket.get_or_insert_with(|| limit.key.of(secrets.buckets, record, found, who));
         let said = limit.ask(secrets, record, found, who, key);
-        let may_be_parted = self.may_be_parted();
         let Some(tally) = self.verdict.tallies.get_mut(place) else { return };
         match said {
             Said::Passes => tally.passed += 1,
-            Said::TooMuch { enforced, .. } if !enforced || limit.action.takes_away() && !may_be_parted => {
+            Said::TooMuch { enforced, .. } if !enforced || limit.action.takes_away() && !self.asked.may_be_parted => {
                 tally.observed += 1;
             }
             Said::TooMuch { wait, .. } => {
@@ -222,11 +227,6 @@ impl Judging<'_, '_> {
                 self.verdict.refused.get_or_insert(Refused::Limit(place));
             }
         }
-    }
-
-    /// Nor is what an idempotent producer numbers: its broker would miss what is gone.
-    fn may_be_parted(&self) -> bool {
-        self.asked.header.attributes & TRANSACTIONAL == 0 && self.asked.header.producer_id < 0
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod admission;
 pub mod buckets;
 pub mod contract;
+pub mod deputies;
+pub mod deputy;
 pub mod keys;
 pub mod kinds;
 pub mod limit;
