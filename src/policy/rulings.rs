@@ -125,8 +125,9 @@ impl Rulings {
         self.table.load()
     }
 
-    /// Tells how many keys there are.
+    /// Tells how many keys there are, and how many deputies.
     pub fn tell(&self) {
+        self.telemetry.deputies(self.deputies.count());
         for (_, ruling) in self.table.load().all() {
             for (limit, meter) in ruling.policy.limits.iter().zip(&ruling.limits) {
                 let buckets = limit.limiter.buckets();

@@ -365,14 +365,20 @@ fn idempotent(world: &World) {
     let at = Bootstrap { name: "behind a link".to_owned(), servers: format!("127.0.0.1:{}", link.port()) };
     // When an idempotent producer writes what a limit parts
     let token = |number: usize| if number.is_multiple_of(3) { "vip" } else { "noisy" };
-    let sent: Vec<_> = (0..6_000).map(|number| record(number, Some(token(number)))).collect();
-    let settings = [("enable.idempotence", "true"), ("batch.num.messages", "7"), ("compression.type", "lz4")];
+    let sent: Vec<_> = (0..3_000).map(|number| record(number, Some(token(number)))).collect();
+    let settings = [
+        ("enable.idempotence", "true"),
+        ("batch.num.messages", "7"),
+        ("compression.type", "lz4"),
+        ("reconnect.backoff.ms", "10"),
+        ("reconnect.backoff.max.ms", "50"),
+    ];
     let over = AtomicBool::new(false);
     let cuts = thread::scope(|scope| {
         let cutting = scope.spawn(|| {
             let mut cuts = 0;
-            while !over.load(Ordering::SeqCst) {
-                thread::sleep(Duration::from_millis(120));
+            while !over.load(Ordering::SeqCst) && cuts < 20 {
+                thread::sleep(Duration::from_millis(250));
                 cuts += usize::from(link.connections() > 0);
                 link.cut();
             }
@@ -386,7 +392,7 @@ fn idempotent(world: &World) {
     assert!(cuts > 3, "{cuts} cuts");
     // Then each record is in one place, once and in order
     let [kept, moved] = ["a-policy-cut", "b-policy-cut-over"].map(|topic| read(&proxy.bootstrap(), topic));
-    assert_eq!(moved.len(), 3_900, "of 4,000 noisy ones, 100 pass");
+    assert_eq!(moved.len(), 1_900, "of 2,000 noisy ones, 100 pass");
     let (noisy, passing): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(|one| one.last("token") == Some(b"noisy"));
     assert_eq!(moved, noisy[100..]);
     let mut staying = [&noisy[..100], &passing[..]].concat();

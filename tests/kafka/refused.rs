@@ -96,7 +96,8 @@ fn l6_refused_and_parted(world: &World, client: &str, send: Send) {
 lanes: {{ overflow: {{ topic: {lane} }} }}
 "
     );
-    let proxy = world.start_proxy(&world.config_over_links().showing(View::Brokers, None).policy("right", &policy));
+    let config = world.config_over_links().transacting_on_a().showing(View::Brokers, None);
+    let proxy = world.start_proxy(&config.policy("right", &policy));
     // When a client that is idempotent has several on their way
     let sent = send(&proxy.bootstrap(), &scene.topic, &world.directory.join(&scene.topic));
     sent.unwrap_or_else(|error| panic!("{client} was told that it lost a record: {error:#}"));

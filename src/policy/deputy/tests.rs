@@ -15,7 +15,7 @@ fn client(epoch: i16, sequence: i32) -> Sender {
 
 fn leads(lane: Lane) -> Option<config::policy::Lane> {
     let topic: Arc<str> = "over".into();
-    (lane == OVERFLOW).then(|| config::policy::Lane { topic, on_down: OnDown::Hold, null_key: false })
+    (lane == OVERFLOW).then_some(config::policy::Lane { topic, on_down: OnDown::Hold, null_key: false })
 }
 
 /// Fates of so many records: these leave.
