@@ -10,6 +10,7 @@ pub mod limit;
 pub mod limiter;
 pub mod names;
 pub mod rulings;
+pub mod talkers;
 pub mod verdict;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::keys::{Hashed, Key, Part, Secret};
 use super::limit::{Action, Limit, Secrets, Unit};
 use super::limiter::{Limiter, Rate, Unkept};
 use super::names::{Names, TooMany};
+use super::talkers::{MOST_KEYS, Talkers};
 use crate::config::{self, Config};
 use crate::telemetry::{LimitMeter, PolicyMeter, Telemetry};
 use crate::types::Name;
@@ -174,7 +175,8 @@ impl Rulings {
         for written in &written.limits {
             limits.push(self.limit(written, null_key, &mut names, before)?);
         }
-        Ok(Policy { names, contract, limits, secrets: self.secrets })
+        let talkers = talkers(written, &mut names, before)?;
+        Ok(Policy { names, contract, limits, secrets: self.secrets, talkers })
     }
 
     fn limit(
@@ -231,7 +233,7 @@ fn rate(written: config::policy::Rate, burst: u64) -> Rate {
     Rate { count: count(written.amount), per: written.per, burst: count(burst) }
 }
 
-fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, Unmade> {
+fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, TooMany> {
     Ok(Key::new(match written {
         config::policy::Key::Headers(headers) => {
             let parts = headers.iter().map(|name| names.ask(name.as_bytes()).map(Part::Header));
@@ -241,6 +243,32 @@ fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, Unmade> 
         config::policy::Key::Principal => vec![Part::Principal],
         config::policy::Key::ClientId => vec![Part::ClientId],
     }))
+}
+
+/// Those who are listened to: under what limits count by, and where there are none under the contract's first header that
+/// records must have.
+fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>) -> Result<Vec<Talkers>, TooMany> {
+    let mut keys: Vec<config::policy::Key> = Vec::new();
+    for limit in &written.limits {
+        if keys.len() < MOST_KEYS && !keys.contains(&limit.key) {
+            keys.push(limit.key.clone());
+        }
+    }
+    if keys.is_empty() {
+        let headers = written.contract.iter().flat_map(|contract| &contract.headers);
+        let first = headers.clone().find(|rule| rule.required).or_else(|| headers.clone().next());
+        keys.extend(first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)])));
+    }
+    let of_all_limits = written.limits.iter().all(|limit| keys.first() == Some(&limit.key));
+    let before = before.map(|ruling| &ruling.policy.talkers[..]).unwrap_or_default();
+    let talkers = keys.into_iter().map(|written| {
+        let key = key(&written, names)?;
+        Ok(match before.iter().find(|known| known.written == written) {
+            Some(known) => known.under(key, of_all_limits),
+            None => Talkers::new(written, key, of_all_limits),
+        })
+    });
+    talkers.collect()
 }
 
 fn action(written: &config::policy::Limit, null_key: bool) -> Action {

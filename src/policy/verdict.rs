@@ -2,6 +2,7 @@
 //! a verdict should cost no allocation where nothing is wrong.
 
 use super::contract::Violation;
+use super::talkers::Heard;
 use crate::wire::batch::edit::{Change, Fate, Lane, shared};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Verdict {
     pub wait: Duration,
     /// Nothing of the batch is written, whatever its fates.
     pub refused: Option<Refused>,
+    /// Who spoke, under each key that is listened to; empty once that was taken in.
+    pub(super) heard: Vec<Heard>,
 }
 
 /// Why a batch is refused.
@@ -71,8 +74,8 @@ pub(super) enum Leaves {
 }
 
 impl Verdict {
-    /// Forgets the last batch; there are so many limits.
-    pub(super) fn begin(&mut self, limits: usize) {
+    /// Forgets the last batch; there are so many limits, and keys that are listened to.
+    pub(super) fn begin(&mut self, limits: usize, talkers: usize) {
         self.fates.clear();
         self.changes.clear();
         self.marks.clear();
@@ -82,6 +85,8 @@ impl Verdict {
         self.tallies.resize(limits, Tally::default());
         self.wait = Duration::ZERO;
         self.refused = None;
+        self.heard.iter_mut().for_each(Heard::clear);
+        self.heard.resize_with(talkers, Heard::default);
     }
 
     /// The fate of the whole batch, where its records have one and none is changed: then it needs no editing.
