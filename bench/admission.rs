@@ -9,11 +9,13 @@
 )]
 
 use bytes::Bytes;
+use fishplate::config;
 use fishplate::policy::admission::{Asked, Policy};
 use fishplate::policy::keys::{Hashed, Key, Part, Secret, Share, Who};
 use fishplate::policy::limit::{Action, Limit, Secrets, Unit};
 use fishplate::policy::limiter::{Limiter, Rate};
 use fishplate::policy::names::Names;
+use fishplate::policy::talkers::Talkers;
 use fishplate::policy::verdict::Verdict;
 use fishplate::wire::batch::edit::{Edit, Lane, Sender};
 use fishplate::wire::batch::produced::{lay_out, open, plain};
@@ -165,6 +167,11 @@ const PLENTY: Rate = Rate { count: NonZeroU32::MAX, per: Duration::from_secs(1),
 
 /// So many limits by token, of which nobody has too much; or, where `few`, nearly everybody.
 fn policy(limits: usize, action: &Action, few: bool) -> Policy {
+    made(limits, action, few, false)
+}
+
+/// The same; where `heard`, it is noted who speaks most.
+fn made(limits: usize, action: &Action, few: bool, heard: bool) -> Policy {
     let mut names = Names::default();
     let token = names.ask(b"token").unwrap();
     let rate = if few { Rate { count: NonZeroU32::MIN, burst: NonZeroU32::MIN, ..PLENTY } } else { PLENTY };
@@ -176,8 +183,10 @@ fn policy(limits: usize, action: &Action, few: bool) -> Policy {
         action: action.clone(),
         enforced: Share::ALL,
     };
+    let by_token = || Talkers::new(config::policy::Key::Record, Key::new(vec![Part::Header(token)]), true);
+    let talkers = heard.then(by_token).into_iter().collect();
     let secrets = Secrets { buckets: Secret::random(), shares: Secret::of("bench") };
-    Policy { names, contract: None, limits: (0..limits).map(limit).collect(), secrets }
+    Policy { names, contract: None, limits: (0..limits).map(limit).collect(), canaries: Vec::new(), secrets, talkers }
 }
 
 /// All that is done to a batch that goes on as it is.
@@ -197,8 +206,10 @@ fn admit(bytes: &[u8], policy: &Policy, desk: &mut Desk, verdict: &mut Verdict) 
 
 fn admission() {
     println!("### Admission, ns a record of 1 KiB, {TOKENS} tokens a batch, nothing is too much\n");
-    println!("| codec | records | decompress | walk, no limit | 1 limit | 8 limits | 1 limit / decompress |");
-    println!("|---|---:|---:|---:|---:|---:|---:|");
+    println!(
+        "| codec | records | decompress | walk, no limit | 1 limit | with top talkers | 8 limits | 1 limit / decompress |"
+    );
+    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
     for (name, codec, bits) in CODECS {
         for records in [100, 1000] {
             let bytes = batch(records, codec, bits);
@@ -210,16 +221,19 @@ fn admission() {
                     black_box(plain.filled());
                 }
             };
-            let mut tables = [0, 1, 2].map(|_| (Desk::default(), Verdict::default()));
-            let [(desk0, verdict0), (desk1, verdict1), (desk8, verdict8)] = &mut tables;
+            let heard = made(1, &Action::Observe, false, true);
+            let mut tables = [0, 1, 2, 3].map(|_| (Desk::default(), Verdict::default()));
+            let [(desk0, verdict0), (desk1, verdict1), (desk8, verdict8), (deskh, verdicth)] = &mut tables;
             let mut admit0 = || admit(black_box(&bytes), &policies[0], desk0, verdict0);
             let mut admit1 = || admit(black_box(&bytes), &policies[1], desk1, verdict1);
             let mut admit8 = || admit(black_box(&bytes), &policies[2], desk8, verdict8);
-            let took = measure(records, &mut [&mut decompress, &mut admit0, &mut admit1, &mut admit8]);
+            let mut admit_heard = || admit(black_box(&bytes), &heard, deskh, verdicth);
+            let took =
+                measure(records, &mut [&mut decompress, &mut admit0, &mut admit1, &mut admit_heard, &mut admit8]);
             let ratio = if codec == Codec::None { "-".to_owned() } else { format!("{:.3}", took[2] / took[0]) };
             println!(
-                "| {name} | {records} | {:.1} | {:.1} | {:.1} | {:.1} | {ratio} |",
-                took[0], took[1], took[2], took[3]
+                "| {name} | {records} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {ratio} |",
+                took[0], took[1], took[2], took[3], took[4]
             );
         }
     }

@@ -19,6 +19,7 @@ use serde::Serialize;
 mod remote;
 mod tables;
 mod text;
+mod tokens;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,15 @@ addresses of the file, and those that brokers advertise, lead to them.")]
     Groups(tables::TableArgs),
     /// Show who is connected to the running proxy
     Clients(tables::TableArgs),
+    /// Show who speaks most in a pipeline that has limits or a contract: which tokens have the most records, bytes, records
+    /// moved aside and records held
+    #[command(after_help = "\
+Examples:
+  fishplate tokens --pipeline events
+  fishplate tokens --pipeline events --by diverted --window 10m --watch
+Tokens are masked: their first characters and a sum of all, the same everywhere. --reveal shows them, where it is called on
+Fishplate's own machine. Each number is what a token said since it was among those who say most: at least so much.")]
+    Tokens(tokens::TokensArgs),
     /// Show it at work: two clusters inside this process, Fishplate before them, events flowing through
     #[command(after_help = "\
 Needs no cluster and no config; stays until Ctrl-C. It is in builds with the feature `demo`:
@@ -201,6 +211,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Topics(args) => tables::topics(&args),
         Command::Groups(args) => tables::groups(&args),
         Command::Clients(args) => tables::clients(&args),
+        Command::Tokens(args) => tokens::tokens(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
         Command::Version => say(&format!("fishplate {}\n", env!("CARGO_PKG_VERSION"))),
@@ -341,8 +352,19 @@ mod tests {
     #[test]
     fn help_teaches() {
         insta::assert_snapshot!("help", help(None));
-        for name in ["run", "check", "explain", "diff", "topics", "groups", "clients", "demo", "schema", "completions"]
-        {
+        for name in [
+            "run",
+            "check",
+            "explain",
+            "diff",
+            "topics",
+            "groups",
+            "clients",
+            "tokens",
+            "demo",
+            "schema",
+            "completions",
+        ] {
             insta::assert_snapshot!(format!("help_{name}"), help(Some(name)));
         }
     }

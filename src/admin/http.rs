@@ -1,16 +1,18 @@
 //! The admin address: a small HTTP server for probes and scrapes. Everything about it is bounded, so that nobody who
 //! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
 
+use super::operator::{Operator, Peer};
 use super::readiness::{Readiness, Ready};
 use super::tables::{self, View};
+use super::tokens::{AskedTokens, tokens};
 use crate::config::written;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::wire::pieces::record_bytes_copied;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -72,8 +74,9 @@ async fn serve_within(limits: Limits, listener: TcpListener, router: Router, shu
             // The semaphore is never closed.
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let served = connection(stream, router.clone(), limits, end.clone());
+                Ok((stream, peer)) => {
+                    let router = router.clone().layer(Extension(Peer(peer)));
+                    let served = connection(stream, router, limits, end.clone());
                     tokio::spawn(async move {
                         served.await;
                         drop(place);
@@ -138,6 +141,7 @@ fn router(state: AdminState) -> Router {
         .route("/api/v1/topics", get(topics))
         .route("/api/v1/groups", get(groups))
         .route("/api/v1/clients", get(clients))
+        .route("/api/v1/tokens", get(top_tokens))
         .fallback(what_exists)
         .with_state(state)
 }
@@ -200,6 +204,25 @@ async fn groups(State(state): State<AdminState>, Query(rows): Query<Rows>) -> Re
     }
 }
 
+/// Those who speak most. An operator who sees tokens leaves a line in the log.
+async fn top_tokens(
+    State(state): State<AdminState>,
+    operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
+    Query(asked): Query<AskedTokens>,
+) -> Response {
+    if asked.reveal {
+        match operator {
+            Ok(Operator(peer)) => tracing::info!(%peer, pipeline = asked.pipeline, "tokens are shown to an operator"),
+            Err(refused) => return refused.into_response(),
+        }
+    }
+    let Some(view) = state.view.get() else { return starting() };
+    match tokens(view, &asked, Instant::now()) {
+        Ok(tokens) => Json(tokens).into_response(),
+        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+    }
+}
+
 async fn what_exists() -> (StatusCode, &'static str) {
     const TEXT: &str = "Not found. Here are:
   /metrics   counters, gauges and histograms in Prometheus' text format
@@ -209,6 +232,7 @@ async fn what_exists() -> (StatusCode, &'static str) {
   /api/v1/topics    topics, and where each lives (?limit=N here and below)
   /api/v1/groups    consumer groups, asked of the clusters
   /api/v1/clients   who is connected
+  /api/v1/tokens    who speaks most in a pipeline (?pipeline=P, by=records, bytes, diverted or held, window=1m or 10m, key=header(token), limit=N, reveal=true)
 ";
     (StatusCode::NOT_FOUND, TEXT)
 }
@@ -277,6 +301,24 @@ mod tests {
             assert!(answer.contains(&format!("  {path} ")), "{answer}");
         }
         assert!(ask(admin.address, "POST /metrics HTTP/1.1").await.starts_with("HTTP/1.1 405 "));
+    }
+
+    #[tokio::test]
+    async fn tokens_are_shown_to_nobody_who_comes_by_a_name() {
+        let admin = admin().await;
+        let get = async |rest: &str| {
+            let line = format!("GET /api/v1/tokens?pipeline=p&reveal={rest} HTTP/1.1");
+            let answer = ask(admin.address, &line).await;
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        // A host that is no address, as of a page that had its name lead here; masks are everybody's
+        assert_eq!((get("true").await.as_str(), get("false").await.as_str()), ("403", "503"), "it has not started yet");
+        let mut stream = TcpStream::connect(admin.address).await.unwrap();
+        let line = "GET /api/v1/tokens?pipeline=p&reveal=true HTTP/1.0\r\nhost: 127.0.0.1:9644\r\n\r\n";
+        stream.write_all(line.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
     }
 
     #[tokio::test]

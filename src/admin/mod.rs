@@ -5,7 +5,9 @@ pub mod guard;
 pub mod http;
 pub mod live;
 pub mod operations;
+mod operator;
 mod readiness;
 pub mod tables;
+pub mod tokens;
 
 pub use readiness::{Readiness, Ready};

@@ -5,9 +5,11 @@ use crate::config::Config;
 use crate::placement::Placement;
 use crate::placement::fence::Why;
 use crate::placement::task::Current;
+use crate::policy::rulings;
 use crate::session::{Context, Session};
 use crate::types::{BrokerId, Slot};
 use crate::upstream::{Cluster, Clusters};
+use arc_swap::Guard;
 use kafka_protocol::messages::{GroupId, ListGroupsRequest, OffsetFetchRequest};
 use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
@@ -33,6 +35,15 @@ pub struct View {
     pub clusters: Clusters,
     /// The listeners, with their clients.
     pub contexts: Vec<Arc<Context>>,
+}
+
+impl View {
+    /// What pipelines ask of their records now.
+    #[must_use]
+    pub fn rulings(&self) -> Option<Guard<Arc<rulings::Table>>> {
+        let config = &self.current.load().config;
+        self.contexts.first().map(|context| context.rulings.under(config))
+    }
 }
 
 /// Rows, and how many there are.
@@ -157,7 +168,7 @@ fn client(session: &Session) -> ClientRow {
 }
 
 /// What clients say goes to a terminal: no control characters, and not without end.
-fn plain(bytes: &[u8]) -> String {
+pub(super) fn plain(bytes: &[u8]) -> String {
     const LONGEST: usize = 100;
     let text = String::from_utf8_lossy(bytes);
     text.chars().take(LONGEST).map(|c| if c.is_control() { '_' } else { c }).collect()

@@ -42,7 +42,7 @@ pub(crate) struct TableArgs {
 }
 
 /// What a table shows: a heading, and the key of the answer's rows.
-type Columns = &'static [(&'static str, &'static str)];
+pub(super) type Columns = &'static [(&'static str, &'static str)];
 
 const TOPICS: Columns = &[
     ("TOPIC", "topic"),
@@ -87,18 +87,28 @@ pub(super) fn clients(args: &TableArgs) -> anyhow::Result<Verdict> {
 }
 
 fn table(args: &TableArgs, name: &str, columns: Columns) -> anyhow::Result<Verdict> {
+    let path = format!("/api/v1/{name}?limit={}", args.limit);
+    show(&args.admin, args.watch, &path, |answer| shown(answer, columns))
+}
+
+/// Asks, and shows the answer as `shown` makes it; again and again where it is watched.
+pub(super) fn show(
+    admin: &AdminArgs,
+    watch: bool,
+    path: &str,
+    shown: impl Fn(&Value) -> String,
+) -> anyhow::Result<Verdict> {
     loop {
-        let answer = match remote::get(&args.admin.admin, &format!("/api/v1/{name}?limit={}", args.limit)) {
+        let answer = match remote::get(&admin.admin, path) {
             Ok(answer) => answer,
             Err(error) => return unreachable(&error),
         };
-        let text =
-            if args.admin.json { serde_json::to_string_pretty(&answer)? + "\n" } else { shown(&answer, columns) };
-        if args.watch && !args.admin.json && io::stdout().is_terminal() {
+        let text = if admin.json { serde_json::to_string_pretty(&answer)? + "\n" } else { shown(&answer) };
+        if watch && !admin.json && io::stdout().is_terminal() {
             say("\x1b[2J\x1b[H")?;
         }
         say(&text)?;
-        if !args.watch {
+        if !watch {
             return Ok(Verdict::Fine);
         }
         sleep(Duration::from_secs(2));
@@ -111,7 +121,7 @@ fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
 }
 
 /// Rows under headings, each column as wide as it must be.
-fn shown(answer: &Value, columns: Columns) -> String {
+pub(super) fn shown(answer: &Value, columns: Columns) -> String {
     let rows = answer["rows"].as_array().cloned().unwrap_or_default();
     let cells: Vec<Vec<String>> =
         rows.iter().map(|row| columns.iter().map(|(_, key)| cell(&row[*key])).collect()).collect();

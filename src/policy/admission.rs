@@ -1,10 +1,12 @@
-//! A pipeline's policy, and its verdict on a batch: the contract first, then the limits in their order. A record that
+//! A pipeline's policy, and its verdict on a batch: the contract first, then the limits in their order, and at last the canaries. A record that
 //! leaves the batch by one of them is not asked about by the next. Nothing is written, held or refused here.
 
+use super::canary::Canary;
 use super::contract::{Breach, Contract};
 use super::keys::{Hashed, Share, Who};
 use super::limit::{Action, Limit, Said, Secrets};
 use super::names::{Found, Names};
+use super::talkers::{Counts, LONGEST, Talkers};
 use super::verdict::{Leaves, Marks, Refused, TOLD, Verdict};
 use crate::wire::batch::edit::{Change, Lane};
 use crate::wire::batch::{Header, Malformed, Record, Records};
@@ -27,8 +29,12 @@ pub struct Policy {
     pub contract: Option<(Contract, OnBreach)>,
     /// At most [`MOST_LIMITS`].
     pub limits: Vec<Limit>,
+    /// Which of the records that stay go to another cluster.
+    pub canaries: Vec<Canary>,
     /// With what keys are hashed. It is the same secret for all limits, so that a key which several have is hashed once.
     pub secrets: Secrets,
+    /// Who speaks most, under each key that is listened to.
+    pub talkers: Vec<Talkers>,
 }
 
 /// What happens to a record that breaks the contract.
@@ -73,33 +79,74 @@ impl Policy {
     /// Whether anybody must look into a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.contract.is_none() && self.limits.is_empty()
+        self.contract.is_none() && self.limits.is_empty() && self.canaries.is_empty()
     }
 
     /// Whether it may take records out of their batches.
     #[must_use]
     pub fn may_part(&self) -> bool {
         let takes_away = |limit: &Limit| limit.action.takes_away() && limit.enforced != Share::NONE;
-        matches!(self.contract, Some((_, OnBreach::Dlq(_)))) || self.limits.iter().any(takes_away)
+        matches!(self.contract, Some((_, OnBreach::Dlq(_))))
+            || self.limits.iter().any(takes_away)
+            || self.canaries.iter().any(Canary::may_have)
     }
 
     /// Judges a batch; `verdict` is used again and again.
     pub fn judge(&self, asked: &Asked<'_>, verdict: &mut Verdict) -> Result<(), Unreadable> {
-        verdict.begin(self.limits.len());
+        verdict.begin(self.limits.len(), self.talkers.len());
         self.limits.iter().for_each(|limit| limit.limiter.at(asked.now));
         if self.contract.as_ref().is_some_and(|(_, on_breach)| *on_breach == OnBreach::Reject) {
             // No limit is to be charged for a batch that is refused.
-            self.each(asked, |index, _, found| {
-                self.breach(index, found, verdict);
+            self.each(asked, |index, record, found| {
+                if self.breach(index, found, verdict).is_some() {
+                    self.hear(asked, record, found, None, Aside { diverted: true, held: false }, verdict);
+                }
             })?;
             if verdict.broken > 0 {
                 verdict.refused = Some(Refused::Contract);
+                self.listen(asked, verdict);
                 return Ok(());
             }
         }
         let clients = self.clients(asked.who);
-        let mut judging = Judging { policy: self, asked, clients: &clients, verdict };
-        self.each(asked, |index, record, found| judging.record(index, record, found))
+        let aside = Aside::default();
+        let mut judging = Judging { policy: self, asked, clients: &clients, verdict, aside };
+        let judged = self.each(asked, |index, record, found| judging.record(index, record, found));
+        self.listen(asked, verdict);
+        judged
+    }
+
+    /// Takes in who spoke in a batch.
+    fn listen(&self, asked: &Asked<'_>, verdict: &mut Verdict) {
+        for (talkers, heard) in self.talkers.iter().zip(&mut verdict.heard) {
+            if !heard.is_empty() {
+                talkers.take(heard, asked.now);
+            }
+        }
+    }
+
+    /// Notes who speaks. `bucket` is what the last limit counted the record under, if one was asked.
+    #[inline]
+    fn hear(
+        &self,
+        asked: &Asked<'_>,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        bucket: Option<Hashed>,
+        aside: Aside,
+        verdict: &mut Verdict,
+    ) {
+        let Aside { diverted, held } = aside;
+        let bytes = u64::try_from(record.size()).unwrap_or(u64::MAX);
+        let counts = Counts { records: 1, bytes, diverted: diverted.into(), held: held.into() };
+        for (talkers, heard) in self.talkers.iter().zip(&mut verdict.heard) {
+            let known = bucket.filter(|_| talkers.of_all_limits);
+            let key = known.unwrap_or_else(|| talkers.key.of(self.secrets.buckets, record, found, asked.who));
+            heard.add(key, counts, |out| talkers.key.write(record, found, asked.who, LONGEST, out));
+            if heard.is_full() {
+                talkers.take(heard, asked.now);
+            }
+        }
     }
 
     /// Whether a limit counts by what the one before it counts by, as most do where there are several.
@@ -154,12 +201,24 @@ struct Judging<'a, 'v> {
     asked: &'a Asked<'a>,
     clients: &'a [Option<Hashed>],
     verdict: &'v mut Verdict,
+    /// Of the record that is judged now.
+    aside: Aside,
+}
+
+/// What else than passing happens to a record, for those who ask who speaks most.
+#[derive(Clone, Copy, Debug, Default)]
+struct Aside {
+    /// It goes to a lane or nowhere.
+    diverted: bool,
+    /// Its client waits for it.
+    held: bool,
 }
 
 impl Judging<'_, '_> {
     #[inline]
     fn record(&mut self, index: usize, record: &Record<'_>, found: &Found<'_>) {
         let (mut marks, mut bucket) = (Marks::default(), None);
+        self.aside = Aside::default();
         if let Some(breach) = self.breach(index, found) {
             marks.leaves = breach;
         }
@@ -170,6 +229,16 @@ impl Judging<'_, '_> {
             self.limit(place, record, found, &mut bucket, &mut marks);
         }
         let (policy, asked) = (self.policy, self.asked);
+        if !policy.talkers.is_empty() {
+            self.aside.diverted |= marks.leaves != Leaves::Stays;
+            policy.hear(asked, record, found, bucket, self.aside, self.verdict);
+        }
+        if marks.leaves == Leaves::Stays && !policy.canaries.is_empty() && self.asked.may_be_parted {
+            let has = |canary: &&Canary| canary.has(policy.secrets.shares, record, found, asked.who);
+            if let Some(canary) = policy.canaries.iter().find(has) {
+                marks.leaves = Leaves::Canary(canary.lane);
+            }
+        }
         self.verdict.push(marks, || policy.change(marks, asked.time));
     }
 
@@ -217,13 +286,17 @@ impl Judging<'_, '_> {
     fn enforce(&mut self, place: usize, action: &Action, wait: Duration, marks: &mut Marks) {
         match action {
             Action::Observe => {}
-            Action::Throttle => self.verdict.wait = self.verdict.wait.max(wait),
+            Action::Throttle => {
+                self.verdict.wait = self.verdict.wait.max(wait);
+                self.aside.held = true;
+            }
             Action::Stamp(..) => marks.stamps |= 1 << place,
             Action::Overflow { lane, null_key } => {
                 marks.leaves = Leaves::Overflow { limit: place, lane: *lane, null_key: *null_key };
             }
             Action::Drop => marks.leaves = Leaves::Dropped,
             Action::Reject => {
+                self.aside.diverted = true;
                 self.verdict.refused.get_or_insert(Refused::Limit(place));
             }
         }
@@ -242,7 +315,7 @@ impl Policy {
             }
         }
         match marks.leaves {
-            Leaves::Stays | Leaves::Dropped => {}
+            Leaves::Stays | Leaves::Canary(_) | Leaves::Dropped => {}
             Leaves::Overflow { null_key, .. } => change.key_into = null_key.then_some(Bytes::from_static(OLD_KEY)),
             Leaves::Breach(breach, _) => change.headers.extend(self.obituary(breach, time)),
         }

@@ -87,6 +87,17 @@ impl Key {
         self.parts.iter().all(|part| matches!(part, Part::Principal | Part::ClientId))
     }
 
+    /// Whether a record has all parts of one that a record bears.
+    #[inline]
+    #[must_use]
+    pub fn is_whole(&self, record: &Record<'_>, found: &Found<'_>) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Header(name) => found.value(*name).is_some(),
+            Part::RecordKey => record.key.is_some(),
+            Part::Principal | Part::ClientId => true,
+        })
+    }
+
     /// That of a record.
     #[inline]
     #[must_use]
@@ -98,6 +109,26 @@ impl Key {
             Part::ClientId => Some(who.client_id.as_bytes()),
         };
         Self::hash(secret, self.parts.iter().map(part))
+    }
+
+    /// Writes the key down as overrides have it, its parts joined by `+`, and no more than `most` bytes of it; says whether
+    /// there is anything.
+    pub fn write(&self, record: &Record<'_>, found: &Found<'_>, who: Who<'_>, most: usize, out: &mut Vec<u8>) -> bool {
+        let end = out.len() + most;
+        let mut is_there = false;
+        for (place, part) in self.parts.iter().enumerate() {
+            let part = match part {
+                Part::Header(name) => found.value(*name),
+                Part::RecordKey => record.key,
+                Part::Principal => Some(who.principal.as_bytes()),
+                Part::ClientId => Some(who.client_id.as_bytes()),
+            };
+            is_there |= part.is_some();
+            let join: &[u8] = if place > 0 { b"+" } else { b"" };
+            let more = join.iter().chain(part.unwrap_or_default());
+            out.extend(more.take(end.saturating_sub(out.len())));
+        }
+        is_there
     }
 
     /// That of all records of a client, where it [is the client's](Key::is_the_clients).

@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod buckets;
+pub mod canary;
 pub mod contract;
 pub mod deputies;
 pub mod deputy;
@@ -12,6 +13,7 @@ pub mod limit;
 pub mod limiter;
 pub mod names;
 pub mod rulings;
+pub mod talkers;
 pub mod verdict;
 
 #[cfg(test)]

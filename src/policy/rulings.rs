@@ -2,12 +2,15 @@
 //! something owes it still.
 
 use super::admission::{OnBreach, Policy};
+use super::canary::Canary;
 use super::contract::{Contract, Rule};
 use super::deputies::Deputies;
 use super::keys::{Hashed, Key, Part, Secret};
 use super::limit::{Action, Limit, Secrets, Unit};
 use super::limiter::{Limiter, Rate, Unkept};
 use super::names::{Names, TooMany};
+use super::talkers::{MOST_KEYS, Talkers};
+use crate::config::tokens::Token;
 use crate::config::{self, Config};
 use crate::telemetry::{LimitMeter, PolicyMeter, Telemetry};
 use crate::types::Name;
@@ -28,6 +31,8 @@ const SHARES: &str = "fishplate shares";
 pub const OVERFLOW: Lane = Lane(1);
 /// Records that break the contract.
 pub const DLQ: Lane = Lane(2);
+/// Records of a pipeline's first canary; those of the next ones are the numbers behind it.
+const FIRST_CANARY: Lane = Lane(3);
 
 /// What a pipeline asks of its records.
 pub struct Ruling {
@@ -39,9 +44,34 @@ pub struct Ruling {
     pub meter: PolicyMeter,
     /// And what each limit said.
     pub limits: Vec<LimitMeter>,
+    /// What metrics call its canaries' lanes, in their order.
+    canaries: Vec<String>,
 }
 
 impl Ruling {
+    /// The canary whose records go to a lane.
+    #[must_use]
+    pub fn canary(&self, lane: Lane) -> Option<&config::policy::Canary> {
+        self.written.canaries.get(place_of_canary(lane)?)
+    }
+
+    /// What metrics call a lane.
+    #[must_use]
+    pub fn name_of(&self, lane: Lane) -> &str {
+        match lane {
+            OVERFLOW => "overflow",
+            DLQ => "dlq",
+            other => place_of_canary(other).and_then(|place| self.canaries.get(place)).map_or("main", String::as_str),
+        }
+    }
+
+    /// So many records stay where they were meant for: counted where others go over to another cluster.
+    pub fn stay(&self, count: u64) {
+        if !self.canaries.is_empty() {
+            self.meter.moved("main", count);
+        }
+    }
+
     /// Where a lane leads.
     #[must_use]
     pub fn lane(&self, lane: Lane) -> Option<&config::policy::Lane> {
@@ -51,6 +81,10 @@ impl Ruling {
             _ => None,
         }
     }
+}
+
+fn place_of_canary(lane: Lane) -> Option<usize> {
+    lane.0.checked_sub(FIRST_CANARY.0).map(usize::from)
 }
 
 /// Why a policy cannot be kept.
@@ -163,7 +197,10 @@ impl Rulings {
             let meter = self.telemetry.policy(&pipeline.name);
             let limits = pipeline.policy.limits.iter();
             let limits = limits.map(|limit| meter.limit(limit.name.as_str(), limit.action.as_str())).collect();
-            let ruling = Ruling { policy: policy.ok()?, written: Arc::clone(&pipeline.policy), meter, limits };
+            let name = |slot| config.cluster(slot).map_or("", |cluster| cluster.name.as_str());
+            let canaries = pipeline.policy.canaries.iter().map(|canary| format!("canary:{}", name(canary.to))).collect();
+            let ruling =
+                Ruling { policy: policy.ok()?, written: Arc::clone(&pipeline.policy), meter, limits, canaries };
             Some((pipeline.name.clone(), Arc::new(ruling)))
         });
         let table = Table { config: Some(Arc::clone(config)), rulings: rulings.collect() };
@@ -181,7 +218,17 @@ impl Rulings {
         for written in &written.limits {
             limits.push(self.limit(written, null_key, &mut names, before)?);
         }
-        Ok(Policy { names, contract, limits, secrets: self.secrets })
+        let canaries = written.canaries.iter().zip(FIRST_CANARY.0..);
+        let canaries = canaries.map(|(written, lane)| self.canary(written, Lane(lane), &mut names));
+        let canaries = canaries.collect::<Result<_, _>>()?;
+        let talkers = talkers(written, &mut names, before)?;
+        Ok(Policy { names, contract, limits, canaries, secrets: self.secrets, talkers })
+    }
+
+    fn canary(&self, written: &config::policy::Canary, lane: Lane, names: &mut Names) -> Result<Canary, Unmade> {
+        let key_of = |token: &Token| Key::of_text(self.secrets.shares, parts_of(token, &written.key));
+        let listed = written.values.iter().map(key_of).collect();
+        Ok(Canary { key: key(&written.key, names)?, listed, share: written.share, lane })
     }
 
     fn limit(
@@ -219,14 +266,19 @@ impl Rulings {
     }
 
     fn overrides(&self, written: &config::policy::Limit) -> Vec<(Hashed, Rate)> {
-        let several = matches!(&written.key, config::policy::Key::Headers(names) if names.len() > 1);
-        let of = |(token, own): &(config::tokens::Token, config::policy::Rate)| {
-            let parts: Vec<_> =
-                if several { token.as_str().split('+').collect() } else { std::iter::once(token.as_str()).collect() };
+        let of = |(token, own): &(Token, config::policy::Rate)| {
             let burst = own.in_a_second().max(written.burst);
-            (Key::of_text(self.secrets.buckets, parts), rate(*own, burst))
+            (Key::of_text(self.secrets.buckets, parts_of(token, &written.key)), rate(*own, burst))
         };
         written.overrides.iter().map(of).collect()
+    }
+}
+
+/// The parts of a key that is written out.
+fn parts_of<'t>(token: &'t Token, key: &config::policy::Key) -> Vec<&'t str> {
+    match key {
+        config::policy::Key::Headers(names) if names.len() > 1 => token.as_str().split('+').collect(),
+        _ => vec![token.as_str()],
     }
 }
 
@@ -238,7 +290,7 @@ fn rate(written: config::policy::Rate, burst: u64) -> Rate {
     Rate { count: count(written.amount), per: written.per, burst: count(burst) }
 }
 
-fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, Unmade> {
+fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, TooMany> {
     Ok(Key::new(match written {
         config::policy::Key::Headers(headers) => {
             let parts = headers.iter().map(|name| names.ask(name.as_bytes()).map(Part::Header));
@@ -248,6 +300,32 @@ fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, Unmade> 
         config::policy::Key::Principal => vec![Part::Principal],
         config::policy::Key::ClientId => vec![Part::ClientId],
     }))
+}
+
+/// Those who are listened to: under what limits count by, and where there are none under the contract's first header that
+/// records must have.
+fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>) -> Result<Vec<Talkers>, TooMany> {
+    let mut keys: Vec<config::policy::Key> = Vec::new();
+    for limit in &written.limits {
+        if keys.len() < MOST_KEYS && !keys.contains(&limit.key) {
+            keys.push(limit.key.clone());
+        }
+    }
+    if keys.is_empty() {
+        let headers = written.contract.iter().flat_map(|contract| &contract.headers);
+        let first = headers.clone().find(|rule| rule.required).or_else(|| headers.clone().next());
+        keys.extend(first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)])));
+    }
+    let of_all_limits = written.limits.iter().all(|limit| keys.first() == Some(&limit.key));
+    let before = before.map(|ruling| &ruling.policy.talkers[..]).unwrap_or_default();
+    let talkers = keys.into_iter().map(|written| {
+        let key = key(&written, names)?;
+        Ok(match before.iter().find(|known| known.written == written) {
+            Some(known) => known.under(key, of_all_limits),
+            None => Talkers::new(written, key, of_all_limits),
+        })
+    });
+    talkers.collect()
 }
 
 fn action(written: &config::policy::Limit, null_key: bool) -> Action {

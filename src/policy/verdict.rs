@@ -2,6 +2,7 @@
 //! a verdict should cost no allocation where nothing is wrong.
 
 use super::contract::Violation;
+use super::talkers::Heard;
 use crate::wire::batch::edit::{Change, Fate, Lane, shared};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Verdict {
     pub wait: Duration,
     /// Nothing of the batch is written, whatever its fates.
     pub refused: Option<Refused>,
+    /// Who spoke, under each key that is listened to; empty once that was taken in.
+    pub(super) heard: Vec<Heard>,
 }
 
 /// Why a batch is refused.
@@ -67,12 +70,13 @@ pub(super) enum Leaves {
         lane: Lane,
         null_key: bool,
     },
+    Canary(Lane),
     Dropped,
 }
 
 impl Verdict {
-    /// Forgets the last batch; there are so many limits.
-    pub(super) fn begin(&mut self, limits: usize) {
+    /// Forgets the last batch; there are so many limits, and keys that are listened to.
+    pub(super) fn begin(&mut self, limits: usize, talkers: usize) {
         self.fates.clear();
         self.changes.clear();
         self.marks.clear();
@@ -82,6 +86,8 @@ impl Verdict {
         self.tallies.resize(limits, Tally::default());
         self.wait = Duration::ZERO;
         self.refused = None;
+        self.heard.iter_mut().for_each(Heard::clear);
+        self.heard.resize_with(talkers, Heard::default);
     }
 
     /// The fate of the whole batch, where its records have one and none is changed: then it needs no editing.
@@ -103,11 +109,11 @@ impl Verdict {
     pub(super) fn push(&mut self, marks: Marks, change: impl FnOnce() -> Change) {
         let to = match marks.leaves {
             Leaves::Stays => Some(Lane::MAIN),
-            Leaves::Breach(_, lane) | Leaves::Overflow { lane, .. } => Some(lane),
+            Leaves::Breach(_, lane) | Leaves::Overflow { lane, .. } | Leaves::Canary(lane) => Some(lane),
             Leaves::Dropped => None,
         };
         let is_plain = match marks.leaves {
-            Leaves::Stays | Leaves::Overflow { null_key: false, .. } => marks.stamps == 0,
+            Leaves::Stays | Leaves::Canary(_) | Leaves::Overflow { null_key: false, .. } => marks.stamps == 0,
             Leaves::Dropped => true,
             Leaves::Breach(..) | Leaves::Overflow { null_key: true, .. } => false,
         };

@@ -106,6 +106,11 @@ pub(super) fn admit(
 /// The pipeline of a cell that is to be judged.
 fn pipeline_of<'p>(cell: &Cell, ledger: &Ledger, placement: &'p Placement) -> Option<&'p Name> {
     let (name, id) = ledger.named(cell).filter(|_| !cell.judged)?;
+    // What clients write to a twin is refused when it is routed.
+    let is_twin = || placement.topic_by_id(id).is_some_and(|place| place.is_twin());
+    if placement.config.twin(name).is_some() || is_twin() {
+        return None;
+    }
     placement.home_of(name, id).map(|(pipeline, _)| pipeline)
 }
 

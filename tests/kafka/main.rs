@@ -24,6 +24,7 @@ mod assigned;
 mod basics;
 mod batches;
 mod behind;
+mod canary;
 mod committed;
 mod edited;
 mod faults;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         reload::trials(),
         operator::trials(),
         policy::trials(),
+        canary::trials(),
         hostile::trials(),
         faults::trials(),
         suites::trials(),

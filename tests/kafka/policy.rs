@@ -41,9 +41,9 @@ pub fn trials() -> Vec<Trial> {
 
 /// A record as it was sent, or as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Sent {
-    key: Option<Vec<u8>>,
-    payload: Vec<u8>,
+pub struct Sent {
+    pub key: Option<Vec<u8>>,
+    pub payload: Vec<u8>,
     headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -58,7 +58,7 @@ impl Sent {
         }
     }
 
-    fn last(&self, name: &str) -> Option<&[u8]> {
+    pub fn last(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().rev().find(|(key, _)| key == name)?.1.as_deref()
     }
 }
@@ -81,7 +81,7 @@ impl ProducerContext for Told {
 }
 
 /// Writes records, and says which deliveries failed.
-fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent]) -> Vec<String> {
+pub fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent]) -> Vec<String> {
     let told = Told::default();
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &at.servers).set("log_level", "0").set("linger.ms", "20");
@@ -105,7 +105,7 @@ fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent
 }
 
 /// All that is in a topic, by its partitions in order.
-fn read(at: &Bootstrap, topic: &str) -> Vec<Sent> {
+pub fn read(at: &Bootstrap, topic: &str) -> Vec<Sent> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &at.servers).set("group.id", "ga-policy").set("log_level", "0");
     config.set("enable.partition.eof", "true");
@@ -131,7 +131,7 @@ fn read(at: &Bootstrap, topic: &str) -> Vec<Sent> {
     found
 }
 
-fn record(number: usize, token: Option<&str>) -> Sent {
+pub fn record(number: usize, token: Option<&str>) -> Sent {
     let headers = [
         ("token", token.map(|token| token.as_bytes().to_vec())),
         ("twice", Some(b"one".to_vec())),

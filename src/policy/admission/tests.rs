@@ -6,6 +6,7 @@ use crate::policy::keys::{Key, Part, Secret, Share};
 use crate::policy::kinds::HeaderType;
 use crate::policy::limit::Unit;
 use crate::policy::limiter::{Limiter, Rate};
+use crate::policy::talkers::{By, Span, Spoken};
 use crate::policy::testing::Made;
 use crate::policy::verdict::Tally;
 use crate::wire::batch::edit::{Edit, Fate, Sender};
@@ -28,7 +29,7 @@ fn limits(of: &[(u32, Action)]) -> Policy {
     let mut names = Names::default();
     let token = Part::Header(names.ask(b"token").unwrap());
     let limits = of.iter().map(|(burst, action)| limit(token, Unit::Records, *burst, action)).collect();
-    Policy { names, contract: None, limits, secrets: secrets() }
+    Policy { names, contract: None, limits, canaries: Vec::new(), secrets: secrets(), talkers: Vec::new() }
 }
 
 fn limit(part: Part, unit: Unit, burst: u32, action: &Action) -> Limit {
@@ -47,7 +48,7 @@ fn contract(on_breach: OnBreach, unknown_breaks: bool) -> Policy {
         Rule { header: time, required: false, kind: Some(HeaderType::EpochMs), max_bytes: None },
     ];
     let contract = Some((Contract { rules, unknown_breaks }, on_breach));
-    Policy { names, contract, limits: Vec::new(), secrets: secrets() }
+    Policy { names, contract, limits: Vec::new(), canaries: Vec::new(), secrets: secrets(), talkers: Vec::new() }
 }
 
 /// A batch of records with these headers.
@@ -202,7 +203,14 @@ fn bytes_weights_and_clients_are_counted() {
     let weight = names.ask(b"record_count").unwrap();
     let policy = |unit, part| {
         let limits = vec![limit(part, unit, 100, &Action::Drop)];
-        Policy { names: names.clone(), contract: None, limits, secrets: secrets() }
+        Policy {
+            names: names.clone(),
+            contract: None,
+            limits,
+            canaries: Vec::new(),
+            secrets: secrets(),
+            talkers: Vec::new(),
+        }
     };
     let headers = |count| [("record_count", Some(count))];
     let (forty, many) = (headers("40"), headers("4000000000000"));
@@ -296,4 +304,54 @@ fn a_policy_may_part_batches_where_it_would_move_or_drop_a_record() {
         assert!(!policy.may_part(), "to nobody");
     }
     assert!(contract(OnBreach::Dlq(DLQ), false).may_part() && !contract(OnBreach::Reject, false).may_part());
+}
+
+/// What is told of each token, by records.
+fn spoken(policy: &Policy) -> Vec<(Option<String>, u64, u64, u64)> {
+    let top = policy.talkers[0].top(Span::Minute, By::Records, 10, Instant::now());
+    let text = |text: Vec<u8>| String::from_utf8(text).unwrap();
+    let told = top.keys.into_iter().map(|Spoken { text: key, counts }| {
+        assert!(counts.bytes > 10 * counts.records);
+        (key.map(text), counts.records, counts.diverted, counts.held)
+    });
+    told.collect()
+}
+
+fn listening(mut policy: Policy) -> Policy {
+    let token = Part::Header(policy.names.ask(b"token").unwrap());
+    let written = crate::config::policy::Key::Headers(vec!["token".into()]);
+    let of_all_limits = !policy.limits.is_empty();
+    policy.talkers = vec![Talkers::new(written, Key::new(vec![token]), of_all_limits)];
+    policy
+}
+
+#[test]
+fn who_speaks_is_heard_with_what_became_of_it() {
+    let told = |name: &str, records, diverted, held| (Some(name.to_owned()), records, diverted, held);
+    let bytes = of_tokens(0, &["a", "b", "a", "a"]);
+    // Given limits of one at once, then what is too much of a token is told as it was dealt with
+    for (action, diverted, held) in [
+        (Action::Observe, 0, 0),
+        (Action::Stamp(Bytes::from_static(b"slow"), Bytes::from_static(b"true")), 0, 0),
+        (Action::Overflow { lane: OVERFLOW, null_key: false }, 2, 0),
+        (Action::Drop, 2, 0),
+        (Action::Reject, 2, 0),
+        (Action::Throttle, 0, 2),
+    ] {
+        let policy = listening(limits(&[(1, action)]));
+        judge(&policy, &bytes);
+        assert_eq!(spoken(&policy), [told("a", 3, diverted, held), told("b", 1, 0, 0)]);
+    }
+    // And one whose records leave before any limit was asked, and what has no token
+    let mut policy = listening(contract(OnBreach::Dlq(DLQ), true));
+    let token = policy.names.ask(b"token").unwrap();
+    policy.limits.push(limit(Part::Header(token), Unit::Records, 10, &Action::Drop));
+    policy.talkers[0].of_all_limits = true;
+    let bad = [("token", Some("a")), ("x", None)];
+    judge(&policy, &batch(0, &[&bad, &bad, &[], &bad[..1]]));
+    assert_eq!(spoken(&policy), [told("a", 3, 2, 0), (None, 1, 1, 0)]);
+    // And of a batch that is refused those who broke the contract
+    let policy = listening(contract(OnBreach::Reject, true));
+    judge(&policy, &batch(0, &[&bad, &bad[..1]]));
+    assert_eq!(spoken(&policy), [told("a", 1, 1, 0)]);
 }

@@ -1,7 +1,7 @@
 //! A batch that a deputy writes for its idempotent producer: judged once, numbered anew, and what is sent again goes the way
 //! that it went before.
 
-use super::judging::{Judging, count, name};
+use super::judging::{Judging, count, told};
 use crate::api::codes;
 use crate::api::records::produce::{Cell, Piece};
 use crate::config::policy::OnDown;
@@ -91,7 +91,7 @@ impl Judging<'_> {
     /// Whether what is meant for a lane stays where it is: the topic is its own lane, or the lane is away and not waited for.
     /// Later it would be too late: it is numbered for where it goes.
     fn is_away(&self, cell: &Cell, ruling: &Ruling, lane: Lane) -> bool {
-        let Some(leads) = ruling.lane(lane) else { return true };
+        let Some(leads) = self.leads(cell, ruling, lane) else { return true };
         let is_itself = self.ledger.topic_of(cell).is_some_and(|topic| topic.as_str() == &*leads.topic);
         let is_led = || self.placement.topic(&leads.topic).is_some_and(|place| place.is_led());
         is_itself || leads.on_down == OnDown::Main && !is_led()
@@ -107,9 +107,10 @@ impl Judging<'_> {
         parting: Parting,
     ) {
         let (client, count) = (Sender::of(&batch.header), batch.header.count);
-        let leads = |lane| ruling.and_then(|ruling| ruling.lane(lane)).cloned();
         let lanes = parting.lanes(count);
-        let senders = lanes.iter().map(|(lane, _)| (*lane, standing.sender(leads(*lane).as_ref()))).collect();
+        let leads = |lane| ruling.and_then(|ruling| self.leads(cell, ruling, lane));
+        let leads: Vec<_> = lanes.iter().map(|(lane, _)| (*lane, leads(*lane))).collect();
+        let senders = leads.iter().map(|(lane, leads)| (*lane, standing.sender(leads.as_ref()))).collect();
         let made = match self.made(batch, &parting, senders) {
             Ok(made) => made,
             Err(unfit) => {
@@ -120,7 +121,9 @@ impl Judging<'_> {
         if let Some(ruling) = ruling {
             tell(ruling, &parting, &lanes, count);
         }
-        let (number, parts) = standing.take(client, count, parting, leads);
+        let (number, parts) = standing.take(client, count, parting, |lane| {
+            leads.iter().find(|(known, _)| *known == lane).and_then(|(_, leads)| leads.clone())
+        });
         let whole = is_untouched(&parts, count);
         self.go(cell, made, (deputy, standing), number, (parts, whole));
     }
@@ -169,12 +172,14 @@ impl Judging<'_> {
 }
 
 fn tell(ruling: &Ruling, parting: &Parting, lanes: &[(Lane, i32)], count: i32) {
-    let told = |count: i32| u64::try_from(count).unwrap_or(0);
     if matches!(parting, Parting::Each(..)) {
         ruling.meter.edited();
     }
-    for (lane, count) in lanes.iter().filter(|(lane, _)| *lane != Lane::MAIN) {
-        ruling.meter.moved(name(*lane), told(*count));
+    for (lane, count) in lanes {
+        match *lane {
+            Lane::MAIN => ruling.stay(told(*count)),
+            lane => ruling.meter.moved(ruling.name_of(lane), told(*count)),
+        }
     }
     let left: i32 = lanes.iter().map(|(_, count)| count).sum();
     if left < count {

@@ -2,11 +2,12 @@
 
 use super::{Admitted, HELD};
 use crate::api::records::produce::{Cell, Ledger, Piece};
+use crate::config;
 use crate::config::policy::OnViolation;
 use crate::placement::Placement;
 use crate::policy::admission::Asked;
 use crate::policy::keys::Who;
-use crate::policy::rulings::{DLQ, OVERFLOW, Ruling};
+use crate::policy::rulings::Ruling;
 use crate::policy::verdict::{Refused, Verdict};
 use crate::session::state::Session;
 use crate::wire::batch::Batch;
@@ -14,6 +15,7 @@ use crate::wire::batch::edit::{Edit, Edited, Fate, Lane, Sender};
 use crate::wire::batch::produced::{Unfit, intact, lay_out, open, plain};
 use crate::wire::compression::Desk;
 use kafka_protocol::ResponseError;
+use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,11 +53,14 @@ impl Judging<'_> {
         }
         self.wait(ruling, verdict);
         match verdict.whole() {
-            Some(Fate::KEPT) => self.admitted.cells.push(cell),
+            Some(Fate::KEPT) => {
+                ruling.stay(told(batch.header.count));
+                self.admitted.cells.push(cell);
+            }
             Some(Fate { to, .. }) => match intact(&batch) {
                 Ok(()) => {
-                    let count = u64::try_from(batch.header.count).unwrap_or(0);
-                    let piece = to.map(|lane| self.piece(ruling, lane, records.clone(), count));
+                    let count = told(batch.header.count);
+                    let piece = to.map(|lane| self.piece(&cell, ruling, lane, records.clone(), count));
                     if piece.is_none() {
                         ruling.meter.moved("drop", count);
                     }
@@ -63,7 +68,7 @@ impl Judging<'_> {
                 }
                 Err(unfit) => self.refuse_unfit(&cell, Some(ruling), unfit),
             },
-            None => match self.edit(ruling, &batch, verdict) {
+            None => match self.edit(&cell, ruling, &batch, verdict) {
                 Ok((pieces, whole)) => self.admitted.cells.extend(self.ledger.instead(&cell, pieces, whole)),
                 Err(unfit) => self.refuse_unfit(&cell, Some(ruling), unfit),
             },
@@ -92,7 +97,13 @@ impl Judging<'_> {
     }
 
     /// What goes on of a batch whose records differ in what becomes of them, and whether that is all that was sent.
-    fn edit(&mut self, ruling: &Ruling, batch: &Batch<'_>, verdict: &Verdict) -> Result<(Vec<Piece>, bool), Unfit> {
+    fn edit(
+        &mut self,
+        cell: &Cell,
+        ruling: &Ruling,
+        batch: &Batch<'_>,
+        verdict: &Verdict,
+    ) -> Result<(Vec<Piece>, bool), Unfit> {
         intact(batch)?;
         let Desk { plain: unpacked, edited, press } = &mut *self.desk;
         let edit = Edit { batch, plain: plain(batch, unpacked), fates: &verdict.fates, changes: &verdict.changes };
@@ -104,23 +115,42 @@ impl Judging<'_> {
         }
         ruling.meter.edited();
         let left: i32 = made.iter().map(|(_, piece)| piece.count).sum();
-        let dropped = u64::try_from(batch.header.count - left).unwrap_or(0);
+        let dropped = told(batch.header.count - left);
         if dropped > 0 {
             ruling.meter.moved("drop", dropped);
         }
         let whole = matches!(&made[..], [(Lane::MAIN, piece)] if piece.count == batch.header.count);
         let pieces = made.into_iter().map(|(lane, piece)| {
-            let count = u64::try_from(piece.count).unwrap_or(0);
-            self.piece(ruling, lane, piece.bytes, count)
+            let count = told(piece.count);
+            self.piece(cell, ruling, lane, piece.bytes, count)
         });
         Ok((pieces.collect(), whole))
     }
 
-    fn piece(&mut self, ruling: &Ruling, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
-        let Some(leads) = ruling.lane(lane) else { return Piece { records, lane: None, round: None, trail: None } };
-        ruling.meter.moved(name(lane), count);
+    fn piece(&mut self, cell: &Cell, ruling: &Ruling, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
+        let Some(leads) = self.leads(cell, ruling, lane) else {
+            ruling.stay(count);
+            return Piece { records, lane: None, round: None, trail: None };
+        };
+        ruling.meter.moved(ruling.name_of(lane), count);
         let lane = Some(self.ledger.lane(&leads.topic, leads.on_down));
         Piece { records, lane, round: leads.null_key.then(|| fastrand::u32(..)), trail: None }
+    }
+
+    /// Where a lane leads; `None`: nowhere else than the topic itself.
+    pub(super) fn leads(&self, cell: &Cell, ruling: &Ruling, lane: Lane) -> Option<config::policy::Lane> {
+        let of_canary = |canary: &config::policy::Canary| config::policy::Lane {
+            topic: self.placement.config.name_of_twin(&self.topic(cell), canary.to).into(),
+            on_down: canary.on_down,
+            null_key: false,
+        };
+        ruling.lane(lane).cloned().or_else(|| ruling.canary(lane).map(of_canary))
+    }
+
+    /// The topic that the client named, also where it did so by its id alone.
+    fn topic(&self, cell: &Cell) -> StrBytes {
+        let Some((name, id)) = self.ledger.named(cell) else { return StrBytes::new() };
+        self.placement.topic_of(name, id).map_or_else(|| name.0.clone(), |place| place.topic.name.clone())
     }
 
     pub(super) fn refuse_unfit(&mut self, cell: &Cell, ruling: Option<&Arc<Ruling>>, unfit: Unfit) {
@@ -177,10 +207,7 @@ pub(super) fn count(ruling: &Ruling, verdict: &Verdict) {
     }
 }
 
-pub(super) fn name(lane: Lane) -> &'static str {
-    match lane {
-        OVERFLOW => "overflow",
-        DLQ => "dlq",
-        _ => "main",
-    }
+/// As metrics count.
+pub(super) fn told(count: i32) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
