@@ -38,6 +38,7 @@ mod load;
 mod metrics;
 mod nodes;
 mod operator;
+mod parted;
 mod policy;
 mod racks;
 mod raw;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         reload::trials(),
         operator::trials(),
         policy::trials(),
+        parted::trials(),
         canary::trials(),
         hostile::trials(),
         faults::trials(),
