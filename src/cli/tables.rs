@@ -15,10 +15,10 @@ use std::time::Duration;
 pub(crate) struct AdminArgs {
     /// The admin address of the running proxy
     #[arg(long, value_name = "ADDRESS", env = "FISHPLATE_ADMIN", default_value = "127.0.0.1:9644")]
-    admin: String,
+    pub(super) admin: String,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -115,7 +115,7 @@ pub(super) fn show(
     }
 }
 
-fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
+pub(super) fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
     complain(&format!("fishplate: {error:#}\n"));
     Ok(Verdict::Unreachable)
 }

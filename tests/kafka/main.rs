@@ -39,6 +39,7 @@ mod nodes;
 mod operator;
 mod policy;
 mod racks;
+mod rates;
 mod raw;
 mod refused;
 mod reload;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         reload::trials(),
         operator::trials(),
         policy::trials(),
+        rates::trials(),
         hostile::trials(),
         faults::trials(),
         suites::trials(),

@@ -39,7 +39,7 @@ pub fn trials() -> Vec<Trial> {
 
 /// A record as it was sent, or as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Sent {
+pub struct Sent {
     key: Option<Vec<u8>>,
     payload: Vec<u8>,
     headers: Vec<(String, Option<Vec<u8>>)>,
@@ -79,7 +79,7 @@ impl ProducerContext for Told {
 }
 
 /// Writes records, and says which deliveries failed.
-fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent]) -> Vec<String> {
+pub fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent]) -> Vec<String> {
     let told = Told::default();
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &at.servers).set("log_level", "0").set("linger.ms", "20");
@@ -103,7 +103,7 @@ fn write(at: &Bootstrap, topic: &str, settings: &[(&str, &str)], records: &[Sent
 }
 
 /// All that is in a topic, by its partitions in order.
-fn read(at: &Bootstrap, topic: &str) -> Vec<Sent> {
+pub fn read(at: &Bootstrap, topic: &str) -> Vec<Sent> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &at.servers).set("group.id", "ga-policy").set("log_level", "0");
     config.set("enable.partition.eof", "true");
@@ -129,7 +129,7 @@ fn read(at: &Bootstrap, topic: &str) -> Vec<Sent> {
     found
 }
 
-fn record(number: usize, token: Option<&str>) -> Sent {
+pub fn record(number: usize, token: Option<&str>) -> Sent {
     let headers = [
         ("token", token.map(|token| token.as_bytes().to_vec())),
         ("twice", Some(b"one".to_vec())),
@@ -143,7 +143,7 @@ fn record(number: usize, token: Option<&str>) -> Sent {
     }
 }
 
-fn start(world: &World, name: &str, policy: &str) -> Proxy {
+pub fn start(world: &World, name: &str, policy: &str) -> Proxy {
     let config = Config::two_clusters(&world.a.bootstrap(), &world.b.bootstrap()).only(&format!("policy-{name}"));
     world.start_proxy(&config.transacting_on_a().showing(View::Brokers, None).policy("left", policy))
 }
