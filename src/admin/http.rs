@@ -223,7 +223,7 @@ async fn top_tokens(
     let Some(view) = state.view.get() else { return starting() };
     match tokens(view, &asked, Instant::now()) {
         Ok(tokens) => Json(tokens).into_response(),
-        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+        Err(unknown) => (StatusCode::BAD_REQUEST, format!("{unknown}\n")).into_response(),
     }
 }
 

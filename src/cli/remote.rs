@@ -24,17 +24,22 @@ pub(super) fn post(admin: &str, path: &str, body: &impl Serialize) -> anyhow::Re
     answer(admin, &format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()))
 }
 
+/// What a running proxy refused, in its words: it was reached.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(String);
+
 fn answer(admin: &str, request: &str) -> anyhow::Result<Value> {
     let unreached =
         || format!("cannot reach a running proxy at {admin}; is its `admin.bind` there? (--admin, FISHPLATE_ADMIN)");
     let answer = ask(admin, request).with_context(unreached)?;
-    let strange = || format!("{admin} did not answer as Fishplate does");
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(strange)?;
-    let status = head.split(' ').nth(1).unwrap_or_default();
-    if status != "200" {
-        anyhow::bail!("{admin} answers {status}: {}", body.lines().next().unwrap_or_default());
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| anyhow!("no HTTP")).with_context(unreached)?;
+    let why = || body.lines().next().unwrap_or_default();
+    match head.split(' ').nth(1).unwrap_or_default() {
+        "200" => serde_json::from_str(body).with_context(|| format!("{admin} did not answer as Fishplate does")),
+        "400" | "403" => Err(Refused(why().to_owned()).into()),
+        status => Err(anyhow!("it answers {status}: {}", why())).with_context(unreached),
     }
-    serde_json::from_str(body).with_context(strange)
 }
 
 fn ask(admin: &str, request: &str) -> anyhow::Result<String> {

@@ -117,7 +117,7 @@ pub(super) fn show(
 
 pub(super) fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
     complain(&format!("fishplate: {error:#}\n"));
-    Ok(Verdict::Unreachable)
+    Ok(if error.is::<remote::Refused>() { Verdict::Found } else { Verdict::Unreachable })
 }
 
 /// Rows under headings, each column as wide as it must be.

@@ -73,7 +73,9 @@ fn noisy_and_another_rate(world: &World) {
     assert_eq!(explain("phc_a_new_one")["until_reload"], true);
     // And one that the config could not have is refused in its words
     let (code, said) = set(&["--rate", "0/s"]);
-    assert!(code != 0 && said.contains("0 lets nothing through"), "{code}: {said}");
+    assert!(code == 1 && said.starts_with("fishplate: 0 lets nothing through"), "{code}: {said}");
+    let (code, said) = says(&proxy, &["tokens", "--pipeline", "lft"]);
+    assert!(code == 1 && said.contains("these have: left"), "{code}: {said}");
     // And a reload, even of the same file, ends it
     proxy.hang_up();
     let lapsed = || asked(&proxy, &["limits"])["rows"][0]["until_reload"] == Value::Array(Vec::new());
