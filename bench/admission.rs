@@ -186,7 +186,7 @@ fn made(limits: usize, action: &Action, few: bool, heard: bool) -> Policy {
     let by_token = || Talkers::new(config::policy::Key::Record, Key::new(vec![Part::Header(token)]), true);
     let talkers = heard.then(by_token).into_iter().collect();
     let secrets = Secrets { buckets: Secret::random(), shares: Secret::of("bench") };
-    Policy { names, contract: None, limits: (0..limits).map(limit).collect(), secrets, talkers }
+    Policy { names, contract: None, limits: (0..limits).map(limit).collect(), canaries: Vec::new(), secrets, talkers }
 }
 
 /// All that is done to a batch that goes on as it is.

@@ -197,7 +197,7 @@ fn name_of(slot: Slot, configs: &[&Config]) -> String {
     found.map_or_else(|| slot.to_string(), |cluster| cluster.name.to_string())
 }
 
-/// A topic that exists where it does not live.
+/// A topic that exists where it does not live, and no canary writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
     /// Its name.
@@ -233,8 +233,12 @@ pub fn strays(config: &Config, seen: &Seen) -> Vec<Stray> {
         }
     }
     let stray = |(topic, on): (&StrBytes, Vec<Slot>)| {
+        if config.is_reserved(topic) {
+            // The shadow of a twin.
+            return None;
+        }
         let Pipeline { name, cluster: home, .. } = config.pipeline_of_topic(topic);
-        let on: Vec<_> = on.into_iter().filter(|slot| slot != home).collect();
+        let on: Vec<_> = on.into_iter().filter(|slot| slot != home && !config.has_twin(topic, *slot)).collect();
         (!on.is_empty()).then(|| Stray { topic: topic.clone(), home: *home, pipeline: name.clone(), on })
     };
     by_topic.into_iter().filter_map(stray).collect()
@@ -277,9 +281,10 @@ impl Moving {
     #[must_use]
     pub fn between(now: &Config, then: &Config, seen: &Seen) -> Self {
         let all = names(seen);
-        let home: fn(&Config, &str) -> Slot = |config, topic| config.pipeline_of_topic(topic).cluster;
+        let home: fn(&Config, &str) -> Slot = |config, topic| config.home_of_topic(topic);
         let own = |name: &str| all.get(name.as_bytes()).cloned();
         let topics = moved(now, then, all.iter().map(StrBytes::as_str), home).into_iter();
+        let topics = topics.filter(|(name, ..)| !then.is_reserved(name));
         let topics: Vec<_> = topics.filter_map(|(name, was, is)| Some((own(name)?, was, is))).collect();
         let is_new = |slot: &Slot| now.cluster(*slot).is_none();
         let claimed = |stray: &Stray| stray.pipeline.as_str() != crate::config::DEFAULT_PIPELINE;
@@ -324,7 +329,8 @@ impl Moving {
         };
         self.found.iter().for_each(&mut away);
         for (topic, was, is) in &self.topics {
-            let others: Vec<_> = on(seen, topic).into_iter().filter(|slot| slot != was && slot != is).collect();
+            let others = on(seen, topic).into_iter().filter(|slot| slot != was && slot != is);
+            let others: Vec<_> = others.filter(|slot| !then.has_twin(topic, *slot)).collect();
             let pipeline = then.pipeline_of_topic(topic).name.clone();
             away(&Stray { topic: topic.clone(), home: *is, pipeline, on: others });
         }

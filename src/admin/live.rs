@@ -1,6 +1,7 @@
 //! `check --live`: a config against the clusters as they really are. This looks; `compare` is pure and judges what was
 //! seen. Talks to the clusters itself; needs no running proxy and changes nothing.
 
+mod canaries;
 mod compare;
 mod connect;
 mod finding;
@@ -98,7 +99,9 @@ pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
         looks.spawn(async move { (cluster.slot(), look(&cluster, wanted).await) });
     }
     let seen = looks.join_all().await.into_iter().collect();
-    compare(config, &seen, &judge(config, &clusters).await)
+    let mut live = compare(config, &seen, &judge(config, &clusters).await);
+    live.found.extend(canaries::look(config, &clusters).await);
+    live
 }
 
 /// Each topic that is somewhere else than where it lives, and what that means for its records.

@@ -8,7 +8,7 @@ use crate::policy::admission::Policy;
 use crate::policy::keys::Who;
 use crate::policy::outlook::{Becomes, Standing};
 use crate::policy::overrule::Overrule;
-use crate::policy::rulings::{DLQ, OVERFLOW, fresh};
+use crate::policy::rulings::{DLQ, OVERFLOW, fresh, place_of_canary};
 use crate::policy::sample::Sample;
 use crate::types::Name;
 use crate::wire::batch::edit::Lane;
@@ -94,11 +94,15 @@ pub struct LimitSays {
 pub fn by_config(config: &Config, asked: &AskedRecord) -> Outlook {
     let pipeline = config.pipeline_of_topic(&asked.topic);
     match fresh(&pipeline.policy).filter(|policy| !policy.is_empty()) {
-        Some(policy) => Asking { written: &pipeline.policy, policy: &policy, overrules: &[], live: false }.outlook(
-            &pipeline.name,
-            asked,
-            Instant::now(),
-        ),
+        Some(policy) => Asking {
+            config,
+            topic: &asked.topic,
+            written: &pipeline.policy,
+            policy: &policy,
+            overrules: &[],
+            live: false,
+        }
+        .outlook(&pipeline.name, asked, Instant::now()),
         None => nothing(&pipeline.name, false),
     }
 }
@@ -112,8 +116,16 @@ pub fn live(view: &View, asked: &AskedRecord) -> Outlook {
     let ruling = table.as_ref().and_then(|table| table.of(&pipeline.name));
     match ruling {
         Some(ruling) => {
-            Asking { written: &ruling.written, policy: &ruling.policy, overrules: &ruling.overrules, live: true }
-                .outlook(&pipeline.name, asked, Instant::now())
+            let config = &placement.config;
+            Asking {
+                config,
+                topic: &asked.topic,
+                written: &ruling.written,
+                policy: &ruling.policy,
+                overrules: &ruling.overrules,
+                live: true,
+            }
+            .outlook(&pipeline.name, asked, Instant::now())
         }
         None => nothing(&pipeline.name, true),
     }
@@ -125,6 +137,8 @@ fn nothing(pipeline: &Name, live: bool) -> Outlook {
 }
 
 struct Asking<'a> {
+    config: &'a Config,
+    topic: &'a str,
     written: &'a config::Policy,
     policy: &'a Policy,
     overrules: &'a [Overrule],
@@ -185,13 +199,16 @@ impl Asking<'_> {
         }
     }
 
-    fn lane(&self, lane: Lane) -> &str {
-        let lane = match lane {
+    /// What clients call the topic that a lane leads to.
+    fn lane(&self, lane: Lane) -> String {
+        let lanes = match lane {
             OVERFLOW => self.written.overflow.as_ref(),
             DLQ => self.written.dlq.as_ref(),
             _ => None,
         };
-        lane.map_or("its own topic", |lane| &lane.topic)
+        let canary = place_of_canary(lane).and_then(|place| self.written.canaries.get(place));
+        let twin = canary.map(|canary| self.config.name_of_twin(self.topic, canary.to));
+        lanes.map(|lane| lane.topic.to_string()).or(twin).unwrap_or_else(|| "its own topic".to_owned())
     }
 
     fn done(&self, action: Action) -> String {
@@ -270,6 +287,17 @@ pipelines:
         assert!(breaks.contains("\"at\"") && !breaks.contains("secret"), "{breaks}");
         assert_eq!(told.becomes, "it goes to events_dlq");
         assert!(told.limits.iter().all(|limit| limit.says.starts_with("not asked")));
+    }
+
+    #[test]
+    fn a_canary_is_told_by_the_name_that_consumers_find_it_under() {
+        let text = CONFIG
+            .replace("clusters: {", "clusters: { b: { slot: 1, bootstrap: ['b.example:1'] },")
+            .replace("    contract:", "    canaries: [{ key: header(token), values: [phc_b], to: b }]\n    contract:");
+        let config = Config::from_text("c.yaml", &text).expect("a config");
+        let headers = vec![("token".to_owned(), "phc_b".to_owned())];
+        let told = by_config(&config, &AskedRecord { topic: "events".to_owned(), headers, ..AskedRecord::default() });
+        assert_eq!(told.becomes, "it goes to events--at--b");
     }
 
     #[test]

@@ -121,7 +121,8 @@ where
             let found = found.and_then(|to| Ok((to, A::Request::for_cluster(partition, to.cluster, seen)?)));
             match found {
                 Ok((to, partition)) => {
-                    add::<A>(parts.entry(to).or_insert_with(|| empty(to, request)), topic.name(), &partition, place)
+                    let name = TopicName(seen.placement.name_at_home(topic.name()));
+                    add::<A>(parts.entry(to).or_insert_with(|| empty(to, request)), &name, &partition, place)
                 }
                 Err(Word { code, why }) => {
                     if let Some(told) = slot(&mut seed, place) {
@@ -144,12 +145,12 @@ pub(super) fn leader(topic: &TopicName, partition: i32, seen: &Seen<'_>, needs: 
         Some(Leader::Nobody) => return Err(codes::NOT_LEADER_OR_FOLLOWER),
         Some(Leader::NoPartition) | None => {}
     }
-    let home = seen.placement.home_of_topic(topic);
-    Err(match sought(seen, home, topic) {
+    let (home, name) = (seen.placement.home_of_topic(topic), seen.placement.name_at_home(topic));
+    Err(match sought(seen, home, &name) {
         Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
         Some(Refusal::Code(_) | Refusal::Done) => codes::UNKNOWN_TOPIC_OR_PARTITION,
         None => {
-            needs.topic(home, topic);
+            needs.topic(home, &name);
             codes::UNKNOWN_TOPIC_OR_PARTITION
         }
     })

@@ -145,7 +145,7 @@ pub enum Need {
     Topics {
         /// Where they live.
         cluster: Slot,
-        /// Their names.
+        /// Their names there.
         names: Vec<StrBytes>,
         /// The cluster may make them.
         create: bool,
@@ -174,7 +174,7 @@ pub enum Refusal {
     Done,
 }
 
-/// What else an answer tells us to do.
+/// What else an answer tells us to do. Beside a cluster stands what that cluster calls the topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// This topic may have moved or gone.
@@ -194,6 +194,9 @@ pub enum Effect {
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.
     DropShadows(Slot, StrBytes),
 }
+
+/// What is said to who would make, change or delete a twin.
+const OF_TWIN: &str = "A name that ends in --at-- and a cluster stands for what a canary writes to there: make, change or delete the topic there.";
 
 /// A list of them.
 pub type Effects = Vec<Effect>;
@@ -247,6 +250,12 @@ impl Seen<'_> {
     #[must_use]
     pub fn refusal(&self, need: &Need) -> Option<&Refusal> {
         self.refused.of(need)
+    }
+
+    /// Whether a name stands for a topic on another cluster that a canary writes to, or would: clients do not make, change or delete it.
+    #[must_use]
+    pub fn is_reserved(&self, name: &str) -> bool {
+        self.placement.config.is_reserved(name)
     }
 
     /// The pipeline of topics, each by its name or its id.

@@ -33,11 +33,11 @@ impl Needs {
     pub fn unknown(&mut self, name: &StrBytes, seen: &Seen<'_>) {
         match name.is_empty() {
             true => self.push(Need::AllTopics),
-            false => self.topic(seen.placement.home_of_topic(name), name),
+            false => self.topic(seen.placement.home_of_topic(name), &seen.placement.name_at_home(name)),
         }
     }
 
-    /// Adds fresh metadata of a topic.
+    /// Adds fresh metadata of a topic, as that cluster calls it.
     pub fn topic(&mut self, cluster: Slot, name: &StrBytes) {
         for need in &mut self.all {
             if let Need::Topics { cluster: of, names, create: false } = need
@@ -62,7 +62,7 @@ impl Needs {
     }
 }
 
-/// What came of looking for a topic on a cluster, where that was tried: alone or among others, since a second plan
+/// What came of looking for a topic on a cluster, which calls it so, where that was tried: alone or among others, since a second plan
 /// may miss fewer topics than the first.
 #[must_use]
 pub fn sought<'a>(seen: &Seen<'a>, cluster: Slot, name: &StrBytes) -> Option<&'a Refusal> {
@@ -75,7 +75,7 @@ pub fn sought<'a>(seen: &Seen<'a>, cluster: Slot, name: &StrBytes) -> Option<&'a
 pub fn sought_unknown<'a>(seen: &Seen<'a>, name: &StrBytes) -> Option<&'a Refusal> {
     match name.is_empty() {
         true => seen.refused.of(&Need::AllTopics),
-        false => sought(seen, seen.placement.home_of_topic(name), name),
+        false => sought(seen, seen.placement.home_of_topic(name), &seen.placement.name_at_home(name)),
     }
 }
 

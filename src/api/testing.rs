@@ -2,7 +2,7 @@
 //! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
 use crate::api::{Api, Effects, Part, Plan, Refusal, Refusals, Seen};
-use crate::placement::build::tests::{placement, slot};
+use crate::placement::build::tests::{placement, slot, with_canary};
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
@@ -42,6 +42,11 @@ impl World {
             coordinators: HashMap::new(),
             lookup: Box::new(|_, _, _| None),
         }
+    }
+
+    /// The same with a canary on `b` of the topics `e-*`, which live on `a`.
+    pub(crate) fn with_canary(a: &[Arc<Topic>], b: &[Arc<Topic>]) -> Self {
+        Self { placement: with_canary(a, b), ..Self::default() }
     }
 
     /// This group is coordinated by this broker of a cluster.

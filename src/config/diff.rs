@@ -190,7 +190,7 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
             differs("transactional_ids", &list(&one.transactional_ids), &list(&other.transactional_ids)),
             differs("cluster", name_of(now, one.cluster), name_of(then, other.cluster)),
         ];
-        let (before, after) = (policy(one), policy(other));
+        let (before, after) = (policy(one, now), policy(other, then));
         let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
         let word = |of: &BTreeMap<String, String>, key: &String| of.get(key).map_or("none", String::as_str).to_owned();
         let of_policy = keys.into_iter().filter_map(|key| differs(key, &word(&before, key), &word(&after, key)));
@@ -205,7 +205,7 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
             some("transactional_ids", &one.transactional_ids),
             Some(format!("cluster: {}", name_of(config, one.cluster))),
         ];
-        let of_policy = policy(one).into_iter().map(|(key, is)| format!("{key}: {is}"));
+        let of_policy = policy(one, config).into_iter().map(|(key, is)| format!("{key}: {is}"));
         all.into_iter().flatten().chain(of_policy).collect()
     };
     let (before, after) = (own(now), own(then));
@@ -222,9 +222,9 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
 }
 
 /// What a pipeline says of records, each value by its path: `limits.per-token.rate`.
-fn policy(pipeline: &Pipeline) -> BTreeMap<String, String> {
+fn policy(pipeline: &Pipeline, config: &Config) -> BTreeMap<String, String> {
     let mut file = Value::Object(serde_json::Map::new());
-    super::written::policy::add(&mut file, &pipeline.policy);
+    super::written::policy::add(&mut file, &pipeline.policy, config);
     let mut paths = BTreeMap::new();
     flatten("", &file, &mut paths);
     paths

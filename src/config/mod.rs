@@ -26,6 +26,7 @@ mod schema;
 mod suggest;
 mod surroundings;
 pub mod tokens;
+pub mod twins;
 mod written;
 mod yaml;
 
@@ -363,10 +364,22 @@ impl Config {
         Reading::of_text(name, text).into_result()
     }
 
-    /// The pipeline that has the topic: the first that matches.
+    /// The pipeline that has the topic: the first that matches; of a [twin](twins::Twin), its topic's.
     #[must_use]
     pub fn pipeline_of_topic(&self, topic: &str) -> &Pipeline {
-        self.first(|pipeline| pipeline.topics.matches(topic))
+        match self.twin(topic) {
+            Some(twin) => twin.pipeline,
+            None => self.first(|pipeline| pipeline.topics.matches(topic)),
+        }
+    }
+
+    /// The cluster that the topic lives on: its pipeline's, or a [twin](twins::Twin)'s own.
+    #[must_use]
+    pub fn home_of_topic(&self, topic: &str) -> Slot {
+        match self.twin(topic) {
+            Some(twin) => twin.cluster,
+            None => self.pipeline_of_topic(topic).cluster,
+        }
     }
 
     /// The pipeline whose cluster is the group's home: the first that matches.

@@ -2,7 +2,7 @@
 //! is decided in the room `policy`.
 
 use super::tokens::Token;
-use crate::types::Name;
+use crate::types::{Name, Slot};
 use regex::bytes::{Regex, RegexBuilder};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,14 +20,17 @@ pub struct Policy {
     pub overflow: Option<Lane>,
     /// Where records go that break the contract.
     pub dlq: Option<Lane>,
+    /// Which of those that stay go to the same topic on another cluster: the first that has a record decides.
+    pub canaries: Vec<Canary>,
 }
 
 impl Policy {
-    /// The headers that contract and limits ask for, each once.
+    /// The headers that contract, limits and canaries ask for, each once.
     #[must_use]
     pub fn headers(&self) -> BTreeSet<&str> {
         let contract = self.contract.iter().flat_map(|contract| &contract.headers).map(|rule| &rule.name);
-        let keys = self.limits.iter().flat_map(|limit| match &limit.key {
+        let keys = self.limits.iter().map(|limit| &limit.key).chain(self.canaries.iter().map(|canary| &canary.key));
+        let keys = keys.flat_map(|key| match key {
             Key::Headers(names) => &names[..],
             Key::Record | Key::Principal | Key::ClientId => &[],
         });
@@ -41,7 +44,7 @@ impl Policy {
     /// Whether it says anything of records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.contract.is_none() && self.limits.is_empty()
+        self.contract.is_none() && self.limits.is_empty() && self.canaries.is_empty()
     }
 }
 
@@ -117,6 +120,8 @@ impl fmt::Display for HeaderType {
 pub const MOST_HEADERS: usize = 32;
 /// As many limits as a pipeline may have: what became of a record has a bit for each.
 pub const MOST_LIMITS: usize = 64;
+/// As many canaries: each has a lane, whose number is a byte.
+pub const MOST_CANARIES: usize = 64;
 /// A rate and a burst are no more: the limiter counts in 32 bits.
 pub const MOST_AT_ONCE: u64 = u32::MAX as u64;
 /// A burst comes back within this at its rate: a limiter's clock, as fine as it may be, runs for weeks.
@@ -382,6 +387,21 @@ pub struct Lane {
     pub on_down: OnDown,
     /// Whether they lose their key.
     pub null_key: bool,
+}
+
+/// Records that go to the same topic on another cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Canary {
+    /// What tells which.
+    pub key: Key,
+    /// Keys that go there.
+    pub values: Vec<Token>,
+    /// And this share of all keys, by their hash.
+    pub share: Share,
+    /// The cluster, which is not the pipeline's own.
+    pub to: Slot,
+    /// What becomes of records while it is away.
+    pub on_down: OnDown,
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Records a second: ten times what the limit lets through.
-const RATE: u32 = 2000;
+/// Records a second: five times what the limit lets through.
+const RATE: u32 = 1000;
 /// It rests while this many are not answered.
 const MOST_UNDER_WAY: u64 = 20_000;
 const BEAT: Duration = Duration::from_millis(5);

@@ -64,7 +64,7 @@ impl Placement {
         let ids = topics.values().map(|place| (place.id, Arc::clone(place))).collect();
         let mut remarks: Vec<_> = collisions.into_iter().map(|(one, two)| Remark::NodesCollide(one, two)).collect();
         remarks.extend(spent.into_iter().map(Remark::PortsSpent));
-        remarks.extend(topics_twice(&clusters, &topics));
+        remarks.extend(topics_twice(config, &clusters, &topics));
         let (config, fence) = (Arc::clone(config), Arc::clone(fence));
         (Self { config, fence, clusters, nodes, ports, topics, ids }, remarks)
     }
@@ -113,17 +113,63 @@ fn place_topics(
             }
         }
     }
+    place_twins(config, clusters, before, &mut topics);
     topics
 }
 
+/// Where a canary sends records, clients see what its cluster has of the topic under a name of its own.
+fn place_twins(
+    config: &Config,
+    clusters: &[ClusterPlace],
+    before: Option<&Placement>,
+    topics: &mut FastMap<StrBytes, Arc<TopicPlace>>,
+) {
+    let has_some = |slot| config.pipelines.iter().any(|pipeline| pipeline.has_canary_on(slot));
+    for cluster in clusters.iter().filter(|cluster| has_some(cluster.slot)) {
+        for topic in cluster.snapshot.topics.values().filter(|topic| !topic.internal) {
+            let is_at_home = topics.get(&topic.name).is_some_and(|place| place.cluster == cluster.slot);
+            if is_at_home || !config.has_twin(&topic.name, cluster.slot) {
+                continue;
+            }
+            let name = StrBytes::from_string(config.name_of_twin(&topic.name, cluster.slot));
+            let known = before.and_then(|before| before.topic(&name));
+            let same = |known: &&Arc<TopicPlace>| known.twin_of.as_ref().is_some_and(|known| Arc::ptr_eq(known, topic));
+            let place =
+                known.filter(same).cloned().unwrap_or_else(|| Arc::new(twin(config, cluster.slot, &name, topic)));
+            topics.insert(name, place);
+        }
+    }
+}
+
+fn twin(config: &Config, cluster: Slot, name: &StrBytes, topic: &Arc<Topic>) -> TopicPlace {
+    TopicPlace {
+        topic: Arc::new(Topic { name: name.clone(), ..Topic::clone(topic) }),
+        twin_of: Some(Arc::clone(topic)),
+        id: shown_id(topic.id, cluster, name),
+        cluster,
+        pipeline: config.pipeline_of_topic(name).name.clone(),
+        troubled: is_troubled(topic),
+        written: Written::default(),
+    }
+}
+
+fn is_troubled(topic: &Topic) -> bool {
+    topic.partitions.iter().any(|partition| partition.leader < 0 || partition.error != 0)
+}
+
 fn place_topic(config: &Config, cluster: Slot, topic: &Arc<Topic>) -> Option<Arc<TopicPlace>> {
+    if config.is_reserved(&topic.name) {
+        // The shadow of a twin, on the home of a group that reads it.
+        return None;
+    }
     let pipeline = config.pipeline_of_topic(&topic.name);
     let place = || TopicPlace {
         topic: Arc::clone(topic),
+        twin_of: None,
         id: shown_id(topic.id, cluster, &topic.name),
         cluster,
         pipeline: pipeline.name.clone(),
-        troubled: topic.partitions.iter().any(|partition| partition.leader < 0 || partition.error != 0),
+        troubled: is_troubled(topic),
         written: Written::default(),
     };
     (pipeline.cluster == cluster).then(|| Arc::new(place()))
@@ -138,7 +184,7 @@ fn keep_off(
     topics: &mut FastMap<StrBytes, Arc<TopicPlace>>,
 ) {
     for name in fence.names() {
-        let home = config.pipeline_of_topic(name).cluster;
+        let home = config.home_of_topic(name);
         let elsewhere = || clusters.iter().find_map(|cluster| cluster.snapshot.topics.get(name));
         let at_home = topics.get(name).map(|place| Topic::clone(&place.topic));
         let shown = at_home.or_else(|| Some(Topic { id: Uuid::nil(), ..Topic::clone(elsewhere()?) }));
@@ -152,14 +198,19 @@ fn keep_off(
     }
 }
 
+/// A twin is meant to be there, and what bears a twin's name is its shadow.
 fn topics_twice<'a>(
+    config: &'a Config,
     clusters: &'a [ClusterPlace],
     topics: &'a FastMap<StrBytes, Arc<TopicPlace>>,
 ) -> impl Iterator<Item = Remark> + 'a {
     let name_of = |slot| clusters.iter().find(|cluster| cluster.slot == slot).map(|cluster| cluster.name.clone());
     clusters.iter().flat_map(move |cluster| {
         cluster.snapshot.topics.values().filter(|topic| !topic.internal).filter_map(move |topic| {
-            let home = topics.get(&topic.name).filter(|home| home.cluster != cluster.slot)?;
+            let home = topics.get(&topic.name).filter(|home| home.cluster != cluster.slot && !home.is_twin())?;
+            if config.has_twin(&topic.name, cluster.slot) {
+                return None;
+            }
             let (topic, other) = (topic.name.clone(), cluster.name.clone());
             Some(Remark::TopicTwice { topic, home: name_of(home.cluster)?, other })
         })
@@ -270,6 +321,45 @@ pipelines:
         let only_b = HashMap::from([(slot(1), heard("b", &[]))]);
         assert_eq!(Placement::build(&config(), &only_b, &Arc::default(), None).0.controller().0, (1 << 25) | 2);
         assert_eq!(Placement::build(&config(), &HashMap::new(), &Arc::default(), None).0.controller().0, -1);
+    }
+
+    /// With a canary on `b` of the topics `e-*`, which live on `a`.
+    pub(crate) fn with_canary(a: &[Arc<Topic>], b: &[Arc<Topic>]) -> Placement {
+        let heard = HashMap::from([(slot(0), heard("a", a)), (slot(1), heard("b", b))]);
+        Placement::build(&config_with_canary(), &heard, &Arc::default(), None).0
+    }
+
+    fn config_with_canary() -> Arc<Config> {
+        let pipeline = "{ name: e, topics: ['e-*'], cluster: a, canaries: [{ key: key, share: 1%, to: b }] }";
+        Arc::new(Config::from_text("two.yaml", &format!("{TWO}  - {pipeline}\n")).unwrap())
+    }
+
+    #[test]
+    fn a_twin_is_seen_under_its_own_name_and_is_no_remark() {
+        // Given a canary of the topics of `a` on `b`
+        let config = config_with_canary();
+        // When one of them is on both, and the twin has a shadow at home, where a group has committed for it
+        let (one, other) = (topic("e-1", &[1]), topic("e-1", &[3, 2]));
+        let other = Arc::new(Topic { id: Uuid::from_u128(7), ..Topic::clone(&other) });
+        let shadow = topic("e-1--at--b", &[1, 1]);
+        let heard =
+            HashMap::from([(slot(0), heard("a", &[one, shadow])), (slot(1), heard("b", &[Arc::clone(&other)]))]);
+        let (placement, remarks) = Placement::build(&config, &heard, &Arc::default(), None);
+        // Then each is seen under its name and its id
+        let home = placement.topic("e-1").unwrap();
+        assert!(home.cluster == slot(0) && home.topic.partitions.len() == 1 && !home.is_twin());
+        let twin = placement.topic("e-1--at--b").unwrap();
+        assert!(twin.cluster == slot(1) && twin.topic.partitions.len() == 2 && twin.is_twin());
+        assert_eq!((&**twin.name_there(), &*twin.topic.name), ("e-1", "e-1--at--b"));
+        assert!(placement.topic_by_id(Uuid::from_u128(7)).is_some_and(|found| Arc::ptr_eq(found, twin)));
+        assert_eq!((placement.home_of_topic("e-1--at--b"), placement.topics().len()), (slot(1), 2));
+        // And what a broker calls by the same name is told apart by its cluster
+        let meant = |cluster| placement.topic_there(slot(cluster), "e-1", Uuid::nil()).unwrap();
+        assert!(Arc::ptr_eq(meant(0), home) && Arc::ptr_eq(meant(1), twin));
+        assert_eq!(remarks, vec![]);
+        // And a placement that knows nothing new keeps what was written of it
+        let (later, _) = Placement::build(&config, &heard, &placement.fence, Some(&placement));
+        assert!(Arc::ptr_eq(later.topic("e-1--at--b").unwrap(), twin));
     }
 
     #[test]

@@ -62,8 +62,10 @@ pub struct ClusterPlace {
 /// A topic that clients can see: it exists on the cluster its pipeline names.
 #[derive(Debug)]
 pub struct TopicPlace {
-    /// As its cluster describes it.
+    /// As its cluster describes it, under the name that clients see.
     pub topic: Arc<Topic>,
+    /// The topic as its cluster knows it, where that calls it otherwise: a [twin](crate::config::twins::Twin).
+    pub twin_of: Option<Arc<Topic>>,
     /// As clients are shown it: never nil, though older clusters give none.
     pub id: Uuid,
     /// Its home.
@@ -114,6 +116,18 @@ pub enum Leader {
 }
 
 impl TopicPlace {
+    /// What its cluster calls it: for all that is sent there.
+    #[must_use]
+    pub fn name_there(&self) -> &StrBytes {
+        self.twin_of.as_ref().map_or(&self.topic.name, |topic| &topic.name)
+    }
+
+    /// Whether it is the topic that a canary sends records to: clients read it, and do nothing else.
+    #[must_use]
+    pub fn is_twin(&self) -> bool {
+        self.twin_of.is_some()
+    }
+
     /// Whether somebody leads each of its partitions.
     #[must_use]
     pub fn is_led(&self) -> bool {
@@ -169,7 +183,28 @@ impl Placement {
     /// The cluster where a topic of this name lives or would be made.
     #[must_use]
     pub fn home_of_topic(&self, name: &str) -> Slot {
-        self.topic(name).map_or_else(|| self.config.pipeline_of_topic(name).cluster, |place| place.cluster)
+        self.topic(name).map_or_else(|| self.config.home_of_topic(name), |place| place.cluster)
+    }
+
+    /// What the home of a topic calls it, whether it is there or not.
+    #[must_use]
+    pub fn name_at_home(&self, name: &StrBytes) -> StrBytes {
+        match self.config.twin(name) {
+            Some(twin) => StrBytes::from_string(twin.topic.to_owned()),
+            None => name.clone(),
+        }
+    }
+
+    /// The topic that a cluster means by a name, or by an id where there is one.
+    #[must_use]
+    pub fn topic_there(&self, cluster: Slot, name: &str, id: Uuid) -> Option<&Arc<TopicPlace>> {
+        let by_id = self.topic_by_id(id).filter(|place| place.cluster == cluster);
+        let by_name = || self.topic(name).filter(|place| place.cluster == cluster && !place.is_twin());
+        let twin = || {
+            let has = self.config.has_twin(name, cluster);
+            has.then(|| self.topic(&self.config.name_of_twin(name, cluster))).flatten()
+        };
+        by_id.or_else(by_name).or_else(twin)
     }
 
     /// The pipeline and the home of a topic, whether it is there or not; `None` for an id that nobody knows.
@@ -179,7 +214,7 @@ impl Placement {
             return Some((&place.pipeline, place.cluster));
         }
         let pipeline = (!name.is_empty()).then(|| self.config.pipeline_of_topic(name))?;
-        Some((&pipeline.name, pipeline.cluster))
+        Some((&pipeline.name, self.config.home_of_topic(name)))
     }
 
     /// The cluster that coordinates a group: from the config alone, so that every replica agrees.

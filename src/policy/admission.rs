@@ -1,6 +1,7 @@
-//! A pipeline's policy, and its verdict on a batch: the contract first, then the limits in their order. A record that
+//! A pipeline's policy, and its verdict on a batch: the contract first, then the limits in their order, and at last the canaries. A record that
 //! leaves the batch by one of them is not asked about by the next. Nothing is written, held or refused here.
 
+use super::canary::Canary;
 use super::contract::{Breach, Contract};
 use super::keys::{Hashed, Who};
 use super::limit::{Action, Limit, Said, Secrets};
@@ -28,6 +29,8 @@ pub struct Policy {
     pub contract: Option<(Contract, OnBreach)>,
     /// At most [`MOST_LIMITS`].
     pub limits: Vec<Limit>,
+    /// Which of the records that stay go to another cluster.
+    pub canaries: Vec<Canary>,
     /// With what keys are hashed. It is the same secret for all limits, so that a key which several have is hashed once.
     pub secrets: Secrets,
     /// Who speaks most, under each key that is listened to.
@@ -77,7 +80,7 @@ impl Policy {
     /// Whether anybody must look into a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.contract.is_none() && self.limits.is_empty()
+        self.contract.is_none() && self.limits.is_empty() && self.canaries.is_empty()
     }
 
     /// Judges a batch; `verdict` is used again and again.
@@ -222,6 +225,12 @@ impl Judging<'_, '_> {
             self.aside.diverted |= marks.leaves != Leaves::Stays;
             policy.hear(asked, record, found, bucket, self.aside, self.verdict);
         }
+        if marks.leaves == Leaves::Stays && !policy.canaries.is_empty() && self.may_be_parted() {
+            let has = |canary: &&Canary| canary.has(policy.secrets.shares, record, found, asked.who);
+            if let Some(canary) = policy.canaries.iter().find(has) {
+                marks.leaves = Leaves::Canary(canary.lane);
+            }
+        }
         self.verdict.push(marks, || policy.change(marks, asked.time));
     }
 
@@ -304,7 +313,7 @@ impl Policy {
             }
         }
         match marks.leaves {
-            Leaves::Stays | Leaves::Dropped => {}
+            Leaves::Stays | Leaves::Canary(_) | Leaves::Dropped => {}
             Leaves::Overflow { null_key, .. } => change.key_into = null_key.then_some(Bytes::from_static(OLD_KEY)),
             Leaves::Breach(breach, _) => change.headers.extend(self.obituary(breach, time)),
         }

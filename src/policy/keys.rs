@@ -87,6 +87,17 @@ impl Key {
         self.parts.iter().all(|part| matches!(part, Part::Principal | Part::ClientId))
     }
 
+    /// Whether a record has all parts of one that a record bears.
+    #[inline]
+    #[must_use]
+    pub fn is_whole(&self, record: &Record<'_>, found: &Found<'_>) -> bool {
+        self.parts.iter().all(|part| match part {
+            Part::Header(name) => found.value(*name).is_some(),
+            Part::RecordKey => record.key.is_some(),
+            Part::Principal | Part::ClientId => true,
+        })
+    }
+
     /// That of a record.
     #[inline]
     #[must_use]

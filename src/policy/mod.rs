@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod buckets;
+pub mod canary;
 pub mod contract;
 pub mod keys;
 pub mod kinds;

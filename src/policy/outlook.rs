@@ -1,6 +1,7 @@
 //! What would become of a record now, limit by limit, by the code that judges and without a charge.
 
 use super::admission::{OnBreach, Policy, Unreadable};
+use super::canary::Canary;
 use super::contract::Violation;
 use super::keys::Who;
 use super::limit::Action;
@@ -95,6 +96,10 @@ impl Policy {
                     outlook.becomes = becomes(&limit.action);
                 }
                 outlook.limits.push(standing);
+            }
+            if outlook.becomes == Becomes::Kept {
+                let has = |canary: &&Canary| canary.has(self.secrets.shares, &record, &found, who);
+                outlook.becomes = self.canaries.iter().find(has).map_or(Becomes::Kept, |one| Becomes::Moved(one.lane));
             }
         }
         Ok(outlook)

@@ -2,6 +2,7 @@
 //! something owes it still.
 
 use super::admission::{OnBreach, Policy};
+use super::canary::Canary;
 use super::contract::{Contract, Rule};
 use super::keys::{Hashed, Key, Part, Secret};
 use super::limit::{Action, Limit, Secrets, Unit};
@@ -9,6 +10,7 @@ use super::limiter::{Limiter, Rate, Unkept};
 use super::names::{Names, TooMany};
 use super::overrule::{MOST, Overrule, with};
 use super::talkers::{MOST_KEYS, Talkers};
+use crate::config::tokens::Token;
 use crate::config::{self, Config};
 use crate::telemetry::{LimitMeter, PolicyMeter, Telemetry};
 use crate::types::Name;
@@ -29,6 +31,8 @@ const SHARES: &str = "fishplate shares";
 pub const OVERFLOW: Lane = Lane(1);
 /// Records that break the contract.
 pub const DLQ: Lane = Lane(2);
+/// Records of a pipeline's first canary; those of the next ones are the numbers behind it.
+const FIRST_CANARY: Lane = Lane(3);
 
 /// What a pipeline asks of its records.
 pub struct Ruling {
@@ -42,9 +46,34 @@ pub struct Ruling {
     pub limits: Vec<LimitMeter>,
     /// What of it stands in no file.
     pub overrules: Vec<Overrule>,
+    /// What metrics call its canaries' lanes, in their order.
+    canaries: Vec<String>,
 }
 
 impl Ruling {
+    /// The canary whose records go to a lane.
+    #[must_use]
+    pub fn canary(&self, lane: Lane) -> Option<&config::policy::Canary> {
+        self.written.canaries.get(place_of_canary(lane)?)
+    }
+
+    /// What metrics call a lane.
+    #[must_use]
+    pub fn name_of(&self, lane: Lane) -> &str {
+        match lane {
+            OVERFLOW => "overflow",
+            DLQ => "dlq",
+            other => place_of_canary(other).and_then(|place| self.canaries.get(place)).map_or("main", String::as_str),
+        }
+    }
+
+    /// So many records stay where they were meant for: counted where others go over to another cluster.
+    pub fn stay(&self, count: u64) {
+        if !self.canaries.is_empty() {
+            self.meter.moved("main", count);
+        }
+    }
+
     /// Where a lane leads.
     #[must_use]
     pub fn lane(&self, lane: Lane) -> Option<&config::policy::Lane> {
@@ -54,6 +83,12 @@ impl Ruling {
             _ => None,
         }
     }
+}
+
+/// Which of a pipeline's canaries a lane is of.
+#[must_use]
+pub fn place_of_canary(lane: Lane) -> Option<usize> {
+    lane.0.checked_sub(FIRST_CANARY.0).map(usize::from)
 }
 
 /// Why a policy cannot be kept.
@@ -200,7 +235,9 @@ impl Rulings {
             let meter = self.telemetry.policy(&pipeline.name);
             let limits = written.limits.iter();
             let limits = limits.map(|limit| meter.limit(limit.name.as_str(), limit.action.as_str())).collect();
-            let ruling = Ruling { policy: policy.ok()?, written, meter, limits, overrules };
+            let name = |slot| config.cluster(slot).map_or("", |cluster| cluster.name.as_str());
+            let canaries = written.canaries.iter().map(|canary| format!("canary:{}", name(canary.to))).collect();
+            let ruling = Ruling { policy: policy.ok()?, written, meter, limits, canaries, overrules };
             Some((pipeline.name.clone(), Arc::new(ruling)))
         });
         let table = Table { config: Some(Arc::clone(config)), rulings: rulings.collect() };
@@ -229,8 +266,17 @@ fn compile(written: &config::Policy, secrets: Secrets, before: Option<&Ruling>) 
     for written in &written.limits {
         limits.push(limit(written, null_key, secrets, &mut names, before)?);
     }
+    let canaries = written.canaries.iter().zip(FIRST_CANARY.0..);
+    let canaries = canaries.map(|(written, lane)| canary(written, Lane(lane), secrets, &mut names));
+    let canaries = canaries.collect::<Result<_, _>>()?;
     let talkers = talkers(written, &mut names, before)?;
-    Ok(Policy { names, contract, limits, secrets, talkers })
+    Ok(Policy { names, contract, limits, canaries, secrets, talkers })
+}
+
+fn canary(written: &config::policy::Canary, lane: Lane, secrets: Secrets, names: &mut Names) -> Result<Canary, Unmade> {
+    let key_of = |token: &Token| Key::of_text(secrets.shares, parts_of(token, &written.key));
+    let listed = written.values.iter().map(key_of).collect();
+    Ok(Canary { key: key(&written.key, names)?, listed, share: written.share, lane })
 }
 
 fn limit(
@@ -268,14 +314,19 @@ fn limit(
 }
 
 fn overrides(written: &config::policy::Limit, secrets: Secrets) -> Vec<(Hashed, Rate)> {
-    let several = matches!(&written.key, config::policy::Key::Headers(names) if names.len() > 1);
-    let of = |(token, own): &(config::tokens::Token, config::policy::Rate)| {
-        let parts: Vec<_> =
-            if several { token.as_str().split('+').collect() } else { std::iter::once(token.as_str()).collect() };
+    let of = |(token, own): &(Token, config::policy::Rate)| {
         let burst = own.in_a_second().max(written.burst);
-        (Key::of_text(secrets.buckets, parts), rate(*own, burst))
+        (Key::of_text(secrets.buckets, parts_of(token, &written.key)), rate(*own, burst))
     };
     written.overrides.iter().map(of).collect()
+}
+
+/// The parts of a key that is written out.
+fn parts_of<'t>(token: &'t Token, key: &config::policy::Key) -> Vec<&'t str> {
+    match key {
+        config::policy::Key::Headers(names) if names.len() > 1 => token.as_str().split('+').collect(),
+        _ => vec![token.as_str()],
+    }
 }
 
 fn count(number: u64) -> NonZeroU32 {
@@ -299,7 +350,7 @@ fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, TooMany>
 }
 
 /// Those who are listened to: under what limits count by, and where there are none under the contract's first header that
-/// records must have.
+/// records must have, or the first canary's key.
 fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>) -> Result<Vec<Talkers>, TooMany> {
     let mut keys: Vec<config::policy::Key> = Vec::new();
     for limit in &written.limits {
@@ -310,7 +361,8 @@ fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>)
     if keys.is_empty() {
         let headers = written.contract.iter().flat_map(|contract| &contract.headers);
         let first = headers.clone().find(|rule| rule.required).or_else(|| headers.clone().next());
-        keys.extend(first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)])));
+        let first = first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)]));
+        keys.extend(first.or_else(|| written.canaries.first().map(|canary| canary.key.clone())));
     }
     let of_all_limits = written.limits.iter().all(|limit| keys.first() == Some(&limit.key));
     let before = before.map(|ruling| &ruling.policy.talkers[..]).unwrap_or_default();

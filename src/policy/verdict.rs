@@ -70,6 +70,7 @@ pub(super) enum Leaves {
         lane: Lane,
         null_key: bool,
     },
+    Canary(Lane),
     Dropped,
 }
 
@@ -108,11 +109,11 @@ impl Verdict {
     pub(super) fn push(&mut self, marks: Marks, change: impl FnOnce() -> Change) {
         let to = match marks.leaves {
             Leaves::Stays => Some(Lane::MAIN),
-            Leaves::Breach(_, lane) | Leaves::Overflow { lane, .. } => Some(lane),
+            Leaves::Breach(_, lane) | Leaves::Overflow { lane, .. } | Leaves::Canary(lane) => Some(lane),
             Leaves::Dropped => None,
         };
         let is_plain = match marks.leaves {
-            Leaves::Stays | Leaves::Overflow { null_key: false, .. } => marks.stamps == 0,
+            Leaves::Stays | Leaves::Canary(_) | Leaves::Overflow { null_key: false, .. } => marks.stamps == 0,
             Leaves::Dropped => true,
             Leaves::Breach(..) | Leaves::Overflow { null_key: true, .. } => false,
         };

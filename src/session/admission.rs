@@ -8,7 +8,7 @@ use crate::config::policy::OnViolation;
 use crate::placement::Placement;
 use crate::policy::admission::Asked;
 use crate::policy::keys::Who;
-use crate::policy::rulings::{DLQ, OVERFLOW, Ruling};
+use crate::policy::rulings::Ruling;
 use crate::policy::verdict::{Refused, Verdict};
 use crate::types::moment::rfc3339;
 use crate::wire::batch::Batch;
@@ -16,6 +16,7 @@ use crate::wire::batch::edit::{Edit, Edited, Fate, Lane, Sender};
 use crate::wire::batch::produced::{Unfit, intact, lay_out, open, plain};
 use crate::wire::compression::{Desk, at_desk};
 use kafka_protocol::ResponseError;
+use kafka_protocol::protocol::StrBytes;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -57,6 +58,10 @@ pub(super) fn admit(
     let (now, time) = (Instant::now(), rfc3339(SystemTime::now()));
     let mut admitted = Admitted::default();
     for mut cell in cells {
+        // What clients write to a twin is refused when it is routed.
+        cell.judged |= ledger.named(&cell).is_some_and(|(name, id)| {
+            placement.config.twin(name).is_some() || placement.topic_by_id(id).is_some_and(|place| place.is_twin())
+        });
         let home = ledger.named(&cell).filter(|_| !cell.judged).and_then(|(name, id)| placement.home_of(name, id));
         let Some((pipeline, _)) = home else {
             admitted.cells.push(cell);
@@ -67,7 +72,11 @@ pub(super) fn admit(
             None => admitted.cells.push(cell),
             Some(ruling) => at_desk(|desk| {
                 let mut verdict = VERDICT.take();
-                Judging { ruling, ledger, who, now, time: &time, desk }.cell(cell, &mut verdict, &mut admitted);
+                Judging { ruling, ledger, placement, who, now, time: &time, desk }.cell(
+                    cell,
+                    &mut verdict,
+                    &mut admitted,
+                );
                 VERDICT.set(verdict);
             }),
         }
@@ -82,6 +91,7 @@ pub(super) fn admit(
 struct Judging<'a> {
     ruling: &'a Arc<Ruling>,
     ledger: &'a mut Ledger,
+    placement: &'a Placement,
     who: Who<'a>,
     now: Instant,
     time: &'a str,
@@ -111,11 +121,14 @@ impl Judging<'_> {
             admitted.held = Some((verdict.wait.min(HELD), Arc::clone(self.ruling)));
         }
         match verdict.whole() {
-            Some(Fate::KEPT) => admitted.cells.push(cell),
+            Some(Fate::KEPT) => {
+                self.ruling.stay(u64::try_from(batch.header.count).unwrap_or(0));
+                admitted.cells.push(cell);
+            }
             Some(Fate { to, .. }) => match intact(&batch) {
                 Ok(()) => {
                     let count = u64::try_from(batch.header.count).unwrap_or(0);
-                    let piece = to.map(|lane| self.piece(lane, records.clone(), count));
+                    let piece = to.map(|lane| self.piece(&cell, lane, records.clone(), count));
                     if piece.is_none() {
                         self.ruling.meter.moved("drop", count);
                     }
@@ -123,7 +136,7 @@ impl Judging<'_> {
                 }
                 Err(unfit) => self.refuse_unfit(&cell, unfit, admitted),
             },
-            None => match self.edit(&batch, verdict) {
+            None => match self.edit(&cell, &batch, verdict) {
                 Ok((pieces, whole)) => admitted.cells.extend(self.ledger.instead(&cell, pieces, whole)),
                 Err(unfit) => self.refuse_unfit(&cell, unfit, admitted),
             },
@@ -154,7 +167,7 @@ impl Judging<'_> {
     }
 
     /// What goes on of a batch whose records differ in what becomes of them, and whether that is all that was sent.
-    fn edit(&mut self, batch: &Batch<'_>, verdict: &Verdict) -> Result<(Vec<Piece>, bool), Unfit> {
+    fn edit(&mut self, cell: &Cell, batch: &Batch<'_>, verdict: &Verdict) -> Result<(Vec<Piece>, bool), Unfit> {
         intact(batch)?;
         let Desk { plain: unpacked, edited, press } = &mut *self.desk;
         let edit = Edit { batch, plain: plain(batch, unpacked), fates: &verdict.fates, changes: &verdict.changes };
@@ -173,15 +186,31 @@ impl Judging<'_> {
         let whole = matches!(&made[..], [(Lane::MAIN, piece)] if piece.count == batch.header.count);
         let pieces = made.into_iter().map(|(lane, piece)| {
             let count = u64::try_from(piece.count).unwrap_or(0);
-            self.piece(lane, piece.bytes, count)
+            self.piece(cell, lane, piece.bytes, count)
         });
         Ok((pieces.collect(), whole))
     }
 
-    fn piece(&mut self, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
-        let Some(leads) = self.ruling.lane(lane) else { return Piece { records, lane: None, spread: false } };
-        self.ruling.meter.moved(name(lane), count);
-        Piece { records, lane: Some(self.ledger.lane(&leads.topic, leads.on_down)), spread: leads.null_key }
+    fn piece(&mut self, cell: &Cell, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
+        let (place, spread) = match (self.ruling.lane(lane), self.ruling.canary(lane)) {
+            (Some(leads), _) => (self.ledger.lane(&leads.topic, leads.on_down), leads.null_key),
+            (None, Some(canary)) => {
+                let twin = self.placement.config.name_of_twin(&self.topic(cell), canary.to);
+                (self.ledger.lane(&twin, canary.on_down), false)
+            }
+            (None, None) => {
+                self.ruling.stay(count);
+                return Piece { records, lane: None, spread: false };
+            }
+        };
+        self.ruling.meter.moved(self.ruling.name_of(lane), count);
+        Piece { records, lane: Some(place), spread }
+    }
+
+    /// The topic that the client named, also where it did so by its id alone.
+    fn topic(&self, cell: &Cell) -> StrBytes {
+        let Some((name, id)) = self.ledger.named(cell) else { return StrBytes::new() };
+        self.placement.topic_of(name, id).map_or_else(|| name.0.clone(), |place| place.topic.name.clone())
     }
 
     fn refuse_unfit(&mut self, cell: &Cell, unfit: Unfit, admitted: &mut Admitted) {
@@ -237,14 +266,6 @@ impl Judging<'_> {
             admitted.refused.push(refused);
         }
         self.ledger.refuse(cell, error.code(), message, records);
-    }
-}
-
-fn name(lane: Lane) -> &'static str {
-    match lane {
-        OVERFLOW => "overflow",
-        DLQ => "dlq",
-        _ => "main",
     }
 }
 

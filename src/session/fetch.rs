@@ -8,7 +8,7 @@ use super::ticket::Ticket;
 use super::{needs, polls};
 use crate::api::Refusals;
 use crate::api::fetch::records_within;
-use crate::api::fetch::{self, NO_SESSION, Plan};
+use crate::api::fetch::{self, BY_ID, NO_SESSION, Plan};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Slot, Target};
@@ -147,9 +147,6 @@ impl Session {
         self.links.send_if_open(at, farewell.outgoing(at, (version, None), None, Box::new(drop)));
     }
 }
-
-/// From this version on a Fetch says topics' ids and no names (KIP-516).
-const BY_ID: i16 = 13;
 
 /// In which version at most a client's Fetch goes to a cluster: ids of ours mean nothing there.
 pub(super) fn version_for(cluster: Slot, version: i16, placement: &Placement) -> i16 {

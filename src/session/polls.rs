@@ -115,7 +115,7 @@ pub(super) fn submit(ticket: Ticket, mut reading: Reading<'_>) -> Glanced {
         if !reading.is_plain() || settled.unsought || settled.asked.is_empty() {
             return None;
         }
-        if polls.passes_through(&settled.asked, now) {
+        if !settled.renamed && polls.passes_through(&settled.asked, now) {
             through = polls.through(&settled.asked).zip(Some(settled.pipeline));
             return None;
         }

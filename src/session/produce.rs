@@ -170,10 +170,12 @@ impl Turn<'_, '_> {
         }
         let mut kept = Vec::with_capacity(parts.len());
         for Part { to, cells } in parts {
+            // Cells of two parts may be of one partition: see `Ledger::route`.
+            let mut of_this = Vec::new();
             for cell in cells {
                 match self.way(&cell, to) {
-                    Way::Free => Part::put(&mut kept, to, cell, 0),
-                    Way::Only(by) => Part::put(&mut kept, by, cell, 0),
+                    Way::Free => Part::put(&mut of_this, to, cell, 0),
+                    Way::Only(by) => Part::put(&mut of_this, by, cell, 0),
                     // Nobody has seen it: as if it had been on its way, and refused with the one before it.
                     Way::Refused => self.state.ledger.give_up(&[cell]),
                     Way::Barred => {
@@ -183,6 +185,7 @@ impl Turn<'_, '_> {
                     }
                 }
             }
+            kept.append(&mut of_this);
         }
         kept
     }
@@ -268,7 +271,7 @@ fn ask_for_leaders(session: &Session, ledger: &Ledger, held: &[Cell], placement:
         if let Some(place) = placement.topic(topic)
             && let Some(cluster) = session.context.cluster(place.cluster)
         {
-            cluster.refresh(std::slice::from_ref(&place.topic.name));
+            cluster.refresh(std::slice::from_ref(place.name_there()));
         }
     }
 }

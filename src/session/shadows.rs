@@ -52,8 +52,10 @@ const OF_TOPIC: i8 = 2;
 /// Makes the shadow of `topic` on a group's home, or has it grow to so many partitions. Only for a topic that its own
 /// home has just confirmed, or cannot be asked about: a commit that comes late must not bring back what was dropped.
 pub async fn make(context: &Context, on: &Arc<Cluster>, topic: &StrBytes, partitions: i32) -> Refusal {
-    let lives_on = context.current.load().home_of_topic(topic);
-    let asked = context.refreshed(lives_on, vec![topic.clone()], false).await;
+    let placement = context.current.load();
+    let (lives_on, name_there) = (placement.home_of_topic(topic), placement.name_at_home(topic));
+    drop(placement);
+    let asked = context.refreshed(lives_on, vec![name_there], false).await;
     if asked.is_ok() && context.current.load().topic(topic).is_none() {
         return Refusal::Code(codes::UNKNOWN_TOPIC_OR_PARTITION);
     }
@@ -296,6 +298,16 @@ fn still_there(topic: &Topic, answer: &Result<DeleteTopicsResponse, Fault>) -> O
         Some(code) => Some(format!("its cluster refuses to delete it: {}", name_of(code))),
         None => Some("its cluster does not say whether it deleted it".to_owned()),
     }
+}
+
+/// Those of some topics whose records are kept for as short a time as those of our shadows; none where the cluster does not tell.
+pub async fn kept_as_shadows(cluster: &Arc<Cluster>, topics: &[Arc<Topic>]) -> Vec<StrBytes> {
+    let asked = retention_of(topics);
+    let Ok(answer) = cluster.call(None, &asked, DESCRIBE_CONFIGS).await else { return Vec::new() };
+    let mut against = Against::default();
+    against.take_retention(&asked, Ok(answer));
+    let kept = topics.iter().filter(|topic| !against.by_retention.contains_key(&topic.name));
+    kept.map(|topic| topic.name.clone()).collect()
 }
 
 /// Whatever speaks against topics being shadows of ours.

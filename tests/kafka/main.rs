@@ -24,6 +24,7 @@ mod assigned;
 mod basics;
 mod batches;
 mod behind;
+mod canary;
 mod committed;
 mod edited;
 mod faults;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         operator::trials(),
         policy::trials(),
         rates::trials(),
+        canary::trials(),
         hostile::trials(),
         faults::trials(),
         suites::trials(),

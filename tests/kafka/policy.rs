@@ -40,8 +40,8 @@ pub fn trials() -> Vec<Trial> {
 /// A record as it was sent, or as it was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sent {
-    key: Option<Vec<u8>>,
-    payload: Vec<u8>,
+    pub key: Option<Vec<u8>>,
+    pub payload: Vec<u8>,
     headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -56,7 +56,7 @@ impl Sent {
         }
     }
 
-    fn last(&self, name: &str) -> Option<&[u8]> {
+    pub fn last(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().rev().find(|(key, _)| key == name)?.1.as_deref()
     }
 }

@@ -113,6 +113,33 @@ pub enum Finding {
         /// The pipeline that has it.
         pipeline: String,
     },
+    /// A canary's cluster lacks a topic.
+    TwinMissing {
+        /// The topic.
+        topic: String,
+        /// The cluster.
+        on: String,
+        /// The pipeline that has the canary.
+        pipeline: String,
+    },
+    /// A canary's topic has fewer partitions than it has at home.
+    TwinSmaller {
+        /// The topic.
+        topic: String,
+        /// The canary's cluster.
+        on: String,
+        /// How many it has there.
+        there: usize,
+        /// And at home.
+        at_home: usize,
+    },
+    /// A canary's topic was made for commits, and keeps nothing.
+    TwinForgets {
+        /// The topic.
+        topic: String,
+        /// The canary's cluster.
+        on: String,
+    },
     /// The workers of a Kafka Connect cluster live elsewhere than what they write in transactions.
     ConnectApart {
         /// Their group.
@@ -229,6 +256,21 @@ impl Finding {
                     "topic {topic} exists on {on} only, and the pipeline {pipeline} says {home}; clients do not see it"
                 ),
                 format!("give it to a pipeline on {on}, or create it on {home}"),
+            ),
+            Self::TwinMissing { topic, on, pipeline } => (
+                format!("the pipeline {pipeline} has a canary on {on}, and topic {topic} is not there"),
+                format!("create it on {on}, with as many partitions as at home: Fishplate makes none"),
+            ),
+            Self::TwinSmaller { topic, on, there, at_home } => (
+                format!(
+                    "topic {topic} has {there} partition{} on {on} and {at_home} at home: a canary sends records of several to one",
+                    if *there == 1 { "" } else { "s" }
+                ),
+                "give it as many as at home, before anything is written there".into(),
+            ),
+            Self::TwinForgets { topic, on } => (
+                format!("topic {topic} on {on} is a shadow topic: what a canary writes there is gone in a second"),
+                "give it the retention that the topic has at home, before anything is written there".into(),
             ),
             Self::GroupApart { group, home, topics_on, pipeline } => (
                 format!(

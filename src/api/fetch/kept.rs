@@ -139,7 +139,8 @@ impl Poll {
         let mut found = Finding::of(self);
         for topic in answer.responses {
             found.topic(topic.topic.as_bytes(), topic.topic_id);
-            let place = found.name().and_then(|name| seen.placement.topic(&name)).map(|place| &**place);
+            let place = found.name().and_then(|name| seen.placement.topic_there(from.cluster, &name, topic.topic_id));
+            let place = place.map(|place| &**place);
             if topic.partitions.iter().any(|told| is_old(told, from, seen)) {
                 effects.extend(found.name().map(|name| Effect::Refresh(from.cluster, name)));
             }
@@ -152,7 +153,8 @@ impl Poll {
                 // The client asks again at once, and then we ask the replica.
                 let referred = told.preferred_read_replica.0 >= 0;
                 effects.extend(follow(&told, place, from, seen));
-                effects.extend(place.and_then(|place| leads(&told, (&place.topic.name, topic.topic_id), from.cluster)));
+                effects
+                    .extend(place.and_then(|place| leads(&told, (place.name_there(), topic.topic_id), from.cluster)));
                 let told = ours(told, place, from, seen);
                 if referred || is_news(&told) {
                     kept.pieces.push(Piece::of(*slot, Position::of(part), told));

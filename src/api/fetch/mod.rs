@@ -48,7 +48,7 @@ pub enum Plan {
         /// Whether it differs from what the client sent.
         edited: bool,
     },
-    /// Several brokers are needed, or some of the answer is ours.
+    /// Several brokers are needed, or some of the answer is ours, or a topic is called otherwise there.
     Split(Box<Flat>),
     /// Nothing to send.
     Answer(FetchResponse),
@@ -98,12 +98,27 @@ pub fn is_incremental(request: &FetchRequest) -> bool {
     request.session_id != NO_SESSION && request.session_epoch > INITIAL_EPOCH
 }
 
+/// From this version on a Fetch says topics' ids and no names (KIP-516).
+pub const BY_ID: i16 = 13;
+
+/// Whether client and cluster have different names for the topic, and this version says names: then no broker's answer is the client's.
+#[must_use]
+pub fn is_renamed(place: &TopicPlace, version: i16) -> bool {
+    version < BY_ID && place.is_twin()
+}
+
+fn renames(request: &FetchRequest, seen: &Seen<'_>) -> bool {
+    let place = |topic: &FetchTopic| seen.placement.topic_of(&topic.topic.0, topic.topic_id);
+    request.topics.iter().filter_map(place).any(|place| is_renamed(place, seen.version))
+}
+
 /// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
 fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
-    partitions(request).all(|(topic, partition)| match source_of(topic, partition.partition, seen) {
-        Found::At(to) => to == at,
-        Found::Never(_) => true,
-    })
+    !renames(request, seen)
+        && partitions(request).all(|(topic, partition)| match source_of(topic, partition.partition, seen) {
+            Found::At(to) => to == at,
+            Found::Never(_) => true,
+        })
 }
 
 fn full(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split: bool, seen: &Seen<'_>) -> Plan {
@@ -114,7 +129,7 @@ fn full(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split
     }
     match broker_of_all(&request, seen) {
         OfAll::Nobody => Plan::Answer(FetchResponse::default()),
-        OfAll::One(to) if !split => {
+        OfAll::One(to) if !split && !renames(&request, seen) => {
             // The session that this request ends must be that broker's: another's may bear the same number.
             let foreign = request.session_id != NO_SESSION && session_at(request.session_id) != Some(to);
             let request = if foreign { request.with_session_id(NO_SESSION) } else { request };
@@ -159,7 +174,7 @@ fn through(mut request: FetchRequest, to: Target, edited: bool, seen: &Seen<'_>)
 fn fill_in(request: &mut FetchRequest, seen: &Seen<'_>) {
     let known = |name: &mut TopicName, id: &mut Uuid| {
         if let Some(place) = seen.placement.topic_of(&name.0, *id) {
-            (*name, *id) = (TopicName(place.topic.name.clone()), place.id);
+            (*name, *id) = (TopicName(place.name_there().clone()), place.id);
         }
     };
     request.topics.iter_mut().for_each(|topic| known(&mut topic.topic, &mut topic.topic_id));
@@ -223,7 +238,9 @@ pub fn failed_through(request: &FetchRequest, seen: &Seen<'_>, effects: &mut Eff
             let code = match source_of(topic, asked.partition, seen) {
                 Found::Never(code) => code,
                 Found::At(to) => {
-                    effects.push(Effect::Refresh(to.cluster, topic.topic.0.clone()));
+                    let place = seen.placement.topic_there(to.cluster, &topic.topic, topic.topic_id);
+                    let name = place.map_or(&topic.topic.0, |place| place.name_there());
+                    effects.push(Effect::Refresh(to.cluster, name.clone()));
                     codes::NOT_LEADER_OR_FOLLOWER
                 }
             };

@@ -3,7 +3,7 @@
 //! from somewhere else on: so whoever follows that order finds each next one without looking for it by name.
 
 use super::asked::{Asked, AskedTopic, Entry, Whom};
-use super::{Found, source};
+use super::{BY_ID, Found, is_renamed, source};
 use crate::api::needs::sought_unknown;
 use crate::api::{Seen, codes};
 use crate::placement::TopicPlace;
@@ -68,7 +68,7 @@ struct Topic {
 
 #[derive(Debug, Default)]
 struct Home {
-    /// Its name and id, so that any version can be written.
+    /// What its cluster calls it, and its id, so that any version can be written.
     name: StrBytes,
     id: Uuid,
     place: Option<Arc<TopicPlace>>,
@@ -97,6 +97,8 @@ pub struct Settled {
     pub asked: Asked,
     /// Some topic is unknown and nobody was asked about it.
     pub unsought: bool,
+    /// Some topic is called otherwise where it lives, so that no broker's answer is the client's.
+    pub renamed: bool,
     /// The pipeline of all its topics.
     pub pipeline: Name,
 }
@@ -116,7 +118,7 @@ impl Roll {
         self.begin(generation);
         let mut asked = Asked::new(terms, seen.version, self.fetches, self.named);
         let (mut topic, mut topic_before, mut before) = (None, NOBODY, NOBODY);
-        let (mut unsought, mut twice, mut pipeline) = (false, false, Pipeline::default());
+        let (mut unsought, mut renamed, mut twice, mut pipeline) = (false, false, false, Pipeline::default());
         for named in named {
             let part = match named {
                 Named::Topic(name, id) => {
@@ -130,6 +132,7 @@ impl Roll {
                 // Not before it has a partition.
                 topic_before = self.topic((name, id), topic_before, seen);
                 unsought |= self.count(topic_before, &mut pipeline, seen);
+                renamed |= seen.version < BY_ID && self.is_renamed(topic_before, seen.version);
                 asked.topics.push(AskedTopic { slot: TopicSlot(topic_before), end: asked.entries.len() });
             }
             before = self.slot(topic_before, part.index, before);
@@ -151,7 +154,12 @@ impl Roll {
         }
         self.named = (self.named - self.named / 8).max(asked.entries.len());
         let pipeline = pipeline.name(&self.pipelines);
-        Settled { asked, unsought, pipeline }
+        Settled { asked, unsought, renamed, pipeline }
+    }
+
+    fn is_renamed(&self, topic: u32, version: i16) -> bool {
+        let place = self.homes.get(topic as usize).and_then(|home| home.place.as_ref());
+        place.is_some_and(|place| is_renamed(place, version))
     }
 
     /// What it takes in memory, about: a map has a byte more for each of its places.
@@ -205,9 +213,9 @@ impl Roll {
             topic.looked = self.looks;
             topic.pipeline = number_of(&mut self.pipelines, &place.pipeline);
             home.id = place.id;
-            if home.name != place.topic.name {
+            if home.name != *place.name_there() {
                 // A copy of our own: to count who uses a name that all sessions share would cost them all.
-                home.name = copied(&place.topic.name);
+                home.name = copied(place.name_there());
             }
         }
     }
@@ -322,7 +330,7 @@ impl Roll {
         asked.entries.get(at).filter(|entry| entry.slot == slot).map(|entry| (at, entry))
     }
 
-    /// Name and id of a topic, for any version.
+    /// What its cluster calls a topic, and its id, for any version.
     pub(super) fn name_of(&self, topic: TopicSlot) -> (StrBytes, Uuid) {
         self.homes.get(topic.0 as usize).map(|home| (home.name.clone(), home.id)).unwrap_or_default()
     }

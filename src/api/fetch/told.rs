@@ -43,7 +43,7 @@ pub fn translate(mut answer: FetchResponse, from: Target, seen: &Seen<'_>) -> Fe
         answer.session_id = NO_SESSION;
     }
     for topic in &mut answer.responses {
-        let place = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
+        let place = seen.placement.topic_there(from.cluster, &topic.topic, topic.topic_id);
         if let Some(place) = place {
             (topic.topic, topic.topic_id) = (TopicName(place.topic.name.clone()), place.id);
         }
@@ -58,8 +58,8 @@ pub fn translate(mut answer: FetchResponse, from: Target, seen: &Seen<'_>) -> Fe
 /// The topics whose metadata an answer says is old, and the replicas that partitions are to be read from.
 pub fn note(answer: &FetchResponse, from: Target, seen: &Seen<'_>, effects: &mut Effects) {
     for topic in &answer.responses {
-        let known = seen.placement.topic_of(&topic.topic.0, topic.topic_id);
-        let name = || known.map_or_else(|| topic.topic.0.clone(), |place| place.topic.name.clone());
+        let known = seen.placement.topic_there(from.cluster, &topic.topic, topic.topic_id);
+        let name = || known.map_or_else(|| topic.topic.0.clone(), |place| place.name_there().clone());
         if topic.partitions.iter().any(|told| is_old(told, from, seen)) {
             effects.push(Effect::Refresh(from.cluster, name()));
         }

@@ -106,11 +106,12 @@ fn absorb<A>(
 /// A topic that a coordinator has assigned, and that its cluster only has as a shadow of one elsewhere. It was made or found
 /// this moment: the member says all again, and is judged by what is known then.
 fn kept_from_clients(id: Uuid, cluster: Slot, placement: &Placement) -> Option<StrBytes> {
-    if placement.topic_by_id(id).is_some() {
+    if placement.topic_by_id(id).is_some_and(|place| !place.is_twin()) {
         return None;
     }
     let topics = &placement.cluster(cluster)?.snapshot.topics;
-    let (name, _) = topics.iter().find(|(name, topic)| topic.id == id && placement.home_of_topic(name) != cluster)?;
+    let is_kept = |name: &StrBytes| placement.home_of_topic(name) != cluster || placement.config.is_reserved(name);
+    let (name, _) = topics.iter().find(|(name, topic)| topic.id == id && is_kept(name))?;
     Some(name.clone())
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A coordinator takes offsets only for topics that its own cluster has. For a topic that lives elsewhere a commit
 //! first needs a topic of that name there, with as many partitions: a shadow (protocol-rules 7). Where none can be
-//! made the commit goes on all the same, and the coordinator answers 3 for that topic and takes the others.
+//! made the commit goes on all the same, and the coordinator answers 3 for that topic and takes the others. A twin needs one everywhere, also
+//! on its own cluster, which calls it by the name of its topic: what a group commits for that is something else.
 //!
 //! OffsetFetch for all topics of a group names topics as the coordinator knows them: shadows bear the virtual names.
 //!
@@ -140,28 +141,33 @@ pub(in crate::api) fn absorb_commit<R>(
 /// perhaps): the next commit makes one, once we know.
 fn look_for_shadow(code: i16, topic: &TopicName, home: Slot, seen: &Seen<'_>, effects: &mut Effects) {
     let effect = Effect::Refresh(home, topic.0.clone());
-    if code == codes::UNKNOWN_TOPIC_OR_PARTITION && seen.placement.home_of_topic(topic) != home {
+    if code == codes::UNKNOWN_TOPIC_OR_PARTITION && needs_shadow(topic, home, seen) {
         once(effect, effects);
     }
+}
+
+/// Whether commits for a topic need a shadow on a group's home.
+fn needs_shadow(topic: &StrBytes, home: Slot, seen: &Seen<'_>) -> bool {
+    seen.placement.home_of_topic(topic) != home || seen.placement.config.twin(topic).is_some()
 }
 
 /// Asks for what a commit of this topic needs on the group's home, or gives the code that its partitions get while
 /// that cannot be had: 14 COORDINATOR_LOAD_IN_PROGRESS makes clients commit again without looking for a coordinator.
 fn hold_up(topic: &impl OfTopic, home: Slot, seen: &Seen<'_>, needs: &mut Needs) -> Option<i16> {
     let name = &topic.name().0;
-    let lives_on = seen.placement.home_of_topic(name);
-    if lives_on == home {
+    if !needs_shadow(name, home, seen) {
         return None;
     }
+    let (lives_on, name_there) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
     let count = |len: usize| i32::try_from(len).unwrap_or(i32::MAX);
     let known = seen.placement.topic(name).map(|place| count(place.topic.partitions.len()));
     let highest = topic.partitions().iter().map(OfPartition::index).max().unwrap_or(-1);
     if known.is_none_or(|known| highest >= known) {
-        match sought(seen, lives_on, name) {
+        match sought(seen, lives_on, &name_there) {
             Some(Refusal::Fault(_)) => return Some(codes::COORDINATOR_LOAD_IN_PROGRESS),
             Some(Refusal::Code(_) | Refusal::Done) => {}
             None => {
-                needs.topic(lives_on, name);
+                needs.topic(lives_on, &name_there);
                 return None;
             }
         }
@@ -170,6 +176,10 @@ fn hold_up(topic: &impl OfTopic, home: Slot, seen: &Seen<'_>, needs: &mut Needs)
     let cluster = seen.placement.cluster(home);
     let shadow = cluster.and_then(|cluster| cluster.snapshot.topics.get(name)).map(|topic| topic.partitions.len());
     if shadow.is_some_and(|partitions| count(partitions) >= wanted) {
+        return None;
+    }
+    if shadow.is_none() && seen.placement.config.has_twin(name, home) {
+        // It would be the twin, and what a canary writes there would be gone in a second.
         return None;
     }
     match seen.refused.of_shadow(home, name) {
@@ -425,6 +435,19 @@ mod tests {
 
         let mut world = World::with(&[topic("x", &[1])], &[topic("b-1", &[1])]).coordinated(0, "g", 2);
         world.refuse_needs::<OffsetCommit>(&request, 8, &Refusal::Code(44));
+        let (_, parts) = sent(OffsetCommit::plan(&request, &world.seen(8)));
+        assert_eq!(parts[0].request, request, "the coordinator says 3 itself");
+    }
+
+    #[test]
+    fn commits_for_a_twin_are_kept_under_its_own_name_also_where_it_lives() {
+        let world = || World::with_canary(&[topic("e-1", &[1])], &[topic("e-1", &[1, 2])]).coordinated(1, "gb-1", 2);
+        let request = commit("gb-1", &[("e-1", &[0]), ("e-1--at--b", &[0])]);
+        let shadow = Need::Shadow { cluster: slot(1), topic: text("e-1--at--b"), partitions: 2 };
+        assert_eq!(waits(&request, &world()), [shadow], "over there, the name e-1 is the other topic's");
+        // And no shadow of the topic at home is made where the twin is to be
+        let world = World::with_canary(&[topic("e-2", &[1])], &[]).coordinated(1, "gb-1", 2);
+        let request = commit("gb-1", &[("e-2", &[0])]);
         let (_, parts) = sent(OffsetCommit::plan(&request, &world.seen(8)));
         assert_eq!(parts[0].request, request, "the coordinator says 3 itself");
     }

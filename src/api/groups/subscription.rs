@@ -88,8 +88,9 @@ pub struct Meant {
 const NAMED: usize = 3;
 
 impl Meant {
-    fn note(&mut self, topic: &StrBytes, lives_on: Slot, home: Slot) {
-        if lives_on == home {
+    /// No coordinator knows a twin by its name: it lives elsewhere for all groups.
+    fn note(&mut self, topic: &StrBytes, lives_on: Slot, home: Slot, placement: &Placement) {
+        if lives_on == home && !placement.config.is_reserved(topic) {
             self.at_home = true;
             return;
         }
@@ -129,7 +130,7 @@ pub fn meant_by(regex: &str, home: Slot, placement: &Placement, goes_on: impl Fn
             );
         }
         if regex.is_match(name.as_bytes()) {
-            meant.note(name, lives_on, home);
+            meant.note(name, lives_on, home, placement);
         }
     }
     Ok(meant)
@@ -148,7 +149,7 @@ const AT_ONCE: usize = 64;
 fn meant_by_names(names: &[StrBytes], home: Slot, placement: &Placement) -> Meant {
     let mut meant = Meant::default();
     for name in names {
-        meant.note(name, placement.home_of_topic(name), home);
+        meant.note(name, placement.home_of_topic(name), home, placement);
     }
     meant
 }

@@ -7,7 +7,7 @@ use crate::api::needs::Needs;
 use crate::api::overview::nodes::{ONE_NODE, not_here};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effect, Effects, Need, Plan, Seen, codes, once, send_or_wait};
+use crate::api::{Api, Effect, Effects, Need, OF_TWIN, Plan, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
 use crate::placement::nodes::SINGLE;
 use crate::types::{Name, Slot, View, VirtualNode};
@@ -34,6 +34,9 @@ impl Api for CreatePartitions {
         for (topic, alone) in each_once(&request.topics, |topic| &topic.name) {
             let told = match on_real_brokers(topic, seen) {
                 _ if !alone => not_grown(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+                _ if seen.is_reserved(&topic.name) => {
+                    not_grown(&topic.name, codes::INVALID_TOPIC_EXCEPTION, message(OF_TWIN))
+                }
                 Ok(topic) => {
                     if !request.validate_only {
                         shadows(&topic, seen, &mut needs);

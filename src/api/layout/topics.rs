@@ -12,7 +12,7 @@ use crate::api::partitioned::put_all;
 use crate::api::scrub::scrubbed_message;
 use crate::api::settings::config_values;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effect, Effects, Need, Part, Plan, Seen, codes, once, send_or_wait};
+use crate::api::{Api, Effect, Effects, Need, OF_TWIN, Part, Plan, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
 use crate::placement::nodes::SINGLE;
 use crate::placement::topic_ids::shown_id;
@@ -112,6 +112,9 @@ impl Api for CreateTopics {
         for (topic, alone) in each_once(&request.topics, |topic| &topic.name) {
             let told = match on_real_brokers(topic, seen) {
                 _ if !alone => not_made(&topic.name, codes::INVALID_REQUEST, message("Duplicate topic name.")),
+                _ if seen.is_reserved(&topic.name) => {
+                    not_made(&topic.name, codes::INVALID_TOPIC_EXCEPTION, message(OF_TWIN))
+                }
                 Ok(topic) => {
                     let home = seen.placement.home_of_topic(&topic.name);
                     let told = not_made(&topic.name, codes::REQUEST_TIMED_OUT, message("no answer"));
@@ -285,7 +288,11 @@ impl Api for DeleteTopics {
                 }
                 Err(Some(code)) => code,
             };
-            let why = message("no answer").filter(|_| code == codes::REQUEST_TIMED_OUT);
+            let why = match code {
+                codes::REQUEST_TIMED_OUT => message("no answer"),
+                codes::INVALID_TOPIC_EXCEPTION => message(OF_TWIN),
+                _ => None,
+            };
             seed.responses.push(not_deleted(&topic, code, why, seen));
         }
         let part = |topics: &[DeleteTopicState]| {
@@ -380,9 +387,11 @@ fn on_its_cluster(topic: &DeleteTopicState, seen: &Seen<'_>) -> DeleteTopicState
 fn home(topic: &DeleteTopicState, seen: &Seen<'_>) -> Result<Slot, Option<i16>> {
     match &topic.name {
         Some(_) if !topic.topic_id.is_nil() => Err(Some(codes::INVALID_REQUEST)),
+        Some(name) if seen.is_reserved(name) => Err(Some(codes::INVALID_TOPIC_EXCEPTION)),
         Some(name) => Ok(seen.placement.home_of_topic(name)),
         None if topic.topic_id.is_nil() => Err(Some(codes::INVALID_REQUEST)),
         None => match seen.placement.topic_by_id(topic.topic_id) {
+            Some(place) if place.is_twin() => Err(Some(codes::INVALID_TOPIC_EXCEPTION)),
             Some(place) => Ok(place.cluster),
             None => Err(seen.refusal(&Need::AllTopics).map(|_| codes::UNKNOWN_TOPIC_ID)),
         },

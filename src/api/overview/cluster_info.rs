@@ -95,9 +95,9 @@ impl Api for DescribeTopicPartitions {
         }
         let mut needs = Needs::default();
         for name in names.iter().filter(|name| seen.placement.topic(name).is_none() && is_legal(name)) {
-            let home = seen.placement.home_of_topic(name);
-            if sought(seen, home, name).is_none() {
-                needs.topic(home, name);
+            let (home, name) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
+            if sought(seen, home, &name).is_none() {
+                needs.topic(home, &name);
             }
         }
         let needs = needs.all();
@@ -177,7 +177,7 @@ fn cursor(name: &StrBytes, partition: usize) -> Cursor {
 
 /// Nobody knows what a cluster that is down has.
 fn code_of_unknown(name: &StrBytes, seen: &Seen<'_>) -> i16 {
-    match sought(seen, seen.placement.home_of_topic(name), name) {
+    match sought(seen, seen.placement.home_of_topic(name), &seen.placement.name_at_home(name)) {
         _ if !is_legal(name) => codes::INVALID_TOPIC_EXCEPTION,
         Some(Refusal::Fault(_)) => codes::LEADER_NOT_AVAILABLE,
         _ => codes::UNKNOWN_TOPIC_OR_PARTITION,

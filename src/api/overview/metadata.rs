@@ -151,10 +151,14 @@ fn name_of(asked: &MetadataRequestTopic) -> Option<&TopicName> {
 /// What is not known is asked for once: by name where it would live, by id everywhere.
 fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
     let create = seen.version < SAYS_CREATE || request.allow_auto_topic_creation;
-    let mut missing: BTreeMap<Slot, Vec<StrBytes>> = BTreeMap::new();
+    let (mut missing, mut twins): (BTreeMap<Slot, Vec<StrBytes>>, BTreeMap<Slot, Vec<StrBytes>>) = Default::default();
     let mut needs = Vec::new();
     for topic in named(request, seen).unwrap_or_default() {
         match name_of(topic) {
+            Some(name) if seen.placement.topic(name).is_none() && seen.is_reserved(name) => {
+                let name_there = seen.placement.name_at_home(name);
+                twins.entry(seen.placement.home_of_topic(name)).or_default().push(name_there);
+            }
             Some(name) if seen.placement.topic(name).is_none() && is_legal(name) => {
                 missing.entry(seen.placement.home_of_topic(name)).or_default().push(name.0.clone());
             }
@@ -163,6 +167,8 @@ fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
         }
     }
     needs.extend(missing.into_iter().map(|(cluster, names)| Need::Topics { cluster, names, create }));
+    // Nobody makes one by asking.
+    needs.extend(twins.into_iter().map(|(cluster, names)| Need::Topics { cluster, names, create: false }));
     needs.dedup();
     needs.retain(|need| !tried(need, seen));
     needs

@@ -199,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn a_twin_is_asked_for_by_its_name_over_there_and_told_by_its_own() {
+        let world = World::with_canary(&[topic("e-1", &[1])], &[topic("e-1", &[3])]);
+        let (mut asked, request) = (Vec::new(), list(&[("e-1--at--b", &[0]), ("e-1", &[0])]));
+        let (answer, effects) = round::<ListOffsets>(&request, &world.seen(7), |to, request| {
+            asked.push((to, request.clone()));
+            Ok(refused(&request, if to == at(1, 3) { codes::FENCED_LEADER_EPOCH } else { 0 }))
+        });
+        assert_eq!(asked, [(at(0, 1), list(&[("e-1", &[0])])), (at(1, 3), list(&[("e-1", &[0])]))]);
+        assert_eq!(codes_of(&answer), [("e-1--at--b", 0, 74), ("e-1", 0, 0)]);
+        assert_eq!(effects, [Effect::Refresh(slot(1), text("e-1"))], "as that cluster calls it");
+    }
+
+    #[test]
     fn a_leader_that_moved_or_failed_has_the_topic_read_again() {
         let request = list(&[("x", &[0]), ("b-1", &[0])]);
         let broker = |to: Target, request| match to.cluster.number() {

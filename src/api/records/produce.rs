@@ -11,7 +11,7 @@ use crate::api::{Effect, Effects, Need, Refusal, Seen, Span, codes};
 use crate::config::policy::OnDown;
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
-use crate::types::{Slot, Target, fast_hash};
+use crate::types::{FastMap, Slot, Target, fast_hash};
 use crate::upstream::Topic;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
@@ -27,6 +27,11 @@ use uuid::Uuid;
 const TOPIC_IDS: i16 = 13;
 /// "No offset": what an answer bears where the batch has none of its own.
 const NO_OFFSET: i64 = -1;
+/// Of so many lanes it is looked whether they are the one that is meant.
+const LOOKED_THROUGH: usize = 128;
+/// What is said to who writes to a twin.
+const TWIN: &str =
+    "a canary writes to this topic, and nobody else: write to the topic without --at-- and the cluster's name";
 
 /// A client's Produce request on its way to being answered.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ struct OfTopic {
     name: TopicName,
     id: Uuid,
     key: TopicKey,
+    /// What its cluster calls it, where that is another name.
+    there: Option<TopicName>,
 }
 
 /// A lane of the request's topics.
@@ -186,7 +193,12 @@ pub struct Routed {
 impl Part {
     /// Adds a cell to those for this broker. So many may follow: mostly one broker leads all of them.
     pub fn put(parts: &mut Vec<Self>, to: Target, cell: Cell, following: usize) {
-        if let Some(part) = parts.iter_mut().find(|part| part.to == to) {
+        Self::put_at(parts, 0, to, cell, following);
+    }
+
+    /// The same for a broker that gets several: to this one of its parts.
+    fn put_at(parts: &mut Vec<Self>, place: usize, to: Target, cell: Cell, following: usize) {
+        if let Some(part) = parts.iter_mut().filter(|part| part.to == to).nth(place) {
             return part.cells.push(cell);
         }
         let mut cells = Vec::with_capacity(1 + following);
@@ -229,9 +241,13 @@ impl Ledger {
     pub fn route(&mut self, cells: Vec<Cell>, seen: &Seen<'_>) -> Routed {
         let (mut routed, mut needs) = (Routed::default(), Needs::default());
         let mut cells = cells.into_iter();
+        let mut named = FastMap::default();
         while let Some(mut cell) = cells.next() {
             match self.find_or_go_back(&mut cell, seen) {
-                Found::At(to) => Part::put(&mut routed.parts, to, cell, cells.len()),
+                Found::At(to) => {
+                    let turn = self.turn(&cell, &mut named);
+                    Part::put_at(&mut routed.parts, turn, to, cell, cells.len());
+                }
                 Found::Later => routed.held.push(cell),
                 Found::Unknown => {
                     self.topic_of(&cell).into_iter().for_each(|name| needs.unknown(name, seen));
@@ -246,6 +262,12 @@ impl Ledger {
                     routed.refused.push(cell);
                     routed.span = Some(span);
                 }
+                Found::Twin => {
+                    let answer = failed(codes::INVALID_TOPIC_EXCEPTION)
+                        .with_error_message(Some(StrBytes::from_static_str(TWIN)));
+                    self.settle(&cell, answer);
+                    routed.refused.push(cell);
+                }
                 Found::Failed(blame) => {
                     routed.failed.push(blame);
                     routed.in_doubt = true;
@@ -255,6 +277,15 @@ impl Ledger {
         }
         routed.needs = needs.all();
         routed
+    }
+
+    /// How many cells before this one go to its partition, as lanes may bring several there. A broker takes only the last of two batches of one partition
+    /// in a request: the second must go in another.
+    fn turn(&self, cell: &Cell, named: &mut FastMap<(Uuid, i32), usize>) -> usize {
+        let Some((topic, index)) = self.goes_to(cell).filter(|_| !self.lanes.is_empty()) else { return 0 };
+        let before = named.entry((topic.id, index)).or_default();
+        *before += 1;
+        *before - 1
     }
 
     /// A lane that is away: what is meant for it waits, is refused, or goes where the client meant it to.
@@ -295,6 +326,9 @@ impl Ledger {
         };
         let Some(place) = seen.placement.topic_of(&topic.name, topic.id) else { return unknown(topic, seen) };
         topic.fill_in(place);
+        if place.is_twin() {
+            return Found::Twin;
+        }
         if let Some(span) = self.transactional_id.as_ref().and_then(|id| Span::of_topic(id, &topic.name, seen)) {
             return Found::Spanning(span);
         }
@@ -371,7 +405,8 @@ impl Ledger {
     pub fn request(&self, part: &Part) -> ProduceRequest {
         let mut topics: Vec<(TopicKey, TopicProduceData)> = Vec::new();
         for cell in &part.cells {
-            let Some((OfTopic { name, id, key }, index)) = self.goes_to(cell) else { continue };
+            let Some((topic, index)) = self.goes_to(cell) else { continue };
+            let (name, id, key) = (topic.name_there(), &topic.id, &topic.key);
             let data = PartitionProduceData::default().with_index(index).with_records(cell.records.clone());
             match topics.last_mut().filter(|(topic, _)| topic == key) {
                 Some((_, topic)) => topic.partition_data.push(data),
@@ -421,9 +456,9 @@ impl Ledger {
 
     /// What is told of a cell, and the id of its topic where the broker speaks of ids.
     fn told<'a>(&self, cell: &Cell, answer: &'a ProduceResponse) -> Option<(Uuid, &'a PartitionProduceResponse)> {
-        let (OfTopic { name, id, .. }, index) = self.goes_to(cell)?;
+        let (asked, index) = self.goes_to(cell)?;
         let same = |topic: &&TopicProduceResponse| {
-            if topic.name.0.is_empty() { topic.topic_id == *id } else { topic.name == *name }
+            if topic.name.0.is_empty() { topic.topic_id == asked.id } else { topic.name == *asked.name_there() }
         };
         let mut partitions = answer
             .responses
@@ -434,8 +469,8 @@ impl Ledger {
     }
 
     fn note(&self, cell: &Cell, code: i16, cluster: Slot, effects: &mut Effects) {
-        if let Some(topic) = self.topic_of(cell).filter(|_| codes::asks_for_refresh(code)) {
-            effects.push(Effect::Refresh(cluster, topic.0.clone()));
+        if let Some((topic, _)) = self.goes_to(cell).filter(|_| codes::asks_for_refresh(code)) {
+            effects.push(Effect::Refresh(cluster, topic.name_there().0.clone()));
         }
     }
 
@@ -443,7 +478,7 @@ impl Ledger {
         if let Some((topic, index)) = self.goes_to(cell) {
             effects.extend(crate::api::lead(
                 cluster,
-                (&topic.name.0, id),
+                (&topic.name_there().0, id),
                 index,
                 (told.leader_id.0, told.leader_epoch),
             ));
@@ -469,8 +504,11 @@ impl Ledger {
 
     /// A topic that policy moves records to, for [`Ledger::instead`].
     pub fn lane(&mut self, topic: &str, on_down: OnDown) -> usize {
-        let known = self.lanes.iter().position(|lane| lane.topic.name.as_str() == topic);
-        known.unwrap_or_else(|| {
+        // The last ones: those of a topic stand together, and to look through all would take the square of a large request. One that is
+        // here twice does no harm.
+        let same = |lane: &OfLane| lane.topic.name.as_str() == topic;
+        let known = self.lanes.iter().rev().take(LOOKED_THROUGH).position(same);
+        known.map(|back| self.lanes.len() - 1 - back).unwrap_or_else(|| {
             let topic = OfTopic::new((StrBytes::from_string(topic.to_owned()), Uuid::nil()));
             self.lanes.push(OfLane { topic, on_down });
             self.lanes.len() - 1
@@ -547,7 +585,11 @@ impl Ledger {
 impl OfTopic {
     fn new((name, id): (StrBytes, Uuid)) -> Self {
         let key = key_of(&name, id);
-        Self { name: TopicName(name), id, key }
+        Self { name: TopicName(name), id, key, there: None }
+    }
+
+    fn name_there(&self) -> &TopicName {
+        self.there.as_ref().unwrap_or(&self.name)
     }
 
     /// Fills in what the client left out, so that any version can be written.
@@ -556,6 +598,7 @@ impl OfTopic {
             self.name = TopicName(place.topic.name.clone());
         }
         self.id = place.id;
+        self.there = place.is_twin().then(|| TopicName(place.name_there().clone()));
     }
 }
 
@@ -568,6 +611,8 @@ enum Found {
     /// Its transaction lives on another cluster. Brokers would say the same, once asked about it by each other; old ones take
     /// the batch, and nobody ever ends its transaction.
     Spanning(Span),
+    /// It is where a canary sends records, and nobody else.
+    Twin,
     Failed(Blame),
 }
 
@@ -827,6 +872,48 @@ mod tests {
         ledger.absorb(&lane, written(&ledger.request(&lane)), &world.seen(9), &mut Vec::new());
         assert!(ledger.is_complete());
         assert_eq!(answers(&ledger.response()), [("x".to_owned(), 0, 0, NO_OFFSET)]);
+    }
+
+    #[test]
+    fn what_two_partitions_bring_to_one_of_a_lane_goes_in_two_requests() {
+        // Given a lane of one partition, and two batches that go there and stay, each in half
+        let world = World::with(&[topic("x", &[1, 1])], &[topic("b-dlq", &[2])]);
+        let (mut ledger, cells) = Ledger::open(request(&[("x", &[0, 1])]));
+        let cells: Vec<_> = cells.iter().flat_map(|cell| halves(&mut ledger, cell)).collect();
+        // Then no request names a partition twice: a broker would take the last and acknowledge both
+        let parts = ledger.route(cells, &world.seen(9)).parts;
+        let named = |part: &Part| {
+            let topics = ledger.request(part).topic_data.into_iter();
+            let each = |topic: TopicProduceData| {
+                let name = topic.name.to_string();
+                topic.partition_data.into_iter().map(move |data| (name.clone(), data.index)).collect::<Vec<_>>()
+            };
+            (part.to, topics.flat_map(each).collect::<Vec<_>>())
+        };
+        let (x, lane) = (|index| ("x".to_owned(), index), || vec![("b-dlq".to_owned(), 0)]);
+        let expected = [(at(0, 1), vec![x(0), x(1)]), (at(1, 2), lane()), (at(1, 2), lane())];
+        assert_eq!(parts.iter().map(named).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_canarys_records_go_to_the_topic_by_its_name_over_there_and_nobody_elses() {
+        let world = World::with_canary(&[topic("e-1", &[1, 1])], &[topic("e-1", &[3])]);
+        let (mut ledger, cells) = Ledger::open(request(&[("e-1", &[1])]));
+        let lane = ledger.lane("e-1--at--b", OnDown::Hold);
+        let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), spread: false };
+        let cells = ledger.instead(&cells[0], vec![moved], false);
+        let parts = ledger.route(cells, &world.seen(9)).parts;
+        let asked = ledger.request(&parts[0]);
+        let to = (&*asked.topic_data[0].name.0, asked.topic_data[0].partition_data[0].index);
+        assert_eq!((parts[0].to, to), (at(1, 3), ("e-1", 0)), "partition 1 of two is 0 of one");
+        let mut effects = Vec::new();
+        let answer = written(&asked);
+        ledger.absorb(&parts[0], answer, &world.seen(9), &mut effects);
+        assert_eq!((answers(&ledger.response()), effects), (vec![("e-1".to_owned(), 1, 0, NO_OFFSET)], vec![]));
+        // What a client writes there is refused, for good
+        let (mut ledger, cells) = Ledger::open(request(&[("e-1--at--b", &[0])]));
+        assert_eq!(ledger.route(cells, &world.seen(9)).refused.len(), 1);
+        assert_eq!(answers(&ledger.response())[0].2, codes::INVALID_TOPIC_EXCEPTION);
     }
 
     #[test]

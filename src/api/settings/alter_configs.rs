@@ -7,7 +7,7 @@
 use crate::api::everywhere::{Changes, UNHEARD, Where, Word, changed_where_it_belongs};
 use crate::api::settings::config_values;
 use crate::api::settings::configs::{BROKER, BROKER_LOGGER, GROUP, TOPIC, node, refusal_of_broker};
-use crate::api::{Seen, codes};
+use crate::api::{OF_TWIN, Seen, codes};
 use crate::error::Fault;
 use crate::types::{BrokerId, Name, Slot, Target, View};
 use kafka_protocol::messages::{
@@ -27,6 +27,7 @@ fn place(kind: i8, name: &StrBytes, seen: &Seen<'_>) -> Result<Where, Word> {
         TOPIC if seen.placement.fence.why(name).is_some() => {
             Err(Word::new(codes::UNKNOWN_TOPIC_OR_PARTITION, "This topic is kept from clients; the log says why."))
         }
+        TOPIC if seen.is_reserved(name) => Err(Word::new(codes::INVALID_TOPIC_EXCEPTION, OF_TWIN)),
         TOPIC => any(seen.placement.home_of_topic(name)),
         GROUP => any(seen.placement.home_of_group(name)),
         BROKER | BROKER_LOGGER if !name.is_empty() && seen.view == View::Single => Err(Word::new(

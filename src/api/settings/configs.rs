@@ -127,7 +127,8 @@ fn place(asked: &DescribeConfigsResource, seen: &Seen<'_>) -> Result<(Target, St
         _ => seen.placement.config.default_cluster,
     };
     let unreachable = (codes::REQUEST_TIMED_OUT, "the cluster that keeps this cannot be reached");
-    seen.placement.any_broker(cluster).map(|to| (to, name.clone())).ok_or(unreachable)
+    let name = if asked.resource_type == TOPIC { seen.placement.name_at_home(name) } else { name.clone() };
+    seen.placement.any_broker(cluster).map(|to| (to, name)).ok_or(unreachable)
 }
 
 /// The live broker behind a virtual node. Behind the one of `single`, that of the default cluster which is asked about the

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod bounds;
+mod canaries;
 mod clients;
 mod clusters;
 mod hosts;

@@ -90,7 +90,7 @@ fn draft(raw: &raw::Pipeline, known: &Known, names: &mut BTreeMap<String, At>, f
         topics: raw.topics.as_ref().map(|list| written(list, Of::Topics, findings)).unwrap_or_default(),
         groups: optional(raw.groups.as_deref(), findings),
         transactional_ids: optional(raw.transactional_ids.as_deref(), findings),
-        policy: policy::policy(raw, findings),
+        policy: policy::policy(raw, known, cluster, findings),
     }
 }
 

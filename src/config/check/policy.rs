@@ -4,16 +4,16 @@ use super::super::Pipeline;
 use super::super::amounts::{Quantity, Speed};
 use super::super::findings::{At, Findings};
 use super::super::policy::{
-    Action, BURST_WITHIN, Contract, Expression, HeaderRule, HeaderType, Key, Lane, Limit, MOST_AT_ONCE, MOST_HEADERS,
-    MOST_LIMITS, OnDown, OnViolation, Policy, Rate, Share, Stamp, Unit,
+    Action, BURST_WITHIN, Contract, Expression, HeaderRule, HeaderType, Key, Lane, Limit, MOST_AT_ONCE, MOST_CANARIES,
+    MOST_HEADERS, MOST_LIMITS, OnDown, OnViolation, Policy, Rate, Share, Stamp, Unit,
 };
 use super::super::raw::{self, File};
 use super::super::read::Text;
 use super::super::suggest::nearest;
 use super::super::tokens::Token;
 use super::clusters::Known;
-use super::label;
-use crate::types::Name;
+use super::{canaries, label};
+use crate::types::{Name, Slot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,12 @@ use std::time::Duration;
 const LONGEST_TOPIC: usize = 249;
 
 /// A pipeline's policy; what is wrong is left out, which is told.
-pub(super) fn policy(raw: &raw::Pipeline, findings: &mut Findings) -> Option<Policy> {
+pub(super) fn policy(
+    raw: &raw::Pipeline,
+    known: &Known,
+    home: Option<Slot>,
+    findings: &mut Findings,
+) -> Option<Policy> {
     let before = findings.mistakes();
     let lanes = raw.lanes.as_ref();
     let policy = Policy {
@@ -30,6 +35,7 @@ pub(super) fn policy(raw: &raw::Pipeline, findings: &mut Findings) -> Option<Pol
         limits: limits(raw.limits.as_deref().unwrap_or_default(), findings),
         overflow: lanes.and_then(|lanes| lane(lanes.overflow.as_ref()?, findings)),
         dlq: lanes.and_then(|lanes| lane(lanes.dlq.as_ref()?, findings)),
+        canaries: canaries::canaries(raw.canaries.as_deref().unwrap_or_default(), known, home, findings),
     };
     need_lanes(raw, findings);
     bounds(&policy, raw, findings);
@@ -44,12 +50,16 @@ pub(super) fn policy(raw: &raw::Pipeline, findings: &mut Findings) -> Option<Pol
 fn bounds(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
     let headers = policy.headers().len();
     if headers > MOST_HEADERS {
-        let what = format!("contract and limits ask for {headers} different headers");
+        let what = format!("contract, limits and canaries ask for {headers} different headers");
         findings.mistake(raw.at, what, format!("at most {MOST_HEADERS} are looked for: leave some out"));
     }
     if policy.limits.len() > MOST_LIMITS {
         let what = format!("{} limits in one pipeline", policy.limits.len());
         findings.mistake(raw.at, what, format!("write at most {MOST_LIMITS}"));
+    }
+    if policy.canaries.len() > MOST_CANARIES {
+        let what = format!("{} canaries in one pipeline", policy.canaries.len());
+        findings.mistake(raw.at, what, format!("write at most {MOST_CANARIES}: one has many `values`"));
     }
 }
 
@@ -141,7 +151,7 @@ fn limits(raws: &[raw::Limit], findings: &mut Findings) -> Vec<Limit> {
 
 fn limit(raw: &raw::Limit, findings: &mut Findings) -> Option<Limit> {
     let name = raw.name.as_ref().and_then(|text| label(text, "a limit", findings));
-    let key = raw.key.as_ref().and_then(|text| key(text, findings));
+    let key = raw.key.as_ref().and_then(|text| key(text, "a limit can count by", findings));
     let unit = match raw.unit.as_ref() {
         Some(text) => unit(text, findings),
         None => Some(Unit::Records),
@@ -174,7 +184,7 @@ fn limit(raw: &raw::Limit, findings: &mut Findings) -> Option<Limit> {
 }
 
 /// `header(a)+header(b)`, `key`, `principal`, `client_id`.
-fn key(text: &Text, findings: &mut Findings) -> Option<Key> {
+pub(super) fn key(text: &Text, what_for: &str, findings: &mut Findings) -> Option<Key> {
     match text.value.as_str() {
         "key" => return Some(Key::Record),
         "principal" => return Some(Key::Principal),
@@ -184,7 +194,7 @@ fn key(text: &Text, findings: &mut Findings) -> Option<Key> {
     let names: Option<Vec<_>> = text.value.split('+').map(|part| header_of(part.trim())).collect();
     if names.is_none() {
         let instead = "write header(NAME), several joined by +, or key, principal or client_id";
-        findings.mistake(text.at, format!("`{text}` is nothing that a limit can count by"), instead);
+        findings.mistake(text.at, format!("`{text}` is nothing that {what_for}"), instead);
     }
     names.map(Key::Headers)
 }
@@ -286,13 +296,13 @@ fn shared(raw: &raw::Limit, limit: &Limit, findings: &mut Findings) {
     }
 }
 
-/// An override names as many values as its key has headers.
-fn parts(text: &Text, key: &Key, findings: &mut Findings) -> Option<()> {
+/// A key that is written out names as many values as it has headers.
+pub(super) fn parts(text: &Text, key: &Key, findings: &mut Findings) -> Option<()> {
     let Key::Headers(names) = key else { return Some(()) };
     let given = text.value.split('+').count();
     if names.len() > 1 && given != names.len() {
-        let what = format!("an override of `{key}` needs {} values joined by +", names.len());
-        findings.mistake(text.at, what, "write for example `phc_a+eu: 5000/s`");
+        let what = format!("`{key}` has {} values, joined by +", names.len());
+        findings.mistake(text.at, what, "write for example `phc_a+eu`");
         return None;
     }
     Some(())
@@ -370,10 +380,10 @@ fn warn(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
     }
     let diverts = |action| matches!(action, Action::Overflow | Action::Drop);
     let moves = policy.limits.iter().any(|limit| diverts(limit.action))
+        || !policy.canaries.is_empty()
         || policy.contract.as_ref().is_some_and(|contract| contract.on_violation == OnViolation::Dlq);
     if let (true, Some(text)) = (moves, raw.transactional_ids.as_ref().and_then(|ids| ids.first())) {
-        let what =
-            "records of transactions are never moved aside or dropped: such a limit or contract only counts them";
+        let what = "records of transactions are never moved aside or dropped: such a limit or contract only counts them, and a canary leaves them";
         findings.warning(text.at, what, "for these producers take `throttle`, `stamp` or `reject`");
     }
     let lanes = raw.lanes.as_ref();
@@ -399,7 +409,7 @@ fn warn(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
 }
 
 /// One of some words, the default where it is not said or wrong.
-fn word<T: Copy + Default>(
+pub(super) fn word<T: Copy + Default>(
     text: Option<&Text>,
     all: &[T],
     as_str: fn(T) -> &'static str,

@@ -12,7 +12,7 @@ use super::yaml::{Entry, Node, What};
 
 mod policy;
 
-pub(super) use policy::{Contract, HeaderRule, Lane, Lanes, Limit};
+pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
 
 /// The config of Fishplate.
 #[derive(Debug, JsonSchema)]
@@ -260,6 +260,8 @@ pub(super) struct Pipeline {
     pub(super) limits: Option<Vec<Limit>>,
     /// Where records go that are moved aside.
     pub(super) lanes: Option<Lanes>,
+    /// Which records go to the same topic on another cluster. Contract and limits apply first.
+    pub(super) canaries: Option<Vec<Canary>>,
     #[schemars(skip)]
     pub(super) at: At,
 }
@@ -420,9 +422,10 @@ impl Pipeline {
             contract: fields.optional("contract", Contract::read),
             limits: fields.optional("limits", |node, reader| list(node, reader, Limit::read)),
             lanes: fields.optional("lanes", Lanes::read),
+            canaries: fields.optional("canaries", |node, reader| list(node, reader, Canary::read)),
             at: node.at,
         };
-        fields.finish(&["canaries", "mirror", "slo"]);
+        fields.finish(&["mirror", "slo"]);
         Some(pipeline)
     }
 }

@@ -1,4 +1,4 @@
-//! What a pipeline says of the records themselves: the contract, limits and lanes, as they are written.
+//! What a pipeline says of the records themselves: the contract, limits, lanes and canaries, as they are written.
 
 use super::super::amounts::{Percentage, Quantity, Speed, percentage, quantity, speed};
 use super::super::findings::At;
@@ -194,6 +194,28 @@ pub(in super::super) struct Lane {
     pub(in super::super) at: At,
 }
 
+/// Records that go to the same topic on another cluster.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(in super::super) struct Canary {
+    /// What tells which: `header(NAME)`, several joined by `+`, `key`, `principal` or `client_id`.
+    #[schemars(required, example = "header(token)")]
+    pub(in super::super) key: Option<Text>,
+    /// Keys that go there.
+    pub(in super::super) values: Option<Vec<Text>>,
+    /// The share of all keys, by their hash, that goes there. Default: 0%.
+    #[schemars(example = "1%")]
+    pub(in super::super) share: Option<Percentage>,
+    /// The cluster, a name out of `clusters`. The topics must be there already.
+    #[schemars(required)]
+    pub(in super::super) to: Option<Text>,
+    /// What becomes of records while that cluster is away. Default: hold.
+    #[schemars(with = "Option<OnDown>")]
+    pub(in super::super) on_down: Option<Text>,
+    #[schemars(skip)]
+    pub(in super::super) at: At,
+}
+
 /// What becomes of records while a lane's cluster is away.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case", inline)]
@@ -294,5 +316,21 @@ impl Lane {
         };
         fields.finish(&[]);
         Some(lane)
+    }
+}
+
+impl Canary {
+    pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "a canary", reader)?;
+        let canary = Self {
+            key: fields.required("key", "header(token)", text),
+            values: fields.optional("values", texts),
+            share: fields.optional("share", percentage),
+            to: fields.required("to", "warpstream", text),
+            on_down: fields.optional("on_down", text),
+            at: node.at,
+        };
+        fields.finish(&[]);
+        Some(canary)
     }
 }

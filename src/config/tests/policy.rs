@@ -1,6 +1,7 @@
 //! What a pipeline says of records: what is wrong with it, and what a right one becomes.
 
 use super::super::policy::{Action, Key, OnDown, Rate, Share, Unit};
+use super::super::tokens::Token;
 use super::*;
 
 /// A pipeline of `b-*` on `b` with more in it.
@@ -80,7 +81,7 @@ fn each_mistake_of_a_limit_is_found_once() {
         ),
         (
             limit("key: 'header(a)+header(b)', rate: 5/s, action: overflow, overrides: { x: 1/s }"),
-            "needs 2 values joined by +",
+            "`header(a)+header(b)` has 2 values, joined by +",
         ),
         (
             pipeline("limits: [{ name: l, key: key, rate: 1/s, action: stamp }]"),
@@ -120,6 +121,30 @@ fn each_mistake_of_lanes_is_found_once() {
     ]);
 }
 
+#[test]
+fn each_mistake_of_a_canary_is_found_once() {
+    let canary = |more: &str| pipeline(&format!("canaries: [{{ {more} }}]"));
+    assert_eq!(found(&canary("key: header(t), share: 0%, to: a")), [""; 0]);
+    each_once(&[
+        (
+            canary("key: header(t), to: a"),
+            "a canary needs to know which records -> add for example `values: [phc_test]`",
+        ),
+        (canary("key: header(t), values: [], to: a"), "a canary needs to know which records"),
+        (canary("key: token, share: 1%, to: a"), "`token` is nothing that a canary can tell records by"),
+        (canary("key: header(t), share: 1%, to: b"), "`b` is the cluster that the pipeline lives on -> name another"),
+        (canary("key: header(t), share: 1%, to: c"), "no cluster is called `c`"),
+        (canary("key: header(t), share: 1%"), "a canary needs `to`"),
+        (canary("key: header(t), values: [t], share: 1, to: a"), "this must be a share, not a number"),
+        (canary("key: header(t), share: 1%, to: a, on_down: wait"), "no value of `on_down`"),
+        (
+            canary("key: key, share: 1%, to: a }, { key: key, share: 2%, to: a, on_down: main"),
+            "canaries on one cluster differ in `on_down`",
+        ),
+        (canary("key: 'header(a)+header(b)', values: [x], to: a"), "`header(a)+header(b)` has 2 values, joined by +"),
+    ]);
+}
+
 /// What is refused here, the limiter and the walk over headers have no place for.
 #[test]
 fn more_than_there_is_place_for_is_refused() {
@@ -130,7 +155,7 @@ fn more_than_there_is_place_for_is_refused() {
     let of = |more: &str| pipeline(&format!("limits: [{{ name: l, key: client_id, {more} }}]"));
     assert_eq!((found(&many(32)), found(&limits(64))), (vec![], vec![]));
     each_once(&[
-        (many(33), "contract and limits ask for 33 different headers -> at most 32"),
+        (many(33), "contract, limits and canaries ask for 33 different headers -> at most 32"),
         (limits(65), "65 limits in one pipeline -> write at most 64"),
         (of("unit: bytes, rate: 5GiB/s"), "5368709120 at once, or in one time, are more than a limit counts"),
         (of("rate: 1/s, burst: 5000000000"), "5000000000 at once, or in one time, are more than a limit counts"),
@@ -148,7 +173,9 @@ fn what_has_consequences_is_told() {
             pipeline("transactional_ids: [t], limits: [{ name: l, key: key, rate: 1/s, action: drop }]"),
             "never moved aside",
         ),
+        (pipeline("transactional_ids: [t], canaries: [{ key: key, share: 1%, to: a }]"), "and a canary leaves them"),
         (pipeline("limits: [{ name: l, key: principal, rate: 1/s }]"), "all clients have one principal"),
+        (pipeline("canaries: [{ key: principal, share: 1%, to: a }]"), "all clients have one principal"),
         (
             pipeline("limits: [{ name: l, key: client_id, rate: 1/s, action: throttle, shared_sessions: accept }]"),
             "`shared_sessions` is for `throttle` by what records say",
@@ -174,6 +201,10 @@ fn a_right_policy_becomes_what_it_says() {
     assert_eq!((noisy.rate.amount, noisy.burst, &noisy.unit), (20 << 20, 20 << 20, &Unit::Bytes));
     let overflow = policy.overflow.as_ref().expect("a lane");
     assert_eq!((&*overflow.topic, overflow.on_down, overflow.null_key), ("events_overflow", OnDown::Hold, true));
+    let [canary] = &policy.canaries[..] else { panic!("a canary") };
+    assert_eq!((&canary.key, canary.share, canary.on_down), (&token.key, Share(10_000), OnDown::Main));
+    assert_eq!(config.cluster(canary.to).map(|cluster| cluster.name.as_str()), Some("shared"));
+    assert_eq!(canary.values.iter().map(Token::as_str).collect::<Vec<_>>(), ["phc_test"]);
     assert!(config.pipeline_of_topic("other").policy.is_empty(), "the default pipeline looks at no record");
 }
 
@@ -182,6 +213,6 @@ fn tokens_are_not_written_down() {
     let config = Config::from_file(Path::new("config/full.yaml")).expect("full.yaml");
     let (written, debug) = (written(&config).to_string(), format!("{config:?}"));
     for text in [written, debug] {
-        assert!(!text.contains("phc_big_customer") && text.contains("phc"), "{text}");
+        assert!(!text.contains("phc_big_customer") && !text.contains("phc_test") && text.contains("phc"), "{text}");
     }
 }

@@ -125,7 +125,7 @@ fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {
     if !pipeline.transactional_ids.is_empty() {
         file["transactional_ids"] = list(&pipeline.transactional_ids).into();
     }
-    policy::add(&mut file, &pipeline.policy);
+    policy::add(&mut file, &pipeline.policy, config);
     file
 }
 

@@ -1,11 +1,12 @@
 //! A pipeline's policy as the file would say it. Tokens stand in it masked.
 
-use super::super::policy::{Contract, HeaderRule, HeaderType, Lane, Limit, Policy};
-use super::text;
+use super::super::Config;
+use super::super::policy::{Canary, Contract, HeaderRule, HeaderType, Lane, Limit, Policy};
+use super::{cluster_name, text};
 use serde_json::{Map, Value, json};
 
 /// Puts into a pipeline's part of the file what its policy says.
-pub(in super::super) fn add(file: &mut Value, policy: &Policy) {
+pub(in super::super) fn add(file: &mut Value, policy: &Policy, config: &Config) {
     if let Some(one) = &policy.contract {
         file["contract"] = contract(one);
     }
@@ -17,6 +18,9 @@ pub(in super::super) fn add(file: &mut Value, policy: &Policy) {
     let lanes: Map<_, _> = lanes.collect();
     if !lanes.is_empty() {
         file["lanes"] = lanes.into();
+    }
+    if !policy.canaries.is_empty() {
+        file["canaries"] = policy.canaries.iter().map(|one| canary(one, config)).collect::<Vec<_>>().into();
     }
 }
 
@@ -71,4 +75,17 @@ fn limit(limit: &Limit) -> Value {
 
 fn lane(lane: &Lane) -> Value {
     json!({ "topic": text(&lane.topic), "on_down": lane.on_down.as_str(), "null_key": lane.null_key })
+}
+
+fn canary(canary: &Canary, config: &Config) -> Value {
+    let mut file = json!({
+        "key": text(canary.key.to_string()),
+        "share": canary.share.to_string(),
+        "to": cluster_name(config, canary.to),
+        "on_down": canary.on_down.as_str(),
+    });
+    if !canary.values.is_empty() {
+        file["values"] = canary.values.iter().map(ToString::to_string).collect::<Vec<_>>().into();
+    }
+    file
 }

@@ -27,7 +27,7 @@ fn limits(of: &[(u32, Action)]) -> Policy {
     let mut names = Names::default();
     let token = Part::Header(names.ask(b"token").unwrap());
     let limits = of.iter().map(|(burst, action)| limit(token, Unit::Records, *burst, action)).collect();
-    Policy { names, contract: None, limits, secrets: secrets(), talkers: Vec::new() }
+    Policy { names, contract: None, limits, canaries: Vec::new(), secrets: secrets(), talkers: Vec::new() }
 }
 
 fn limit(part: Part, unit: Unit, burst: u32, action: &Action) -> Limit {
@@ -46,7 +46,7 @@ fn contract(on_breach: OnBreach, unknown_breaks: bool) -> Policy {
         Rule { header: time, required: false, kind: Some(HeaderType::EpochMs), max_bytes: None },
     ];
     let contract = Some((Contract { rules, unknown_breaks }, on_breach));
-    Policy { names, contract, limits: Vec::new(), secrets: secrets(), talkers: Vec::new() }
+    Policy { names, contract, limits: Vec::new(), canaries: Vec::new(), secrets: secrets(), talkers: Vec::new() }
 }
 
 /// A batch of records with these headers.
@@ -200,7 +200,14 @@ fn bytes_weights_and_clients_are_counted() {
     let weight = names.ask(b"record_count").unwrap();
     let policy = |unit, part| {
         let limits = vec![limit(part, unit, 100, &Action::Drop)];
-        Policy { names: names.clone(), contract: None, limits, secrets: secrets(), talkers: Vec::new() }
+        Policy {
+            names: names.clone(),
+            contract: None,
+            limits,
+            canaries: Vec::new(),
+            secrets: secrets(),
+            talkers: Vec::new(),
+        }
     };
     let headers = |count| [("record_count", Some(count))];
     let (forty, many) = (headers("40"), headers("4000000000000"));
