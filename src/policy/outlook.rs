@@ -59,7 +59,7 @@ pub struct Standing {
 const KEY_SHOWN: usize = 1024;
 
 impl Policy {
-    /// What would become of a record of a producer that is neither idempotent nor in a transaction.
+    /// What would become of a record that is in no transaction.
     pub fn outlook(&self, sample: &Sample<'_>, who: Who<'_>, now: Instant) -> Result<Outlook, Unreadable> {
         let section = sample.section();
         let mut outlook = Outlook::default();
