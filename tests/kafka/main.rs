@@ -41,6 +41,7 @@ mod operator;
 mod parted;
 mod policy;
 mod racks;
+mod rates;
 mod raw;
 mod refused;
 mod reload;
@@ -94,6 +95,7 @@ fn main() -> ExitCode {
         operator::trials(),
         policy::trials(),
         parted::trials(),
+        rates::trials(),
         canary::trials(),
         hostile::trials(),
         faults::trials(),
