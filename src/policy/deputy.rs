@@ -45,6 +45,11 @@ pub struct Deputy {
     lately: VecDeque<Batch>,
     /// How many batches there were.
     count: u64,
+    /// Of those before this number only the remembered ones may go: the others were given up, and their numbers may be another's by
+    /// now.
+    gone: u64,
+    /// The batch that would be next was refused for good: what its client had sent behind it finds a hole.
+    hole: bool,
     /// Records without a key go to one partition of a lane, so that they stay in sequence there: this one, round the number
     /// that there are.
     round: u32,
@@ -56,6 +61,10 @@ pub struct Deputy {
 #[derive(Debug)]
 struct Batch {
     number: u64,
+    /// How often it came.
+    came: u32,
+    /// Where one before it failed: so many times that it came are over, for it must not succeed before that one comes again.
+    over: u32,
     sequence: i32,
     count: i32,
     /// Until all is written.
@@ -64,6 +73,13 @@ struct Batch {
     /// Its client is told that it failed, and has not sent it again yet.
     failed: bool,
     told: Told,
+}
+
+/// A batch, at one of the times that it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    number: u64,
+    came: u32,
 }
 
 /// What becomes of a batch's records.
@@ -117,8 +133,21 @@ pub struct Came<'a> {
     pub by: SessionId,
     /// When.
     pub now: Instant,
+    /// What of the partition stands before it in its session.
+    pub before: Before,
     /// Whether a session is open.
     pub is_open: &'a dyn Fn(SessionId) -> bool,
+}
+
+/// What stands before a batch in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// Something is held, or on its way.
+    Underway,
+    /// One of its producer's was refused and did not come again.
+    Refused,
 }
 
 /// What a client's batch is.
@@ -128,8 +157,8 @@ pub enum Seen {
     New,
     /// One of the last, which is not written whole, as far as we know: it goes the way that it went before.
     Again {
-        /// Its number.
-        number: u64,
+        /// Which, and which time.
+        time: Time,
         /// What becomes of its records.
         parting: Arc<Parting>,
         /// All that it was parted into.
@@ -174,32 +203,32 @@ pub type Shared = Arc<Mutex<Deputy>>;
 #[derive(Clone, Debug)]
 pub struct Trail {
     deputy: Shared,
-    number: u64,
+    time: Time,
     lane: Lane,
 }
 
 impl Trail {
     /// That of a batch's part for a lane.
     #[must_use]
-    pub fn new(deputy: &Shared, number: u64, lane: Lane) -> Self {
-        Self { deputy: Arc::clone(deputy), number, lane }
+    pub fn new(deputy: &Shared, time: Time, lane: Lane) -> Self {
+        Self { deputy: Arc::clone(deputy), time, lane }
     }
 
     /// Whether it may go.
     #[must_use]
     pub fn turn(&self) -> Turn {
-        self.deputy.lock().turn(self.number)
+        self.deputy.lock().turn(self.time)
     }
 
     /// It is at its end.
     pub fn ends(&self, outcome: Outcome) {
-        self.deputy.lock().ends(self.number, self.lane, outcome);
+        self.deputy.lock().ends(self.time, self.lane, outcome);
     }
 }
 
 impl PartialEq for Trail {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.deputy, &other.deputy) && (self.number, self.lane) == (other.number, other.lane)
+        Arc::ptr_eq(&self.deputy, &other.deputy) && (self.time, self.lane) == (other.time, other.lane)
     }
 }
 
@@ -245,6 +274,8 @@ impl Deputy {
             places: Vec::new(),
             lately: VecDeque::new(),
             count: 0,
+            gone: 0,
+            hole: false,
             round: fastrand::u32(..),
             used: now,
         }
@@ -262,9 +293,23 @@ impl Deputy {
         self.round
     }
 
+    /// What the parts of the next batch bear: one that goes where another goes stands behind it.
+    #[must_use]
+    pub fn senders<'l>(&self, parts: &'l [(Lane, Option<config::policy::Lane>, i32)]) -> Vec<(Lane, Sender)> {
+        let topic = |leads: &'l Option<config::policy::Lane>| leads.as_ref().map(|leads| &*leads.topic);
+        let mut senders = Vec::with_capacity(parts.len());
+        for (place, (lane, leads, _)) in parts.iter().enumerate() {
+            let before = parts.iter().take(place).filter(|(_, other, _)| topic(other) == topic(leads));
+            let mut sender = self.sender(leads.as_ref());
+            sender.sequence = before.fold(sender.sequence, |sequence, (.., count)| after(sequence, *count));
+            senders.push((*lane, sender));
+        }
+        senders
+    }
+
     /// What the next part bears that goes there.
     #[must_use]
-    pub fn sender(&self, leads: Option<&config::policy::Lane>) -> Sender {
+    fn sender(&self, leads: Option<&config::policy::Lane>) -> Sender {
         let sequence = self.places.iter().find(|(topic, _)| is_at(topic, leads)).map_or(0, |(_, place)| *place);
         Sender { id: self.id, epoch: self.epoch, sequence }
     }
@@ -279,7 +324,7 @@ impl Deputy {
     /// others elsewhere. Or it has overtaken one that is on its way over a connection which is open still; then it waits for
     /// that for a while.
     pub fn see(&mut self, came: Came) -> Seen {
-        let Came { client, count, by, now, .. } = came;
+        let Came { client, count, by, now, before, .. } = came;
         self.used = now;
         if client.epoch < self.epoch {
             return Seen::Fenced;
@@ -287,14 +332,21 @@ impl Deputy {
         if client.epoch > self.epoch {
             self.begin(client.epoch);
         }
-        let known = self.lately.iter_mut().find(|batch| batch.is(client.sequence, count));
-        let seen = known.map(Batch::comes_again);
+        let place = self.lately.iter().position(|batch| batch.is(client.sequence, count));
+        let seen = place.and_then(|place| {
+            let is_behind = self.is_behind_failed(place);
+            Some(self.lately.get_mut(place)?.comes_again(is_behind))
+        });
         let fits = self.next.is_none_or(|next| next == client.sequence);
         let seen = match seen {
             Some(seen) => seen,
             None if fits => Seen::New,
-            None if self.by == by => return Seen::OutOfOrder,
-            None if self.waits(by, now, came.is_open) => return Seen::Early,
+            // Nobody was elsewhere meanwhile who has sent here what is missing, or what is older.
+            None if self.by == by && (self.hole || before == Before::Refused || !self.is_ahead(client.sequence)) => {
+                return Seen::OutOfOrder;
+            }
+            None if before == Before::Underway => return Seen::Early,
+            None if (self.by != by || self.is_in_doubt()) && self.waits(by, now, came.is_open) => return Seen::Early,
             None => {
                 // Nothing that is in flight under the old one is waited for any more.
                 self.id = fastrand::i64(OURS..);
@@ -306,6 +358,20 @@ impl Deputy {
         seen
     }
 
+    fn is_ahead(&self, sequence: i32) -> bool {
+        self.next.is_some_and(|next| sequence.wrapping_sub(next) & SEQUENCES <= SEQUENCES / 2)
+    }
+
+    /// Whether a batch is on its way.
+    fn is_in_doubt(&self) -> bool {
+        self.lately.iter().any(|batch| batch.parting.is_some() && !batch.failed)
+    }
+
+    /// Whether one before this place failed and did not come again.
+    fn is_behind_failed(&self, place: usize) -> bool {
+        self.lately.iter().take(place).any(|batch| batch.parting.is_some() && batch.failed)
+    }
+
     fn waits(&mut self, by: SessionId, now: Instant, is_open: &dyn Fn(SessionId) -> bool) -> bool {
         let (early, since) = *self.early.get_or_insert((by, now));
         if early != by {
@@ -315,25 +381,32 @@ impl Deputy {
         is_open(self.by) && now.saturating_duration_since(since) < PATIENCE
     }
 
-    /// A new batch goes its way, to where the lanes lead; its parts bear what [`Deputy::sender`] says. Its number.
+    /// A new batch goes its way, to where the lanes lead; its parts bear what [`Deputy::senders`] says. Where all of it is dropped,
+    /// one part of nothing waits for its turn.
     pub fn take(
         &mut self,
         client: Sender,
         count: i32,
         parting: Parting,
         leads: impl Fn(Lane) -> Option<config::policy::Lane>,
-    ) -> (u64, Vec<Part>) {
+    ) -> (Time, Vec<Part>) {
         let number = self.count;
         self.count += 1;
         let lanes = parting.lanes(count).into_iter();
-        let parts: Vec<_> = lanes.map(|(lane, count)| self.part(lane, leads(lane), count)).collect();
-        self.next = Some(after(client.sequence, count));
+        let mut parts: Vec<_> = lanes.map(|(lane, count)| self.part(lane, leads(lane), count)).collect();
+        if parts.is_empty() {
+            parts.push(Part { lane: Lane::MAIN, leads: None, sequence: 0, count: 0, written: false });
+        }
+        (self.next, self.hole) = (Some(after(client.sequence, count)), false);
         if self.lately.len() == LATELY {
             self.lately.pop_front();
         }
-        let parting = (!parts.is_empty()).then(|| Arc::new(parting));
+        let over = u32::from(self.is_behind_failed(self.lately.len()));
+        let parting = Some(Arc::new(parting));
         let batch = Batch {
             number,
+            came: 1,
+            over,
             sequence: client.sequence,
             count,
             parting,
@@ -342,12 +415,21 @@ impl Deputy {
             told: Told::NOTHING,
         };
         self.lately.push_back(batch);
-        (number, parts)
+        (Time { number, came: 1 }, parts)
     }
 
     /// A new batch goes nowhere: what follows it has a hole before it, until the client has numbered it anew.
     pub fn refuse(&mut self, client: Sender) {
-        self.next.get_or_insert(client.sequence);
+        if client.epoch > self.epoch {
+            self.begin(client.epoch);
+        }
+        let next = *self.next.get_or_insert(client.sequence);
+        self.hole |= (client.epoch, client.sequence) == (self.epoch, next);
+    }
+
+    /// A batch came again, and cannot go.
+    pub fn comes_to_nothing(&mut self, time: Time) {
+        self.ends(time, Lane::MAIN, Outcome::Open);
     }
 
     fn part(&mut self, lane: Lane, leads: Option<config::policy::Lane>, count: i32) -> Part {
@@ -362,25 +444,33 @@ impl Deputy {
 
     fn begin(&mut self, epoch: i16) {
         self.epoch = epoch;
-        self.next = None;
+        (self.next, self.hole) = (None, false);
         self.places.clear();
         self.lately.clear();
+        self.gone = self.count;
     }
 
-    fn ends(&mut self, number: u64, lane: Lane, outcome: Outcome) {
-        let Some(place) = self.lately.iter().position(|batch| batch.number == number) else { return };
-        match (outcome, self.lately.get_mut(place)) {
-            (Outcome::Refused, _) => self.refused(place),
-            (Outcome::Open, Some(batch)) => batch.failed = true,
-            (Outcome::Written(told), Some(batch)) => batch.written(lane, told),
-            (_, None) => {}
+    fn ends(&mut self, time: Time, lane: Lane, outcome: Outcome) {
+        let Some(place) = self.lately.iter().position(|batch| batch.number == time.number) else { return };
+        let Some(batch) = self.lately.get_mut(place) else { return };
+        match outcome {
+            Outcome::Written(told) => batch.written(lane, told),
+            // It came again meanwhile, and that will have an end of its own.
+            _ if time.came != batch.came => {}
+            Outcome::Refused => self.refused(place),
+            Outcome::Open => {
+                batch.failed = true;
+                self.lately.iter_mut().skip(place + 1).for_each(|later| later.over = later.came);
+            }
         }
     }
 
-    fn turn(&self, number: u64) -> Turn {
-        let before = || self.lately.iter().filter(|batch| batch.number < number && batch.parting.is_some());
-        let goes = self.lately.iter().find(|batch| batch.number == number).and_then(Batch::goes_to);
-        if before().any(|batch| batch.failed) {
+    fn turn(&self, time: Time) -> Turn {
+        let before = || self.lately.iter().filter(|batch| batch.number < time.number && batch.parting.is_some());
+        let own = self.lately.iter().find(|batch| batch.number == time.number);
+        let is_gone = own.map_or(time.number < self.gone, |batch| batch.parting.is_some() && time.came <= batch.over);
+        let goes = own.and_then(Batch::goes_to);
+        if is_gone {
             Turn::Never
         } else if before().all(|batch| goes.is_some() && batch.goes_to() == goes) {
             Turn::Now
@@ -393,7 +483,7 @@ impl Deputy {
     /// written: it waited, or its broker finds the hole.
     fn refused(&mut self, place: usize) {
         let gone: Vec<_> = self.lately.drain(place..).collect();
-        self.next = gone.first().map(|batch| batch.sequence);
+        (self.next, self.hole, self.gone) = (gone.first().map(|batch| batch.sequence), true, self.count);
         // Latest first: the lowest that is not written stands in the end.
         for part in gone.iter().rev().flat_map(|batch| &batch.parts).filter(|part| !part.written) {
             let own = self.places.iter_mut().find(|(topic, _)| is_at(topic, part.leads.as_ref()));
@@ -407,19 +497,24 @@ impl Batch {
         (self.sequence, self.count) == (sequence, count)
     }
 
-    fn comes_again(&mut self) -> Seen {
-        self.failed = false;
+    fn comes_again(&mut self, is_behind_failed: bool) -> Seen {
+        (self.failed, self.came) = (false, self.came.saturating_add(1));
+        if is_behind_failed {
+            self.over = self.came;
+        }
         match &self.parting {
             None => Seen::Written(self.told),
             Some(parting) => {
-                Seen::Again { number: self.number, parting: Arc::clone(parting), parts: self.parts.clone() }
+                let time = Time { number: self.number, came: self.came };
+                Seen::Again { time, parting: Arc::clone(parting), parts: self.parts.clone() }
             }
         }
     }
 
     /// The one topic that all of it goes to; `None` where there are several.
     fn goes_to(&self) -> Option<Option<&str>> {
-        let [part] = &self.parts[..] else { return None };
+        // Nothing goes nowhere: it would be there before what it follows.
+        let [part @ Part { count: 1.., .. }] = &self.parts[..] else { return None };
         Some(part.leads.as_ref().map(|leads| &*leads.topic))
     }
 

@@ -10,7 +10,7 @@ use crate::api::records::produce::{Cell, Ledger, Partition};
 use crate::api::records::stamp::Stamp;
 use crate::placement::Placement;
 use crate::policy::deputies::Post;
-use crate::policy::deputy::Shared;
+use crate::policy::deputy::{Before, Shared};
 use crate::policy::keys::Who;
 use crate::policy::rulings::{Ruling, Rulings};
 use crate::policy::verdict::Verdict;
@@ -41,15 +41,15 @@ thread_local! {
 }
 
 /// Judges a request's cells, each once. One whose topic is not known yet, by the id that the client gave, is not judged, nor one
-/// that has to wait for those before it: whoever routes it again asks again. `quiet` says whether nothing of a partition is on
-/// its way or refused that such a batch could overtake.
+/// that has to wait for those before it: whoever routes it again asks again. `before` says what of a partition
+/// stands before such a batch.
 pub(super) fn admit(
     session: &Session,
     client_id: Option<&[u8]>,
     ledger: &mut Ledger,
     mut cells: Vec<Cell>,
     placement: &Placement,
-    quiet: &dyn Fn(&Partition, Stamp) -> bool,
+    before: &dyn Fn(&Partition, Stamp) -> Before,
 ) -> Admitted {
     let rulings = &session.context.rulings;
     let table = rulings.under(&placement.config);
@@ -68,7 +68,7 @@ pub(super) fn admit(
             continue;
         };
         let ruling = table.of(pipeline);
-        let writer = writer(&cell, ledger, placement, rulings, ruling, quiet);
+        let writer = writer(&cell, ledger, placement, rulings, ruling, before);
         if matches!(writer, Writer::Later) {
             cell.waits = true;
             admitted.cells.push(cell);
@@ -77,7 +77,7 @@ pub(super) fn admit(
         cell.judged = true;
         at_desk(|desk| {
             let mut verdict = VERDICT.take();
-            let may_be_parted = cell.stamp.is_none() || matches!(writer, Writer::Deputy(_));
+            let may_be_parted = cell.stamp.is_none() || matches!(writer, Writer::Deputy(..));
             let mut judging = Judging {
                 ledger,
                 session,
@@ -90,7 +90,9 @@ pub(super) fn admit(
                 admitted: &mut admitted,
             };
             match (writer, ruling) {
-                (Writer::Deputy(deputy), _) => judging.deputised(cell, &deputy, ruling, &mut verdict),
+                (Writer::Deputy(deputy, before), _) => {
+                    judging.deputised(cell, (&deputy, before), ruling, &mut verdict);
+                }
                 (_, Some(ruling)) => judging.cell(cell, ruling, &mut verdict),
                 (_, None) => judging.admitted.cells.push(cell),
             }
@@ -118,8 +120,8 @@ fn pipeline_of<'p>(cell: &Cell, ledger: &Ledger, placement: &'p Placement) -> Op
 enum Writer {
     /// The client, under its own id.
     Client,
-    /// A deputy of ours.
-    Deputy(Shared),
+    /// A deputy of ours, with what stands before it.
+    Deputy(Shared, Before),
     /// To be seen when the topic is known, and what came before it has come to its end under the client's id.
     Later,
 }
@@ -132,7 +134,7 @@ fn writer(
     placement: &Placement,
     rulings: &Rulings,
     ruling: Option<&Arc<Ruling>>,
-    quiet: &dyn Fn(&Partition, Stamp) -> bool,
+    before: &dyn Fn(&Partition, Stamp) -> Before,
 ) -> Writer {
     let may_part = ruling.is_some_and(|ruling| ruling.policy.may_part());
     let Some(stamp) = cell.stamp.filter(|_| (may_part || !rulings.deputies.is_empty()) && !is_transactional(cell))
@@ -145,11 +147,17 @@ fn writer(
     };
     let topic = fast_hash(&(place.topic.name.as_str(), place.id));
     let post = Post { producer: stamp.producer, topic, index: partition.index };
+    let before = || before(&partition, stamp);
     match rulings.deputies.known(&post) {
-        Some(deputy) => Writer::Deputy(deputy),
+        Some(deputy) => Writer::Deputy(deputy, before()),
         None if !may_part => Writer::Client,
-        None if !quiet(&partition, stamp) => Writer::Later,
-        None => rulings.deputies.at(post, Instant::now()).map_or(Writer::Client, Writer::Deputy),
+        None => match before() {
+            Before::Nothing => {
+                let deputy = rulings.deputies.at(post, Instant::now());
+                deputy.map_or(Writer::Client, |deputy| Writer::Deputy(deputy, Before::Nothing))
+            }
+            Before::Underway | Before::Refused => Writer::Later,
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use super::known::Known;
 use super::refusals::{Refusals, Refuser, Way};
 use crate::api::records::produce::TopicKey;
 use crate::api::records::stamp::Stamp;
+use crate::policy::deputy::Before;
 use crate::types::{FastMap, Target};
 use crate::upstream::LinkId;
 use parking_lot::Mutex;
@@ -201,12 +202,16 @@ impl<P> Changing<'_, P> {
         self.0.refusals.way(partition, stamp)
     }
 
-    /// Whether a batch has none before it that is on its way, held, or refused so that it could overtake it.
+    /// What stands before a batch: what is on its way or held, or was refused so that it could overtake it.
     #[must_use]
-    pub fn is_quiet_before(&self, partition: &Partition, stamp: Stamp) -> bool {
-        !self.0.flights.contains_key(partition)
-            && !self.is_waiting(partition)
-            && self.way(partition, Some(stamp)) == Way::Free
+    pub fn before(&self, partition: &Partition, stamp: Stamp) -> Before {
+        if self.way(partition, Some(stamp)) != Way::Free {
+            Before::Refused
+        } else if self.0.flights.contains_key(partition) || self.is_waiting(partition) {
+            Before::Underway
+        } else {
+            Before::Nothing
+        }
     }
 
     /// We refused a batch ourselves.

@@ -60,8 +60,8 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (mut ledger, cells) = Ledger::open(request);
-    let quiet = |partition: &Partition, stamp| session.orders.change().is_quiet_before(partition, stamp);
-    let admitted = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement, &quiet);
+    let before = |partition: &Partition, stamp| session.orders.change().before(partition, stamp);
+    let admitted = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement, &before);
     let Admitted { cells, refused, wait, .. } = admitted;
     let not_before = session.throttle(wait);
     let tab = ticket.tab();
@@ -216,6 +216,18 @@ impl Turn<'_, '_> {
         cells
     }
 
+    /// What is dropped is answered in its turn: were it before what it follows, and that failed, its client would take us for
+    /// broken, or that for written (L6).
+    fn pass_dropped(&mut self, cells: Vec<Cell>) -> Vec<Cell> {
+        let passes = |cell: &Cell| cell.is_dropped() && cell.turn() == policy::Turn::Now;
+        if !cells.iter().any(passes) {
+            return cells;
+        }
+        let (passing, cells): (Vec<_>, Vec<_>) = cells.into_iter().partition(passes);
+        passing.iter().for_each(|cell| self.state.ledger.pass_dropped(cell));
+        cells
+    }
+
     /// Sends of a part what may go now; gives the rest back.
     fn send(&mut self, part: Part) -> Vec<Cell> {
         let session = &self.request.session;
@@ -223,6 +235,7 @@ impl Turn<'_, '_> {
             return part.cells;
         };
         let cells = self.fail_behind(part.cells);
+        let cells = self.pass_dropped(cells);
         let ledger = &self.state.ledger;
         let may_go = |cell: &Cell| {
             let partition = ledger.partition_of(cell).filter(|_| !cell.waits && cell.turn() == policy::Turn::Now);
@@ -389,8 +402,8 @@ impl Held {
         let Self { request, frame, cells, needs } = self;
         let session = &request.session;
         let mut state = request.state.lock();
-        let quiet = |partition: &Partition, stamp| order.is_quiet_before(partition, stamp);
-        let admitted = admit(session, request.client_id.as_deref(), &mut state.ledger, cells, placement, &quiet);
+        let before = |partition: &Partition, stamp| order.before(partition, stamp);
+        let admitted = admit(session, request.client_id.as_deref(), &mut state.ledger, cells, placement, &before);
         drop(state);
         let Admitted { cells, refused, wait, .. } = admitted;
         // Its own answer is not held for it: that was not known when it came.

@@ -146,7 +146,7 @@ impl Partition {
 /// Some records of a partition, as policy leaves them.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    /// One batch or several.
+    /// One batch or several; empty where all that a deputy writes is dropped.
     pub records: Bytes,
     /// The lane that they go to; `None`: the partition itself.
     pub lane: Option<usize>,
@@ -175,6 +175,12 @@ impl Cell {
     #[must_use]
     pub fn turn(&self) -> Turn {
         self.trail.as_ref().map_or(Turn::Now, Trail::turn)
+    }
+
+    /// Whether nothing of it is left, and its producer hears so in its turn.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.trail.is_some() && self.records.as_ref().is_some_and(Bytes::is_empty)
     }
 
     /// Whether somebody waits to hear what becomes of it.
@@ -511,6 +517,11 @@ impl Ledger {
         self.settle(cell, failed(codes::OUT_OF_ORDER_SEQUENCE_NUMBER));
     }
 
+    /// All of a batch is dropped, and nothing before it may fail any more.
+    pub fn pass_dropped(&mut self, cell: &Cell) {
+        self.settle(cell, failed(codes::NONE));
+    }
+
     /// What a cell's producer sends again is written already.
     pub fn answer_again(&mut self, cell: &Cell, told: Told) {
         let answer = failed(codes::NONE).with_base_offset(told.offset).with_log_append_time_ms(told.append_time_ms);
@@ -719,7 +730,7 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at};
     use crate::placement::build::tests::{slot, topic};
-    use crate::policy::deputy::{Came, Deputy, Parting, Seen, Shared};
+    use crate::policy::deputy::{Before, Came, Deputy, Parting, Seen, Shared};
     use crate::types::BrokerId;
     use crate::types::SessionId;
     use crate::upstream::Lead;
@@ -931,7 +942,14 @@ mod tests {
         let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
         let deputy: Shared = Arc::new(Mutex::new(Deputy::new(Instant::now())));
         let client = Sender { id: 7, epoch: 0, sequence: 0 };
-        let came = Came { client, count: 1, by: SessionId(1), now: Instant::now(), is_open: &|_| true };
+        let came = Came {
+            client,
+            count: 1,
+            by: SessionId(1),
+            now: Instant::now(),
+            before: Before::Nothing,
+            is_open: &|_| true,
+        };
         assert_eq!(deputy.lock().see(came), Seen::New);
         let (number, _) = deputy.lock().take(client, 1, Parting::Whole(Fate::KEPT), |_| None);
         let lane = Some(ledger.lane("b-dlq", OnDown::Main));

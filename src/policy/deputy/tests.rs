@@ -30,10 +30,10 @@ fn see(deputy: &mut Deputy, sender: Sender, count: i32, by: SessionId) -> Seen {
 }
 
 fn see_while(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId, now: Instant, is_open: bool) -> Seen {
-    deputy.see(Came { client, count, by, now, is_open: &|_| is_open })
+    deputy.see(Came { client, count, by, now, before: Before::Nothing, is_open: &|_| is_open })
 }
 
-fn take(deputy: &mut Deputy, client: Sender, count: i32, leaving: &[usize]) -> (u64, Vec<Part>) {
+fn take(deputy: &mut Deputy, client: Sender, count: i32, leaving: &[usize]) -> (Time, Vec<Part>) {
     assert_eq!(see(deputy, client, count, ONE), Seen::New);
     deputy.take(client, count, parting(count, leaving), leads)
 }
@@ -71,7 +71,8 @@ fn what_comes_again_goes_the_way_it_went_until_it_is_written() {
     deputy.ends(number, OVERFLOW, offset(70));
     deputy.ends(number, Lane::MAIN, Outcome::Open);
     // Over another connection
-    let Seen::Again { parts: again, parting: fates, .. } = see(&mut deputy, client(0, 0), 5, TWO) else { panic!() };
+    let came = see(&mut deputy, client(0, 0), 5, TWO);
+    let Seen::Again { parts: again, parting: fates, time: number } = came else { panic!() };
     assert_eq!((numbers(&again), &*fates), (numbers(&parts), &parting(5, &[1, 2])));
     assert_eq!(again.iter().map(|part| part.written).collect::<Vec<_>>(), [false, true]);
     deputy.ends(number, Lane::MAIN, offset(7));
@@ -83,7 +84,7 @@ fn what_comes_again_goes_the_way_it_went_until_it_is_written() {
     assert_eq!(see(&mut deputy, client(0, 5), 2, TWO), Seen::Written(Told { offset: 12, ..Told::NOTHING }));
 }
 
-fn take_by(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> (u64, Vec<Part>) {
+fn take_by(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> (Time, Vec<Part>) {
     assert_eq!(see(deputy, client, count, by), Seen::New);
     deputy.take(client, count, parting(count, &[]), leads)
 }
@@ -93,7 +94,10 @@ fn what_is_all_dropped_is_written_as_far_as_its_producer_hears() {
     let mut deputy = Deputy::new(Instant::now());
     assert_eq!(see(&mut deputy, client(0, 0), 3, ONE), Seen::New);
     let dropped = Parting::Whole(Fate { to: None, change: None });
-    assert_eq!(deputy.take(client(0, 0), 3, dropped, leads).1, []);
+    let (number, parts) = deputy.take(client(0, 0), 3, dropped, leads);
+    assert_eq!(numbers(&parts), [(0, 0, 0)], "a part of nothing");
+    assert!(matches!(see(&mut deputy, client(0, 0), 3, ONE), Seen::Again { .. }), "it has not had its turn");
+    deputy.ends(number, Lane::MAIN, Outcome::Written(Told::NOTHING));
     assert_eq!(see(&mut deputy, client(0, 0), 3, ONE), Seen::Written(Told::NOTHING));
     assert_eq!(numbers(&take(&mut deputy, client(0, 3), 1, &[]).1), [(0, 0, 1)], "and leaves no hole");
 }
@@ -108,7 +112,6 @@ fn five_batches_are_remembered() {
     assert_eq!(see(&mut deputy, client(0, 0), 1, ONE), Seen::OutOfOrder, "the sixth last");
     assert!(matches!(see(&mut deputy, client(0, 1), 1, ONE), Seen::Written(_)));
     assert_eq!(see(&mut deputy, client(0, 1), 2, ONE), Seen::OutOfOrder, "another count");
-    assert_eq!(see(&mut deputy, client(0, 7), 1, ONE), Seen::OutOfOrder, "a gap");
 }
 
 /// [L6]
@@ -186,7 +189,7 @@ fn what_was_written_of_a_batch_that_was_refused_in_part_leaves_no_hole() {
 #[test]
 fn l6_no_batch_succeeds_after_one_that_failed() {
     let mut deputy = Deputy::new(Instant::now());
-    let plain: Vec<u64> = (0..2).map(|sequence| take(&mut deputy, client(0, sequence), 1, &[]).0).collect();
+    let plain: Vec<Time> = (0..2).map(|sequence| take(&mut deputy, client(0, sequence), 1, &[]).0).collect();
     assert_eq!(
         plain.iter().map(|number| deputy.turn(*number)).collect::<Vec<_>>(),
         [Turn::Now; 2],
@@ -204,10 +207,116 @@ fn l6_no_batch_succeeds_after_one_that_failed() {
     assert_eq!(deputy.turn(last), Turn::Later, "half of it");
     deputy.ends(parted, OVERFLOW, Outcome::Open);
     assert_eq!(deputy.turn(last), Turn::Never, "its client sends both again");
-    assert!(matches!(see(&mut deputy, client(0, 2), 2, ONE), Seen::Again { .. }));
+    let parted = comes_again(&mut deputy, client(0, 2), 2, ONE);
+    assert_eq!(deputy.turn(last), Turn::Never, "whenever that is looked at");
+    let last = comes_again(&mut deputy, client(0, 4), 1, ONE);
     assert_eq!(deputy.turn(last), Turn::Later);
     deputy.ends(parted, OVERFLOW, offset(9));
     assert_eq!(deputy.turn(last), Turn::Now);
+}
+
+fn comes_again(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> Time {
+    let Seen::Again { time, .. } = see(deputy, client, count, by) else { panic!() };
+    time
+}
+
+/// [L6]
+#[test]
+fn l6_what_came_while_one_before_it_had_failed_fails_also_when_that_comes_again_first() {
+    let mut deputy = Deputy::new(Instant::now());
+    let (first, _) = take(&mut deputy, client(0, 0), 2, &[1]);
+    deputy.ends(first, Lane::MAIN, Outcome::Open);
+    let (second, _) = take(&mut deputy, client(0, 2), 1, &[]);
+    comes_again(&mut deputy, client(0, 0), 2, ONE);
+    assert_eq!(deputy.turn(second), Turn::Never, "its client waits for an answer to it before the other's");
+}
+
+/// [L6]
+#[test]
+fn l6_a_late_failure_of_an_earlier_time_fails_nothing() {
+    // Given two batches that were on their way over a connection that is lost
+    let mut deputy = Deputy::new(Instant::now());
+    let (first, _) = take(&mut deputy, client(0, 0), 2, &[1]);
+    take(&mut deputy, client(0, 2), 1, &[]);
+    // When they come over another, and only then the first one is told to have failed
+    let again = comes_again(&mut deputy, client(0, 0), 2, TWO);
+    let behind = comes_again(&mut deputy, client(0, 2), 1, TWO);
+    deputy.ends(first, Lane::MAIN, Outcome::Open);
+    deputy.ends(first, OVERFLOW, Outcome::Refused);
+    // Then both go on: librdkafka would be ended by a second one that fails after a first one that does not
+    assert_eq!((deputy.turn(again), deputy.turn(behind)), (Turn::Now, Turn::Later));
+    [Lane::MAIN, OVERFLOW].into_iter().for_each(|lane| deputy.ends(again, lane, offset(0)));
+    assert_eq!(deputy.turn(behind), Turn::Now);
+}
+
+/// [L6]
+#[test]
+fn l6_what_is_all_dropped_is_no_success_before_what_it_follows() {
+    let mut deputy = Deputy::new(Instant::now());
+    let (first, _) = take(&mut deputy, client(0, 0), 2, &[]);
+    assert_eq!(see(&mut deputy, client(0, 2), 3, ONE), Seen::New);
+    let (dropped, _) = deputy.take(client(0, 2), 3, Parting::Whole(Fate { to: None, change: None }), leads);
+    assert_eq!(deputy.turn(dropped), Turn::Later);
+    deputy.ends(first, Lane::MAIN, Outcome::Open);
+    assert_eq!(deputy.turn(dropped), Turn::Never);
+    let first = comes_again(&mut deputy, client(0, 0), 2, ONE);
+    let dropped = comes_again(&mut deputy, client(0, 2), 3, ONE);
+    assert_eq!(deputy.turn(dropped), Turn::Later);
+    deputy.ends(first, Lane::MAIN, offset(0));
+    assert_eq!(deputy.turn(dropped), Turn::Now);
+}
+
+#[test]
+fn what_waited_behind_a_batch_that_was_refused_for_good_never_goes() {
+    let mut deputy = Deputy::new(Instant::now());
+    let (parted, _) = take(&mut deputy, client(0, 0), 5, &[1]);
+    let (behind, _) = take(&mut deputy, client(0, 5), 5, &[]);
+    deputy.ends(parted, Lane::MAIN, offset(0));
+    assert_eq!(deputy.turn(behind), Turn::Later);
+    deputy.ends(parted, OVERFLOW, Outcome::Refused);
+    assert_eq!(deputy.turn(behind), Turn::Never, "its numbers are the next one's");
+    // Nor what an older epoch left behind
+    let (older, _) = take(&mut deputy, client(0, 0), 5, &[]);
+    take(&mut deputy, client(1, 0), 5, &[]);
+    assert_eq!(deputy.turn(older), Turn::Never);
+}
+
+#[test]
+fn lanes_that_lead_to_one_topic_share_its_sequence() {
+    let mut deputy = Deputy::new(Instant::now());
+    let over = leads(OVERFLOW);
+    let parts = [(Lane::MAIN, None, 3), (OVERFLOW, over.clone(), 2), (Lane(2), over.clone(), 2)];
+    let sequences: Vec<_> = deputy.senders(&parts).iter().map(|(lane, sender)| (lane.0, sender.sequence)).collect();
+    assert_eq!(sequences, [(0, 0), (1, 0), (2, 2)], "a broker would take the second for the first, come again");
+    // As they are taken
+    let fates: Box<[Fate]> = [0, 1, 2, 2, 0, 1, 0].map(|lane| Fate { to: Some(Lane(lane)), change: None }).into();
+    assert_eq!(see(&mut deputy, client(0, 0), 7, ONE), Seen::New);
+    let leads = |lane| if lane == Lane::MAIN { None } else { over.clone() };
+    let (_, taken) = deputy.take(client(0, 0), 7, Parting::Each(fates, Box::default()), leads);
+    assert_eq!(numbers(&taken), [(0, 0, 3), (1, 0, 2), (2, 2, 2)]);
+}
+
+#[test]
+fn who_was_elsewhere_meanwhile_and_comes_by_the_same_connection_begins_anew() {
+    // A client has a connection to each broker, and so to several Fishplates at a time
+    let mut deputy = Deputy::new(Instant::now());
+    let (number, _) = take(&mut deputy, client(0, 0), 5, &[]);
+    let see = |deputy: &mut Deputy, sequence, before| {
+        let client = client(0, sequence);
+        deputy.see(Came { client, count: 5, by: ONE, now: Instant::now(), before, is_open: &|_| true })
+    };
+    assert_eq!(see(&mut deputy, 50, Before::Nothing), Seen::Early, "one is on its way");
+    deputy.ends(number, Lane::MAIN, offset(0));
+    assert_eq!(see(&mut deputy, 50, Before::Underway), Seen::Early);
+    assert_eq!(see(&mut deputy, 50, Before::Refused), Seen::OutOfOrder, "what is missing was refused");
+    let id = deputy.id;
+    assert_eq!(see(&mut deputy, 50, Before::Nothing), Seen::New);
+    assert_ne!(deputy.id, id);
+    deputy.take(client(0, 50), 5, parting(5, &[]), leads);
+    // But not where we refused what is missing, nor with what is old
+    deputy.refuse(client(0, 55));
+    assert_eq!(see(&mut deputy, 60, Before::Nothing), Seen::OutOfOrder);
+    assert_eq!(see(&mut deputy, 40, Before::Nothing), Seen::OutOfOrder);
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use super::judging::{Judging, count, told};
 use crate::api::codes;
 use crate::api::records::produce::{Cell, Piece};
+use crate::api::records::stamp::Stamp;
 use crate::config::policy::OnDown;
-use crate::policy::deputy::{Came, Deputy, Part, Parting, Seen, Shared, Trail, is_untouched};
+use crate::policy::deputy::{Before, Came, Deputy, Part, Parting, Seen, Shared, Time, Trail, is_untouched};
 use crate::policy::rulings::Ruling;
 use crate::policy::verdict::Verdict;
 use crate::types::SessionId;
@@ -20,34 +21,40 @@ impl Judging<'_> {
     pub(super) fn deputised(
         &mut self,
         mut cell: Cell,
-        deputy: &Shared,
+        (deputy, before): (&Shared, Before),
         ruling: Option<&Arc<Ruling>>,
         verdict: &mut Verdict,
     ) {
         let Some(records) = cell.records().cloned() else { return self.admitted.cells.push(cell) };
         let batch = match open(&records) {
             Ok(batch) => batch,
-            Err(unfit) => return self.refuse_unfit(&cell, ruling, unfit),
+            Err(unfit) => {
+                cell.stamp.into_iter().for_each(|stamp| deputy.lock().refuse(sender_of(stamp)));
+                return self.refuse_unfit(&cell, ruling, unfit);
+            }
         };
         let (client, count) = (Sender::of(&batch.header), batch.header.count);
         let sessions = &self.session.context.sessions;
         let is_open = |session: SessionId| sessions.contains_key(&session);
-        let came = Came { client, count, by: self.session.id, now: self.now, is_open: &is_open };
+        let came = Came { client, count, by: self.session.id, now: self.now, before, is_open: &is_open };
         let mut standing = deputy.lock();
         match standing.see(came) {
             Seen::New => match self.part(&cell, &batch, ruling, verdict) {
                 Some(parting) => self.begin(&cell, &batch, (deputy, &mut standing), ruling, parting),
                 None => standing.refuse(client),
             },
-            Seen::Again { number, parting, parts } => {
+            Seen::Again { time, parting, parts } => {
                 let rest: Vec<_> = parts.iter().filter(|part| !part.written).cloned().collect();
                 let senders = rest.iter().map(|part| (part.lane, standing.sender_of(part))).collect();
                 match self.made(&batch, &parting, senders) {
                     Ok(made) => {
                         let whole = is_untouched(&parts, count);
-                        self.go(&cell, made, (deputy, &standing), number, (rest, whole));
+                        self.go(&cell, made, (deputy, &standing), time, (rest, whole));
                     }
-                    Err(unfit) => self.refuse_unfit(&cell, ruling, unfit),
+                    Err(unfit) => {
+                        standing.comes_to_nothing(time);
+                        self.refuse_unfit(&cell, ruling, unfit);
+                    }
                 }
             }
             Seen::Written(told) => self.ledger.answer_again(&cell, told),
@@ -109,8 +116,8 @@ impl Judging<'_> {
         let (client, count) = (Sender::of(&batch.header), batch.header.count);
         let lanes = parting.lanes(count);
         let leads = |lane| ruling.and_then(|ruling| self.leads(cell, ruling, lane));
-        let leads: Vec<_> = lanes.iter().map(|(lane, _)| (*lane, leads(*lane))).collect();
-        let senders = leads.iter().map(|(lane, leads)| (*lane, standing.sender(leads.as_ref()))).collect();
+        let leads: Vec<_> = lanes.iter().map(|(lane, count)| (*lane, leads(*lane), *count)).collect();
+        let senders = standing.senders(&leads);
         let made = match self.made(batch, &parting, senders) {
             Ok(made) => made,
             Err(unfit) => {
@@ -121,14 +128,14 @@ impl Judging<'_> {
         if let Some(ruling) = ruling {
             tell(ruling, &parting, &lanes, count);
         }
-        let (number, parts) = standing.take(client, count, parting, |lane| {
-            leads.iter().find(|(known, _)| *known == lane).and_then(|(_, leads)| leads.clone())
+        let (time, parts) = standing.take(client, count, parting, |lane| {
+            leads.iter().find(|(known, ..)| *known == lane).and_then(|(_, leads, _)| leads.clone())
         });
         let whole = is_untouched(&parts, count);
-        self.go(cell, made, (deputy, standing), number, (parts, whole));
+        self.go(cell, made, (deputy, standing), time, (parts, whole));
     }
 
-    /// The batches for such lanes, from such senders.
+    /// The batches for such lanes, from such senders; of what is all dropped an empty one.
     fn made(
         &mut self,
         batch: &Batch<'_>,
@@ -137,6 +144,7 @@ impl Judging<'_> {
     ) -> Result<Vec<Bytes>, Unfit> {
         intact(batch)?;
         let (fates, changes) = match parting {
+            _ if parting.lanes(batch.header.count).is_empty() => return Ok(vec![Bytes::new()]),
             Parting::Whole(_) => return Ok(senders.iter().map(|(_, sender)| from_sender(batch, *sender)).collect()),
             Parting::Each(fates, changes) => (fates, changes),
         };
@@ -158,17 +166,21 @@ impl Judging<'_> {
         cell: &Cell,
         made: Vec<Bytes>,
         (deputy, standing): (&Shared, &Deputy),
-        number: u64,
+        time: Time,
         (parts, whole): (Vec<Part>, bool),
     ) {
         let mut piece = |(records, part): (Bytes, Part)| {
             let lane = part.leads.as_ref().map(|leads| self.ledger.lane(&leads.topic, leads.on_down));
             let round = part.leads.as_ref().is_some_and(|leads| leads.null_key).then(|| standing.round());
-            Piece { records, lane, round, trail: Some(Trail::new(deputy, number, part.lane)) }
+            Piece { records, lane, round, trail: Some(Trail::new(deputy, time, part.lane)) }
         };
         let pieces: Vec<_> = made.into_iter().zip(parts).map(&mut piece).collect();
         self.admitted.cells.extend(self.ledger.instead(cell, pieces, whole));
     }
+}
+
+fn sender_of(Stamp { producer, epoch, sequence }: Stamp) -> Sender {
+    Sender { id: producer, epoch, sequence }
 }
 
 fn tell(ruling: &Ruling, parting: &Parting, lanes: &[(Lane, i32)], count: i32) {

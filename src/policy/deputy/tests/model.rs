@@ -47,9 +47,17 @@ struct Sent {
     sequence: i32,
     count: i32,
     leaving: Vec<usize>,
+    /// All of it is dropped.
+    dropped: bool,
 }
 
 impl Sent {
+    /// Another verdict for each time that it comes.
+    fn parting(&self, salt: usize) -> Parting {
+        let leaving: Vec<_> = self.leaving.iter().map(|place| (place + salt) % 8).collect();
+        if self.dropped { Parting::Whole(Fate { to: None, change: None }) } else { parting(self.count, &leaving) }
+    }
+
     /// Its records for a lane.
     fn of(&self, fates: &Parting, lane: Lane) -> Vec<i32> {
         let to = |place: usize| match fates {
@@ -63,8 +71,8 @@ impl Sent {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The next batch, of so many records of which these leave.
-    Send(i32, Vec<usize>),
+    /// The next batch, of so many records of which these leave, or all are dropped.
+    Send(i32, Vec<usize>, bool),
     /// What may go comes to the brokers, one part after the other; what happens to them on the way is this, in turn.
     Deliver(Vec<Fortune>),
     /// All that the client heard has failed is sent again.
@@ -89,7 +97,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => Just(Fortune::Good), 1 => Just(Fortune::Unsent), 1 => Just(Fortune::Lost), 1 => Just(Fortune::Unheard),
     ];
     let step = prop_oneof![
-        4 => (1..6_i32, proptest::collection::vec(0_usize..8, 0..3)).prop_map(|(count, leaving)| Step::Send(count, leaving)),
+        4 => (1..6_i32, proptest::collection::vec(0_usize..8, 0..3), proptest::bool::weighted(0.2))
+            .prop_map(|(count, leaving, dropped)| Step::Send(count, leaving, dropped)),
         3 => proptest::collection::vec(fortune, 1..8).prop_map(Step::Deliver),
         2 => Just(Step::Retry),
         1 => Just(Step::Cut),
@@ -99,7 +108,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// A part on its way.
 struct Flying {
-    number: u64,
+    time: Time,
     part: Part,
     sender: Sender,
     records: Vec<i32>,
@@ -137,28 +146,34 @@ impl World {
 
     fn see(&mut self, sent: &Sent) -> Seen {
         let (client, by) = (Sender { id: 7, epoch: 0, sequence: sent.sequence }, SessionId(self.session));
-        self.deputy.see(Came { client, count: sent.count, by, now: Instant::now(), is_open: &|_| false })
+        self.deputy.see(Came {
+            client,
+            count: sent.count,
+            by,
+            now: Instant::now(),
+            before: Before::Nothing,
+            is_open: &|_| false,
+        })
     }
 
     /// A batch comes to Fishplate. Another verdict is ready for each time that it comes.
     fn comes(&mut self, sent: &Sent, salt: usize) {
         self.failed.remove(&sent.sequence);
-        let (number, fates, parts) = match self.see(sent) {
+        let (time, fates, parts) = match self.see(sent) {
             Seen::Written(_) => return self.acknowledged(sent.sequence),
             Seen::New => {
-                let leaving: Vec<_> = sent.leaving.iter().map(|place| (place + salt) % 8).collect();
                 let client = Sender { id: 7, epoch: 0, sequence: sent.sequence };
-                let (number, parts) = self.deputy.take(client, sent.count, parting(sent.count, &leaving), leads);
-                (number, Arc::new(parting(sent.count, &leaving)), parts)
+                let (time, parts) = self.deputy.take(client, sent.count, sent.parting(salt), leads);
+                (time, Arc::new(sent.parting(salt)), parts)
             }
-            Seen::Again { number, parting, parts } => {
-                (number, parting, parts.into_iter().filter(|part| !part.written).collect())
+            Seen::Again { time, parting, parts } => {
+                (time, parting, parts.into_iter().filter(|part| !part.written).collect())
             }
             other => panic!("{other:?} of {sent:?}"),
         };
         for part in parts {
             let (sender, records) = (self.deputy.sender_of(&part), sent.of(&fates, part.lane));
-            self.flying.push_back(Flying { number, part, sender, records, of: sent.sequence });
+            self.flying.push_back(Flying { time, part, sender, records, of: sent.sequence });
         }
     }
 
@@ -173,10 +188,11 @@ impl World {
         let mut kept = VecDeque::new();
         while let Some(flying) = self.flying.pop_front() {
             let lane = flying.part.lane.0;
-            match self.deputy.turn(flying.number) {
+            match self.deputy.turn(flying.time) {
                 _ if self.stuck.contains(&lane) => kept.push_back(flying),
                 Turn::Later => kept.push_back(flying),
                 Turn::Never => self.fails(&flying),
+                Turn::Now if flying.part.count == 0 => self.ends(&flying, Outcome::Written(Told::NOTHING)),
                 Turn::Now => match fortunes.next().unwrap_or(Fortune::Good) {
                     Fortune::Unsent => self.fails(&flying),
                     fortune => {
@@ -196,22 +212,26 @@ impl World {
     fn arrives(&mut self, flying: &Flying, fortune: Fortune) {
         let log = self.logs.entry(flying.part.lane.0).or_default();
         let outcome = log.append(flying.sender.id, flying.sender.sequence, &flying.records);
-        match outcome {
-            _ if fortune == Fortune::Unheard => {}
-            Outcome::Written(_) => {
-                self.deputy.ends(flying.number, flying.part.lane, outcome);
-                let same = |sent: &&Sent| sent.sequence == flying.of;
-                let is_written = self.deputy.lately.iter().any(|b| b.number == flying.number && b.parting.is_none());
-                if is_written && self.open.iter().any(|sent| same(&sent)) && !self.failed.contains(&flying.of) {
-                    self.acknowledged(flying.of);
-                }
-            }
-            _ => self.fails(flying),
+        if fortune != Fortune::Unheard {
+            self.ends(flying, outcome);
+        }
+    }
+
+    fn ends(&mut self, flying: &Flying, outcome: Outcome) {
+        if !matches!(outcome, Outcome::Written(_)) {
+            return self.fails(flying);
+        }
+        self.deputy.ends(flying.time, flying.part.lane, outcome);
+        let same = |sent: &&Sent| sent.sequence == flying.of;
+        let is_own = |batch: &&Batch| batch.number == flying.time.number && batch.parting.is_none();
+        let is_written = self.deputy.lately.iter().any(|batch| is_own(&batch));
+        if is_written && self.open.iter().any(|sent| same(&sent)) && !self.failed.contains(&flying.of) {
+            self.acknowledged(flying.of);
         }
     }
 
     fn fails(&mut self, flying: &Flying) {
-        self.deputy.ends(flying.number, flying.part.lane, Outcome::Open);
+        self.deputy.ends(flying.time, flying.part.lane, Outcome::Open);
         self.failed.insert(flying.of);
     }
 
@@ -223,11 +243,13 @@ impl World {
 
     fn again(&mut self, salt: usize) {
         self.session += 1;
-        self.flying.clear();
+        let before = std::mem::take(&mut self.flying);
         self.stuck.clear();
         self.failed.clear();
         let open: Vec<_> = self.open.iter().cloned().collect();
         open.iter().for_each(|sent| self.comes(sent, salt));
+        // What was on its way over the old connection is told to have failed, late.
+        before.iter().for_each(|flying| self.deputy.ends(flying.time, flying.part.lane, Outcome::Open));
     }
 }
 
@@ -235,12 +257,15 @@ proptest! {
     /// [L6]
     #[test]
     fn l6_each_record_is_in_one_log_once_and_in_order(steps in steps()) {
-        let mut world = World::new();
+        let (mut world, mut kept) = (World::new(), Vec::new());
         for (salt, step) in steps.into_iter().enumerate() {
             match step {
                 // Nothing new goes before what has to be sent again
-                Step::Send(count, leaving) if world.open.len() < LATELY && world.failed.is_empty() => {
-                    let sent = Sent { sequence: world.next, count, leaving };
+                Step::Send(count, leaving, dropped) if world.open.len() < LATELY && world.failed.is_empty() => {
+                    let sent = Sent { sequence: world.next, count, leaving, dropped };
+                    if !dropped {
+                        kept.extend(world.next..world.next + count);
+                    }
                     world.next += count;
                     world.open.push_back(sent.clone());
                     world.comes(&sent, salt);
@@ -264,6 +289,6 @@ proptest! {
             all.extend(records);
         }
         all.sort_unstable();
-        prop_assert_eq!(all, (0..world.next).collect::<Vec<_>>());
+        prop_assert_eq!(all, kept);
     }
 }
