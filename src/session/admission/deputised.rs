@@ -45,7 +45,7 @@ impl Judging<'_> {
                 match self.made(&batch, &parting, senders) {
                     Ok(made) => {
                         let whole = is_untouched(&parts, count);
-                        self.go(&cell, made, (deputy, &standing), number, (rest, whole));
+                        self.go(&cell, ruling, made, (deputy, &standing), number, (rest, whole));
                     }
                     Err(unfit) => self.refuse_unfit(&cell, ruling, unfit),
                 }
@@ -125,7 +125,7 @@ impl Judging<'_> {
             leads.iter().find(|(known, _)| *known == lane).and_then(|(_, leads)| leads.clone())
         });
         let whole = is_untouched(&parts, count);
-        self.go(cell, made, (deputy, standing), number, (parts, whole));
+        self.go(cell, ruling, made, (deputy, standing), number, (parts, whole));
     }
 
     /// The batches for such lanes, from such senders.
@@ -156,6 +156,7 @@ impl Judging<'_> {
     fn go(
         &mut self,
         cell: &Cell,
+        ruling: Option<&Arc<Ruling>>,
         made: Vec<Bytes>,
         (deputy, standing): (&Shared, &Deputy),
         number: u64,
@@ -164,7 +165,8 @@ impl Judging<'_> {
         let mut piece = |(records, part): (Bytes, Part)| {
             let lane = part.leads.as_ref().map(|leads| self.ledger.lane(&leads.topic, leads.on_down));
             let round = part.leads.as_ref().is_some_and(|leads| leads.null_key).then(|| standing.round());
-            Piece { records, lane, round, trail: Some(Trail::new(deputy, number, part.lane)) }
+            let clock = ruling.filter(|_| lane.is_some()).map(|of| of.meter.lane_clock(of.name_of(part.lane)));
+            Piece { records, lane, round, trail: Some(Trail::new(deputy, number, part.lane)), clock }
         };
         let pieces: Vec<_> = made.into_iter().zip(parts).map(&mut piece).collect();
         self.admitted.cells.extend(self.ledger.instead(cell, pieces, whole));
