@@ -65,6 +65,9 @@ fn sums(world: &World) {
     fs::write(&file, with.yaml()).expect("a file");
     let proxy = Proxy::of_file(&file, with.views(), &world.directory).expect("Fishplate");
     proxy.wait_ready();
+    proxy.log().allow("a canary's topic is not as it should be");
+    let said = || fs::read_to_string(proxy.log().file()).unwrap_or_default();
+    wait::until("it says that one is smaller", TO_DO_IT, || said().contains("has 2 partitions on b and 3 at home"));
     let token = |number: usize| match number % 10 {
         0 => None,
         1 => Some("listed".to_owned()),
