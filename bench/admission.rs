@@ -197,6 +197,7 @@ fn admit(bytes: &[u8], policy: &Policy, desk: &mut Desk, verdict: &mut Verdict) 
         header: &batch.header,
         plain: plain(&batch, &desk.plain),
         who: Who::default(),
+        may_be_parted: true,
         now: Instant::now(),
         time: "2026-11-27T19:47:00.000Z",
     };

@@ -3,7 +3,7 @@
 
 use super::canary::Canary;
 use super::contract::{Breach, Contract};
-use super::keys::{Hashed, Who};
+use super::keys::{Hashed, Share, Who};
 use super::limit::{Action, Limit, Said, Secrets};
 use super::names::{Found, Names};
 use super::talkers::{Counts, LONGEST, Talkers};
@@ -57,6 +57,8 @@ pub struct Asked<'a> {
     pub plain: &'a [u8],
     /// Who sends it.
     pub who: Who<'a>,
+    /// Whether records may be taken out of it.
+    pub may_be_parted: bool,
     /// When: for limits.
     pub now: Instant,
     /// And for those who read about it: RFC 3339.
@@ -73,14 +75,20 @@ pub struct Unreadable {
     pub malformed: Malformed,
 }
 
-/// Records of a transaction are written together or not at all.
-const TRANSACTIONAL: i16 = 1 << 4;
-
 impl Policy {
     /// Whether anybody must look into a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.contract.is_none() && self.limits.is_empty() && self.canaries.is_empty()
+    }
+
+    /// Whether it may take records out of their batches.
+    #[must_use]
+    pub fn may_part(&self) -> bool {
+        let takes_away = |limit: &Limit| limit.action.takes_away() && limit.enforced != Share::NONE;
+        matches!(self.contract, Some((_, OnBreach::Dlq(_))))
+            || self.limits.iter().any(takes_away)
+            || self.canaries.iter().any(Canary::may_have)
     }
 
     /// Judges a batch; `verdict` is used again and again.
@@ -225,7 +233,7 @@ impl Judging<'_, '_> {
             self.aside.diverted |= marks.leaves != Leaves::Stays;
             policy.hear(asked, record, found, bucket, self.aside, self.verdict);
         }
-        if marks.leaves == Leaves::Stays && !policy.canaries.is_empty() && self.may_be_parted() {
+        if marks.leaves == Leaves::Stays && !policy.canaries.is_empty() && self.asked.may_be_parted {
             let has = |canary: &&Canary| canary.has(policy.secrets.shares, record, found, asked.who);
             if let Some(canary) = policy.canaries.iter().find(has) {
                 marks.leaves = Leaves::Canary(canary.lane);
@@ -240,7 +248,7 @@ impl Judging<'_, '_> {
             // It was seen to before.
             OnBreach::Reject => return None,
             OnBreach::Observe => None,
-            OnBreach::Dlq(lane) => Some(*lane).filter(|_| self.may_be_parted()),
+            OnBreach::Dlq(lane) => Some(*lane).filter(|_| self.asked.may_be_parted),
         };
         let breach = self.policy.breach(index, found, self.verdict)?;
         lane.map(|lane| Leaves::Breach(breach, lane))
@@ -262,11 +270,10 @@ impl Judging<'_, '_> {
         let (secrets, who) = (&self.policy.secrets, self.asked.who);
         let key = *bucket.get_or_insert_with(|| limit.key.of(secrets.buckets, record, found, who));
         let said = limit.ask(secrets, record, found, who, key);
-        let may_be_parted = self.may_be_parted();
         let Some(tally) = self.verdict.tallies.get_mut(place) else { return };
         match said {
             Said::Passes => tally.passed += 1,
-            Said::TooMuch { enforced, .. } if !enforced || limit.action.takes_away() && !may_be_parted => {
+            Said::TooMuch { enforced, .. } if !enforced || limit.action.takes_away() && !self.asked.may_be_parted => {
                 tally.observed += 1;
             }
             Said::TooMuch { wait, .. } => {
@@ -293,11 +300,6 @@ impl Judging<'_, '_> {
                 self.verdict.refused.get_or_insert(Refused::Limit(place));
             }
         }
-    }
-
-    /// Nor is what an idempotent producer numbers: its broker would miss what is gone.
-    fn may_be_parted(&self) -> bool {
-        self.asked.header.attributes & TRANSACTIONAL == 0 && self.asked.header.producer_id < 0
     }
 }
 

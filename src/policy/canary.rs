@@ -21,6 +21,12 @@ pub struct Canary {
 }
 
 impl Canary {
+    /// Whether there is any record that goes there.
+    #[must_use]
+    pub fn may_have(&self) -> bool {
+        self.share != Share::NONE || !self.listed.is_empty()
+    }
+
     /// Whether a record goes there. One that lacks a part of the key does so only where all do: as a key like others it would be most of the traffic
     /// at once, or none of it.
     #[inline]

@@ -5,6 +5,8 @@ pub mod admission;
 pub mod buckets;
 pub mod canary;
 pub mod contract;
+pub mod deputies;
+pub mod deputy;
 pub mod keys;
 pub mod kinds;
 pub mod limit;

@@ -4,6 +4,7 @@
 use super::admission::{OnBreach, Policy};
 use super::canary::Canary;
 use super::contract::{Contract, Rule};
+use super::deputies::Deputies;
 use super::keys::{Hashed, Key, Part, Secret};
 use super::limit::{Action, Limit, Secrets, Unit};
 use super::limiter::{Limiter, Rate, Unkept};
@@ -122,6 +123,9 @@ impl Table {
 
 /// The rulings of the config that is in force.
 pub struct Rulings {
+    /// Who writes for idempotent producers where a pipeline parts their batches. Who began so goes on so, also under a config
+    /// that would not have it begin.
+    pub deputies: Deputies,
     telemetry: Arc<Telemetry>,
     secrets: Secrets,
     table: ArcSwap<Table>,
@@ -134,6 +138,7 @@ impl Rulings {
     #[must_use]
     pub fn new(telemetry: &Arc<Telemetry>) -> Arc<Self> {
         Arc::new(Self {
+            deputies: Deputies::default(),
             telemetry: Arc::clone(telemetry),
             secrets: Secrets { buckets: Secret::random(), shares: Secret::of(SHARES) },
             table: ArcSwap::from_pointee(Table { config: None, rulings: Vec::new() }),
@@ -154,8 +159,9 @@ impl Rulings {
         self.table.load()
     }
 
-    /// Tells how many keys there are.
+    /// Tells how many keys there are, and how many deputies.
     pub fn tell(&self) {
+        self.telemetry.deputies(self.deputies.count());
         for (_, ruling) in self.table.load().all() {
             for (limit, meter) in ruling.policy.limits.iter().zip(&ruling.limits) {
                 let buckets = limit.limiter.buckets();
@@ -164,8 +170,9 @@ impl Rulings {
         }
     }
 
-    /// Forgets keys that owe nothing. Takes a tenth of a second where there are a million.
+    /// Forgets keys that owe nothing, and idle producers. Takes a tenth of a second where there are a million keys.
     pub fn trim(&self, now: Instant) {
+        self.deputies.trim(now);
         let table = self.table.load_full();
         table.all().flat_map(|(_, ruling)| &ruling.policy.limits).for_each(|limit| limit.limiter.trim(now));
     }

@@ -1,22 +1,23 @@
 //! Policy on a Produce's way in: each batch of a pipeline that asks something of its records is looked into, judged, and goes
 //! on as it is, edited, to a lane, or nowhere. What is decided is `policy`'s; what is done about it stands here.
 
+mod deputised;
+mod judging;
+
+use self::judging::Judging;
 use super::state::Session;
-use crate::api::records::produce::{Cell, Ledger, Partition, Piece};
+use crate::api::records::produce::{Cell, Ledger, Partition};
 use crate::api::records::stamp::Stamp;
-use crate::config::policy::OnViolation;
 use crate::placement::Placement;
-use crate::policy::admission::Asked;
+use crate::policy::deputies::Post;
+use crate::policy::deputy::Shared;
 use crate::policy::keys::Who;
-use crate::policy::rulings::Ruling;
-use crate::policy::verdict::{Refused, Verdict};
+use crate::policy::rulings::{Ruling, Rulings};
+use crate::policy::verdict::Verdict;
 use crate::types::moment::rfc3339;
-use crate::wire::batch::Batch;
-use crate::wire::batch::edit::{Edit, Edited, Fate, Lane, Sender};
-use crate::wire::batch::produced::{Unfit, intact, lay_out, open, plain};
-use crate::wire::compression::{Desk, at_desk};
-use kafka_protocol::ResponseError;
-use kafka_protocol::protocol::StrBytes;
+use crate::types::{Name, fast_hash};
+use crate::wire::batch::Header;
+use crate::wire::compression::at_desk;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -39,17 +40,21 @@ thread_local! {
     static VERDICT: RefCell<Verdict> = RefCell::default();
 }
 
-/// Judges a request's cells, each once. One whose topic is not known yet, by the id that the client gave, is not judged: whoever
-/// routes it again asks again.
+/// Judges a request's cells, each once. One whose topic is not known yet, by the id that the client gave, is not judged, nor one
+/// that has to wait for those before it: whoever routes it again asks again. `quiet` says whether nothing of a partition is on
+/// its way or refused that such a batch could overtake.
 pub(super) fn admit(
     session: &Session,
     client_id: Option<&[u8]>,
     ledger: &mut Ledger,
-    cells: Vec<Cell>,
+    mut cells: Vec<Cell>,
     placement: &Placement,
+    quiet: &dyn Fn(&Partition, Stamp) -> bool,
 ) -> Admitted {
-    let table = session.context.rulings.under(&placement.config);
-    if table.is_empty() {
+    let rulings = &session.context.rulings;
+    let table = rulings.under(&placement.config);
+    cells.iter_mut().for_each(|cell| cell.waits = false);
+    if table.is_empty() && rulings.deputies.is_empty() {
         return Admitted { cells, ..Admitted::default() };
     }
     let client_id = String::from_utf8_lossy(client_id.unwrap_or_default());
@@ -58,28 +63,39 @@ pub(super) fn admit(
     let (now, time) = (Instant::now(), rfc3339(SystemTime::now()));
     let mut admitted = Admitted::default();
     for mut cell in cells {
-        // What clients write to a twin is refused when it is routed.
-        cell.judged |= ledger.named(&cell).is_some_and(|(name, id)| {
-            placement.config.twin(name).is_some() || placement.topic_by_id(id).is_some_and(|place| place.is_twin())
-        });
-        let home = ledger.named(&cell).filter(|_| !cell.judged).and_then(|(name, id)| placement.home_of(name, id));
-        let Some((pipeline, _)) = home else {
+        let Some(pipeline) = pipeline_of(&cell, ledger, placement) else {
             admitted.cells.push(cell);
             continue;
         };
-        cell.judged = true;
-        match table.of(pipeline) {
-            None => admitted.cells.push(cell),
-            Some(ruling) => at_desk(|desk| {
-                let mut verdict = VERDICT.take();
-                Judging { ruling, ledger, placement, who, now, time: &time, desk }.cell(
-                    cell,
-                    &mut verdict,
-                    &mut admitted,
-                );
-                VERDICT.set(verdict);
-            }),
+        let ruling = table.of(pipeline);
+        let writer = writer(&cell, ledger, placement, rulings, ruling, quiet);
+        if matches!(writer, Writer::Later) {
+            cell.waits = true;
+            admitted.cells.push(cell);
+            continue;
         }
+        cell.judged = true;
+        at_desk(|desk| {
+            let mut verdict = VERDICT.take();
+            let may_be_parted = cell.stamp.is_none() || matches!(writer, Writer::Deputy(_));
+            let mut judging = Judging {
+                ledger,
+                session,
+                placement,
+                who,
+                may_be_parted,
+                now,
+                time: &time,
+                desk,
+                admitted: &mut admitted,
+            };
+            match (writer, ruling) {
+                (Writer::Deputy(deputy), _) => judging.deputised(cell, &deputy, ruling, &mut verdict),
+                (_, Some(ruling)) => judging.cell(cell, ruling, &mut verdict),
+                (_, None) => judging.admitted.cells.push(cell),
+            }
+            VERDICT.set(verdict);
+        });
     }
     if let Some((held, ruling)) = admitted.held.take() {
         ruling.meter.held(held);
@@ -87,186 +103,61 @@ pub(super) fn admit(
     admitted
 }
 
-/// A cell that is judged.
-struct Judging<'a> {
-    ruling: &'a Arc<Ruling>,
-    ledger: &'a mut Ledger,
-    placement: &'a Placement,
-    who: Who<'a>,
-    now: Instant,
-    time: &'a str,
-    desk: &'a mut Desk,
+/// The pipeline of a cell that is to be judged.
+fn pipeline_of<'p>(cell: &Cell, ledger: &Ledger, placement: &'p Placement) -> Option<&'p Name> {
+    let (name, id) = ledger.named(cell).filter(|_| !cell.judged)?;
+    // What clients write to a twin is refused when it is routed.
+    let is_twin = || placement.topic_by_id(id).is_some_and(|place| place.is_twin());
+    if placement.config.twin(name).is_some() || is_twin() {
+        return None;
+    }
+    placement.home_of(name, id).map(|(pipeline, _)| pipeline)
 }
 
-impl Judging<'_> {
-    fn cell(&mut self, cell: Cell, verdict: &mut Verdict, admitted: &mut Admitted) {
-        let Some(records) = cell.records().cloned() else {
-            admitted.cells.push(cell);
-            return;
-        };
-        let judged = open(&records).and_then(|batch| {
-            self.judge(&batch, verdict)?;
-            Ok(batch)
-        });
-        let batch = match judged {
-            Ok(batch) => batch,
-            Err(unfit) => return self.refuse_unfit(&cell, unfit, admitted),
-        };
-        self.count(verdict);
-        if let Some(why) = verdict.refused {
-            return self.refuse(&cell, why, verdict, admitted);
-        }
-        if verdict.wait > admitted.wait {
-            admitted.wait = verdict.wait;
-            admitted.held = Some((verdict.wait.min(HELD), Arc::clone(self.ruling)));
-        }
-        match verdict.whole() {
-            Some(Fate::KEPT) => {
-                self.ruling.stay(u64::try_from(batch.header.count).unwrap_or(0));
-                admitted.cells.push(cell);
-            }
-            Some(Fate { to, .. }) => match intact(&batch) {
-                Ok(()) => {
-                    let count = u64::try_from(batch.header.count).unwrap_or(0);
-                    let piece = to.map(|lane| self.piece(&cell, lane, records.clone(), count));
-                    if piece.is_none() {
-                        self.ruling.meter.moved("drop", count);
-                    }
-                    admitted.cells.extend(self.ledger.instead(&cell, piece.into_iter().collect(), false));
-                }
-                Err(unfit) => self.refuse_unfit(&cell, unfit, admitted),
-            },
-            None => match self.edit(&cell, &batch, verdict) {
-                Ok((pieces, whole)) => admitted.cells.extend(self.ledger.instead(&cell, pieces, whole)),
-                Err(unfit) => self.refuse_unfit(&cell, unfit, admitted),
-            },
-        }
-    }
+/// Who writes a batch.
+enum Writer {
+    /// The client, under its own id.
+    Client,
+    /// A deputy of ours.
+    Deputy(Shared),
+    /// To be seen when the topic is known, and what came before it has come to its end under the client's id.
+    Later,
+}
 
-    fn judge(&mut self, batch: &Batch<'_>, verdict: &mut Verdict) -> Result<(), Unfit> {
-        lay_out(batch, self.desk)?;
-        let asked = Asked {
-            header: &batch.header,
-            plain: plain(batch, &self.desk.plain),
-            who: self.who,
-            now: self.now,
-            time: self.time,
-        };
-        let judged = self.ruling.policy.judge(&asked, verdict);
-        judged.map_err(|unreadable| Unfit::Record { record: unreadable.record, malformed: unreadable.malformed })
+/// Where a pipeline may part an idempotent producer's batches, a deputy writes them, and goes on to once it has begun. Not where
+/// they are of a transaction, whose records are written together or not at all.
+fn writer(
+    cell: &Cell,
+    ledger: &Ledger,
+    placement: &Placement,
+    rulings: &Rulings,
+    ruling: Option<&Arc<Ruling>>,
+    quiet: &dyn Fn(&Partition, Stamp) -> bool,
+) -> Writer {
+    let may_part = ruling.is_some_and(|ruling| ruling.policy.may_part());
+    let Some(stamp) = cell.stamp.filter(|_| (may_part || !rulings.deputies.is_empty()) && !is_transactional(cell))
+    else {
+        return Writer::Client;
+    };
+    let place = ledger.named(cell).and_then(|(name, id)| placement.topic_of(name, id));
+    let (Some(place), Some(partition)) = (place, ledger.partition_of(cell)) else {
+        return if may_part { Writer::Later } else { Writer::Client };
+    };
+    let topic = fast_hash(&(place.topic.name.as_str(), place.id));
+    let post = Post { producer: stamp.producer, topic, index: partition.index };
+    match rulings.deputies.known(&post) {
+        Some(deputy) => Writer::Deputy(deputy),
+        None if !may_part => Writer::Client,
+        None if !quiet(&partition, stamp) => Writer::Later,
+        None => rulings.deputies.at(post, Instant::now()).map_or(Writer::Client, Writer::Deputy),
     }
+}
 
-    fn count(&self, verdict: &Verdict) {
-        for (meter, tally) in self.ruling.limits.iter().zip(&verdict.tallies) {
-            meter.said(tally.passed, tally.observed, tally.enforced);
-        }
-        if verdict.broken > 0 {
-            let on_violation = self.ruling.written.contract.as_ref().map_or(OnViolation::Observe, |it| it.on_violation);
-            self.ruling.meter.broken(on_violation.as_str(), verdict.broken);
-        }
-    }
+const TRANSACTIONAL: i16 = 1 << 4;
 
-    /// What goes on of a batch whose records differ in what becomes of them, and whether that is all that was sent.
-    fn edit(&mut self, cell: &Cell, batch: &Batch<'_>, verdict: &Verdict) -> Result<(Vec<Piece>, bool), Unfit> {
-        intact(batch)?;
-        let Desk { plain: unpacked, edited, press } = &mut *self.desk;
-        let edit = Edit { batch, plain: plain(batch, unpacked), fates: &verdict.fates, changes: &verdict.changes };
-        let mut made: Vec<(Lane, Edited)> = Vec::new();
-        for lane in verdict.lanes() {
-            let piece = edit.to(lane, Sender::of(&batch.header), edited, press);
-            let piece = piece.map_err(Unfit::from)?;
-            made.extend(piece.map(|piece| (lane, piece)));
-        }
-        self.ruling.meter.edited();
-        let left: i32 = made.iter().map(|(_, piece)| piece.count).sum();
-        let dropped = u64::try_from(batch.header.count - left).unwrap_or(0);
-        if dropped > 0 {
-            self.ruling.meter.moved("drop", dropped);
-        }
-        let whole = matches!(&made[..], [(Lane::MAIN, piece)] if piece.count == batch.header.count);
-        let pieces = made.into_iter().map(|(lane, piece)| {
-            let count = u64::try_from(piece.count).unwrap_or(0);
-            self.piece(cell, lane, piece.bytes, count)
-        });
-        Ok((pieces.collect(), whole))
-    }
-
-    fn piece(&mut self, cell: &Cell, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
-        let (place, spread) = match (self.ruling.lane(lane), self.ruling.canary(lane)) {
-            (Some(leads), _) => (self.ledger.lane(&leads.topic, leads.on_down), leads.null_key),
-            (None, Some(canary)) => {
-                let twin = self.placement.config.name_of_twin(&self.topic(cell), canary.to);
-                (self.ledger.lane(&twin, canary.on_down), false)
-            }
-            (None, None) => {
-                self.ruling.stay(count);
-                return Piece { records, lane: None, spread: false };
-            }
-        };
-        self.ruling.meter.moved(self.ruling.name_of(lane), count);
-        Piece { records, lane: Some(place), spread }
-    }
-
-    /// The topic that the client named, also where it did so by its id alone.
-    fn topic(&self, cell: &Cell) -> StrBytes {
-        let Some((name, id)) = self.ledger.named(cell) else { return StrBytes::new() };
-        self.placement.topic_of(name, id).map_or_else(|| name.0.clone(), |place| place.topic.name.clone())
-    }
-
-    fn refuse_unfit(&mut self, cell: &Cell, unfit: Unfit, admitted: &mut Admitted) {
-        self.ruling.meter.refused("unfit");
-        let records = match unfit {
-            Unfit::Record { record, .. } => i32::try_from(record).ok(),
-            _ => None,
-        };
-        let why = unfit.to_string();
-        self.answer(
-            cell,
-            unfit.error(),
-            why.clone(),
-            records.map(|record| (record, why)).into_iter().collect(),
-            admitted,
-        );
-    }
-
-    /// No key and no value is told: the client knows what it sent.
-    fn refuse(&mut self, cell: &Cell, why: Refused, verdict: &Verdict, admitted: &mut Admitted) {
-        match why {
-            Refused::Contract => {
-                self.ruling.meter.refused("contract");
-                let told = verdict
-                    .violations
-                    .iter()
-                    .map(|one| (i32::try_from(one.record).unwrap_or(i32::MAX), one.to_string()));
-                let first = verdict.violations.first().map(|one| format!("record {}: {one}", one.record));
-                let message = match verdict.broken {
-                    0 | 1 => first.unwrap_or_default(),
-                    more => format!("{}; {} records break it", first.unwrap_or_default(), more),
-                };
-                self.answer(cell, ResponseError::InvalidRecord, message, told.collect(), admitted);
-            }
-            Refused::Limit(place) => {
-                self.ruling.meter.refused("limit");
-                let limit = self.ruling.policy.limits.get(place).map_or("", |limit| &limit.name);
-                let message = format!("the batch is above the limit {limit} of its pipeline");
-                self.answer(cell, ResponseError::PolicyViolation, message, Vec::new(), admitted);
-            }
-        }
-    }
-
-    fn answer(
-        &mut self,
-        cell: &Cell,
-        error: ResponseError,
-        message: String,
-        records: Vec<(i32, String)>,
-        admitted: &mut Admitted,
-    ) {
-        if let Some(refused) = self.ledger.partition_of(cell).zip(cell.stamp) {
-            admitted.refused.push(refused);
-        }
-        self.ledger.refuse(cell, error.code(), message, records);
-    }
+fn is_transactional(cell: &Cell) -> bool {
+    let header = cell.records().and_then(|records| Header::read(records).ok().flatten());
+    header.is_some_and(|header| header.attributes & TRANSACTIONAL != 0)
 }
 
 /// An answer is held so long at most: longer ones look like a broker that is gone.

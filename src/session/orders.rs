@@ -201,6 +201,14 @@ impl<P> Changing<'_, P> {
         self.0.refusals.way(partition, stamp)
     }
 
+    /// Whether a batch has none before it that is on its way, held, or refused so that it could overtake it.
+    #[must_use]
+    pub fn is_quiet_before(&self, partition: &Partition, stamp: Stamp) -> bool {
+        !self.0.flights.contains_key(partition)
+            && !self.is_waiting(partition)
+            && self.way(partition, Some(stamp)) == Way::Free
+    }
+
     /// We refused a batch ourselves.
     pub fn refused_by_us(&mut self, partition: Partition, stamp: Stamp) {
         self.0.refusals.note(partition, stamp, Refuser::Ourselves);

@@ -14,6 +14,7 @@ use crate::api::records::produce::{Cell, Ledger, Part, Routed};
 use crate::api::{Effects, Need, Refusal, Refusals};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
+use crate::policy::deputy as policy;
 use crate::types::{Name, Target};
 use crate::upstream::Refused;
 use crate::wire::glance::Produce;
@@ -59,7 +60,9 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (mut ledger, cells) = Ledger::open(request);
-    let Admitted { cells, refused, wait, .. } = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement);
+    let quiet = |partition: &Partition, stamp| session.orders.change().is_quiet_before(partition, stamp);
+    let admitted = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement, &quiet);
+    let Admitted { cells, refused, wait, .. } = admitted;
     let not_before = session.throttle(wait);
     let tab = ticket.tab();
     let state = State { ledger, ticket: Some(ticket), refused: Refusals::default(), effects: Effects::new() };
@@ -202,18 +205,29 @@ impl Turn<'_, '_> {
         }
     }
 
+    /// What a deputy writes fails behind what failed: without that its client would take us for broken (L6).
+    fn fail_behind(&mut self, cells: Vec<Cell>) -> Vec<Cell> {
+        let fails = |cell: &Cell| cell.turn() == policy::Turn::Never;
+        if !cells.iter().any(fails) {
+            return cells;
+        }
+        let (failing, cells): (Vec<_>, Vec<_>) = cells.into_iter().partition(fails);
+        failing.iter().for_each(|cell| self.state.ledger.fail_behind(cell));
+        cells
+    }
+
     /// Sends of a part what may go now; gives the rest back.
     fn send(&mut self, part: Part) -> Vec<Cell> {
         let session = &self.request.session;
         let Ok(link) = session.links.to(part.to, self.placement, &session.context.telemetry) else {
             return part.cells;
         };
+        let cells = self.fail_behind(part.cells);
         let ledger = &self.state.ledger;
         let may_go = |cell: &Cell| {
-            let partition = ledger.partition_of(cell);
+            let partition = ledger.partition_of(cell).filter(|_| !cell.waits && cell.turn() == policy::Turn::Now);
             partition.is_some_and(|partition| self.order.may_go(&partition, cell.stamp, part.to, link.id()))
         };
-        let cells = part.cells;
         // Seldom does one of them have to wait.
         let (cells, blocked) =
             if cells.iter().all(may_go) { (cells, Vec::new()) } else { cells.into_iter().partition(may_go) };
@@ -232,7 +246,8 @@ impl Turn<'_, '_> {
         if !may_wait {
             let in_turn = |cell: &Cell| {
                 let partition = self.state.ledger.partition_of(cell);
-                partition.is_some_and(|partition| self.order.is_behind_a_first(&partition))
+                cell.turn() == policy::Turn::Later
+                    || partition.is_some_and(|partition| self.order.is_behind_a_first(&partition))
             };
             let (waiting, given_up): (Vec<_>, Vec<_>) = cells.into_iter().partition(in_turn);
             self.give_up(&given_up);
@@ -374,7 +389,8 @@ impl Held {
         let Self { request, frame, cells, needs } = self;
         let session = &request.session;
         let mut state = request.state.lock();
-        let admitted = admit(session, request.client_id.as_deref(), &mut state.ledger, cells, placement);
+        let quiet = |partition: &Partition, stamp| order.is_quiet_before(partition, stamp);
+        let admitted = admit(session, request.client_id.as_deref(), &mut state.ledger, cells, placement, &quiet);
         drop(state);
         let Admitted { cells, refused, wait, .. } = admitted;
         // Its own answer is not held for it: that was not known when it came.

@@ -144,6 +144,10 @@ impl Underway {
         }
         drop(state);
         self.answer_if_complete();
+        if part.cells.iter().any(Cell::is_followed) {
+            // What its deputy holds back may go.
+            self.session.orders.ring();
+        }
     }
 
     /// Answers when all parts are back; where nobody answers, at once.

@@ -162,6 +162,11 @@ impl Telemetry {
         PolicyFamilies::of(&self.policies, pipeline)
     }
 
+    /// So many idempotent producers at partitions are written for under ids of our own.
+    pub fn deputies(&self, count: usize) {
+        self.policies.deputies(count);
+    }
+
     /// A client connected; it is gone when the guard is dropped.
     #[must_use]
     pub fn session_opened(&self) -> SessionGauge {
@@ -398,7 +403,7 @@ mod tests {
         telemetry.task_restarted("metadata");
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 29, "{types:#?}");
+        assert_eq!(types.len(), 30, "{types:#?}");
         for (name, kind) in types {
             assert!(name.starts_with("fishplate_"), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

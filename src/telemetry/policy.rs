@@ -16,6 +16,7 @@ pub(super) struct PolicyFamilies {
     held: CounterVec,
     keys: IntGaugeVec,
     beyond: IntGaugeVec,
+    deputies: IntGauge,
 }
 
 /// Counts what one limit says to records: there from the start, so that an alert on a rate finds it.
@@ -90,7 +91,19 @@ impl PolicyFamilies {
                 "How often a limit was asked about keys beyond those it tells apart, which share one bucket.",
                 &["pipeline", "limit"],
             )?,
+            deputies: register(
+                registry,
+                IntGauge::new(
+                    "fishplate_policy_deputies",
+                    "Idempotent producers at partitions that are written for under ids of our own.",
+                ),
+            )?,
         })
+    }
+
+    /// So many producers at partitions are written for.
+    pub(super) fn deputies(&self, count: usize) {
+        self.deputies.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     pub(super) fn of(families: &Arc<Self>, pipeline: &Name) -> PolicyMeter {
@@ -104,7 +117,7 @@ impl PolicyFamilies {
     }
 
     pub(super) fn forget(&self, pipeline: &Name) {
-        let Self { records, breaches, lanes, edited, refused, held, keys, beyond } = self;
+        let Self { records, breaches, lanes, edited, refused, held, keys, beyond, deputies: _ } = self;
         [records, breaches, lanes, edited, refused].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
         [keys, beyond].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
         forget(held, "pipeline", pipeline.as_str());

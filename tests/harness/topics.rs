@@ -5,6 +5,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaResult;
+use rdkafka::metadata::MetadataTopic;
 use std::time::Duration;
 
 const TO_DO_IT: Duration = wait::seconds(60);
@@ -65,6 +66,16 @@ impl Topics {
     #[track_caller]
     pub fn delete(&self, name: &str) {
         self.all_well(&format!("delete {name}"), self.runtime.block_on(self.admin.delete_topics(&[name], &options())));
+    }
+
+    /// Deletes all topics but Kafka's own.
+    pub fn delete_all(&self) {
+        let seen = self.admin.inner().fetch_metadata(None, TO_DO_IT).unwrap_or_else(|error| panic!("{error}"));
+        let names = seen.topics().iter().map(MetadataTopic::name).filter(|name| !name.starts_with("__"));
+        let names: Vec<_> = names.collect();
+        for some in names.chunks(100) {
+            self.all_well("delete them", self.runtime.block_on(self.admin.delete_topics(some, &options())));
+        }
     }
 
     /// Gives a topic so many partitions, more than it has.

@@ -102,7 +102,6 @@ fn main() -> ExitCode {
     lane::start(&mut trials, &arguments);
     let conclusion = libtest_mimic::run(&arguments, trials);
     scenarios::results::keep();
-    suites::keep();
     scenarios::matrix::write();
     world::end(!conclusion.has_failed());
     conclusion.exit_code()

@@ -1,6 +1,7 @@
 //! What policy does to records on real clusters: every one that was acknowledged is where it belongs, once and unchanged.
 
 use crate::harness::config::{Config, View};
+use crate::harness::link::Link;
 use crate::harness::metrics::Metrics;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
@@ -16,8 +17,9 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const TO_DO_IT: Duration = wait::seconds(60);
@@ -33,7 +35,7 @@ pub fn trials() -> Vec<Trial> {
         shared("policy: a batch that breaks the contract says which record broke which rule", refusals),
         shared("policy: what is dropped and stamped", dropped_and_stamped),
         shared("policy: a client that is throttled keeps to its rate", throttled),
-        shared("policy: idempotent producers are never parted from their sequence", idempotent),
+        shared("policy: what idempotent producers send is parted, once and in order, whatever is cut", idempotent),
     ]
 }
 
@@ -344,23 +346,58 @@ fn throttled(world: &World) {
     proxy.finish();
 }
 
-fn idempotent(world: &World) {
-    Topics::of(&world.a.bootstrap()).create("a-policy-idempotent", 1, 3);
-    let limits = "limits:
-  - { name: drops, key: header(token), rate: 1/h, burst: 5, action: drop }
-  - { name: stamps, key: header(token), rate: 1/h, burst: 5, action: stamp, stamp: { header: late, value: 'yes' } }
+const NOISY: &str = "\
+limits:
+  - { name: per-token, key: header(token), rate: 1/h, burst: 100, action: overflow, overrides: { vip: 100000/s } }
+  - { name: stamps, key: header(token), rate: 1/h, burst: 50, action: stamp, stamp: { header: late, value: 'yes' } }
+lanes: { overflow: { topic: b-policy-cut-over } }
 ";
-    let proxy = start(world, "idempotent", limits);
-    // When an idempotent producer sends more than it may
-    let sent: Vec<_> = (0..50).map(|number| record(number, Some("t"))).collect();
-    let settings = [("enable.idempotence", "true"), ("batch.num.messages", "7"), ("compression.type", "lz4")];
-    assert_eq!(write(&proxy.bootstrap(), "a-policy-idempotent", &settings, &sent), [""; 0]);
-    // Then nothing is dropped, for its broker would miss it: that is counted only, and what stays in place is done
-    let found = read(&proxy.bootstrap(), "a-policy-idempotent");
-    assert_eq!(found.iter().filter(|record| record.last("late").is_some()).count(), 45);
-    assert_eq!(found.into_iter().map(|record| without(record, &["late"])).collect::<Vec<_>>(), sent);
-    let metrics = Metrics::of(&proxy.admin());
-    let said = |verdict| metrics.sum("fishplate_limit_records_total", &[("limit", "drops"), ("verdict", verdict)]);
-    assert_eq!((said("observed"), said("enforced")), (Some(45.0), Some(0.0)));
+
+/// While its connections are cut again and again.
+fn idempotent(world: &World) {
+    Topics::of(&world.a.bootstrap()).create("a-policy-cut", 1, 3);
+    Topics::of(&world.b.bootstrap()).create("b-policy-cut-over", 1, 1);
+    let port = world.ports.take();
+    let link = Link::new(0, port).expect("a link");
+    let config = Config::two_clusters(&world.a.bootstrap(), &world.b.bootstrap()).only("policy-cut");
+    let config = config.transacting_on_a().showing(View::Single, None).policy("left", NOISY).on_port(port);
+    let proxy = world.start_proxy(&config.advertised(&format!("127.0.0.1:{}", link.port())));
+    let at = Bootstrap { name: "behind a link".to_owned(), servers: format!("127.0.0.1:{}", link.port()) };
+    // When an idempotent producer writes what a limit parts
+    let token = |number: usize| if number.is_multiple_of(3) { "vip" } else { "noisy" };
+    let sent: Vec<_> = (0..3_000).map(|number| record(number, Some(token(number)))).collect();
+    let settings = [
+        ("enable.idempotence", "true"),
+        ("batch.num.messages", "7"),
+        ("compression.type", "lz4"),
+        ("reconnect.backoff.ms", "10"),
+        ("reconnect.backoff.max.ms", "50"),
+    ];
+    let over = AtomicBool::new(false);
+    let cuts = thread::scope(|scope| {
+        let cutting = scope.spawn(|| {
+            let mut cuts = 0;
+            while !over.load(Ordering::SeqCst) && cuts < 20 {
+                thread::sleep(Duration::from_millis(250));
+                cuts += usize::from(link.connections() > 0);
+                link.cut();
+            }
+            cuts
+        });
+        let failed = write(&at, "a-policy-cut", &settings, &sent);
+        over.store(true, Ordering::SeqCst);
+        assert_eq!(failed, [""; 0]);
+        cutting.join().expect("cuts")
+    });
+    assert!(cuts > 3, "{cuts} cuts");
+    // Then each record is in one place, once and in order
+    let [kept, moved] = ["a-policy-cut", "b-policy-cut-over"].map(|topic| read(&proxy.bootstrap(), topic));
+    assert_eq!(moved.len(), 1_900, "of 2,000 noisy ones, 100 pass");
+    let (noisy, passing): (Vec<_>, Vec<_>) = sent.iter().cloned().partition(|one| one.last("token") == Some(b"noisy"));
+    assert_eq!(moved, noisy[100..]);
+    let mut staying = [&noisy[..100], &passing[..]].concat();
+    staying.sort_by_key(|one| sent.iter().position(|other| other == one));
+    assert_eq!(kept.iter().filter(|one| one.last("late").is_some()).count(), 50 + passing.len() - 50);
+    assert_eq!(kept.into_iter().map(|one| without(one, &["late"])).collect::<Vec<_>>(), staying);
     proxy.finish();
 }

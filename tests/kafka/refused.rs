@@ -31,6 +31,11 @@ type Send = fn(&Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()>;
 /// Who sends, in which view, and whether CI has time for it.
 struct Case(&'static str, View, InCi, Send);
 
+/// Who sends through a policy.
+const PARTED: &[&str] = &["librdkafka-2.12", "java-4.3", "franz-go"];
+/// So many records pass, and the rest goes to a lane.
+const PASSING: usize = 20;
+
 enum InCi {
     Yes,
     No,
@@ -57,6 +62,12 @@ pub fn trials() -> Vec<Trial> {
         })
     };
     let mut trials: Vec<_> = played.map(through).collect();
+    let parted = CASES.iter().filter(|Case(name, view, ..)| PARTED.contains(name) && matches!(view, View::Brokers));
+    trials.extend(parted.map(|Case(name, _, _, send)| {
+        alone(format!("L6: refused first batches lose nothing where policy parts them, {name}"), |world| {
+            l6_refused_and_parted(world, name, *send);
+        })
+    }));
     trials.push(alone("L6: on bare Kafka a refused first batch is lost", l6_lost_on_bare));
     trials
 }
@@ -71,6 +82,29 @@ fn l6_refused_through(world: &World, client: &str, view: View, send: Send) {
     // Then all is there, once, in order
     assert!(scene.relay.has_refused(&scene.topic), "no batch was refused");
     assert_eq!(scene.written(), numbers(0), "what {client} has written");
+    proxy.finish();
+}
+
+fn l6_refused_and_parted(world: &World, client: &str, send: Send) {
+    // Given a broker that refuses the first batch that comes for a topic, and the first that comes for its lane
+    let lane = format!("b-l6-parted-lane-{client}");
+    Topics::of(&world.b.bootstrap()).create(&lane, 1, 1);
+    let scene = Scene::new(world, &format!("b-l6-parted-{client}"));
+    scene.relay.refuse_one_of(&lane);
+    let policy = format!(
+        "limits: [{{ name: few, key: key, rate: 1/h, burst: {PASSING}, action: overflow }}]
+lanes: {{ overflow: {{ topic: {lane} }} }}
+"
+    );
+    let config = world.config_over_links().transacting_on_a().showing(View::Brokers, None);
+    let proxy = world.start_proxy(&config.policy("right", &policy));
+    // When a client that is idempotent has several on their way
+    let sent = send(&proxy.bootstrap(), &scene.topic, &world.directory.join(&scene.topic));
+    sent.unwrap_or_else(|error| panic!("{client} was told that it lost a record: {error:#}"));
+    // Then all is there, once, in order
+    assert!([&scene.topic, &lane].iter().all(|topic| scene.relay.has_refused(topic)), "no batch was refused");
+    let (passed, moved) = (numbers(0)[..PASSING].to_vec(), numbers(PASSING));
+    assert_eq!((scene.written(), scene.written_to(&lane)), (passed, moved), "what {client} has written");
     proxy.finish();
 }
 
@@ -106,24 +140,29 @@ impl<'w> Scene<'w> {
         link.lead_to(relay.port());
         let scene = Self { world, topic: topic.to_owned(), relay, straight };
         // Only who leads it answers this.
-        wait::until("the leader leads", wait::seconds(10), || scene.read().is_some());
+        wait::until("the leader leads", wait::seconds(10), || scene.read(topic).is_some());
         scene.relay.refuse_one_of(topic);
         scene
     }
 
     /// The values in the topic.
     fn written(&self) -> Vec<String> {
-        wait::find("the topic is read", wait::seconds(20), || self.read())
+        self.written_to(&self.topic)
     }
 
-    fn read(&self) -> Option<Vec<String>> {
+    /// And in another one on the cluster.
+    fn written_to(&self, topic: &str) -> Vec<String> {
+        wait::find("the topic is read", wait::seconds(20), || self.read(topic))
+    }
+
+    fn read(&self, topic: &str) -> Option<Vec<String>> {
         let servers = self.world.b.bootstrap().servers;
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", servers).set("group.id", "eyes").set("log_level", "0");
         let eyes: BaseConsumer = config.create().ok()?;
-        let (_, end) = eyes.fetch_watermarks(&self.topic, 0, wait::seconds(5)).ok()?;
+        let (_, end) = eyes.fetch_watermarks(topic, 0, wait::seconds(5)).ok()?;
         let mut all = TopicPartitionList::new();
-        all.add_partition_offset(&self.topic, 0, Offset::Beginning).ok()?;
+        all.add_partition_offset(topic, 0, Offset::Beginning).ok()?;
         eyes.assign(&all).ok()?;
         let mut values = Vec::new();
         while values.len() < usize::try_from(end).ok()? {

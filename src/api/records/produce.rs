@@ -11,6 +11,7 @@ use crate::api::{Effect, Effects, Need, Refusal, Seen, Span, codes};
 use crate::config::policy::OnDown;
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
+use crate::policy::deputy::{Outcome, Told, Trail, Turn};
 use crate::types::{FastMap, Slot, Target, fast_hash};
 use crate::upstream::Topic;
 use crate::wire::glance::{Produce, ProducePartition};
@@ -93,6 +94,10 @@ pub struct Cell {
     partial: bool,
     /// Policy has looked at it.
     pub judged: bool,
+    /// Policy looks at it when those before it have come to their end.
+    pub waits: bool,
+    /// Who writes it for its producer, and is to hear of it.
+    trail: Option<Trail>,
 }
 
 /// A place beside the partition that the client named.
@@ -145,8 +150,10 @@ pub struct Piece {
     pub records: Bytes,
     /// The lane that they go to; `None`: the partition itself.
     pub lane: Option<usize>,
-    /// Whether they go to any partition of the lane.
-    pub spread: bool,
+    /// Which partition of the lane they go to, round the number that there are; else the one that their number says.
+    pub round: Option<u32>,
+    /// Who writes them for their producer.
+    pub trail: Option<Trail>,
 }
 
 /// Cells for one broker.
@@ -161,7 +168,19 @@ pub struct Part {
 impl Cell {
     fn of(entry: usize, records: Option<Bytes>) -> Self {
         let stamp = records.as_ref().and_then(|records| Stamp::read(records));
-        Self { entry, records, stamp, aside: None, partial: false, judged: false }
+        Self { entry, records, stamp, aside: None, partial: false, judged: false, waits: false, trail: None }
+    }
+
+    /// Whether its producer's batches before it let it go.
+    #[must_use]
+    pub fn turn(&self) -> Turn {
+        self.trail.as_ref().map_or(Turn::Now, Trail::turn)
+    }
+
+    /// Whether somebody waits to hear what becomes of it.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.trail.is_some()
     }
 
     /// The records, until they are let go.
@@ -296,8 +315,10 @@ impl Ledger {
             Found::Never(_) => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
             found => found,
         };
+        // What is numbered for the lane has no place elsewhere.
+        let goes_back = cell.trail.is_none();
         match (self.lanes.get(lane).map(|lane| lane.on_down), &found) {
-            (Some(OnDown::Main), Found::Later | Found::Never(_) | Found::Failed(_)) => {
+            (Some(OnDown::Main), Found::Later | Found::Never(_) | Found::Failed(_)) if goes_back => {
                 cell.aside = None;
                 self.find(cell, seen)
             }
@@ -485,9 +506,23 @@ impl Ledger {
         }
     }
 
+    /// A batch of the same producer that came before this one has failed: both are to be sent again.
+    pub fn fail_behind(&mut self, cell: &Cell) {
+        self.settle(cell, failed(codes::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    }
+
+    /// What a cell's producer sends again is written already.
+    pub fn answer_again(&mut self, cell: &Cell, told: Told) {
+        let answer = failed(codes::NONE).with_base_offset(told.offset).with_log_append_time_ms(told.append_time_ms);
+        self.settle(cell, answer.with_log_start_offset(told.log_start));
+    }
+
     /// One cell is answered. Where a partition has several, an error wins, and no single offset speaks for them.
     fn settle(&mut self, cell: &Cell, answer: PartitionProduceResponse) {
         let Some(entry) = self.slots.get_mut(cell.entry) else { return };
+        if let Some(trail) = &cell.trail {
+            trail.ends(outcome(&answer));
+        }
         entry.open = entry.open.saturating_sub(1);
         let index = entry.index;
         // Of another partition than the client asked about nothing but the code and its reason concerns it.
@@ -527,10 +562,9 @@ impl Ledger {
         let Some(entry) = self.slots.get_mut(cell.entry) else { return Vec::new() };
         entry.open += pieces.len() - 1;
         let index = u32::try_from(entry.index).unwrap_or(0);
-        let cells = pieces.into_iter().map(|Piece { records, lane, spread }| {
-            let wanted = if spread { fastrand::u32(..) } else { index };
-            let aside = lane.map(|lane| Aside { lane, wanted, index: -1 });
-            Cell { aside, partial: !whole, judged: true, ..Cell::of(cell.entry, Some(records)) }
+        let cells = pieces.into_iter().map(|Piece { records, lane, round, trail }| {
+            let aside = lane.map(|lane| Aside { lane, wanted: round.unwrap_or(index), index: -1 });
+            Cell { aside, trail, partial: !whole, judged: true, ..Cell::of(cell.entry, Some(records)) }
         });
         cells.collect()
     }
@@ -626,6 +660,19 @@ fn unknown(OfTopic { name, .. }: &OfTopic, seen: &Seen<'_>) -> Found {
     }
 }
 
+/// What an answer means to who writes for a producer.
+fn outcome(answer: &PartitionProduceResponse) -> Outcome {
+    match answer.error_code {
+        code if codes::is_written(code) => Outcome::Written(Told {
+            offset: answer.base_offset,
+            append_time_ms: answer.log_append_time_ms,
+            log_start: answer.log_start_offset,
+        }),
+        code if codes::is_for_good(code) => Outcome::Refused,
+        _ => Outcome::Open,
+    }
+}
+
 /// The code and its reason alone.
 fn plain(answer: &PartitionProduceResponse) -> PartitionProduceResponse {
     failed(answer.error_code).with_error_message(answer.error_message.clone())
@@ -672,9 +719,15 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at};
     use crate::placement::build::tests::{slot, topic};
+    use crate::policy::deputy::{Came, Deputy, Parting, Seen, Shared};
     use crate::types::BrokerId;
+    use crate::types::SessionId;
     use crate::upstream::Lead;
+    use crate::wire::batch::edit::{Fate, Lane as EditorLane, Sender};
+    use parking_lot::Mutex;
     use proptest::prelude::*;
+    use std::sync::Arc;
+    use std::time::Instant;
 
     fn request(topics: &[(&'static str, &[i32])]) -> ProduceRequest {
         let topic = |(name, partitions): &(&'static str, &[i32])| {
@@ -807,7 +860,7 @@ mod tests {
     /// One half of it for its own partition, the other for a lane.
     fn halves(ledger: &mut Ledger, cell: &Cell) -> Vec<Cell> {
         let lane = ledger.lane("b-dlq", OnDown::Hold);
-        let piece = |records, lane| Piece { records: Bytes::from_static(records), lane, spread: false };
+        let piece = |records, lane| Piece { records: Bytes::from_static(records), lane, round: None, trail: None };
         ledger.instead(cell, vec![piece(b"k", None), piece(b"m", Some(lane))], false)
     }
 
@@ -833,7 +886,7 @@ mod tests {
             for on_down in OnDown::ALL {
                 let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
                 let lane = ledger.lane("b-dlq", *on_down);
-                let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), spread: false };
+                let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None };
                 let cells = ledger.instead(&cells.remove(0), vec![moved], false);
                 let mut routed = ledger.route(cells, &world.seen(9));
                 if unknown {
@@ -854,6 +907,44 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_request_bears_each_partition_once() {
+        // Where a client writes to what is its neighbour's lane
+        let world = World::with(&[topic("x", &[1]), topic("a-over", &[1])], &[]);
+        let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0]), ("a-over", &[0])]));
+        let own = cells.pop().unwrap();
+        let lane = ledger.lane("a-over", OnDown::Hold);
+        let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None };
+        let mut all = ledger.instead(&cells[0], vec![moved], false);
+        all.push(own);
+        let routed = ledger.route(all, &world.seen(9));
+        let records = |part: &Part| part.cells.iter().map(|cell| cell.records().unwrap().clone()).collect::<Vec<_>>();
+        assert_eq!(routed.parts.iter().map(records).collect::<Vec<_>>(), [[&b"m"[..]], [&[1; 3][..]]]);
+        assert!(routed.parts.iter().all(|part| part.to == at(0, 1)), "one behind the other");
+    }
+
+    #[test]
+    fn what_a_deputy_numbered_for_a_lane_waits_for_it_and_tells_what_becomes_of_it() {
+        let world = World::with(&[topic("x", &[1])], &[topic("b-dlq", &[-1])]);
+        let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
+        let deputy: Shared = Arc::new(Mutex::new(Deputy::new(Instant::now())));
+        let client = Sender { id: 7, epoch: 0, sequence: 0 };
+        let came = Came { client, count: 1, by: SessionId(1), now: Instant::now(), is_open: &|_| true };
+        assert_eq!(deputy.lock().see(came), Seen::New);
+        let (number, _) = deputy.lock().take(client, 1, Parting::Whole(Fate::KEPT), |_| None);
+        let lane = Some(ledger.lane("b-dlq", OnDown::Main));
+        let trail = Some(Trail::new(&deputy, number, EditorLane::MAIN));
+        let moved = Piece { records: Bytes::from_static(b"m"), lane, round: None, trail };
+        let cells = ledger.instead(&cells.remove(0), vec![moved], false);
+        let routed = ledger.route(cells, &world.seen(9));
+        assert_eq!((routed.parts.len(), routed.held.len()), (0, 1), "its number fits nowhere else");
+        ledger.give_up(&routed.held);
+        assert!(matches!(deputy.lock().see(came), Seen::Again { .. }), "it is sent again");
+        ledger.settle(&routed.held[0], failed(codes::NONE).with_base_offset(9));
+        let Seen::Written(told) = deputy.lock().see(came) else { panic!() };
+        assert_eq!(told.offset, 9);
     }
 
     #[test]
@@ -900,7 +991,7 @@ mod tests {
         let world = World::with_canary(&[topic("e-1", &[1, 1])], &[topic("e-1", &[3])]);
         let (mut ledger, cells) = Ledger::open(request(&[("e-1", &[1])]));
         let lane = ledger.lane("e-1--at--b", OnDown::Hold);
-        let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), spread: false };
+        let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None };
         let cells = ledger.instead(&cells[0], vec![moved], false);
         let parts = ledger.route(cells, &world.seen(9)).parts;
         let asked = ledger.request(&parts[0]);

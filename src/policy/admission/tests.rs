@@ -16,6 +16,8 @@ use std::num::NonZeroU32;
 
 const OVERFLOW: Lane = Lane(1);
 const DLQ: Lane = Lane(2);
+/// Its records are written together or not at all.
+const TRANSACTIONAL: i16 = 1 << 4;
 const WHO: Who<'_> = Who { principal: "capture", client_id: "one" };
 
 fn secrets() -> Secrets {
@@ -77,7 +79,8 @@ fn judge_into(policy: &Policy, bytes: &[u8], verdict: &mut Verdict) -> Result<()
     let batch = read(bytes);
     let now = Instant::now();
     let time = "2026-11-27T19:47:00.000Z";
-    let asked = Asked { header: &batch.header, plain: batch.section(), who: WHO, now, time };
+    let may_be_parted = batch.header.attributes & TRANSACTIONAL == 0;
+    let asked = Asked { header: &batch.header, plain: batch.section(), who: WHO, may_be_parted, now, time };
     policy.judge(&asked, verdict)
 }
 
@@ -287,6 +290,20 @@ fn records_that_cannot_be_read_are_told_by_their_place() {
     bytes[61 + size] = 1; // a negative size
     let error = judge_into(&limits(&[]), &bytes, &mut Verdict::default()).unwrap_err();
     assert!(error.to_string().starts_with("record 1 of a batch: a size of -1"), "{error}");
+}
+
+#[test]
+fn a_policy_may_part_batches_where_it_would_move_or_drop_a_record() {
+    let overflow = Action::Overflow { lane: OVERFLOW, null_key: false };
+    let stays = [Action::Observe, Action::Throttle, Action::Reject, Action::Stamp("late".into(), "yes".into())];
+    for (action, may) in stays.into_iter().map(|action| (action, false)).chain([(overflow, true), (Action::Drop, true)])
+    {
+        let mut policy = limits(&[(1, action.clone())]);
+        assert_eq!(policy.may_part(), may, "{action:?}");
+        policy.limits[0].enforced = Share::NONE;
+        assert!(!policy.may_part(), "to nobody");
+    }
+    assert!(contract(OnBreach::Dlq(DLQ), false).may_part() && !contract(OnBreach::Reject, false).may_part());
 }
 
 /// What is told of each token, by records.

@@ -13,6 +13,7 @@ pub use document::section;
 
 use crate::harness::config::{Config, View};
 use crate::harness::proxy::Proxy;
+use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, repository};
 use crate::world::{World, alone, shared};
 use libtest_mimic::Trial;
@@ -105,13 +106,6 @@ pub fn trials() -> Vec<Trial> {
     SUITES.iter().flat_map(whole).collect()
 }
 
-/// Writes what was seen, where whole suites were run.
-pub fn keep() {
-    if rounds().is_some() {
-        results::keep();
-    }
-}
-
 fn rounds() -> Option<u32> {
     let rounds = std::env::var("FISHPLATE_SUITES").ok()?;
     Some(rounds.parse().unwrap_or_else(|_| panic!("FISHPLATE_SUITES={rounds} is no number of rounds")))
@@ -157,6 +151,8 @@ fn judge(suite: &Suite, way: Way, world: &World, bare: &Rounds, rounds: u32) {
     stop(&proxy);
     let seen = outcomes::compare(bare, &here);
     results::note(suite.name, way, rounds, &seen);
+    // At once: the next way may take another half an hour.
+    results::keep();
     let complaints = outcomes::complaints(&seen, &known(suite.name, way));
     assert!(complaints.is_empty(), "{} in {}:\n{}", suite.name, way.name(), complaints.join("\n"));
 }
@@ -199,6 +195,10 @@ fn run(suite: &Suite, tests: Option<&[&str]>, at: &Bootstrap, world: &World, nam
     let file = folder(world).join(format!("{}-{}.log", suite.name, name.replace(", ", "-")).replace(' ', "-"));
     let outcomes = (suite.run)(tests, at, &file).unwrap_or_else(|error| panic!("{} at {at}: {error:#}", suite.name));
     assert!(!outcomes.is_empty(), "{} ran no test; its output is {}", suite.name, file.display());
+    if tests.is_none() {
+        // Whole suites leave a thousand topics and gigabytes: the brokers would suffer from those of several rounds.
+        [&world.a, &world.b].into_iter().for_each(|cluster| Topics::of(&cluster.bootstrap()).delete_all());
+    }
     outcomes
 }
 

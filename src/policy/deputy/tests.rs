@@ -1,0 +1,232 @@
+//! One batch after the other, then a client, brokers and a way between them that loses what it wants.
+
+mod model;
+
+use super::*;
+use crate::config::policy::OnDown;
+
+const OVERFLOW: Lane = Lane(1);
+const ONE: SessionId = SessionId(1);
+const TWO: SessionId = SessionId(2);
+
+fn client(epoch: i16, sequence: i32) -> Sender {
+    Sender { id: 7, epoch, sequence }
+}
+
+fn leads(lane: Lane) -> Option<config::policy::Lane> {
+    let topic: Arc<str> = "over".into();
+    (lane == OVERFLOW).then_some(config::policy::Lane { topic, on_down: OnDown::Hold, null_key: false })
+}
+
+/// Fates of so many records: these leave.
+fn parting(count: i32, leaving: &[usize]) -> Parting {
+    let fate = |place| Fate { to: Some(if leaving.contains(&place) { OVERFLOW } else { Lane::MAIN }), change: None };
+    let fates: Box<[Fate]> = (0..usize::try_from(count).unwrap()).map(fate).collect();
+    shared(&fates).map_or_else(|| Parting::Each(fates, Box::default()), Parting::Whole)
+}
+
+fn see(deputy: &mut Deputy, sender: Sender, count: i32, by: SessionId) -> Seen {
+    see_while(deputy, sender, count, by, Instant::now(), false)
+}
+
+fn see_while(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId, now: Instant, is_open: bool) -> Seen {
+    deputy.see(Came { client, count, by, now, is_open: &|_| is_open })
+}
+
+fn take(deputy: &mut Deputy, client: Sender, count: i32, leaving: &[usize]) -> (u64, Vec<Part>) {
+    assert_eq!(see(deputy, client, count, ONE), Seen::New);
+    deputy.take(client, count, parting(count, leaving), leads)
+}
+
+fn offset(offset: i64) -> Outcome {
+    Outcome::Written(Told { offset, ..Told::NOTHING })
+}
+
+/// Sequence and count of each part, by lane.
+fn numbers(parts: &[Part]) -> Vec<(u8, i32, i32)> {
+    parts.iter().map(|part| (part.lane.0, part.sequence, part.count)).collect()
+}
+
+#[test]
+fn each_lane_has_a_sequence_without_a_hole() {
+    let mut deputy = Deputy::new(Instant::now());
+    assert_eq!(numbers(&take(&mut deputy, client(0, 0), 5, &[1, 2]).1), [(0, 0, 3), (1, 0, 2)]);
+    assert_eq!(numbers(&take(&mut deputy, client(0, 5), 2, &[]).1), [(0, 3, 2)]);
+    assert_eq!(numbers(&take(&mut deputy, client(0, 7), 3, &[0, 1, 2]).1), [(1, 2, 3)]);
+    assert_eq!(deputy.sender(None), Sender { id: deputy.id, epoch: 0, sequence: 5 });
+    assert!(deputy.id >= OURS);
+}
+
+#[test]
+fn sequences_go_round() {
+    let mut deputy = Deputy::new(Instant::now());
+    take(&mut deputy, client(0, i32::MAX - 1), 3, &[]);
+    assert_eq!(see(&mut deputy, client(0, 1), 1, ONE), Seen::New);
+}
+
+#[test]
+fn what_comes_again_goes_the_way_it_went_until_it_is_written() {
+    let mut deputy = Deputy::new(Instant::now());
+    let (number, parts) = take(&mut deputy, client(0, 0), 5, &[1, 2]);
+    deputy.ends(number, OVERFLOW, offset(70));
+    deputy.ends(number, Lane::MAIN, Outcome::Open);
+    // Over another connection
+    let Seen::Again { parts: again, parting: fates, .. } = see(&mut deputy, client(0, 0), 5, TWO) else { panic!() };
+    assert_eq!((numbers(&again), &*fates), (numbers(&parts), &parting(5, &[1, 2])));
+    assert_eq!(again.iter().map(|part| part.written).collect::<Vec<_>>(), [false, true]);
+    deputy.ends(number, Lane::MAIN, offset(7));
+    let parted = Seen::Written(Told::NOTHING);
+    assert_eq!(see(&mut deputy, client(0, 0), 5, TWO), parted, "no offset speaks for all of it");
+    // And one that was not parted has its offset
+    let (number, _) = take_by(&mut deputy, client(0, 5), 2, TWO);
+    deputy.ends(number, Lane::MAIN, offset(12));
+    assert_eq!(see(&mut deputy, client(0, 5), 2, TWO), Seen::Written(Told { offset: 12, ..Told::NOTHING }));
+}
+
+fn take_by(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> (u64, Vec<Part>) {
+    assert_eq!(see(deputy, client, count, by), Seen::New);
+    deputy.take(client, count, parting(count, &[]), leads)
+}
+
+#[test]
+fn what_is_all_dropped_is_written_as_far_as_its_producer_hears() {
+    let mut deputy = Deputy::new(Instant::now());
+    assert_eq!(see(&mut deputy, client(0, 0), 3, ONE), Seen::New);
+    let dropped = Parting::Whole(Fate { to: None, change: None });
+    assert_eq!(deputy.take(client(0, 0), 3, dropped, leads).1, []);
+    assert_eq!(see(&mut deputy, client(0, 0), 3, ONE), Seen::Written(Told::NOTHING));
+    assert_eq!(numbers(&take(&mut deputy, client(0, 3), 1, &[]).1), [(0, 0, 1)], "and leaves no hole");
+}
+
+#[test]
+fn five_batches_are_remembered() {
+    let mut deputy = Deputy::new(Instant::now());
+    for sequence in 0..6 {
+        let (number, _) = take(&mut deputy, client(0, sequence), 1, &[]);
+        deputy.ends(number, Lane::MAIN, offset(sequence.into()));
+    }
+    assert_eq!(see(&mut deputy, client(0, 0), 1, ONE), Seen::OutOfOrder, "the sixth last");
+    assert!(matches!(see(&mut deputy, client(0, 1), 1, ONE), Seen::Written(_)));
+    assert_eq!(see(&mut deputy, client(0, 1), 2, ONE), Seen::OutOfOrder, "another count");
+    assert_eq!(see(&mut deputy, client(0, 7), 1, ONE), Seen::OutOfOrder, "a gap");
+}
+
+/// [L6]
+#[test]
+fn l6_nothing_follows_a_batch_that_was_refused_until_it_is_numbered_anew() {
+    let mut deputy = Deputy::new(Instant::now());
+    assert_eq!(see(&mut deputy, client(0, 0), 5, ONE), Seen::New);
+    deputy.refuse(client(0, 0));
+    assert_eq!(see(&mut deputy, client(0, 5), 5, ONE), Seen::OutOfOrder, "though it is the first that is seen");
+    assert_eq!(see(&mut deputy, client(0, 0), 5, ONE), Seen::New);
+}
+
+#[test]
+fn a_newer_epoch_begins_anew_and_fences_the_older() {
+    let mut deputy = Deputy::new(Instant::now());
+    take(&mut deputy, client(0, 0), 5, &[1]);
+    let id = deputy.id;
+    assert_eq!(numbers(&take(&mut deputy, client(1, 0), 5, &[1]).1), [(0, 0, 4), (1, 0, 1)]);
+    assert_eq!(deputy.sender(None), Sender { id, epoch: 1, sequence: 4 }, "brokers fence it, too");
+    assert_eq!(see(&mut deputy, client(0, 5), 5, ONE), Seen::Fenced);
+}
+
+#[test]
+fn who_comes_back_from_elsewhere_is_written_under_a_new_id() {
+    let mut deputy = Deputy::new(Instant::now());
+    take(&mut deputy, client(0, 0), 5, &[]);
+    let id = deputy.id;
+    assert_eq!(see(&mut deputy, client(0, 100), 5, TWO), Seen::New);
+    assert_eq!(numbers(&deputy.take(client(0, 100), 5, parting(5, &[]), leads).1), [(0, 0, 5)]);
+    assert_ne!(deputy.id, id, "what was in flight under the old one may still come");
+    assert_eq!(see(&mut deputy, client(0, 105), 5, TWO), Seen::New);
+}
+
+#[test]
+fn what_overtook_on_another_connection_waits_for_a_while() {
+    let (mut deputy, now) = (Deputy::new(Instant::now()), Instant::now());
+    take(&mut deputy, client(0, 0), 5, &[]);
+    let mut second = |now, is_open| see_while(&mut deputy, client(0, 10), 5, TWO, now, is_open);
+    assert_eq!(second(now, true), Seen::Early);
+    assert_eq!(second(now + PATIENCE / 2, true), Seen::Early);
+    // The missing one comes
+    take(&mut deputy, client(0, 5), 5, &[]);
+    assert_eq!(see_while(&mut deputy, client(0, 10), 5, TWO, now + PATIENCE, true), Seen::New);
+    take_by(&mut deputy, client(0, 10), 5, TWO);
+    // Or never does
+    let mut third = |now, is_open| see_while(&mut deputy, client(0, 90), 5, ONE, now, is_open);
+    assert_eq!(third(now, true), Seen::Early);
+    assert_eq!(third(now + PATIENCE, true), Seen::New);
+    // Or cannot any more
+    assert_eq!(see_while(&mut deputy, client(0, 200), 5, TWO, now, false), Seen::New);
+}
+
+#[test]
+fn a_batch_that_was_refused_for_good_is_as_if_it_had_not_come() {
+    let mut deputy = Deputy::new(Instant::now());
+    take(&mut deputy, client(0, 0), 5, &[]);
+    let (number, _) = take(&mut deputy, client(0, 5), 5, &[]);
+    take(&mut deputy, client(0, 10), 5, &[]);
+    deputy.ends(number, Lane::MAIN, Outcome::Refused);
+    // Java numbers the third anew, and its broker has found the hole before it
+    assert_eq!(numbers(&take(&mut deputy, client(0, 5), 3, &[]).1), [(0, 5, 3)]);
+}
+
+#[test]
+fn what_was_written_of_a_batch_that_was_refused_in_part_leaves_no_hole() {
+    let mut deputy = Deputy::new(Instant::now());
+    let (number, _) = take(&mut deputy, client(0, 0), 5, &[1]);
+    take(&mut deputy, client(0, 5), 5, &[1, 2]);
+    deputy.ends(number, Lane::MAIN, offset(0));
+    deputy.ends(number, OVERFLOW, Outcome::Refused);
+    assert_eq!(numbers(&take(&mut deputy, client(0, 0), 5, &[1, 2]).1), [(0, 4, 3), (1, 0, 2)]);
+}
+
+/// [L6]
+#[test]
+fn l6_no_batch_succeeds_after_one_that_failed() {
+    let mut deputy = Deputy::new(Instant::now());
+    let plain: Vec<u64> = (0..2).map(|sequence| take(&mut deputy, client(0, sequence), 1, &[]).0).collect();
+    assert_eq!(
+        plain.iter().map(|number| deputy.turn(*number)).collect::<Vec<_>>(),
+        [Turn::Now; 2],
+        "brokers see to it"
+    );
+    // One that goes elsewhere, or to several places, waits for those before it
+    let (parted, _) = take(&mut deputy, client(0, 2), 2, &[1]);
+    assert_eq!(deputy.turn(parted), Turn::Later);
+    plain.iter().for_each(|number| deputy.ends(*number, Lane::MAIN, offset(0)));
+    assert_eq!(deputy.turn(parted), Turn::Now);
+    // And those after it for it
+    let (last, _) = take(&mut deputy, client(0, 4), 1, &[]);
+    assert_eq!(deputy.turn(last), Turn::Later);
+    deputy.ends(parted, Lane::MAIN, offset(2));
+    assert_eq!(deputy.turn(last), Turn::Later, "half of it");
+    deputy.ends(parted, OVERFLOW, Outcome::Open);
+    assert_eq!(deputy.turn(last), Turn::Never, "its client sends both again");
+    assert!(matches!(see(&mut deputy, client(0, 2), 2, ONE), Seen::Again { .. }));
+    assert_eq!(deputy.turn(last), Turn::Later);
+    deputy.ends(parted, OVERFLOW, offset(9));
+    assert_eq!(deputy.turn(last), Turn::Now);
+}
+
+#[test]
+fn what_is_for_a_lane_that_is_away_stays() {
+    let fates = vec![Fate::KEPT, Fate { to: Some(OVERFLOW), change: None }, Fate { to: None, change: None }];
+    let verdict = Verdict { fates, ..Verdict::default() };
+    assert_eq!(Parting::of(&verdict, |_| false).lanes(3), [(Lane::MAIN, 1), (OVERFLOW, 1)]);
+    assert_eq!(Parting::of(&verdict, |lane| lane == OVERFLOW).lanes(3), [(Lane::MAIN, 2)]);
+}
+
+#[test]
+fn a_lane_that_leads_elsewhere_after_a_reload_has_a_sequence_of_its_own() {
+    let mut deputy = Deputy::new(Instant::now());
+    let to = |topic: &'static str| {
+        move |lane| leads(lane).map(|leads| config::policy::Lane { topic: topic.into(), ..leads })
+    };
+    for (sequence, topic, expected) in [(0, "x", 0), (2, "y", 0), (4, "x", 2), (6, "y", 2)] {
+        assert_eq!(see(&mut deputy, client(0, sequence), 2, ONE), Seen::New);
+        let parts = deputy.take(client(0, sequence), 2, parting(2, &[0, 1]), to(topic)).1;
+        assert_eq!(numbers(&parts), [(1, expected, 2)], "{topic}");
+    }
+}
