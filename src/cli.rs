@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use fishplate::admin::live::live;
 use fishplate::admin::operations::{self, Check};
+use fishplate::admin::outlook::{self, AskedRecord};
 use fishplate::app::Source;
 use fishplate::config::{self, Config, Reading};
 #[cfg(feature = "demo")]
@@ -16,6 +17,7 @@ use fishplate::demo::DemoOptions;
 use fishplate::telemetry::{Telemetry, log};
 use serde::Serialize;
 
+mod limits;
 mod remote;
 mod tables;
 mod text;
@@ -71,13 +73,18 @@ pub(crate) enum Command {
 Exit code 0: the proxy would run with it (there may be warnings). 1: there are mistakes, or --live found something.
 3: --live could not reach a cluster or a broker.")]
     Check(CheckArgs),
-    /// Say where a topic, a group and a transactional id live, and why; and what a client is shown
+    /// Say where a topic, a group and a transactional id live, and why; what a client is shown; and what contract and limits
+    /// would make of a record
     #[command(after_help = "\
 Examples:
   fishplate explain -c config/full.yaml --topic events_eu
   fishplate explain -c config/full.yaml --client librdkafka/2.3.0
   fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1
-  fishplate explain -c config/full.yaml --topic orders_eu --transactional-id orders-1")]
+  fishplate explain -c config/full.yaml --topic orders_eu --transactional-id orders-1
+  fishplate explain -c config/full.yaml --topic events_eu --header token=phc_abc --header timestamp=1760000000000
+  fishplate explain --admin 127.0.0.1:9644 --topic events_eu --header token=phc_abc
+The file says what such a record would meet that is the first one; a running proxy (--admin), with its own config, what its
+key has left now. Nothing is charged for the question.")]
     Explain(ExplainArgs),
     /// Say what a reload of this file would change on the running proxy, and what would be refused
     #[command(after_help = "\
@@ -100,6 +107,13 @@ Examples:
 Tokens are masked: their first characters and a sum of all, the same everywhere. --reveal shows them, where it is called on
 Fishplate's own machine. Each number is what a token said since it was among those who say most: at least so much.")]
     Tokens(tokens::TokensArgs),
+    /// Show the running proxy's limits as they are in force; `limits set` puts another rate in force until the next reload
+    #[command(after_help = "\
+Examples:
+  fishplate limits --pipeline events
+  fishplate limits set --pipeline events --limit per-token --rate 500/s
+What stands under UNTIL RELOAD was set so, and is in no file: the limit's rate, or keys (masked) with one of their own.")]
+    Limits(limits::LimitsArgs),
     /// Show it at work: two clusters inside this process, Fishplate before them, events flowing through
     #[command(after_help = "\
 Needs no cluster and no config; stays until Ctrl-C. It is in builds with the feature `demo`:
@@ -163,8 +177,19 @@ pub(crate) struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    #[command(flatten)]
-    file: FileArgs,
+    /// The config file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        env = "FISHPLATE_CONFIG",
+        hide_env_values = true,
+        required_unless_present = "admin"
+    )]
+    config: Option<PathBuf>,
+    /// Ask the running proxy at this admin address, and explain by its config
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
     /// The topic
     #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "transactional_id", "client"])]
     topic: Option<String>,
@@ -177,6 +202,15 @@ pub(crate) struct ExplainArgs {
     /// The client: what it calls itself (KIP-511), as in `fishplate clients` and in the log
     #[arg(long, value_name = "NAME[/VERSION]")]
     client: Option<String>,
+    /// A header of a record to the topic; may be given several times
+    #[arg(long = "header", value_name = "NAME=VALUE", requires = "topic", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// The record's key
+    #[arg(long, value_name = "KEY", requires = "topic")]
+    key: Option<String>,
+    /// The client id of who sends it
+    #[arg(long, value_name = "ID", requires = "topic")]
+    client_id: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -187,6 +221,12 @@ pub(crate) struct DemoArgs {
     /// End by itself after this time, with a verdict
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     time: Option<Duration>,
+}
+
+/// `name=value`; the value may have more of them.
+fn header(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// `10s`, `2m` or plain seconds.
@@ -212,6 +252,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Groups(args) => tables::groups(&args),
         Command::Clients(args) => tables::clients(&args),
         Command::Tokens(args) => tokens::tokens(&args),
+        Command::Limits(args) => limits::limits(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
         Command::Version => say(&format!("fishplate {}\n", env!("CARGO_PKG_VERSION"))),
@@ -260,15 +301,41 @@ fn verdict(check: &Check) -> Verdict {
 }
 
 fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
-    let Some(config) = load(&args.file) else { return Ok(Verdict::Found) };
+    let config = match (&args.admin, &args.config) {
+        (Some(admin), _) => match remote::get(admin, "/api/v1/config") {
+            Ok(running) => Config::from_text("the running proxy's config", &running.to_string())?,
+            Err(error) => return tables::unreachable(&error),
+        },
+        (None, Some(file)) => match load(&FileArgs { config: file.clone() }) {
+            Some(config) => config,
+            None => return Ok(Verdict::Found),
+        },
+        // It is required.
+        (None, None) => return Ok(Verdict::Found),
+    };
     let asked = operations::Asked {
         topic: args.topic.as_deref(),
         group: args.group.as_deref(),
         transactional_id: args.transactional_id.as_deref(),
         client: args.client.as_deref(),
     };
-    let explanation = operations::explain(&config, asked);
+    let mut explanation = operations::explain(&config, asked);
+    explanation.record = match (record(args), &args.admin) {
+        (None, _) => None,
+        (Some(record), None) => Some(outlook::by_config(&config, &record)),
+        (Some(record), Some(admin)) => match remote::post(admin, "/api/v1/explain", &record) {
+            Ok(answer) => Some(serde_json::from_value(answer)?),
+            Err(error) => return tables::unreachable(&error),
+        },
+    };
     if args.json { say_json(&explanation) } else { say(&text::explanation(&explanation)) }
+}
+
+/// The record that is asked about, if one is.
+fn record(args: &ExplainArgs) -> Option<AskedRecord> {
+    let ExplainArgs { headers, key, client_id, .. } = args;
+    let topic = args.topic.clone().filter(|_| !headers.is_empty() || key.is_some() || client_id.is_some())?;
+    Some(AskedRecord { topic, headers: headers.clone(), key: key.clone(), client_id: client_id.clone() })
 }
 
 #[cfg(feature = "demo")]
@@ -361,6 +428,7 @@ mod tests {
             "groups",
             "clients",
             "tokens",
+            "limits",
             "demo",
             "schema",
             "completions",

@@ -1,7 +1,9 @@
 //! The admin address: a small HTTP server for probes and scrapes. Everything about it is bounded, so that nobody who
 //! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
 
+use super::limits::{AskedRate, LimitRow, limits, set_rate};
 use super::operator::{Operator, Peer};
+use super::outlook::{AskedRecord, live};
 use super::readiness::{Readiness, Ready};
 use super::tables::{self, View};
 use super::tokens::{AskedTokens, tokens};
@@ -11,7 +13,7 @@ use crate::wire::pieces::record_bytes_copied;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -142,6 +144,8 @@ fn router(state: AdminState) -> Router {
         .route("/api/v1/groups", get(groups))
         .route("/api/v1/clients", get(clients))
         .route("/api/v1/tokens", get(top_tokens))
+        .route("/api/v1/limits", get(all_limits).post(another_rate))
+        .route("/api/v1/explain", post(explain_record))
         .fallback(what_exists)
         .with_state(state)
 }
@@ -219,8 +223,40 @@ async fn top_tokens(
     let Some(view) = state.view.get() else { return starting() };
     match tokens(view, &asked, Instant::now()) {
         Ok(tokens) => Json(tokens).into_response(),
-        Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+        Err(unknown) => (StatusCode::BAD_REQUEST, format!("{unknown}\n")).into_response(),
     }
+}
+
+/// Of which pipeline.
+#[derive(Deserialize)]
+struct Of {
+    pipeline: Option<String>,
+}
+
+async fn all_limits(State(state): State<AdminState>, Query(of): Query<Of>) -> Response {
+    look(&state, |view| {
+        let rows: Vec<LimitRow> = limits(view, of.pipeline.as_deref());
+        tables::Table { total: rows.len(), rows }
+    })
+}
+
+/// A rate until the next reload.
+async fn another_rate(
+    State(state): State<AdminState>,
+    Operator(peer): Operator,
+    Json(asked): Json<AskedRate>,
+) -> Response {
+    let Some(view) = state.view.get() else { return starting() };
+    match set_rate(view, &asked, peer) {
+        Ok(set) => Json(set).into_response(),
+        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+    }
+}
+
+/// Asked in a body, since a token stands in no address. It changes nothing, and shows nothing that the asker did not know but
+/// what its key has left.
+async fn explain_record(State(state): State<AdminState>, Json(asked): Json<AskedRecord>) -> Response {
+    look(&state, |view| live(view, &asked))
 }
 
 async fn what_exists() -> (StatusCode, &'static str) {
@@ -233,6 +269,8 @@ async fn what_exists() -> (StatusCode, &'static str) {
   /api/v1/groups    consumer groups, asked of the clusters
   /api/v1/clients   who is connected
   /api/v1/tokens    who speaks most in a pipeline (?pipeline=P, by=records, bytes, diverted or held, window=1m or 10m, key=header(token), limit=N, reveal=true)
+  /api/v1/limits    limits as they are in force (?pipeline=P); POST pipeline, limit, rate, perhaps token, burst: another rate until the next reload
+  /api/v1/explain   POST topic, perhaps headers (a list of pairs), key, client_id: what contract and limits would make of such a record
 ";
     (StatusCode::NOT_FOUND, TEXT)
 }

@@ -3,9 +3,11 @@
 
 pub mod guard;
 pub mod http;
+pub mod limits;
 pub mod live;
 pub mod operations;
 mod operator;
+pub mod outlook;
 mod readiness;
 pub mod tables;
 pub mod tokens;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::guard::{self, Refusal};
 use super::live::Live;
+use super::outlook::Outlook;
 use crate::config::diff::{Change, Diff, moved};
 use crate::config::{Cluster, Config, Listener, Mistakes, Pipeline, Reading};
 use crate::placement::Front;
@@ -92,6 +93,9 @@ pub struct Explanation {
     pub spans: Vec<&'static str>,
     /// The client, if one was asked about.
     pub client: Option<Client>,
+    /// What would become of a record, if one was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Outlook>,
 }
 
 /// What `explain` is asked about.
@@ -178,6 +182,7 @@ pub fn explain(config: &Config, asked: Asked<'_>) -> Explanation {
         transactional_id,
         spans,
         client: asked.client.map(|client| shown(config, client)),
+        record: None,
     }
 }
 

@@ -215,6 +215,7 @@ impl Steward {
     async fn reload(&mut self, then: Config, contexts: &[Arc<Context>]) -> Outcome {
         let diff = Diff::between(&self.config, &then);
         if diff.is_empty() {
+            lapse(contexts, &self.config);
             return Outcome::Unchanged;
         }
         let restart: Vec<_> = diff.needs_restart.iter().cloned().map(Refusal::from).collect();
@@ -369,6 +370,7 @@ impl Steward {
                 tracing::info!(log = filter, "the config's `log` is overruled by FISHPLATE_LOG or --log");
             }
         }
+        lapse(contexts, &then);
         self.config = then;
         self.strays.reset();
         self.publisher.fence(self.strays.fence()).await;
@@ -394,6 +396,13 @@ impl Steward {
                 self.telemetry.forget(label, &name);
             }
         }
+    }
+}
+
+/// What an operator set until the next reload is over with it.
+fn lapse(contexts: &[Arc<Context>], config: &Arc<Config>) {
+    if let Some(context) = contexts.first() {
+        let _told = context.rulings.lapse(config);
     }
 }
 

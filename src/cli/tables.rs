@@ -15,10 +15,10 @@ use std::time::Duration;
 pub(crate) struct AdminArgs {
     /// The admin address of the running proxy
     #[arg(long, value_name = "ADDRESS", env = "FISHPLATE_ADMIN", default_value = "127.0.0.1:9644")]
-    admin: String,
+    pub(super) admin: String,
     /// Print JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -115,9 +115,9 @@ pub(super) fn show(
     }
 }
 
-fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
+pub(super) fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
     complain(&format!("fishplate: {error:#}\n"));
-    Ok(Verdict::Unreachable)
+    Ok(if error.is::<remote::Refused>() { Verdict::Found } else { Verdict::Unreachable })
 }
 
 /// Rows under headings, each column as wide as it must be.

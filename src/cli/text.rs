@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use fishplate::admin::live::Live;
 use fishplate::admin::operations::{Check, Client, Explanation, Face, Home};
+use fishplate::admin::outlook::Outlook;
 use fishplate::wire::versions::Lack;
 
 /// Mistakes, and a last line that sums up.
@@ -84,7 +85,37 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     if let Some(client) = &explanation.client {
         views(&mut out, client);
     }
+    if let Some(record) = &explanation.record {
+        outlook(&mut out, record);
+    }
     out
+}
+
+/// What contract and limits would make of a record.
+fn outlook(out: &mut String, record: &Outlook) {
+    let when = if record.live { "now" } else { "as the first one" };
+    let _ = writeln!(out, "such a record, {when}: {}", record.becomes);
+    if let Some(contract) = &record.contract {
+        let says = contract.breaks.as_deref().unwrap_or("it keeps to it");
+        let _ = writeln!(out, "  contract  {says} (on_violation: {})", contract.on_violation);
+    }
+    for limit in &record.limits {
+        let value = limit.value.as_deref().map_or(" (it has none)".to_owned(), |value| format!(" {value}"));
+        let own = if limit.own_rate { " of its own" } else { "" };
+        let set = if limit.until_reload { ", set until the next reload: it stands in no file" } else { "" };
+        let _ = writeln!(out, "  limit {}: {}", limit.limit, limit.says);
+        let _ = writeln!(out, "    by {}{value}; it counts {}", limit.key, limit.counts);
+        let _ = writeln!(out, "    rate {}{own}, burst {}{set}", limit.rate, limit.burst);
+        let wait = if limit.wait_ms > 0 { format!(", room for it in {} ms", limit.wait_ms) } else { String::new() };
+        let _ = writeln!(out, "    {} left{wait}", limit.left);
+        let is = if limit.is_enforced { "this key is in it" } else { "this key is not" };
+        let share =
+            if limit.action == "observe" { String::new() } else { format!(", enforced to {}: {is}", limit.enforced) };
+        let _ = writeln!(out, "    action {}{share}", limit.action);
+    }
+    if record.limits.iter().any(|limit| matches!(limit.action.as_str(), "overflow" | "drop")) {
+        let _ = writeln!(out, "  Records of transactions are not moved or dropped: docs/policy.md says whose are.");
+    }
 }
 
 /// What each listener shows a client.
@@ -114,6 +145,7 @@ mod tests {
     use std::path::Path;
 
     use fishplate::admin::operations;
+    use fishplate::admin::outlook::{AskedRecord, by_config};
     use fishplate::config::Config;
 
     use super::*;
@@ -131,6 +163,13 @@ mod tests {
         let asked = operations::Asked { group: Some("reports"), transactional_id, ..operations::Asked::default() };
         insta::assert_snapshot!("explain_transactions", explanation(&operations::explain(&config, asked)));
         insta::assert_snapshot!("explain_client", explain(None, None, Some("librdkafka/2.3.0")));
+        let headers = [("token", "phc_0123456789abcdef"), ("timestamp", "yesterday")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let record = AskedRecord { topic: "events_eu".to_owned(), headers, ..AskedRecord::default() };
+        let asked = operations::Asked { topic: Some("events_eu"), ..operations::Asked::default() };
+        let record = Some(by_config(&config, &record));
+        let explained = operations::Explanation { record, ..operations::explain(&config, asked) };
+        insta::assert_snapshot!("explain_record", explanation(&explained));
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(super) fn tokens(args: &TokensArgs) -> anyhow::Result<Verdict> {
 }
 
 /// As it may stand in a query.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     let quote = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(quote).collect()

@@ -19,6 +19,7 @@ mod load;
 mod patterns;
 pub mod policy;
 mod racks;
+pub mod rates;
 mod raw;
 mod read;
 mod schema;

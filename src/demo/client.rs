@@ -2,6 +2,7 @@
 //! topics back. It is given one bootstrap address and knows of nothing behind it.
 
 use super::events::{self, Event};
+use super::flood::Flooded;
 use super::sample::{Flow, GROUP};
 use super::tally::{Read, Tally};
 use super::{DemoError, Progress};
@@ -30,6 +31,15 @@ pub(super) struct Shared {
     pub(super) run: u64,
     pub(super) tally: Tally,
     pub(super) progress: Progress,
+    /// Of the token that floods.
+    pub(super) flooded: Flooded,
+}
+
+impl Shared {
+    /// Tells its records from the others'.
+    pub(super) fn flood_run(&self) -> u64 {
+        !self.run
+    }
 }
 
 /// Reads both topics back, as one group.
@@ -73,7 +83,8 @@ fn note(shared: &Shared, message: &BorrowedMessage<'_>) {
     let headers = || message.headers().into_iter().flat_map(Headers::iter).map(|header| (header.key, header.value));
     let fingerprint = events::fingerprint(message.key(), message.payload(), headers());
     let number = events::number(shared.run, headers());
-    let read = Read { partition: message.partition(), offset: message.offset(), number, fingerprint };
+    let noisy = events::number(shared.flood_run(), headers()).is_some();
+    let read = Read { partition: message.partition(), offset: message.offset(), number, noisy, fingerprint };
     shared.tally.read(flow, &read);
 }
 

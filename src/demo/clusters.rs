@@ -2,7 +2,7 @@
 //! Also counts, past Fishplate, what arrived in them.
 
 use super::DemoError;
-use super::sample::{Flow, GROUP_HOME};
+use super::sample::{Flow, GROUP_HOME, LANE, LANE_HOME, LANE_PARTITIONS};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -50,16 +50,16 @@ impl Clusters {
     }
 
     /// How many records of `topic` the cluster of `flow` was ever given, asked of the cluster itself. Blocks.
-    pub(super) fn records(&self, flow: Flow, topic: Flow) -> Result<u64, DemoError> {
+    pub(super) fn records(&self, flow: Flow, topic: &str) -> Result<u64, DemoError> {
         let asking: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.bootstrap(flow).join(","))
             .create()
             .map_err(DemoError::Clusters)?;
         let metadata = asking.fetch_metadata(None, ASK).map_err(DemoError::Clusters)?;
-        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.topic()) else { return Ok(0) };
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(0) };
         let mut sum = 0;
         for partition in found.partitions() {
-            let (_, end) = asking.fetch_watermarks(topic.topic(), partition.id(), ASK).map_err(DemoError::Clusters)?;
+            let (_, end) = asking.fetch_watermarks(topic, partition.id(), ASK).map_err(DemoError::Clusters)?;
             sum += u64::try_from(end).unwrap_or(0);
         }
         Ok(sum)
@@ -89,6 +89,9 @@ fn make() -> Result<[Mock; 2], KafkaError> {
                 cluster.create_topic(topic.topic(), topic.partitions(), BROKERS)?;
             }
         }
+        if flow == LANE_HOME {
+            cluster.create_topic(LANE, LANE_PARTITIONS, BROKERS)?;
+        }
     }
     Ok(clusters)
 }
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(clusters.bootstrap(Flow::Events).len(), 3);
         assert_ne!(clusters.bootstrap(Flow::Events), clusters.bootstrap(Flow::Logs));
         for (flow, topic) in [(Flow::Events, Flow::Events), (Flow::Events, Flow::Logs), (Flow::Logs, Flow::Logs)] {
-            assert_eq!(clusters.records(flow, topic).unwrap(), 0);
+            assert_eq!(clusters.records(flow, topic.topic()).unwrap(), 0);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Sample records, shaped like what PostHog's ingestion writes: the same headers, null where unset, and a payload that
 //! is made up. Each carries its number in its `uuid` header, and a fingerprint that the reader can compare.
 
-use super::sample::Flow;
+use super::sample::{Flow, NOISY};
 use crate::types::moment::rfc3339;
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,14 +26,18 @@ impl Event {
     /// Record `number` of `flow` in the demo run `run`, made at `now`.
     pub(super) fn new(flow: Flow, run: u64, number: u64, now: SystemTime) -> Self {
         match flow {
-            Flow::Events => Self::capture(run, number, now),
+            Flow::Events => Self::capture(run, number, now, format!("phc_demo_{:02}", fastrand::u64(0..TOKENS))),
             Flow::Logs => Self::log_rows(run, number, now),
         }
     }
 
-    fn capture(run: u64, number: u64, now: SystemTime) -> Self {
+    /// Record `number` of the token that floods.
+    pub(super) fn noisy(run: u64, number: u64, now: SystemTime) -> Self {
+        Self::capture(run, number, now, NOISY.to_owned())
+    }
+
+    fn capture(run: u64, number: u64, now: SystemTime, token: String) -> Self {
         let uuid = Uuid::from_u64_pair(run, number).to_string();
-        let token = format!("phc_demo_{:02}", fastrand::u64(0..TOKENS));
         let person = fastrand::u64(0..PEOPLE);
         let distinct_id = format!("person-{person}");
         let name = NAMES[fastrand::usize(0..NAMES.len())];

@@ -5,6 +5,7 @@
 mod client;
 mod clusters;
 mod events;
+mod flood;
 mod sample;
 mod scrape;
 mod screen;
@@ -15,15 +16,16 @@ mod watch;
 mod words;
 
 pub use tally::Counts;
-pub use verdict::{FlowVerdict, Verdict};
+pub use verdict::{FloodVerdict, FlowVerdict, Verdict};
 
 use crate::app::{Addresses, Running};
 use crate::config::Config;
 use crate::telemetry::log;
 use client::{Reader, Shared, Source};
 use clusters::Clusters;
+use flood::{Flood, Flooded};
 use rdkafka::error::KafkaError;
-use sample::Flow;
+use sample::{Flow, LANE, LANE_HOME};
 use screen::Screen;
 use std::future::Future;
 use std::io;
@@ -88,6 +90,8 @@ pub enum DemoError {
     Output(#[from] io::Error),
 }
 
+/// The second half begins then where nobody said how long it takes.
+const FLOOD_AFTER: Duration = Duration::from_secs(15);
 /// For the group's first assignment.
 const GROUP_WAIT: Duration = Duration::from_secs(30);
 /// For what is under way at the end, counted anew whenever something arrives.
@@ -215,7 +219,8 @@ async fn drive(
     mut interrupt: Interrupt<'_>,
 ) -> Result<Verdict, DemoError> {
     let tally = tally::Tally::default();
-    let shared = Arc::new(Shared { run: fastrand::u64(..), tally, progress: Progress::default() });
+    let shared =
+        Arc::new(Shared { run: fastrand::u64(..), tally, progress: Progress::default(), flooded: Flooded::default() });
     let _stops = StopsWithIt(&shared.progress);
     let reader = Reader::start(&front.bootstrap, &shared)?;
     tokio::select! {
@@ -223,16 +228,35 @@ async fn drive(
         () = interrupt.as_mut() => return Err(DemoError::Interrupted),
     }
     let source = Source::start(&front.bootstrap, options.rate, &shared)?;
+    let after = options.duration.map_or(FLOOD_AFTER, |duration| duration / 2);
+    let flood = Flood::start(&front.bootstrap, after, &shared)?;
     let mut watch = Watch::new(&shared, front, log);
     watch.until_over(options.duration, &source, screen, interrupt).await?;
     let stopping = Arc::clone(&shared);
     blocking(move || source.finish(&stopping)).await?;
+    flood.finish().await?;
     wait_for_last_records(&shared).await;
+    let (there, counted) = (Arc::clone(clusters), Arc::clone(&shared));
+    let moved = blocking(move || wait_for_the_noisy_ones(&there, &counted)).await?;
     screen.show(&watch.view().await)?;
     let stopping = Arc::clone(&shared);
     let committed = blocking(move || reader.finish(&stopping)).await?;
     let (clusters, counted) = (Arc::clone(clusters), Arc::clone(&shared));
-    blocking(move || count(&clusters, &counted, committed)).await
+    blocking(move || count(&clusters, &counted, committed, moved)).await
+}
+
+/// Until the group has read what stayed of the noisy token; says how much its lane has.
+fn wait_for_the_noisy_ones(clusters: &Clusters, shared: &Shared) -> Result<u64, DemoError> {
+    let moved = clusters.records(LANE_HOME, LANE)?;
+    let deadline = Instant::now() + LAST_RECORDS;
+    let under_way = || {
+        let stayed = shared.tally.close(Flow::Events).0.noisy;
+        stayed + moved < shared.flooded.acknowledged.load(Ordering::Relaxed)
+    };
+    while under_way() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(moved)
 }
 
 async fn wait_for_group(progress: &Progress) -> Result<(), DemoError> {
@@ -270,16 +294,22 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Asks the clusters themselves, past Fishplate, what they were given.
-fn count(clusters: &Clusters, shared: &Shared, committed: [u64; 2]) -> Result<Verdict, DemoError> {
+fn count(clusters: &Clusters, shared: &Shared, committed: [u64; 2], moved: u64) -> Result<Verdict, DemoError> {
     let [events, logs] = Flow::ALL;
     let mut flows = Vec::new();
     for ((flow, other), committed) in [(events, logs), (logs, events)].into_iter().zip(committed) {
         let (counts, lost, took) = shared.tally.close(flow);
-        let in_its_cluster = clusters.records(flow, flow)?;
-        let in_the_other = clusters.records(other, flow)?;
+        let in_its_cluster = clusters.records(flow, flow.topic())?;
+        let in_the_other = clusters.records(other, flow.topic())?;
         flows.push(FlowVerdict { flow, counts, lost, in_its_cluster, in_the_other, committed, took });
     }
-    Ok(Verdict { flows })
+    let told = &shared.flooded;
+    let [sent, acknowledged, refused] =
+        [&told.sent, &told.acknowledged, &told.refused].map(|counter| counter.load(Ordering::Relaxed));
+    let stayed = shared.tally.close(Flow::Events).0.noisy;
+    let around = shared.tally.around_the_flood(Flow::Events);
+    let flood = (sent > 0).then_some(FloodVerdict { sent, acknowledged, refused, stayed, moved, around });
+    Ok(Verdict { flows, flood })
 }
 
 #[cfg(test)]
@@ -303,6 +333,8 @@ mod tests {
         let sent = logs.counts.sent;
         assert_eq!(logs.counts, Counts { sent, acknowledged: sent, read: sent, ..Counts::default() }, "{verdict}");
         assert_eq!((logs.lost, logs.in_its_cluster, logs.in_the_other, logs.committed), (0, 0, sent, sent));
-        assert!(!verdict.passed());
+        let flood = verdict.flood.as_ref().expect("it came");
+        assert_eq!((flood.moved, flood.stayed, flood.sent), (0, flood.sent, flood.acknowledged), "there is no limit");
+        assert!(!flood.passed() && !verdict.passed());
     }
 }

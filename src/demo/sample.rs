@@ -48,6 +48,15 @@ impl Flow {
     }
 }
 
+/// The token that floods the flow `events` in the demo's second half.
+pub(super) const NOISY: &str = "phc_demo_noisy";
+/// The limit that keeps it from the others, how much of a token it lets through in a second, and where the rest goes.
+pub(super) const LIMIT: &str = "per-token";
+pub(super) const LIMIT_A_SECOND: u32 = 200;
+pub(super) const LANE: &str = "events_overflow";
+pub(super) const LANE_HOME: Flow = Flow::Logs;
+pub(super) const LANE_PARTITIONS: i32 = 2;
+
 /// One group reads both topics; the pipeline `events` gives it its home.
 pub(super) const GROUP: &str = "fishplate-demo";
 
@@ -79,6 +88,9 @@ pipelines:
     topics: [\"events_plugin_ingestion*\"]
     groups: [\"fishplate-demo*\"]
     cluster: ingestion
+    limits:
+      - {{ name: {LIMIT}, key: header(token), rate: {LIMIT_A_SECOND}/s, action: overflow }}
+    lanes: {{ overflow: {{ topic: {LANE}, cluster: shared }} }}
   - name: logs
     topics: [\"logs_ingestion*\"]
     cluster: shared
@@ -106,6 +118,8 @@ mod tests {
             assert_eq!((pipeline.name.as_str(), cluster.name.as_str()), (flow.pipeline(), flow.cluster()));
             assert_eq!(Flow::of_topic(flow.topic()), Some(flow));
         }
+        let lane = config.pipeline_of_topic(LANE).cluster;
+        assert_eq!(config.cluster(lane).unwrap().name.as_str(), LANE_HOME.cluster());
         let home = config.pipeline_of_group(GROUP).cluster;
         assert_eq!(config.cluster(home).unwrap().name.as_str(), GROUP_HOME.cluster());
         assert_eq!(config.clusters[0].bootstrap, ["127.0.0.1:1".parse().unwrap(), "127.0.0.1:2".parse().unwrap()]);

@@ -2,7 +2,7 @@
 //! Deciding what stands there is pure; only [`Screen`] writes.
 
 use super::clusters::BROKERS;
-use super::sample::{Flow, GROUP, GROUP_HOME};
+use super::sample::{Flow, GROUP, GROUP_HOME, LANE, LANE_HOME, NOISY};
 use super::spread::Spread;
 use super::tally::Counts;
 use std::io::{self, IsTerminal, Write};
@@ -16,6 +16,8 @@ pub(super) struct View {
     pub(super) assigned: usize,
     pub(super) commits: u64,
     pub(super) failed_commits: u64,
+    /// The noisy token, once it came.
+    pub(super) flood: Option<FloodView>,
     /// `None` when the admin address did not answer.
     pub(super) proxy: Option<ProxyView>,
     /// The latest lines of the log.
@@ -29,6 +31,16 @@ pub(super) struct FlowView {
     pub(super) sent_a_second: u64,
     pub(super) read_a_second: u64,
     pub(super) took: Spread,
+}
+
+/// The noisy token since it came.
+pub(super) struct FloodView {
+    pub(super) sent: u64,
+    pub(super) acknowledged: u64,
+    /// To its lane; `None` when the admin address did not answer.
+    pub(super) moved: Option<u64>,
+    /// Of the other tokens: before it came, and since.
+    pub(super) around: [Spread; 2],
 }
 
 /// What Fishplate's own metrics say.
@@ -125,6 +137,9 @@ fn screen(view: &View) -> Vec<String> {
             millis(&shown.took, 99)
         ));
     }
+    if let Some(flood) = &view.flood {
+        lines.extend(noisy(flood));
+    }
     lines.push(String::new());
     lines.extend(totals(view));
     if !view.log.is_empty() {
@@ -146,6 +161,15 @@ fn picture(view: &View) -> [String; 2] {
     [
         format!("{from} -+-> cluster {first:<10} {BROKERS} brokers, {}", links(0)),
         format!("{space}  +-> cluster {second:<10} {BROKERS} brokers, {}", links(1)),
+    ]
+}
+
+fn noisy(flood: &FloodView) -> [String; 2] {
+    let [before, since] = &flood.around;
+    let moved = flood.moved.map_or_else(|| "?".to_owned(), |moved| moved.to_string());
+    [
+        format!("noisy     {NOISY}: {} sent, {moved} moved to {LANE} on {}", flood.sent, LANE_HOME.cluster()),
+        format!("          the others: p99 {} ms before, {} ms since it came", millis(before, 99), millis(since, 99)),
     ]
 }
 
@@ -200,6 +224,10 @@ fn line(view: &View) -> String {
             millis(&shown.took, 99)
         ));
     }
+    if let Some(FloodView { sent, acknowledged, moved, .. }) = &view.flood {
+        let moved = moved.map_or_else(|| "?".to_owned(), |moved| moved.to_string());
+        text.push_str(&format!(" | {NOISY}: sent={sent} acknowledged={acknowledged} moved={moved}"));
+    }
     let wrong: u64 = view.flows.iter().map(|flow| flow.counts.wrong()).sum();
     text.push_str(&format!(" | wrong={wrong} commits={} failed={}", view.commits, view.failed_commits));
     if let Some(proxy) = &view.proxy {
@@ -232,6 +260,12 @@ mod tests {
             assigned: 10,
             commits: 11,
             failed_commits: 0,
+            flood: Some(FloodView {
+                sent: 24_000,
+                acknowledged: 23_990,
+                moved: Some(21_490),
+                around: [Spread::default(), Spread::default()],
+            }),
             proxy: Some(ProxyView { sessions: 8, links: [5, 4], requests: 4711, errors: 0 }),
             log: vec!["a warning ".repeat(20), "another".to_owned()],
         }
@@ -251,10 +285,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_made_up() {
-        let unknown = View { proxy: None, log: vec![], ..view() };
+        let unknown = View { proxy: None, flood: None, log: vec![], ..view() };
         let text = screen(&unknown).join("\n");
         assert!(text.contains("its admin address does not answer") && text.contains("links ?"), "{text}");
-        assert!(!line(&unknown).contains("links="));
+        assert!(!line(&unknown).contains("links=") && !line(&unknown).contains("noisy"));
         assert_eq!(millis(&Spread::default(), 50), "-");
     }
 

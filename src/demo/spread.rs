@@ -27,6 +27,12 @@ impl Spread {
         }
     }
 
+    /// What was counted here and not in `part`, which is a part of it.
+    pub(super) fn without(&self, part: &Self) -> Self {
+        let counts = self.counts.iter().zip(&part.counts).map(|(all, part)| all.saturating_sub(*part)).collect();
+        Self { counts, total: self.total.saturating_sub(part.total) }
+    }
+
     /// The upper end of the bucket that the `percent`-th percentile lies in; `None` when nothing was counted.
     pub(super) fn percentile(&self, percent: u64) -> Option<Duration> {
         let wanted = (self.total * percent).div_ceil(100).max(1);

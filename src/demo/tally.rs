@@ -5,11 +5,16 @@ use super::sample::Flow;
 use super::spread::Spread;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// The books of both flows. Shared by the threads of the client and the screen.
 #[derive(Default)]
-pub(super) struct Tally([Mutex<Ledger>; 2]);
+pub(super) struct Tally {
+    flows: [Mutex<Ledger>; 2],
+    /// Set when the flood begins: what is read from then on is timed apart.
+    flooded: AtomicBool,
+}
 
 /// One flow's books. Memory is bounded by what is under way, which the source keeps bounded.
 #[derive(Default)]
@@ -20,6 +25,8 @@ struct Ledger {
     partitions: HashMap<i32, Reached>,
     lately: Spread,
     all: Spread,
+    /// Of the records read since the flood began.
+    flooded: Spread,
 }
 
 struct Ticket {
@@ -53,6 +60,8 @@ pub struct Counts {
     pub altered: u64,
     /// Read, and not written by this demo.
     pub foreign: u64,
+    /// Read, of the token that floods; the others are counted above.
+    pub noisy: u64,
 }
 
 /// What a flow did since the last look, and in all.
@@ -69,12 +78,14 @@ pub(super) struct Read {
     pub(super) offset: i64,
     /// `None`: somebody else wrote it.
     pub(super) number: Option<u64>,
+    /// It is of the token that floods.
+    pub(super) noisy: bool,
     pub(super) fingerprint: u32,
 }
 
 impl Tally {
     fn ledger(&self, flow: Flow) -> &Mutex<Ledger> {
-        let [events, logs] = &self.0;
+        let [events, logs] = &self.flows;
         match flow {
             Flow::Events => events,
             Flow::Logs => logs,
@@ -111,12 +122,23 @@ impl Tally {
 
     /// A record was read.
     pub(super) fn read(&self, flow: Flow, read: &Read) {
-        self.ledger(flow).lock().read(read);
+        self.ledger(flow).lock().read(read, self.flooded.load(Ordering::Relaxed));
+    }
+
+    /// The flood begins.
+    pub(super) fn flood(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
+    }
+
+    /// The flow's latencies before the flood, and since it began.
+    pub(super) fn around_the_flood(&self, flow: Flow) -> [Spread; 2] {
+        let ledger = self.ledger(flow).lock();
+        [ledger.all.without(&ledger.flooded), ledger.flooded.clone()]
     }
 
     /// How many records are sent and not read yet, of both flows.
     pub(super) fn under_way(&self) -> usize {
-        self.0.iter().map(|ledger| ledger.lock().under_way.len()).sum()
+        self.flows.iter().map(|ledger| ledger.lock().under_way.len()).sum()
     }
 
     pub(super) fn look(&self, flow: Flow) -> Look {
@@ -134,7 +156,7 @@ impl Tally {
 }
 
 impl Ledger {
-    fn read(&mut self, read: &Read) {
+    fn read(&mut self, read: &Read, flooded: bool) {
         let reached = self.partitions.entry(read.partition).or_insert(Reached { offset: -1, number: None });
         if read.offset <= reached.offset {
             // The group went back to its last commit: the same record, not a second one.
@@ -142,7 +164,7 @@ impl Ledger {
         }
         reached.offset = read.offset;
         let Some(number) = read.number else {
-            self.counts.foreign += 1;
+            *(if read.noisy { &mut self.counts.noisy } else { &mut self.counts.foreign }) += 1;
             return;
         };
         match self.under_way.remove(&number) {
@@ -155,6 +177,9 @@ impl Ledger {
                 let took = ticket.sent_at.elapsed();
                 self.lately.add(took);
                 self.all.add(took);
+                if flooded {
+                    self.flooded.add(took);
+                }
             }
         }
     }
@@ -178,7 +203,10 @@ mod tests {
     }
 
     fn read(tally: &Tally, partition: i32, offset: i64, number: u32) {
-        tally.read(FLOW, &Read { partition, offset, number: Some(u64::from(number)), fingerprint: number });
+        tally.read(
+            FLOW,
+            &Read { partition, offset, number: Some(u64::from(number)), noisy: false, fingerprint: number },
+        );
     }
 
     fn counts(tally: &Tally) -> Counts {
@@ -229,10 +257,21 @@ mod tests {
     #[test]
     fn another_content_is_altered_and_another_writer_is_foreign() {
         let tally = four_sent();
-        tally.read(FLOW, &Read { partition: 0, offset: 0, number: Some(1), fingerprint: 2 });
-        tally.read(FLOW, &Read { partition: 0, offset: 1, number: None, fingerprint: 2 });
+        tally.read(FLOW, &Read { partition: 0, offset: 0, number: Some(1), noisy: false, fingerprint: 2 });
+        tally.read(FLOW, &Read { partition: 0, offset: 1, number: None, noisy: false, fingerprint: 2 });
+        tally.read(FLOW, &Read { partition: 0, offset: 2, number: None, noisy: true, fingerprint: 2 });
         let counts = counts(&tally);
-        assert_eq!((counts.read, counts.altered, counts.foreign, counts.doubled), (1, 1, 1, 0));
+        assert_eq!((counts.read, counts.altered, counts.foreign, counts.noisy, counts.doubled), (1, 1, 1, 1, 0));
+    }
+
+    #[test]
+    fn what_is_read_in_the_flood_is_timed_apart() {
+        let tally = four_sent();
+        read(&tally, 0, 0, 1);
+        tally.flood();
+        assert!(tally.around_the_flood(FLOW)[1].percentile(50).is_none());
+        read(&tally, 0, 1, 2);
+        assert!(tally.around_the_flood(FLOW).iter().all(|spread| spread.percentile(50).is_some()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the demo came to, record by record, in words and as yes or no.
 
-use super::sample::{Flow, GROUP, GROUP_HOME};
+use super::sample::{Flow, GROUP, GROUP_HOME, LANE, LANE_HOME, NOISY};
 use super::screen::millis;
 use super::spread::Spread;
 use super::tally::Counts;
@@ -11,6 +11,25 @@ use std::fmt;
 pub struct Verdict {
     /// The pipelines, in the config's order.
     pub flows: Vec<FlowVerdict>,
+    /// The noisy token, if it came.
+    pub flood: Option<FloodVerdict>,
+}
+
+/// What the noisy token's records came to.
+#[derive(Clone)]
+pub struct FloodVerdict {
+    /// Handed to the client library.
+    pub sent: u64,
+    /// Reported as written by the client library.
+    pub acknowledged: u64,
+    /// Reported as failed by the client library.
+    pub refused: u64,
+    /// Read back from the topic that they were sent to.
+    pub stayed: u64,
+    /// Records that the lane's cluster itself says it was given for the lane.
+    pub moved: u64,
+    /// From send to read, of the other tokens' records: before the flood, and while it came.
+    pub(super) around: [Spread; 2],
 }
 
 /// What one pipeline's records came to.
@@ -41,7 +60,42 @@ impl Verdict {
     /// Nothing is missing, nothing is there twice, and every record is where it belongs.
     #[must_use]
     pub fn passed(&self) -> bool {
-        !self.flows.is_empty() && self.flows.iter().all(FlowVerdict::passed)
+        !self.flows.is_empty()
+            && self.flows.iter().all(FlowVerdict::passed)
+            && self.flood.as_ref().is_none_or(FloodVerdict::passed)
+    }
+}
+
+impl FloodVerdict {
+    /// All of it was acknowledged, and stayed or was moved aside.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.mistakes().is_empty()
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        let Self { sent, acknowledged, refused, stayed, moved, .. } = *self;
+        let checks = [
+            (refused > 0, format!("{refused} were refused")),
+            (acknowledged != sent, format!("{} of {sent} were not acknowledged", sent.saturating_sub(acknowledged))),
+            (stayed + moved != acknowledged, format!("{stayed} and {moved} are not {acknowledged}")),
+            (moved == 0, "nothing was moved aside".to_owned()),
+        ];
+        checks.into_iter().filter_map(|(wrong, what)| wrong.then_some(what)).collect()
+    }
+}
+
+impl fmt::Display for FloodVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, acknowledged, stayed, moved, around: [before, during], .. } = self;
+        writeln!(
+            f,
+            "{NOISY} ({sent} sent by a producer of its own): {acknowledged} acknowledged = {stayed} that stayed + {moved} in {LANE} on {}",
+            LANE_HOME.cluster()
+        )?;
+        let tail = |took: &Spread| format!("p50 {} ms, p99 {} ms", millis(took, 50), millis(took, 99));
+        write!(f, "  the other tokens, from send to read: {} before, {} while it flooded", tail(before), tail(during))?;
+        self.mistakes().iter().try_for_each(|mistake| write!(f, "\n  WRONG: {mistake}"))
     }
 }
 
@@ -53,8 +107,8 @@ impl FlowVerdict {
     }
 
     fn mistakes(&self) -> Vec<String> {
-        let Counts { sent, acknowledged, read, refused, doubled, reordered, altered, foreign } = self.counts;
-        let written = sent + foreign;
+        let Counts { sent, acknowledged, read, refused, doubled, reordered, altered, foreign, noisy } = self.counts;
+        let written = sent + foreign + noisy;
         let (there, elsewhere, committed) = (self.in_its_cluster, self.in_the_other, self.committed);
         let checks = [
             (sent == 0, "nothing was sent".to_owned()),
@@ -77,6 +131,9 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for flow in &self.flows {
             writeln!(f, "{flow}")?;
+        }
+        if let Some(flood) = &self.flood {
+            writeln!(f, "{flood}")?;
         }
         if self.passed() {
             writeln!(f, "PASSED: sent = acknowledged = read; none lost, doubled, reordered or altered.")?;
@@ -127,7 +184,30 @@ mod tests {
     fn verdict(spoil: impl Fn(&mut FlowVerdict)) -> Verdict {
         let mut logs = good(Flow::Logs);
         spoil(&mut logs);
-        Verdict { flows: vec![good(Flow::Events), logs] }
+        Verdict { flows: vec![good(Flow::Events), logs], flood: Some(flood()) }
+    }
+
+    fn flood() -> FloodVerdict {
+        let around = [Spread::default(), Spread::default()];
+        FloodVerdict { sent: 9, acknowledged: 9, refused: 0, stayed: 2, moved: 7, around }
+    }
+
+    #[test]
+    fn what_became_of_the_noisy_token_must_add_up() {
+        type Spoil = fn(&mut FloodVerdict);
+        let spoilers: [(Spoil, &str); 4] = [
+            (|flood| flood.acknowledged = 8, "1 of 9 were not acknowledged"),
+            (|flood| flood.refused = 1, "1 were refused"),
+            (|flood| flood.moved = 6, "2 and 6 are not 9"),
+            (|flood| (flood.stayed, flood.moved) = (9, 0), "nothing was moved aside"),
+        ];
+        for (spoil, words) in spoilers {
+            let mut flood = flood();
+            spoil(&mut flood);
+            let verdict = Verdict { flood: Some(flood), ..verdict(|_| ()) };
+            assert!(!verdict.passed() && verdict.to_string().contains(words), "{verdict}");
+        }
+        assert!(Verdict { flood: None, ..verdict(|_| ()) }.passed(), "it ended before the flood");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::client::{Shared, Source};
 use super::sample::Flow;
 use super::scrape::Metrics;
-use super::screen::{FlowView, ProxyView, Screen, View};
+use super::screen::{FloodView, FlowView, ProxyView, Screen, View};
 use super::tally::{Counts, Look};
 use super::words::LastLines;
 use super::{DemoError, Front, Interrupt};
@@ -79,10 +79,22 @@ impl<'a> Watch<'a> {
             assigned: progress.assigned.load(Ordering::Relaxed),
             commits: progress.commits.load(Ordering::Relaxed),
             failed_commits: progress.failed_commits.load(Ordering::Relaxed),
+            flood: flood(self.shared, metrics.as_ref()),
             proxy: metrics.map(|metrics| proxy(&metrics)),
             log: self.log.lines(),
         }
     }
+}
+
+/// What the noisy token came to so far, once it came.
+fn flood(shared: &Shared, metrics: Option<&Metrics>) -> Option<FloodView> {
+    let sent = shared.flooded.sent.load(Ordering::Relaxed);
+    (sent > 0).then(|| FloodView {
+        sent,
+        acknowledged: shared.flooded.acknowledged.load(Ordering::Relaxed),
+        moved: metrics.map(|metrics| metrics.sum("fishplate_lane_records_total", r#"lane="overflow""#)),
+        around: shared.tally.around_the_flood(Flow::Events),
+    })
 }
 
 fn proxy(metrics: &Metrics) -> ProxyView {

@@ -14,7 +14,8 @@ pub(super) fn introduction(config: &str, bootstrap: &str, admin: SocketAddr) -> 
     let [events, logs] = Flow::ALL.map(Flow::topic);
     format!(
         "Two clusters in this process (librdkafka's mock clusters, not Apache Kafka), Fishplate before them,
-sample events through it. Its config:
+sample events through it. Half way one noisy token floods the topic of events: what of it is above
+the limit is moved to the lane, and the others' latency stays as it was. Its config:
 
 {indented}
 To try from another terminal while it runs; clients need nothing but the bootstrap address:
@@ -25,6 +26,7 @@ To try from another terminal while it runs; clients need nothing but the bootstr
     kafka-console-consumer.sh --bootstrap-server {bootstrap} --topic {logs} --partition 0
     kafka-console-producer.sh --bootstrap-server {bootstrap} --topic {events}
     curl http://{admin}/metrics
+    fishplate tokens --pipeline events --by diverted --admin {admin} --watch
 
 (Groups of the Java client do not work on a mock cluster, with or without Fishplate: hence --partition.)
 

@@ -89,6 +89,17 @@ impl Buckets {
         self.0.spilled.load(Ordering::Relaxed)
     }
 
+    /// Until when a key has paid, without asking for anything.
+    #[must_use]
+    pub(super) fn paid_at(&self, key: Hashed) -> u64 {
+        let inner = &*self.0;
+        match inner.paid_at.get(&key) {
+            Some(place) => place.load(Ordering::Relaxed),
+            None if inner.live.load(Ordering::Relaxed) >= inner.cap => inner.shared.load(Ordering::Relaxed),
+            None => 0,
+        }
+    }
+
     /// Forgets the keys that have paid for all by `now`: they are as good as new. Part by part, so that nobody who asks
     /// meanwhile waits for more than one of them; off the path all the same.
     pub fn trim(&self, now: u64) {

@@ -125,8 +125,10 @@ impl Key {
             };
             is_there |= part.is_some();
             let join: &[u8] = if place > 0 { b"+" } else { b"" };
-            let more = join.iter().chain(part.unwrap_or_default());
-            out.extend(more.take(end.saturating_sub(out.len())));
+            for bytes in [join, part.unwrap_or_default()] {
+                let room = end.saturating_sub(out.len());
+                out.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            }
         }
         is_there
     }

@@ -126,7 +126,8 @@ impl Limit {
         Said::TooMuch { enforced, wait: Duration::ZERO }
     }
 
-    fn is_enforced(&self, secrets: &Secrets, record: &Record<'_>, found: &Found<'_>, who: Who<'_>) -> bool {
+    /// Whether the limit is enforced to a record's key.
+    pub(super) fn is_enforced(&self, secrets: &Secrets, record: &Record<'_>, found: &Found<'_>, who: Who<'_>) -> bool {
         match self.enforced {
             _ if self.action == Action::Observe => false,
             Share::ALL => true,

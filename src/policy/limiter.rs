@@ -122,6 +122,21 @@ struct Governed {
     cell: u64,
     /// What may come at once beyond the first, in ticks.
     tolerance: u64,
+    /// As it was said.
+    rate: Rate,
+}
+
+/// How a key stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Its rate.
+    pub rate: Rate,
+    /// Whether that is its own.
+    pub is_own: bool,
+    /// How much it may have at once now.
+    pub left: u64,
+    /// How long until it may have what was asked about.
+    pub wait: Duration,
 }
 
 impl Governed {
@@ -132,7 +147,7 @@ impl Governed {
         let tolerance = tolerance.ok_or(Unkept::TooSlow)?;
         let quota = Quota::with_period(Duration::from_nanos(cell)).ok_or(Unkept::NoTime)?.allow_burst(rate.burst);
         let governor = RateLimiter::new(quota, buckets.clone(), ticker.clone());
-        Ok(Self { governor, buckets: buckets.clone(), cell, tolerance })
+        Ok(Self { governor, buckets: buckets.clone(), cell, tolerance, rate: *rate })
     }
 
     #[inline]
@@ -151,6 +166,15 @@ impl Governed {
                 passes
             }
         }
+    }
+
+    /// What a key may have now, and in how many ticks it may have so much.
+    fn look(&self, key: Hashed, count: NonZeroU32, now: u64) -> (u64, u64) {
+        let behind = self.buckets.paid_at(key).saturating_sub(now);
+        let left = self.tolerance.checked_sub(behind).map_or(0, |spare| spare / self.cell + 1);
+        // What is larger than the burst passes where anything is left.
+        let beyond = if count > self.rate.burst { 0 } else { self.cell.saturating_mul((count.get() - 1).into()) };
+        (left, behind.saturating_add(beyond).saturating_sub(self.tolerance))
     }
 
     /// Takes in any case; says how many ticks are owed.
@@ -224,6 +248,16 @@ impl Limiter {
     /// Gives a key so much in any case, and says how long it must be silent then.
     pub fn charge(&self, key: Hashed, count: NonZeroU32) -> Duration {
         self.scale.time(self.of(key).debit(key, count.get(), self.ticker.now().0))
+    }
+
+    /// How a key stands, and when it may have so much; it costs it nothing.
+    #[must_use]
+    pub fn look(&self, key: Hashed, count: NonZeroU32, now: Instant) -> Look {
+        let governed = self.of(key);
+        let (left, wait) = governed.look(key, count, self.ticks(now));
+        // A tick that is begun is not over.
+        let wait = self.scale.time(wait).max(Duration::from_nanos(wait.min(1)));
+        Look { rate: governed.rate, is_own: self.overrides.contains_key(&key), left, wait }
     }
 
     /// The buckets of all keys but the overrides'.

@@ -12,7 +12,10 @@ pub mod kinds;
 pub mod limit;
 pub mod limiter;
 pub mod names;
+pub mod outlook;
+pub mod overrule;
 pub mod rulings;
+pub mod sample;
 pub mod talkers;
 pub mod verdict;
 

@@ -9,6 +9,7 @@ use super::keys::{Hashed, Key, Part, Secret};
 use super::limit::{Action, Limit, Secrets, Unit};
 use super::limiter::{Limiter, Rate, Unkept};
 use super::names::{Names, TooMany};
+use super::overrule::{MOST, Overrule, with};
 use super::talkers::{MOST_KEYS, Talkers};
 use crate::config::tokens::Token;
 use crate::config::{self, Config};
@@ -38,12 +39,14 @@ const FIRST_CANARY: Lane = Lane(3);
 pub struct Ruling {
     /// The verdicts.
     pub policy: Policy,
-    /// As it was written.
+    /// As it was written, with what overrules it.
     pub written: Arc<config::Policy>,
     /// Counts what became of records.
     pub meter: PolicyMeter,
     /// And what each limit said.
     pub limits: Vec<LimitMeter>,
+    /// What of it stands in no file.
+    pub overrules: Vec<Overrule>,
     /// What metrics call its canaries' lanes, in their order.
     canaries: Vec<String>,
 }
@@ -83,7 +86,9 @@ impl Ruling {
     }
 }
 
-fn place_of_canary(lane: Lane) -> Option<usize> {
+/// Which of a pipeline's canaries a lane is of.
+#[must_use]
+pub fn place_of_canary(lane: Lane) -> Option<usize> {
     lane.0.checked_sub(FIRST_CANARY.0).map(usize::from)
 }
 
@@ -129,8 +134,8 @@ pub struct Rulings {
     telemetry: Arc<Telemetry>,
     secrets: Secrets,
     table: ArcSwap<Table>,
-    /// Held by who makes a new table.
-    making: Mutex<()>,
+    /// What overrules the config; held by who makes a new table.
+    making: Mutex<Vec<Overrule>>,
 }
 
 impl Rulings {
@@ -142,7 +147,7 @@ impl Rulings {
             telemetry: Arc::clone(telemetry),
             secrets: Secrets { buckets: Secret::random(), shares: Secret::of(SHARES) },
             table: ArcSwap::from_pointee(Table { config: None, rulings: Vec::new() }),
-            making: Mutex::new(()),
+            making: Mutex::default(),
         })
     }
 
@@ -178,100 +183,149 @@ impl Rulings {
     }
 
     fn make(&self, config: &Arc<Config>) {
-        let _one_at_a_time = self.making.lock();
-        let before = self.table.load_full();
-        if before.config.as_ref().is_some_and(|known| Arc::ptr_eq(known, config)) {
-            return;
+        let overrules = self.making.lock();
+        if !self.table.load().config.as_ref().is_some_and(|known| Arc::ptr_eq(known, config)) {
+            self.make_with(config, &overrules);
         }
+    }
+
+    /// Puts another rate in force at once, until the next reload.
+    ///
+    /// # Errors
+    ///
+    /// In words: why it cannot be kept.
+    pub fn overrule(&self, config: &Arc<Config>, overrule: Overrule) -> Result<(), String> {
+        let mut overrules = self.making.lock();
+        let mut then: Vec<_> = overrules.iter().filter(|known| !known.is_of_the_same(&overrule)).cloned().collect();
+        if then.len() >= MOST {
+            return Err(format!("{MOST} rates are set already that are in no file: write them into one and reload"));
+        }
+        let of = config.pipelines.iter().find(|pipeline| pipeline.name == overrule.pipeline);
+        let of = of.ok_or_else(|| format!("there is no pipeline {} any more", overrule.pipeline))?;
+        then.push(overrule);
+        // Whether it can be kept shows here; what is in force is made of what was.
+        compile(&with(&of.policy, &of_pipeline(&then, &of.name)), self.secrets, None)
+            .map_err(|error| error.to_string())?;
+        self.make_with(config, &then);
+        *overrules = then;
+        Ok(())
+    }
+
+    /// A config was loaded: what overruled the one before is over. Says how many rates that were.
+    pub fn lapse(&self, config: &Arc<Config>) -> usize {
+        let mut overrules = self.making.lock();
+        let gone = std::mem::take(&mut *overrules);
+        if !gone.is_empty() {
+            self.make_with(config, &[]);
+        }
+        for Overrule { pipeline, limit, token, rate, .. } in &gone {
+            let token = token.as_ref().map(tracing::field::display);
+            tracing::info!(%pipeline, %limit, token, %rate, "a rate that was set by an operator is over with this reload: the file's is in force");
+        }
+        gone.len()
+    }
+
+    fn make_with(&self, config: &Arc<Config>, overrules: &[Overrule]) {
+        let before = self.table.load_full();
         let asking = config.pipelines.iter().filter(|pipeline| !pipeline.policy.is_empty());
         let rulings = asking.filter_map(|pipeline| {
             let known = before.of(&pipeline.name);
-            if let Some(known) = known.filter(|known| known.written == pipeline.policy) {
+            let overrules = of_pipeline(overrules, &pipeline.name);
+            let written = with(&pipeline.policy, &overrules);
+            if let Some(known) = known.filter(|known| known.written == written && known.overrules == overrules) {
                 return Some((pipeline.name.clone(), Arc::clone(known)));
             }
-            let made = self.compile(&pipeline.policy, known.map(|known| &**known));
-            let policy = made.inspect_err(|error| {
+            let policy = compile(&written, self.secrets, known.map(|known| &**known)).inspect_err(|error| {
                 // The config's check refuses what cannot be made: a mistake of ours.
                 tracing::error!(pipeline = %pipeline.name, %error, "a policy cannot be kept, and nothing is asked of its records");
             });
             let meter = self.telemetry.policy(&pipeline.name);
-            let limits = pipeline.policy.limits.iter();
+            let limits = written.limits.iter();
             let limits = limits.map(|limit| meter.limit(limit.name.as_str(), limit.action.as_str())).collect();
             let name = |slot| config.cluster(slot).map_or("", |cluster| cluster.name.as_str());
-            let canaries = pipeline.policy.canaries.iter().map(|canary| format!("canary:{}", name(canary.to))).collect();
-            let ruling =
-                Ruling { policy: policy.ok()?, written: Arc::clone(&pipeline.policy), meter, limits, canaries };
+            let canaries = written.canaries.iter().map(|canary| format!("canary:{}", name(canary.to))).collect();
+            let ruling = Ruling { policy: policy.ok()?, written, meter, limits, canaries, overrules };
             Some((pipeline.name.clone(), Arc::new(ruling)))
         });
         let table = Table { config: Some(Arc::clone(config)), rulings: rulings.collect() };
         self.table.store(Arc::new(table));
     }
+}
 
-    fn compile(&self, written: &config::Policy, before: Option<&Ruling>) -> Result<Policy, Unmade> {
-        let mut names = Names::default();
-        let contract = match &written.contract {
-            Some(written) => Some((contract(written, &mut names)?, on_breach(written.on_violation))),
-            None => None,
-        };
-        let mut limits = Vec::with_capacity(written.limits.len());
-        let null_key = written.overflow.as_ref().is_some_and(|lane| lane.null_key);
-        for written in &written.limits {
-            limits.push(self.limit(written, null_key, &mut names, before)?);
-        }
-        let canaries = written.canaries.iter().zip(FIRST_CANARY.0..);
-        let canaries = canaries.map(|(written, lane)| self.canary(written, Lane(lane), &mut names));
-        let canaries = canaries.collect::<Result<_, _>>()?;
-        let talkers = talkers(written, &mut names, before)?;
-        Ok(Policy { names, contract, limits, canaries, secrets: self.secrets, talkers })
-    }
+fn of_pipeline(overrules: &[Overrule], pipeline: &Name) -> Vec<Overrule> {
+    overrules.iter().filter(|overrule| overrule.pipeline == *pipeline).cloned().collect()
+}
 
-    fn canary(&self, written: &config::policy::Canary, lane: Lane, names: &mut Names) -> Result<Canary, Unmade> {
-        let key_of = |token: &Token| Key::of_text(self.secrets.shares, parts_of(token, &written.key));
-        let listed = written.values.iter().map(key_of).collect();
-        Ok(Canary { key: key(&written.key, names)?, listed, share: written.share, lane })
-    }
+/// A policy by itself, of which nobody has taken anything; `None` where it cannot be kept, which the config's check refuses.
+#[must_use]
+pub fn fresh(written: &config::Policy) -> Option<Policy> {
+    compile(written, Secrets { buckets: Secret::random(), shares: Secret::of(SHARES) }, None).ok()
+}
 
-    fn limit(
-        &self,
-        written: &config::policy::Limit,
-        null_key: bool,
-        names: &mut Names,
-        before: Option<&Ruling>,
-    ) -> Result<Limit, Unmade> {
-        let key = key(&written.key, names)?;
-        let unit = match &written.unit {
-            config::policy::Unit::Records => Unit::Records,
-            config::policy::Unit::Bytes => Unit::Bytes,
-            config::policy::Unit::Header(name) => Unit::Weight(names.ask(name.as_bytes())?),
-        };
-        let (rate, overrides) = (rate(written.rate, written.burst), self.overrides(written));
-        let same = |one: &config::policy::Limit| one.name == written.name && one.key == written.key;
-        let known = before.and_then(|ruling| {
-            let place = ruling.written.limits.iter().position(same)?;
-            ruling.policy.limits.get(place)
-        });
-        let limiter = match known {
-            Some(known) => known.limiter.changed(rate, &overrides),
-            None => Limiter::new(rate, KEYS, &overrides, Instant::now()),
-        };
-        let unkept = |unkept| Unmade::Limit(written.name.clone(), unkept);
-        Ok(Limit {
-            name: written.name.to_string(),
-            key,
-            unit,
-            limiter: limiter.map_err(unkept)?,
-            action: action(written, null_key),
-            enforced: written.enforced,
-        })
+fn compile(written: &config::Policy, secrets: Secrets, before: Option<&Ruling>) -> Result<Policy, Unmade> {
+    let mut names = Names::default();
+    let contract = match &written.contract {
+        Some(written) => Some((contract(written, &mut names)?, on_breach(written.on_violation))),
+        None => None,
+    };
+    let mut limits = Vec::with_capacity(written.limits.len());
+    let null_key = written.overflow.as_ref().is_some_and(|lane| lane.null_key);
+    for written in &written.limits {
+        limits.push(limit(written, null_key, secrets, &mut names, before)?);
     }
+    let canaries = written.canaries.iter().zip(FIRST_CANARY.0..);
+    let canaries = canaries.map(|(written, lane)| canary(written, Lane(lane), secrets, &mut names));
+    let canaries = canaries.collect::<Result<_, _>>()?;
+    let talkers = talkers(written, &mut names, before)?;
+    Ok(Policy { names, contract, limits, canaries, secrets, talkers })
+}
 
-    fn overrides(&self, written: &config::policy::Limit) -> Vec<(Hashed, Rate)> {
-        let of = |(token, own): &(Token, config::policy::Rate)| {
-            let burst = own.in_a_second().max(written.burst);
-            (Key::of_text(self.secrets.buckets, parts_of(token, &written.key)), rate(*own, burst))
-        };
-        written.overrides.iter().map(of).collect()
-    }
+fn canary(written: &config::policy::Canary, lane: Lane, secrets: Secrets, names: &mut Names) -> Result<Canary, Unmade> {
+    let key_of = |token: &Token| Key::of_text(secrets.shares, parts_of(token, &written.key));
+    let listed = written.values.iter().map(key_of).collect();
+    Ok(Canary { key: key(&written.key, names)?, listed, share: written.share, lane })
+}
+
+fn limit(
+    written: &config::policy::Limit,
+    null_key: bool,
+    secrets: Secrets,
+    names: &mut Names,
+    before: Option<&Ruling>,
+) -> Result<Limit, Unmade> {
+    let key = key(&written.key, names)?;
+    let unit = match &written.unit {
+        config::policy::Unit::Records => Unit::Records,
+        config::policy::Unit::Bytes => Unit::Bytes,
+        config::policy::Unit::Header(name) => Unit::Weight(names.ask(name.as_bytes())?),
+    };
+    let (rate, overrides) = (rate(written.rate, written.burst), overrides(written, secrets));
+    let same = |one: &config::policy::Limit| one.name == written.name && one.key == written.key;
+    let known = before.and_then(|ruling| {
+        let place = ruling.written.limits.iter().position(same)?;
+        ruling.policy.limits.get(place)
+    });
+    let limiter = match known {
+        Some(known) => known.limiter.changed(rate, &overrides),
+        None => Limiter::new(rate, KEYS, &overrides, Instant::now()),
+    };
+    let unkept = |unkept| Unmade::Limit(written.name.clone(), unkept);
+    Ok(Limit {
+        name: written.name.to_string(),
+        key,
+        unit,
+        limiter: limiter.map_err(unkept)?,
+        action: action(written, null_key),
+        enforced: written.enforced,
+    })
+}
+
+fn overrides(written: &config::policy::Limit, secrets: Secrets) -> Vec<(Hashed, Rate)> {
+    let of = |(token, own): &(Token, config::policy::Rate)| {
+        let burst = own.in_a_second().max(written.burst);
+        (Key::of_text(secrets.buckets, parts_of(token, &written.key)), rate(*own, burst))
+    };
+    written.overrides.iter().map(of).collect()
 }
 
 /// The parts of a key that is written out.
@@ -303,7 +357,7 @@ fn key(written: &config::policy::Key, names: &mut Names) -> Result<Key, TooMany>
 }
 
 /// Those who are listened to: under what limits count by, and where there are none under the contract's first header that
-/// records must have.
+/// records must have, or the first canary's key.
 fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>) -> Result<Vec<Talkers>, TooMany> {
     let mut keys: Vec<config::policy::Key> = Vec::new();
     for limit in &written.limits {
@@ -314,7 +368,8 @@ fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>)
     if keys.is_empty() {
         let headers = written.contract.iter().flat_map(|contract| &contract.headers);
         let first = headers.clone().find(|rule| rule.required).or_else(|| headers.clone().next());
-        keys.extend(first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)])));
+        let first = first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)]));
+        keys.extend(first.or_else(|| written.canaries.first().map(|canary| canary.key.clone())));
     }
     let of_all_limits = written.limits.iter().all(|limit| keys.first() == Some(&limit.key));
     let before = before.map(|ruling| &ruling.policy.talkers[..]).unwrap_or_default();
@@ -359,4 +414,96 @@ fn contract(written: &config::policy::Contract, names: &mut Names) -> Result<Con
     };
     let rules = written.headers.iter().map(rule).collect::<Result<_, _>>()?;
     Ok(Contract { rules, unknown_breaks: written.closed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::policy::Rate;
+    use crate::config::tokens::Token;
+    use std::time::Duration;
+
+    const CONFIG: &str = "\
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: 127.0.0.1:1 }]
+clusters: { a: { slot: 0, bootstrap: ['a.example:1'] } }
+pipelines:
+  - { name: events, topics: [events], cluster: a, limits: [{ name: per-token, key: key, rate: 10/s }, { name: other, key: key, rate: 3/s }] }
+  - { name: logs, topics: [logs], cluster: a, limits: [{ name: per-token, key: key, rate: 20/s }] }
+";
+
+    fn config() -> Arc<Config> {
+        Arc::new(Config::from_text("c.yaml", CONFIG).unwrap())
+    }
+
+    fn rulings() -> Arc<Rulings> {
+        Rulings::new(&Arc::new(Telemetry::new().unwrap()))
+    }
+
+    fn overrule(token: Option<&str>, amount: u64) -> Overrule {
+        let rate = Rate { amount, per: Duration::from_secs(1) };
+        let token = token.map(Token::from);
+        Overrule { pipeline: "events".into(), limit: "per-token".into(), token, rate, burst: amount }
+    }
+
+    /// The rates of the pipeline's limits for a key, and whether they are its own.
+    fn rates(rulings: &Rulings, config: &Arc<Config>, pipeline: &str, key: &str) -> Vec<(u32, bool)> {
+        let table = rulings.under(config);
+        let ruling = table.of(&pipeline.into()).unwrap();
+        let key = Key::of_text(ruling.policy.secrets.buckets, [key]);
+        let look = |limit: &Limit| limit.limiter.look(key, NonZeroU32::MIN, Instant::now());
+        ruling.policy.limits.iter().map(look).map(|look| (look.rate.count.get(), look.is_own)).collect()
+    }
+
+    #[test]
+    fn a_rate_that_is_set_holds_until_the_next_reload() {
+        let (rulings, config) = (rulings(), config());
+        assert_eq!(rates(&rulings, &config, "events", "a"), [(10, false), (3, false)]);
+        let talkers = Arc::clone(rulings.under(&config).of(&"logs".into()).unwrap());
+        // When somebody sets a limit's rate, and one for a key of it
+        rulings.overrule(&config, overrule(None, 7)).unwrap();
+        rulings.overrule(&config, overrule(Some("b"), 1)).unwrap();
+        rulings.overrule(&config, overrule(Some("b"), 2)).unwrap();
+        // Then they hold at once, for what they were set for, and are told
+        assert_eq!(rates(&rulings, &config, "events", "a"), [(7, false), (3, false)]);
+        assert_eq!(rates(&rulings, &config, "events", "b"), [(2, true), (3, false)]);
+        assert_eq!(rates(&rulings, &config, "logs", "a"), [(20, false)]);
+        assert_eq!(rulings.under(&config).of(&"events".into()).unwrap().overrules.len(), 2);
+        assert!(Arc::ptr_eq(&talkers, rulings.under(&config).of(&"logs".into()).unwrap()), "others are not touched");
+        // And also under a picture that is older or newer than the one they were set under
+        let other = self::config();
+        assert_eq!(rates(&rulings, &other, "events", "a"), [(7, false), (3, false)]);
+        // And a reload drops them
+        assert_eq!(rulings.lapse(&other), 2);
+        assert_eq!(rates(&rulings, &other, "events", "b"), [(10, false), (3, false)]);
+        assert_eq!(rulings.lapse(&other), 0);
+    }
+
+    #[test]
+    fn who_owes_something_owes_it_under_a_rate_that_is_set() {
+        let (rulings, config) = (rulings(), config());
+        let left = |now| {
+            let table = rulings.under(&config);
+            let policy = &table.of(&"events".into()).unwrap().policy;
+            let key = Key::of_text(policy.secrets.buckets, ["a"]);
+            policy.limits[0].limiter.at(now);
+            let _ = policy.limits[0].limiter.take(key, NonZeroU32::MIN);
+            policy.limits[0].limiter.look(key, NonZeroU32::MIN, now).left
+        };
+        let now = Instant::now();
+        assert_eq!((left(now), left(now)), (9, 8));
+        rulings.overrule(&config, overrule(None, 10_000)).unwrap();
+        assert!(left(now) < 10_000 - 1);
+    }
+
+    #[test]
+    fn what_cannot_be_kept_changes_nothing() {
+        let (rulings, config) = (rulings(), config());
+        let slow = Overrule { rate: Rate { amount: 1, per: Duration::from_secs(1 << 32) }, ..overrule(None, u64::MAX) };
+        assert!(rulings.overrule(&config, slow).unwrap_err().contains("burst takes years"));
+        assert!(rulings.overrule(&config, Overrule { pipeline: "gone".into(), ..overrule(None, 1) }).is_err());
+        assert_eq!(rates(&rulings, &config, "events", "a"), [(10, false), (3, false)]);
+        assert_eq!(rulings.lapse(&config), 0);
+    }
 }

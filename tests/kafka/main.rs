@@ -38,8 +38,10 @@ mod load;
 mod metrics;
 mod nodes;
 mod operator;
+mod parted;
 mod policy;
 mod racks;
+mod rates;
 mod raw;
 mod refused;
 mod reload;
@@ -92,6 +94,8 @@ fn main() -> ExitCode {
         reload::trials(),
         operator::trials(),
         policy::trials(),
+        parted::trials(),
+        rates::trials(),
         canary::trials(),
         hostile::trials(),
         faults::trials(),

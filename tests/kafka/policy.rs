@@ -145,7 +145,7 @@ pub fn record(number: usize, token: Option<&str>) -> Sent {
     }
 }
 
-fn start(world: &World, name: &str, policy: &str) -> Proxy {
+pub fn start(world: &World, name: &str, policy: &str) -> Proxy {
     let config = Config::two_clusters(&world.a.bootstrap(), &world.b.bootstrap()).only(&format!("policy-{name}"));
     world.start_proxy(&config.transacting_on_a().showing(View::Brokers, None).policy("left", policy))
 }

@@ -12,6 +12,7 @@ use crate::lane;
 use libtest_mimic::{Failed, Trial};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ const HOSTS: u16 = 16;
 static SHARED: OnceLock<Result<World, String>> = OnceLock::new();
 static FRAGILE: OnceLock<Result<World, String>> = OnceLock::new();
 static TIMES: Mutex<Vec<(Duration, String)>> = Mutex::new(Vec::new());
+/// Milliseconds of those that run one after the other: they are to take no longer than all others beside them.
+static LANE: AtomicU64 = AtomicU64::new(0);
 static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Both clusters run as long as this does.
@@ -57,7 +60,9 @@ pub fn alone(name: impl Into<String>, run: impl FnOnce(&World) + Send + 'static)
     lane::trial(name.clone(), move || {
         let world = of(&FRAGILE, "fragile")?;
         let _mended = Mended(world);
+        let start = Instant::now();
         timed(name, || run(world));
+        LANE.fetch_add(u64::try_from(start.elapsed().as_millis()).unwrap_or(0), Ordering::Relaxed);
         Ok(())
     })
 }
@@ -120,6 +125,7 @@ fn name_the_slow() {
     const SHOWN: usize = 8;
     let mut times = std::mem::take(&mut *TIMES.lock().unwrap_or_else(PoisonError::into_inner));
     times.sort_unstable_by(|one, other| other.cmp(one));
+    eprintln!("{:5.1} s  of trials one after the other on their lane", LANE.load(Ordering::Relaxed) as f64 / 1e3);
     for (time, name) in times.iter().take(SHOWN).filter(|(time, _)| time.as_secs() > 1) {
         eprintln!("{:5.1} s  {name}", time.as_secs_f64());
     }

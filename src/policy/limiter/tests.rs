@@ -189,3 +189,35 @@ proptest! {
         prop_assert!(got <= fair + fair / 100 + largest + 1, "{} of {}", got, fair);
     }
 }
+
+#[test]
+fn a_look_says_what_would_be_and_costs_nothing() {
+    let began = Instant::now();
+    let after = |ms| began + Duration::from_millis(ms);
+    let of = |count| NonZeroU32::new(count).unwrap();
+    let rate = |count, burst| Rate { count: of(count), per: Duration::from_secs(1), burst: of(burst) };
+    let (key, own) = (Hashed(1), Hashed(2));
+    let limiter = Limiter::new(rate(10, 5), 100, &[(own, rate(1, 1))], began).unwrap();
+    let look = |key, count, ms| {
+        let Look { left, wait, is_own, .. } = limiter.look(key, of(count), after(ms));
+        (left, wait, is_own)
+    };
+    let ms = Duration::from_millis;
+    // Given a key that has taken three of five, whoever looks
+    assert_eq!(look(key, 5, 0), (5, ms(0), false));
+    limiter.at(began);
+    (0..3).for_each(|_| assert!(limiter.take(key, NonZeroU32::MIN)));
+    (0..9).for_each(|_| assert_eq!(look(key, 2, 0), (2, ms(0), false)));
+    // Then three wait for the third, which comes back in a tenth of a second, and what is larger than the burst passes
+    assert_eq!(look(key, 3, 0), (2, ms(100), false));
+    assert_eq!(look(key, 3, 100), (3, ms(0), false));
+    assert_eq!(look(key, 50, 0), (2, ms(0), false));
+    // And what it says is so
+    limiter.at(after(50));
+    assert!(limiter.take(key, of(2)) && !limiter.take(key, of(1)));
+    assert_eq!(look(key, 1, 50), (0, ms(50), false));
+    // And a key with a rate of its own is told by that
+    assert_eq!(look(own, 1, 50), (1, ms(0), true));
+    assert!(limiter.take(own, of(1)));
+    assert_eq!(look(own, 1, 50), (0, ms(1000), true));
+}

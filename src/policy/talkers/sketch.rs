@@ -48,9 +48,11 @@ pub(super) struct Text {
 impl Text {
     fn of(text: &[u8]) -> Self {
         let mut bytes = [0; LONGEST];
-        let long = text.len().min(LONGEST);
-        bytes.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
-        Self { bytes, long: u8::try_from(long).unwrap_or_default() }
+        let text = text.get(..LONGEST).unwrap_or(text);
+        if let Some(place) = bytes.get_mut(..text.len()) {
+            place.copy_from_slice(text);
+        }
+        Self { bytes, long: u8::try_from(text.len()).unwrap_or_default() }
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {

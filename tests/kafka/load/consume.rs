@@ -39,7 +39,7 @@ pub(super) fn read_until(bootstrap: &Bootstrap, topics: &[String], shared: &Shar
 
 /// Reads every partition of the topics from its start to what is its end now.
 #[track_caller]
-pub(super) fn read_to_end(bootstrap: &Bootstrap, topics: &[String]) -> Pass {
+pub fn read_to_end(bootstrap: &Bootstrap, topics: &[String]) -> Pass {
     let (consumer, partitions) = from_the_start(bootstrap, topics);
     let ends: Vec<_> = partitions.into_iter().map(|partition| (end(&consumer, &partition), partition)).collect();
     let deadline = Instant::now() + TO_READ_ALL;

@@ -86,7 +86,7 @@ impl Producing {
 }
 
 /// What every client of a load is told: to come back quickly after a fault.
-pub(super) fn client(bootstrap: &Bootstrap) -> ClientConfig {
+pub fn client(bootstrap: &Bootstrap) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &bootstrap.servers)
