@@ -116,6 +116,7 @@ impl Running {
         wait_for_clusters(&clusters.all(), &current).await;
         // Before anybody is served what must not be.
         let _ = timeout(STRAYS_WITHIN, steward.look_for_strays(false)).await;
+        steward.look_at_canaries();
         steward.set_level(level);
         let (reload, asked) = mpsc::channel(1);
         let mut running = Self {

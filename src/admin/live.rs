@@ -104,6 +104,11 @@ pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
     live
 }
 
+/// What is the matter with the topics that canaries write to, as far as clusters have told.
+pub async fn canaries(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<Finding> {
+    canaries::look(config, clusters).await
+}
+
 /// Each topic that is somewhere else than where it lives, and what that means for its records.
 async fn judge(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<(Stray, Verdict)> {
     let mut questions = Questions::new();

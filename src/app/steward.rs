@@ -21,11 +21,13 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+mod canaries;
 mod strays;
 #[cfg(test)]
 mod tests;
 mod watched;
 
+use canaries::Canaries;
 use strays::Strays;
 
 /// How long a cluster that is new in a config may take to tell its metadata before the config is judged without.
@@ -69,6 +71,7 @@ pub(super) struct Steward {
     /// What keeps each cluster's picture new; ends with it.
     tasks: HashMap<Slot, JoinSet<()>>,
     strays: Strays,
+    canaries: Canaries,
     /// How much is logged, where that may change.
     level: Option<log::Level>,
     /// Names whose series go, and when.
@@ -94,6 +97,7 @@ impl Steward {
             publisher,
             tasks: HashMap::new(),
             strays: Strays::default(),
+            canaries: Canaries::default(),
             level: None,
             forget: Vec::new(),
         };
@@ -192,6 +196,11 @@ impl Steward {
             self.publisher.fence(fence).await;
         }
         self.telemetry.misplaced(self.strays.kept(), self.strays.twice());
+    }
+
+    /// Looks at where canaries send records.
+    pub(super) fn look_at_canaries(&mut self) {
+        self.canaries.look(&self.config, &self.clusters.all());
     }
 
     fn tell(&self, hash: u32, outcome: &Outcome) {
@@ -366,6 +375,7 @@ impl Steward {
         self.strays.reset();
         self.publisher.fence(self.strays.fence()).await;
         self.look_for_strays(true).await;
+        self.look_at_canaries();
         // Links to clusters that are gone take nothing new.
         for context in contexts {
             let _late = context.sweep();

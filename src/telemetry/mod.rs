@@ -16,7 +16,7 @@ pub use clusters::{ClusterMeter, LinkGauge, Use};
 pub use config::ConfigMeter;
 pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
-pub use policy::{LimitMeter, PolicyMeter};
+pub use policy::{LaneClock, LimitMeter, PolicyMeter};
 pub use recent::Recent;
 pub use seldom::Seldom;
 pub use sessions::SessionGauge;

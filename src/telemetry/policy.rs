@@ -1,10 +1,13 @@
 //! What policy decided about records. Labels are names of the config and tables of constants: a token is never one.
 
-use super::{forget, register};
+use super::{SECONDS, forget, register};
 use crate::types::Name;
-use prometheus::{Counter, CounterVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
+};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The families that meters of policies are cut from.
 pub(super) struct PolicyFamilies {
@@ -17,6 +20,27 @@ pub(super) struct PolicyFamilies {
     keys: IntGaugeVec,
     beyond: IntGaugeVec,
     deputies: IntGauge,
+    seconds: HistogramVec,
+}
+
+/// Times how long a lane takes for a batch.
+#[derive(Clone, Debug)]
+pub struct LaneClock {
+    since: Instant,
+    seconds: Histogram,
+}
+
+impl LaneClock {
+    /// The lane's cluster has answered, or never will.
+    pub fn stop(&self) {
+        self.seconds.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+impl PartialEq for LaneClock {
+    fn eq(&self, other: &Self) -> bool {
+        self.since == other.since
+    }
 }
 
 /// Counts what one limit says to records: there from the start, so that an alert on a rate finds it.
@@ -58,6 +82,11 @@ impl PolicyFamilies {
         let gauges = |name, help, labels: &[&str]| register(registry, IntGaugeVec::new(Opts::new(name, help), labels));
         let held =
             Opts::new("fishplate_policy_held_seconds_total", "How long answers were held by limits that throttle.");
+        let seconds = HistogramOpts::new(
+            "fishplate_lane_duration_seconds",
+            "From a batch's arrival until the cluster of a lane has answered what goes there.",
+        )
+        .buckets(SECONDS.to_vec());
         Ok(Self {
             records: counters(
                 "fishplate_limit_records_total",
@@ -91,6 +120,7 @@ impl PolicyFamilies {
                 "How often a limit was asked about keys beyond those it tells apart, which share one bucket.",
                 &["pipeline", "limit"],
             )?,
+            seconds: register(registry, HistogramVec::new(seconds, &["pipeline", "lane"]))?,
             deputies: register(
                 registry,
                 IntGauge::new(
@@ -117,10 +147,11 @@ impl PolicyFamilies {
     }
 
     pub(super) fn forget(&self, pipeline: &Name) {
-        let Self { records, breaches, lanes, edited, refused, held, keys, beyond, deputies: _ } = self;
+        let Self { records, breaches, lanes, edited, refused, held, keys, beyond, deputies: _, seconds } = self;
         [records, breaches, lanes, edited, refused].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
         [keys, beyond].iter().for_each(|of| forget(of, "pipeline", pipeline.as_str()));
         forget(held, "pipeline", pipeline.as_str());
+        forget(seconds, "pipeline", pipeline.as_str());
     }
 }
 
@@ -148,6 +179,13 @@ impl PolicyMeter {
     /// So many records went to a lane.
     pub fn moved(&self, lane: &str, count: u64) {
         self.families.lanes.with_label_values(&[self.pipeline.as_str(), lane]).inc_by(count);
+    }
+
+    /// Something goes to a lane now.
+    #[must_use]
+    pub fn lane_clock(&self, lane: &str) -> LaneClock {
+        let seconds = self.families.seconds.with_label_values(&[self.pipeline.as_str(), lane]);
+        LaneClock { since: Instant::now(), seconds }
     }
 
     /// A batch was written anew.

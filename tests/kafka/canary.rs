@@ -5,7 +5,7 @@ use crate::harness::metrics::Metrics;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
-use crate::policy::{Sent, read, record, write};
+use crate::policy::{Sent, batch, read, record, write};
 use crate::raw::{Raw, fetch, produce, topic};
 use crate::scenarios::programs::java_at;
 use crate::world::{World, shared};
@@ -18,6 +18,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{ClientConfig, Message};
 use std::collections::BTreeMap;
 use std::fs;
+use std::thread;
 use std::time::Duration;
 
 const TO_DO_IT: Duration = wait::seconds(60);
@@ -64,6 +65,9 @@ fn sums(world: &World) {
     fs::write(&file, with.yaml()).expect("a file");
     let proxy = Proxy::of_file(&file, with.views(), &world.directory).expect("Fishplate");
     proxy.wait_ready();
+    proxy.log().allow("a canary's topic is not as it should be");
+    let said = || fs::read_to_string(proxy.log().file()).unwrap_or_default();
+    wait::until("it says that one is smaller", TO_DO_IT, || said().contains("has 2 partitions on b and 3 at home"));
     let token = |number: usize| match number % 10 {
         0 => None,
         1 => Some("listed".to_owned()),
@@ -100,6 +104,13 @@ fn sums(world: &World) {
     let metrics = Metrics::of(&proxy.admin());
     let lane = |lane| metrics.sum("fishplate_lane_records_total", &[("pipeline", "left"), ("lane", lane)]);
     assert_eq!([lane("main"), lane("canary:b")], [home.len(), over.len()].map(|count| Some(count as f64)));
+    // And of several partitions in one request, of which two go to one over there, nothing is lost
+    let mut request = produce(&[(main, &batch(&[&[("token", Some("listed"))]]))]);
+    let of_first = request.topic_data[0].partition_data[0].clone();
+    request.topic_data[0].partition_data.extend([1, 2].map(|index| of_first.clone().with_index(index)));
+    let answer = Raw::connect(&proxy.bootstrap().servers).call(9, &request);
+    assert!(answer.responses[0].partition_responses.iter().all(|told| told.error_code == 0), "{answer:?}");
+    assert_eq!(read(&proxy.bootstrap(), twin).len(), over.len() + 3);
     // And once the canary is gone all go home again, and clients see one topic
     let reloads = || Metrics::of(&proxy.admin()).sum("fishplate_config_reloads_total", &[("result", "applied")]);
     let before = reloads();
@@ -107,7 +118,7 @@ fn sums(world: &World) {
     wait::until("the canary is gone", TO_DO_IT, || reloads() > before);
     assert_eq!(write(&proxy.bootstrap(), main, &settings, &sent), [""; 0]);
     assert_eq!(read(&proxy.bootstrap(), main).len(), home.len() + sent.len());
-    assert_eq!(read(&world.b.bootstrap(), main).len(), over.len());
+    assert_eq!(read(&world.b.bootstrap(), main).len(), over.len() + 3);
     let eyes: BaseConsumer = client(&proxy.bootstrap(), "ga-canary-eyes");
     let seen = eyes.fetch_metadata(Some(twin), TO_DO_IT).expect("metadata");
     assert!(seen.topics()[0].error().is_some());
@@ -169,29 +180,21 @@ fn groups(world: &World) {
         texts
     };
     // Given groups at home on either cluster, of which some read both topics
-    let first = round(0);
-    let both = |texts: &[String]| {
+    let single = proxy.bootstrap_in(View::Single);
+    let all_read = |texts: &[String]| {
         let mut both = [texts, texts].concat();
         both.sort();
-        both
+        thread::scope(|scope| {
+            for (group, at) in [("ga-canary-rd", &at), ("gb-canary-rd", &at), ("gb-canary-one", &single)] {
+                scope.spawn(move || assert_eq!(read_some(at, group, &[twin], texts.len()), texts));
+            }
+            scope.spawn(|| assert_eq!(read_some(&at, "gb-canary-both", &[main, twin], both.len()), both));
+            scope.spawn(|| assert_eq!(read_in_java(world, &at, "gb-canary-java", twin, texts.len()), texts));
+        });
     };
-    let single = proxy.bootstrap_in(View::Single);
-    for (group, at) in [("ga-canary-rd", &at), ("gb-canary-rd", &at), ("gb-canary-one", &single)] {
-        assert_eq!(read_some(at, group, &[twin], 5), first);
-        assert_eq!(read_some(at, &format!("{group}-both"), &[main, twin], 10), both(&first));
-    }
-    for group in ["ga-canary-java", "gb-canary-java"] {
-        assert_eq!(read_in_java(world, &at, group, twin, 5), first);
-    }
+    all_read(&round(0));
     // When more comes, then each goes on where it was
-    let second = round(1);
-    for (group, at) in [("ga-canary-rd", &at), ("gb-canary-rd", &at), ("gb-canary-one", &single)] {
-        assert_eq!(read_some(at, group, &[twin], 5), second);
-        assert_eq!(read_some(at, &format!("{group}-both"), &[main, twin], 10), both(&second));
-    }
-    for group in ["ga-canary-java", "gb-canary-java"] {
-        assert_eq!(read_in_java(world, &at, group, twin, 5), second);
-    }
+    all_read(&round(1));
     // And who speaks of topics by their names is told of the twin by its own
     let mut raw = Raw::connect(&at.servers);
     let answer = raw.call(12, &fetch(&[twin], 1_000));
@@ -210,8 +213,7 @@ fn refusals(world: &World) {
     let proxy = world.start_proxy(&config(world, "refusals", canaries));
     // When somebody writes to the twin, makes or deletes it, then it says why not
     let mut raw = Raw::connect(&proxy.bootstrap().servers);
-    let batch = crate::raw::batch(&["x"]);
-    let written = raw.call(9, &produce(&[(twin, &batch)]));
+    let written = raw.call(9, &produce(&[(twin, &batch(&[&[("token", Some("over"))]]))]));
     let told = &written.responses[0].partition_responses[0];
     let why = told.error_message.as_deref().unwrap_or_default();
     assert!(told.error_code == INVALID_TOPIC && why.contains("a canary writes"), "{told:?}");

@@ -45,17 +45,13 @@ struct Case {
 const CASES: [Case; 7] = [
     Case { name: "a broker is killed and comes back", fault: broker_killed, bare: true },
     Case { name: "a broker is frozen", fault: broker_frozen, bare: true },
-    Case { name: "brokers stop and start one after the other", fault: brokers_restarted, bare: true },
+    Case { name: "brokers stop and start", fault: brokers_restarted, bare: true },
     Case {
         name: "links to brokers are cut at every point of a frame, stalled and down",
         fault: broker_links_cut,
         bare: true,
     },
-    Case {
-        name: "cluster b stops, is killed, is frozen and comes back, a's topics flow on",
-        fault: cluster_away,
-        bare: false,
-    },
+    Case { name: "cluster b stops, is frozen and comes back, a's topics flow on", fault: cluster_away, bare: false },
     Case {
         name: "clients' connections are cut at every point of a frame, and clients read slowly, or not at all for a while",
         fault: client_connections_cut,
@@ -65,6 +61,9 @@ const CASES: [Case; 7] = [
 ];
 
 pub fn trials() -> Vec<Trial> {
+    if !full() {
+        eprintln!("only the full level stops a second broker, and kills a whole cluster (FISHPLATE_TEST_LEVEL=full)");
+    }
     let through = CASES
         .iter()
         .map(|case| alone(format!("fault: {}", case.name), |world| Scene::through(world, case).play(case.fault)));
@@ -229,7 +228,7 @@ fn broker_frozen(scene: &Scene<'_>) {
 }
 
 fn brokers_restarted(scene: &Scene<'_>) {
-    for id in [2, 3] {
+    for id in if full() { 2..=3 } else { 2..=2 } {
         scene.allow(&format!("broker {id}"));
         // When a broker hands its partitions over and ends
         scene.world.a.broker(id).stop();
@@ -309,11 +308,13 @@ fn cluster_away(scene: &Scene<'_>) {
     b.restart();
     scene.flows(TO_FAIL_OVER);
     wait::until("cluster b is shown as up", TO_RECOVER, || up("b") == Some(1.0));
-    // And also when it is killed
-    b.broker(1).kill();
-    scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
-    b.restart();
-    scene.flows(TO_FAIL_OVER);
+    if full() {
+        // And also when it is killed
+        b.broker(1).kill();
+        scene.load.flows_in(&[scene.a_topic()], NEVER_NOTICED);
+        b.restart();
+        scene.flows(TO_FAIL_OVER);
+    }
     // And when it hangs
     b.broker(1).freeze();
     sleep(wait::seconds(5));

@@ -1,7 +1,7 @@
 //! Faults while policy parts what producers send, judged by the history from the clusters' own logs: every second record lacks
 //! what the contract asks for, and belongs to the lane on the other cluster; each is where it belongs, whatever breaks.
 
-use crate::harness::config::View;
+use crate::harness::config::{Config, View};
 use crate::harness::link::Link;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
@@ -34,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
             broken,
         ),
         alone("parted: Fishplate is killed, and nothing is lost", killed),
+        alone("parted: a client is thrown between two Fishplates every second, and nothing is lost", thrown),
     ]
 }
 
@@ -41,6 +42,9 @@ pub fn trials() -> Vec<Trial> {
 struct Scene<'w> {
     world: &'w World,
     proxy: Proxy,
+    config: Config,
+    /// Where it listens, and where another one may.
+    ports: [u16; 2],
     door: Link,
     main: String,
     lane: String,
@@ -56,12 +60,13 @@ impl<'w> Scene<'w> {
 lanes: {{ dlq: {{ topic: {lane} }} }}
 "
         );
-        let port = world.ports.take();
-        let door = Link::new(world.ports.take(), port).expect("a link");
+        let ports = [world.ports.take(), world.ports.take()];
+        let door = Link::new(world.ports.take(), ports[0]).expect("a link");
         let config = world.config_over_links().transacting_on_a().showing(View::Single, None).policy("left", &policy);
-        let proxy = world.start_proxy(&config.on_port(port).advertised(&format!("127.0.0.1:{}", door.port())));
+        let config = config.advertised(&format!("127.0.0.1:{}", door.port()));
+        let proxy = world.start_proxy(&config.clone().on_port(ports[0]));
         ["broker", "cluster"].iter().for_each(|who| proxy.log().allow(who));
-        Self { world, proxy, door, main, lane }
+        Self { world, proxy, config, ports, door, main, lane }
     }
 
     /// Does something to it while producers write, and judges what the clusters have then.
@@ -189,12 +194,32 @@ fn killed(world: &World) {
             scene.proxy.restart();
         }
     });
-    // Then nothing is lost, and only that may be there twice or out of order
+    doubled_at_most(&verdict, kills);
+    scene.proxy.finish();
+}
+
+fn thrown(world: &World) {
+    let scene = Scene::new(world, "thrown");
+    let other = world.start_proxy(&scene.config.clone().on_port(scene.ports[1]));
+    let throws = 6 * rounds();
+    let verdict = scene.play(|| {
+        for port in scene.ports.iter().cycle().skip(1).take(throws) {
+            sleep(Duration::from_secs(1));
+            // When its connections are cut and lead to the other one from then on
+            scene.door.lead_to(*port);
+            scene.door.cut();
+        }
+    });
+    doubled_at_most(&verdict, throws);
+    [scene.proxy, other].iter().for_each(Proxy::finish);
+}
+
+/// Nothing is lost, and only what was in flight so often may be there twice or out of order.
+fn doubled_at_most(verdict: &Verdict, times: usize) {
     let harmless = [Damage::Doubled, Damage::Reordered];
     for damage in Damage::ALL.into_iter().filter(|damage| !harmless.contains(damage)) {
         assert_eq!(verdict.count(damage), 0, "{verdict}");
     }
-    let most = kills * IN_FLIGHT * usize::try_from(PARTITIONS).expect("few");
+    let most = times * IN_FLIGHT * usize::try_from(PARTITIONS).expect("few");
     assert!(verdict.count(Damage::Doubled) <= most, "{verdict}");
-    scene.proxy.finish();
 }

@@ -275,7 +275,7 @@ fn refusals(world: &World) {
 }
 
 /// A batch of records with these headers.
-fn batch(records: &[&[(&str, Option<&str>)]]) -> bytes::Bytes {
+pub fn batch(records: &[&[(&str, Option<&str>)]]) -> bytes::Bytes {
     let record = |(place, headers): (usize, &&[(&str, Option<&str>)])| Record {
         transactional: false,
         control: false,

@@ -12,6 +12,7 @@ use crate::config::policy::OnDown;
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::policy::deputy::{Outcome, Told, Trail, Turn};
+use crate::telemetry::LaneClock;
 use crate::types::{FastMap, Slot, Target, fast_hash};
 use crate::upstream::Topic;
 use crate::wire::glance::{Produce, ProducePartition};
@@ -98,6 +99,8 @@ pub struct Cell {
     pub waits: bool,
     /// Who writes it for its producer, and is to hear of it.
     trail: Option<Trail>,
+    /// Of its lane.
+    clock: Option<Box<LaneClock>>,
 }
 
 /// A place beside the partition that the client named.
@@ -154,6 +157,8 @@ pub struct Piece {
     pub round: Option<u32>,
     /// Who writes them for their producer.
     pub trail: Option<Trail>,
+    /// Times the lane.
+    pub clock: Option<LaneClock>,
 }
 
 /// Cells for one broker.
@@ -168,7 +173,17 @@ pub struct Part {
 impl Cell {
     fn of(entry: usize, records: Option<Bytes>) -> Self {
         let stamp = records.as_ref().and_then(|records| Stamp::read(records));
-        Self { entry, records, stamp, aside: None, partial: false, judged: false, waits: false, trail: None }
+        Self {
+            entry,
+            records,
+            stamp,
+            aside: None,
+            partial: false,
+            judged: false,
+            waits: false,
+            trail: None,
+            clock: None,
+        }
     }
 
     /// Whether its producer's batches before it let it go.
@@ -531,6 +546,9 @@ impl Ledger {
     /// One cell is answered. Where a partition has several, an error wins, and no single offset speaks for them.
     fn settle(&mut self, cell: &Cell, answer: PartitionProduceResponse) {
         let Some(entry) = self.slots.get_mut(cell.entry) else { return };
+        if let Some(clock) = &cell.clock {
+            clock.stop();
+        }
         if let Some(trail) = &cell.trail {
             trail.ends(outcome(&answer));
         }
@@ -573,9 +591,10 @@ impl Ledger {
         let Some(entry) = self.slots.get_mut(cell.entry) else { return Vec::new() };
         entry.open += pieces.len() - 1;
         let index = u32::try_from(entry.index).unwrap_or(0);
-        let cells = pieces.into_iter().map(|Piece { records, lane, round, trail }| {
+        let cells = pieces.into_iter().map(|Piece { records, lane, round, trail, clock }| {
             let aside = lane.map(|lane| Aside { lane, wanted: round.unwrap_or(index), index: -1 });
-            Cell { aside, trail, partial: !whole, judged: true, ..Cell::of(cell.entry, Some(records)) }
+            let clock = clock.map(Box::new);
+            Cell { aside, trail, clock, partial: !whole, judged: true, ..Cell::of(cell.entry, Some(records)) }
         });
         cells.collect()
     }
@@ -871,7 +890,8 @@ mod tests {
     /// One half of it for its own partition, the other for a lane.
     fn halves(ledger: &mut Ledger, cell: &Cell) -> Vec<Cell> {
         let lane = ledger.lane("b-dlq", OnDown::Hold);
-        let piece = |records, lane| Piece { records: Bytes::from_static(records), lane, round: None, trail: None };
+        let piece =
+            |records, lane| Piece { records: Bytes::from_static(records), lane, round: None, trail: None, clock: None };
         ledger.instead(cell, vec![piece(b"k", None), piece(b"m", Some(lane))], false)
     }
 
@@ -897,7 +917,13 @@ mod tests {
             for on_down in OnDown::ALL {
                 let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0])]));
                 let lane = ledger.lane("b-dlq", *on_down);
-                let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None };
+                let moved = Piece {
+                    records: Bytes::from_static(b"m"),
+                    lane: Some(lane),
+                    round: None,
+                    trail: None,
+                    clock: None,
+                };
                 let cells = ledger.instead(&cells.remove(0), vec![moved], false);
                 let mut routed = ledger.route(cells, &world.seen(9));
                 if unknown {
@@ -927,7 +953,8 @@ mod tests {
         let (mut ledger, mut cells) = Ledger::open(request(&[("x", &[0]), ("a-over", &[0])]));
         let own = cells.pop().unwrap();
         let lane = ledger.lane("a-over", OnDown::Hold);
-        let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None };
+        let moved =
+            Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None, clock: None };
         let mut all = ledger.instead(&cells[0], vec![moved], false);
         all.push(own);
         let routed = ledger.route(all, &world.seen(9));
@@ -954,7 +981,7 @@ mod tests {
         let (number, _) = deputy.lock().take(client, 1, Parting::Whole(Fate::KEPT), |_| None);
         let lane = Some(ledger.lane("b-dlq", OnDown::Main));
         let trail = Some(Trail::new(&deputy, number, EditorLane::MAIN));
-        let moved = Piece { records: Bytes::from_static(b"m"), lane, round: None, trail };
+        let moved = Piece { records: Bytes::from_static(b"m"), lane, round: None, trail, clock: None };
         let cells = ledger.instead(&cells.remove(0), vec![moved], false);
         let routed = ledger.route(cells, &world.seen(9));
         assert_eq!((routed.parts.len(), routed.held.len()), (0, 1), "its number fits nowhere else");
@@ -1009,7 +1036,8 @@ mod tests {
         let world = World::with_canary(&[topic("e-1", &[1, 1])], &[topic("e-1", &[3])]);
         let (mut ledger, cells) = Ledger::open(request(&[("e-1", &[1])]));
         let lane = ledger.lane("e-1--at--b", OnDown::Hold);
-        let moved = Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None };
+        let moved =
+            Piece { records: Bytes::from_static(b"m"), lane: Some(lane), round: None, trail: None, clock: None };
         let cells = ledger.instead(&cells[0], vec![moved], false);
         let parts = ledger.route(cells, &world.seen(9)).parts;
         let asked = ledger.request(&parts[0]);

@@ -49,7 +49,7 @@ impl Judging<'_> {
                 match self.made(&batch, &parting, senders) {
                     Ok(made) => {
                         let whole = is_untouched(&parts, count);
-                        self.go(&cell, made, (deputy, &standing), time, (rest, whole));
+                        self.go(&cell, ruling, made, (deputy, &standing), time, (rest, whole));
                     }
                     Err(unfit) => {
                         standing.comes_to_nothing(time);
@@ -132,7 +132,7 @@ impl Judging<'_> {
             leads.iter().find(|(known, ..)| *known == lane).and_then(|(_, leads, _)| leads.clone())
         });
         let whole = is_untouched(&parts, count);
-        self.go(cell, made, (deputy, standing), time, (parts, whole));
+        self.go(cell, ruling, made, (deputy, standing), time, (parts, whole));
     }
 
     /// The batches for such lanes, from such senders; of what is all dropped an empty one.
@@ -164,6 +164,7 @@ impl Judging<'_> {
     fn go(
         &mut self,
         cell: &Cell,
+        ruling: Option<&Arc<Ruling>>,
         made: Vec<Bytes>,
         (deputy, standing): (&Shared, &Deputy),
         time: Time,
@@ -172,7 +173,8 @@ impl Judging<'_> {
         let mut piece = |(records, part): (Bytes, Part)| {
             let lane = part.leads.as_ref().map(|leads| self.ledger.lane(&leads.topic, leads.on_down));
             let round = part.leads.as_ref().is_some_and(|leads| leads.null_key).then(|| standing.round());
-            Piece { records, lane, round, trail: Some(Trail::new(deputy, time, part.lane)) }
+            let clock = ruling.filter(|_| lane.is_some()).map(|of| of.meter.lane_clock(of.name_of(part.lane)));
+            Piece { records, lane, round, trail: Some(Trail::new(deputy, time, part.lane)), clock }
         };
         let pieces: Vec<_> = made.into_iter().zip(parts).map(&mut piece).collect();
         self.admitted.cells.extend(self.ledger.instead(cell, pieces, whole));

@@ -130,11 +130,12 @@ impl Judging<'_> {
     fn piece(&mut self, cell: &Cell, ruling: &Ruling, lane: Lane, records: bytes::Bytes, count: u64) -> Piece {
         let Some(leads) = self.leads(cell, ruling, lane) else {
             ruling.stay(count);
-            return Piece { records, lane: None, round: None, trail: None };
+            return Piece { records, lane: None, round: None, trail: None, clock: None };
         };
         ruling.meter.moved(ruling.name_of(lane), count);
+        let clock = Some(ruling.meter.lane_clock(ruling.name_of(lane)));
         let lane = Some(self.ledger.lane(&leads.topic, leads.on_down));
-        Piece { records, lane, round: leads.null_key.then(|| fastrand::u32(..)), trail: None }
+        Piece { records, lane, round: leads.null_key.then(|| fastrand::u32(..)), trail: None, clock }
     }
 
     /// Where a lane leads; `None`: nowhere else than the topic itself.
