@@ -45,6 +45,7 @@ fn everything_counted_once() -> String {
     policy.limit("l", "drop").said(1, 0, 0);
     policy.broken("dlq", 1);
     policy.moved("dlq", 1);
+    policy.lane_clock("dlq").stop();
     policy.refused("contract");
     telemetry.render().unwrap()
 }
