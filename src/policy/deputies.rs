@@ -1,6 +1,7 @@
 //! The deputies of this process, by whom they stand for and where.
 
 use super::deputy::{Deputy, Shared};
+use super::weight::Memory;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -24,39 +25,44 @@ pub struct Post {
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub struct Deputies(DashMap<Post, Shared>);
+pub struct Deputies {
+    posts: DashMap<Post, Shared>,
+    /// What all of them remember.
+    pub memory: Memory,
+}
 
 impl Deputies {
     /// Whether there are none, as where no pipeline parts an idempotent producer's batches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.posts.is_empty()
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.posts.len()
     }
 
     /// Who stands there already.
     #[must_use]
     pub fn known(&self, post: &Post) -> Option<Shared> {
-        self.0.get(post).map(|deputy| Arc::clone(&deputy))
+        self.posts.get(post).map(|deputy| Arc::clone(&deputy))
     }
 
     /// Who stands there, or does from now on; `None` where there are too many.
     #[must_use]
     pub fn at(&self, post: Post, now: Instant) -> Option<Shared> {
         self.known(&post).or_else(|| {
-            let fits = self.0.len() < DEPUTIES;
-            fits.then(|| Arc::clone(&self.0.entry(post).or_insert_with(|| Arc::new(Mutex::new(Deputy::new(now))))))
+            let fits = self.posts.len() < DEPUTIES;
+            let new = || Arc::new(Mutex::new(Deputy::new(now).counted_in(&self.memory)));
+            fits.then(|| Arc::clone(&self.posts.entry(post).or_insert_with(new)))
         })
     }
 
     /// Forgets those whose producers sent nothing for an hour.
     pub fn trim(&self, now: Instant) {
-        self.0.retain(|_, deputy| now.saturating_duration_since(deputy.lock().used()) < IDLE);
+        self.posts.retain(|_, deputy| now.saturating_duration_since(deputy.lock().used()) < IDLE);
     }
 }
 

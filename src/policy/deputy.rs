@@ -10,10 +10,11 @@
 //!
 //! Pure. Sources: KIP-98, Kafka's `ProducerStateEntry` (five batches) and `ProducerAppendInfo`.
 
-use super::verdict::Verdict;
+use super::parting::{Part, Parting, is_untouched};
+use super::weight::{Memory, Weight};
 use crate::config;
 use crate::types::SessionId;
-use crate::wire::batch::edit::{Change, Fate, Lane, Sender, shared};
+use crate::wire::batch::edit::{Lane, Sender};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub struct Deputy {
     round: u32,
     /// When it was asked last.
     used: Instant,
+    memory: Memory,
 }
 
 /// A batch of the client's, as it was taken.
@@ -69,6 +71,8 @@ struct Batch {
     count: i32,
     /// Until all is written.
     parting: Option<Arc<Parting>>,
+    /// What that takes.
+    weight: Option<Weight>,
     parts: Vec<Part>,
     /// Its client is told that it failed, and has not sent it again yet.
     failed: bool,
@@ -80,30 +84,6 @@ struct Batch {
 pub struct Time {
     number: u64,
     came: u32,
-}
-
-/// What becomes of a batch's records.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Parting {
-    /// All have one fate and none is changed.
-    Whole(Fate),
-    /// One for each, with what they refer to.
-    Each(Box<[Fate]>, Box<[Change]>),
-}
-
-/// What of a batch goes to a lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Which.
-    pub lane: Lane,
-    /// Where that leads, whatever the config says by now; `None`: the topic itself.
-    pub leads: Option<config::policy::Lane>,
-    /// Our sequence of its first record there.
-    pub sequence: i32,
-    /// How many they are.
-    pub count: i32,
-    /// Its broker has said so.
-    pub written: bool,
 }
 
 /// What a producer is told of a batch that is written.
@@ -232,35 +212,6 @@ impl PartialEq for Trail {
     }
 }
 
-impl Parting {
-    /// Of a verdict. What is for a lane that is `away` stays with the rest.
-    #[must_use]
-    pub fn of(verdict: &Verdict, away: impl Fn(Lane) -> bool) -> Self {
-        let home = |fate: &Fate| Fate { to: fate.to.map(|lane| if away(lane) { Lane::MAIN } else { lane }), ..*fate };
-        let fates: Box<[Fate]> = verdict.fates.iter().map(home).collect();
-        shared(&fates).map_or_else(|| Self::Each(fates, verdict.changes.clone().into()), Self::Whole)
-    }
-
-    /// The lanes that a batch of so many records is parted into, with how many go there.
-    #[must_use]
-    pub fn lanes(&self, count: i32) -> Vec<(Lane, i32)> {
-        match self {
-            Self::Whole(fate) => fate.to.map(|lane| (lane, count)).into_iter().collect(),
-            Self::Each(fates, _) => {
-                let mut lanes: Vec<(Lane, i32)> = Vec::new();
-                for lane in fates.iter().filter_map(|fate| fate.to) {
-                    match lanes.iter_mut().find(|(known, _)| *known == lane) {
-                        Some((_, count)) => *count += 1,
-                        None => lanes.push((lane, 1)),
-                    }
-                }
-                lanes.sort_unstable_by_key(|(lane, _)| lane.0);
-                lanes
-            }
-        }
-    }
-}
-
 impl Deputy {
     /// For a producer that nobody has stood for yet.
     #[must_use]
@@ -278,7 +229,14 @@ impl Deputy {
             hole: false,
             round: fastrand::u32(..),
             used: now,
+            memory: Memory::default(),
         }
+    }
+
+    /// The same; what it remembers is counted there.
+    #[must_use]
+    pub fn counted_in(self, memory: &Memory) -> Self {
+        Self { memory: memory.clone(), ..self }
     }
 
     /// When it was asked last.
@@ -402,6 +360,7 @@ impl Deputy {
             self.lately.pop_front();
         }
         let over = u32::from(self.is_behind_failed(self.lately.len()));
+        let weight = Some(self.memory.hold(parting.bytes()));
         let parting = Some(Arc::new(parting));
         let batch = Batch {
             number,
@@ -410,6 +369,7 @@ impl Deputy {
             sequence: client.sequence,
             count,
             parting,
+            weight,
             parts: parts.clone(),
             failed: false,
             told: Told::NOTHING,
@@ -524,15 +484,9 @@ impl Batch {
             self.told = told;
         }
         if self.parts.iter().all(|part| part.written) {
-            self.parting = None;
+            (self.parting, self.weight) = (None, None);
         }
     }
-}
-
-/// Whether all records of a batch went where the client meant them to: then the first one's offset speaks for all.
-#[must_use]
-pub fn is_untouched(parts: &[Part], records: i32) -> bool {
-    matches!(parts, [Part { leads: None, count, .. }] if *count == records)
 }
 
 fn is_at(topic: &Option<Arc<str>>, leads: Option<&config::policy::Lane>) -> bool {

@@ -14,10 +14,12 @@ pub mod limiter;
 pub mod names;
 pub mod outlook;
 pub mod overrule;
+pub mod parting;
 pub mod rulings;
 pub mod sample;
 pub mod talkers;
 pub mod verdict;
+pub mod weight;
 
 #[cfg(test)]
 mod testing;

@@ -749,7 +749,8 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at};
     use crate::placement::build::tests::{slot, topic};
-    use crate::policy::deputy::{Before, Came, Deputy, Parting, Seen, Shared};
+    use crate::policy::deputy::{Before, Came, Deputy, Seen, Shared};
+    use crate::policy::parting::Parting;
     use crate::types::BrokerId;
     use crate::types::SessionId;
     use crate::upstream::Lead;

@@ -4,6 +4,8 @@ mod model;
 
 use super::*;
 use crate::config::policy::OnDown;
+use crate::policy::verdict::Verdict;
+use crate::wire::batch::edit::{Fate, shared};
 
 const OVERFLOW: Lane = Lane(1);
 const ONE: SessionId = SessionId(1);
@@ -338,4 +340,20 @@ fn a_lane_that_leads_elsewhere_after_a_reload_has_a_sequence_of_its_own() {
         let parts = deputy.take(client(0, sequence), 2, parting(2, &[0, 1]), to(topic)).1;
         assert_eq!(numbers(&parts), [(1, expected, 2)], "{topic}");
     }
+}
+
+/// [L4]
+#[test]
+fn l4_what_is_remembered_is_counted_until_it_is_written_or_given_up() {
+    let memory = Memory::default();
+    let mut deputy = Deputy::new(Instant::now()).counted_in(&memory);
+    let (first, _) = take(&mut deputy, client(0, 0), 5, &[1]);
+    let one = memory.bytes();
+    assert_eq!(one, 5 * size_of::<Fate>());
+    take(&mut deputy, client(0, 5), 5, &[1]);
+    assert_eq!(memory.bytes(), 2 * one);
+    [Lane::MAIN, OVERFLOW].into_iter().for_each(|lane| deputy.ends(first, lane, offset(0)));
+    assert_eq!(memory.bytes(), one);
+    take(&mut deputy, client(1, 0), 5, &[]);
+    assert_eq!(memory.bytes(), 0, "its producer has begun anew, and what goes one way takes nothing");
 }

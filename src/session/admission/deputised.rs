@@ -6,7 +6,8 @@ use crate::api::codes;
 use crate::api::records::produce::{Cell, Piece};
 use crate::api::records::stamp::Stamp;
 use crate::config::policy::OnDown;
-use crate::policy::deputy::{Before, Came, Deputy, Part, Parting, Seen, Shared, Time, Trail, is_untouched};
+use crate::policy::deputy::{Before, Came, Deputy, Seen, Shared, Time, Trail};
+use crate::policy::parting::{Part, Parting, is_untouched};
 use crate::policy::rulings::Ruling;
 use crate::policy::verdict::Verdict;
 use crate::types::SessionId;
@@ -92,7 +93,21 @@ impl Judging<'_> {
             return None;
         }
         self.wait(ruling, verdict);
-        Some(Parting::of(verdict, |lane| self.is_away(cell, ruling, lane)))
+        let parting = Parting::of(verdict, |lane| self.is_away(cell, ruling, lane));
+        let is_full = matches!(parting, Parting::Each(..)) && self.session.context.rulings.deputies.memory.is_full();
+        Some(if is_full { self.stays() } else { parting })
+    }
+
+    /// Too much is remembered of batches that are not written: this one stays as it is.
+    fn stays(&self) -> Parting {
+        if let Some(held_back) = self.session.context.seldom.pass("deputies remember too much".to_owned()) {
+            tracing::warn!(
+                held_back,
+                "batches of idempotent producers are written as they are, whatever policy says of their records: \
+                 64 MiB are taken by what it said of others that are not written yet. Is a lane's cluster away?"
+            );
+        }
+        Parting::Whole(Fate::KEPT)
     }
 
     /// Whether what is meant for a lane stays where it is: the topic is its own lane, or the lane is away and not waited for.

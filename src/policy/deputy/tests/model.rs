@@ -3,6 +3,7 @@
 
 use super::{OVERFLOW, leads, parting};
 use crate::policy::deputy::*;
+use crate::wire::batch::edit::Fate;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
