@@ -2,6 +2,7 @@
 //! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
 
 pub mod moment;
+pub mod producer;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -8,10 +8,11 @@ use super::limit::{Action, Limit, Said, Secrets};
 use super::names::{Found, Names};
 use super::talkers::{Counts, LONGEST, Talkers};
 use super::verdict::{Leaves, Marks, Refused, TOLD, Verdict};
+use crate::types::moment::rfc3339;
 use crate::wire::batch::edit::{Change, Lane};
 use crate::wire::batch::{Header, Malformed, Record, Records};
 use bytes::Bytes;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use crate::config::policy::MOST_LIMITS;
 
@@ -61,8 +62,8 @@ pub struct Asked<'a> {
     pub may_be_parted: bool,
     /// When: for limits.
     pub now: Instant,
-    /// And for those who read about it: RFC 3339.
-    pub time: &'a str,
+    /// And for those who read about it.
+    pub time: SystemTime,
 }
 
 /// A batch whose records cannot be read.
@@ -305,7 +306,7 @@ impl Judging<'_, '_> {
 
 impl Policy {
     /// What is done to records with such marks.
-    fn change(&self, marks: Marks, time: &str) -> Change {
+    fn change(&self, marks: Marks, time: SystemTime) -> Change {
         let mut change = Change::default();
         for (place, limit) in self.limits.iter().enumerate() {
             if let Action::Stamp(name, value) = &limit.action
@@ -323,7 +324,7 @@ impl Policy {
     }
 
     /// The headers that say why a record is where it is.
-    fn obituary(&self, breach: Breach, time: &str) -> [(Bytes, Bytes); 3] {
+    fn obituary(&self, breach: Breach, time: SystemTime) -> [(Bytes, Bytes); 3] {
         // Records that break one rule share the words; an unknown header's name would be one record's alone.
         let reason = match (&self.contract, breach.rule) {
             (Some((contract, _)), Some(_)) => contract.violation(0, breach, None, &self.names).to_string(),
@@ -332,7 +333,7 @@ impl Policy {
         [
             (Bytes::from_static(REASON), reason.into()),
             (Bytes::from_static(STEP), Bytes::from_static(b"contract")),
-            (Bytes::from_static(TIMESTAMP), Bytes::copy_from_slice(time.as_bytes())),
+            (Bytes::from_static(TIMESTAMP), rfc3339(time).into()),
         ]
     }
 }

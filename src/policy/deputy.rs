@@ -14,7 +14,9 @@ use super::parting::{Part, Parting, is_untouched};
 use super::weight::{Memory, Weight};
 use crate::config;
 use crate::types::SessionId;
+use crate::types::producer::own_id;
 use crate::wire::batch::edit::{Lane, Sender};
+use crate::wire::batch::sequence::{after, is_after};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,12 +24,8 @@ use std::time::{Duration, Instant};
 
 /// So many batches brokers remember of a producer, and so many clients have in flight at most.
 const LATELY: usize = 5;
-/// Sequences count up to here and go on at 0.
-const SEQUENCES: i32 = i32::MAX;
 /// So long a batch waits for one that it may have overtaken on another connection.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Ids from here on are ours: clusters count theirs up from 0.
-const OURS: i64 = 1 << 60;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -217,7 +215,7 @@ impl Deputy {
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
-            id: fastrand::i64(OURS..),
+            id: own_id(),
             epoch: -1,
             by: SessionId(0),
             early: None,
@@ -307,7 +305,7 @@ impl Deputy {
             None if (self.by != by || self.is_in_doubt()) && self.waits(by, now, came.is_open) => return Seen::Early,
             None => {
                 // Nothing that is in flight under the old one is waited for any more.
-                self.id = fastrand::i64(OURS..);
+                self.id = own_id();
                 self.begin(client.epoch);
                 Seen::New
             }
@@ -317,7 +315,7 @@ impl Deputy {
     }
 
     fn is_ahead(&self, sequence: i32) -> bool {
-        self.next.is_some_and(|next| sequence.wrapping_sub(next) & SEQUENCES <= SEQUENCES / 2)
+        self.next.is_some_and(|next| is_after(sequence, next))
     }
 
     /// Whether a batch is on its way.
@@ -491,11 +489,6 @@ impl Batch {
 
 fn is_at(topic: &Option<Arc<str>>, leads: Option<&config::policy::Lane>) -> bool {
     topic.as_deref() == leads.map(|leads| &*leads.topic)
-}
-
-/// The sequence so many further.
-fn after(sequence: i32, count: i32) -> i32 {
-    sequence.wrapping_add(count) & SEQUENCES
 }
 
 #[cfg(test)]

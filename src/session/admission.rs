@@ -14,7 +14,6 @@ use crate::policy::deputy::{Before, Shared};
 use crate::policy::keys::Who;
 use crate::policy::rulings::{Ruling, Rulings};
 use crate::policy::verdict::Verdict;
-use crate::types::moment::rfc3339;
 use crate::types::{Name, fast_hash};
 use crate::wire::batch::Header;
 use crate::wire::compression::at_desk;
@@ -60,7 +59,7 @@ pub(super) fn admit(
     let client_id = String::from_utf8_lossy(client_id.unwrap_or_default());
     // Nobody logs in here yet: who a client is, is not known.
     let who = Who { principal: "", client_id: &client_id };
-    let (now, time) = (Instant::now(), rfc3339(SystemTime::now()));
+    let (now, time) = (Instant::now(), SystemTime::now());
     let mut admitted = Admitted::default();
     for mut cell in cells {
         let Some(pipeline) = pipeline_of(&cell, ledger, placement) else {
@@ -78,17 +77,8 @@ pub(super) fn admit(
         at_desk(|desk| {
             let mut verdict = VERDICT.take();
             let may_be_parted = cell.stamp.is_none() || matches!(writer, Writer::Deputy(..));
-            let mut judging = Judging {
-                ledger,
-                session,
-                placement,
-                who,
-                may_be_parted,
-                now,
-                time: &time,
-                desk,
-                admitted: &mut admitted,
-            };
+            let mut judging =
+                Judging { ledger, session, placement, who, may_be_parted, now, time, desk, admitted: &mut admitted };
             match (writer, ruling) {
                 (Writer::Deputy(deputy, before), _) => {
                     judging.deputised(cell, (&deputy, before), ruling, &mut verdict);
@@ -161,11 +151,9 @@ fn writer(
     }
 }
 
-const TRANSACTIONAL: i16 = 1 << 4;
-
 fn is_transactional(cell: &Cell) -> bool {
     let header = cell.records().and_then(|records| Header::read(records).ok().flatten());
-    header.is_some_and(|header| header.attributes & TRANSACTIONAL != 0)
+    header.is_some_and(|header| header.is_transactional())
 }
 
 /// An answer is held so long at most: longer ones look like a broker that is gone.

@@ -394,7 +394,7 @@ impl Held {
         Self { request: Arc::clone(request), frame, cells, needs: Vec::new() }
     }
 
-    /// What policy has not looked at yet, since nobody knew the topic by its id.
+    /// What policy has not looked at yet, since nobody knew the topic by its id, or it waited for what was before it.
     fn judged(self, order: &mut Changing<'_, Self>, placement: &Placement) -> Self {
         if self.cells.iter().all(|cell| cell.judged) {
             return self;

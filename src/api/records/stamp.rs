@@ -2,9 +2,8 @@
 //! must not be overtaken by one that comes after it (L6).
 
 use crate::wire::batch::Header;
-
-/// Sequences count up to here and go on at 0.
-const SEQUENCES: i32 = i32::MAX;
+use crate::wire::batch::edit::Sender;
+use crate::wire::batch::sequence::is_after;
 
 /// See the module's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +35,10 @@ impl Stamp {
     }
 }
 
-/// Of two sequences the later one is less than half the way round from the earlier.
-fn is_after(one: i32, other: i32) -> bool {
-    let ahead = one.wrapping_sub(other) & SEQUENCES;
-    ahead != 0 && ahead <= SEQUENCES / 2
+impl From<Stamp> for Sender {
+    fn from(Stamp { producer, epoch, sequence }: Stamp) -> Self {
+        Self { id: producer, epoch, sequence }
+    }
 }
 
 #[cfg(test)]

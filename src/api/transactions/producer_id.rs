@@ -7,10 +7,8 @@ use crate::api::transactions::by_transactional_id::{self as transactional, OfTra
 use crate::api::{Api, Effects, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::types::Name;
+use crate::types::producer::own_id;
 use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResponse};
-
-/// Our ids begin here.
-const FIRST: i64 = 1 << 60;
 
 /// See the module's text.
 pub struct InitProducerId;
@@ -24,7 +22,7 @@ impl Api for InitProducerId {
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
         match &request.transactional_id {
             None => {
-                let id = fastrand::i64(FIRST..).into();
+                let id = own_id().into();
                 Plan::Answer(InitProducerIdResponse::default().with_producer_id(id).with_producer_epoch(0))
             }
             // As Kafka answers an empty transactional id.
@@ -56,6 +54,7 @@ impl Api for InitProducerId {
 mod tests {
     use super::*;
     use crate::api::testing::{World, at, round, sent};
+    use crate::types::producer::FIRST;
     use kafka_protocol::messages::TransactionalId;
     use kafka_protocol::protocol::StrBytes;
 

@@ -78,8 +78,8 @@ fn judge(policy: &Policy, bytes: &[u8]) -> Verdict {
 fn judge_into(policy: &Policy, bytes: &[u8], verdict: &mut Verdict) -> Result<(), Unreadable> {
     let batch = read(bytes);
     let now = Instant::now();
-    let time = "2026-11-27T19:47:00.000Z";
-    let may_be_parted = batch.header.attributes & TRANSACTIONAL == 0;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_808_820);
+    let may_be_parted = !batch.header.is_transactional();
     let asked = Asked { header: &batch.header, plain: batch.section(), who: WHO, may_be_parted, now, time };
     policy.judge(&asked, verdict)
 }

@@ -4,7 +4,6 @@
 use super::judging::{Judging, count, told};
 use crate::api::codes;
 use crate::api::records::produce::{Cell, Piece};
-use crate::api::records::stamp::Stamp;
 use crate::config::policy::OnDown;
 use crate::policy::deputy::{Before, Came, Deputy, Seen, Shared, Time, Trail};
 use crate::policy::parting::{Part, Parting, is_untouched};
@@ -30,7 +29,7 @@ impl Judging<'_> {
         let batch = match open(&records) {
             Ok(batch) => batch,
             Err(unfit) => {
-                cell.stamp.into_iter().for_each(|stamp| deputy.lock().refuse(sender_of(stamp)));
+                cell.stamp.into_iter().for_each(|stamp| deputy.lock().refuse(stamp.into()));
                 return self.refuse_unfit(&cell, ruling, unfit);
             }
         };
@@ -194,10 +193,6 @@ impl Judging<'_> {
         let pieces: Vec<_> = made.into_iter().zip(parts).map(&mut piece).collect();
         self.admitted.cells.extend(self.ledger.instead(cell, pieces, whole));
     }
-}
-
-fn sender_of(Stamp { producer, epoch, sequence }: Stamp) -> Sender {
-    Sender { id: producer, epoch, sequence }
 }
 
 fn tell(ruling: &Ruling, parting: &Parting, lanes: &[(Lane, i32)], count: i32) {

@@ -17,7 +17,7 @@ use crate::wire::compression::Desk;
 use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// A cell's judge, with all that it takes.
 pub(super) struct Judging<'a> {
@@ -27,7 +27,7 @@ pub(super) struct Judging<'a> {
     pub(super) who: Who<'a>,
     pub(super) may_be_parted: bool,
     pub(super) now: Instant,
-    pub(super) time: &'a str,
+    pub(super) time: SystemTime,
     pub(super) desk: &'a mut Desk,
     pub(super) admitted: &'a mut Admitted,
 }

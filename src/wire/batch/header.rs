@@ -41,6 +41,8 @@ pub struct Header {
     pub count: i32,
 }
 
+const TRANSACTIONAL: i16 = 1 << 4;
+
 impl Header {
     /// The header of the batch that `bytes` begin with; `None` where it is cut short. What is there of it is looked at.
     pub fn read(bytes: &[u8]) -> Result<Option<Self>, Flaw> {
@@ -56,6 +58,12 @@ impl Header {
             Some(header) if header.count < 0 => Err(Flaw::Count(header.count)),
             whole_or_cut => Ok(whole_or_cut),
         }
+    }
+
+    /// Whether its records are of a transaction, which are written together or not at all.
+    #[must_use]
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
     }
 
     /// What its records are compressed with; `None` where that is nothing we know.

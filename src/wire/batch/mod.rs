@@ -7,6 +7,7 @@ pub mod edit;
 mod header;
 pub mod produced;
 mod records;
+pub mod sequence;
 mod swift;
 
 pub use crate::wire::compression::Codec;
