@@ -158,7 +158,8 @@ impl Asking<'_> {
         });
         let limits = self.written.limits.iter().zip(&found.limits).map(|(limit, standing)| self.says(limit, standing));
         let limits: Vec<_> = limits.collect();
-        let becomes = self.becomes(found.becomes, found.breach.is_some(), &limits);
+        let is_too_much = found.limits.iter().any(|standing| standing.is_asked && !standing.passes);
+        let becomes = self.becomes(found.becomes, found.breach.is_some(), is_too_much);
         Outlook { pipeline: pipeline.to_string(), live: self.live, contract, limits, becomes }
     }
 
@@ -222,13 +223,11 @@ impl Asking<'_> {
         }
     }
 
-    fn becomes(&self, becomes: Becomes, breaks: bool, limits: &[LimitSays]) -> String {
+    fn becomes(&self, becomes: Becomes, breaks: bool, is_too_much: bool) -> String {
         let counted = self.written.contract.as_ref().filter(|_| breaks);
         let counted = counted.is_some_and(|contract| contract.on_violation == OnViolation::Observe);
         match becomes {
-            Becomes::Kept if limits.iter().any(|limit| limit.says.starts_with("too much")) => {
-                "it goes on, with what limits do to it".to_owned()
-            }
+            Becomes::Kept if is_too_much => "it goes on, with what limits do to it".to_owned(),
             Becomes::Kept if counted => "it goes on, and is counted as one that breaks the contract".to_owned(),
             Becomes::Kept => "it goes on as it is".to_owned(),
             Becomes::Moved(lane) => format!("it goes to {}", self.lane(lane)),

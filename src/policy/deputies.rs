@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So many there are at most: half a kilobyte each. Who comes then is not parted from its records, only counted.
+/// So many there are at most, each of a kilobyte. Who comes then is not parted from its records, only counted.
 const DEPUTIES: usize = 1 << 16;
 /// Longer than a client has a batch in flight.
 const IDLE: Duration = Duration::from_secs(3600);

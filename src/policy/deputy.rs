@@ -79,7 +79,7 @@ struct Batch {
 
 /// A batch, at one of the times that it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Time {
+pub struct Visit {
     number: u64,
     came: u32,
 }
@@ -135,8 +135,8 @@ pub enum Seen {
     New,
     /// One of the last, which is not written whole, as far as we know: it goes the way that it went before.
     Again {
-        /// Which, and which time.
-        time: Time,
+        /// Which, and at which of the times that it came.
+        visit: Visit,
         /// What becomes of its records.
         parting: Arc<Parting>,
         /// All that it was parted into.
@@ -165,7 +165,7 @@ pub enum Outcome {
 
 /// When a batch may go on its way. Clients take it for a broken broker where a batch fails and a later one does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum When {
     /// Now: nothing is before it, or only what goes to the same topic, where a broker keeps the order.
     Now,
     /// When those before it have come to their end.
@@ -181,32 +181,32 @@ pub type Shared = Arc<Mutex<Deputy>>;
 #[derive(Clone, Debug)]
 pub struct Trail {
     deputy: Shared,
-    time: Time,
+    visit: Visit,
     lane: Lane,
 }
 
 impl Trail {
     /// That of a batch's part for a lane.
     #[must_use]
-    pub fn new(deputy: &Shared, time: Time, lane: Lane) -> Self {
-        Self { deputy: Arc::clone(deputy), time, lane }
+    pub fn new(deputy: &Shared, visit: Visit, lane: Lane) -> Self {
+        Self { deputy: Arc::clone(deputy), visit, lane }
     }
 
     /// Whether it may go.
     #[must_use]
-    pub fn turn(&self) -> Turn {
-        self.deputy.lock().turn(self.time)
+    pub fn when(&self) -> When {
+        self.deputy.lock().when(self.visit)
     }
 
     /// It is at its end.
     pub fn ends(&self, outcome: Outcome) {
-        self.deputy.lock().ends(self.time, self.lane, outcome);
+        self.deputy.lock().ends(self.visit, self.lane, outcome);
     }
 }
 
 impl PartialEq for Trail {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.deputy, &other.deputy) && (self.time, self.lane) == (other.time, other.lane)
+        Arc::ptr_eq(&self.deputy, &other.deputy) && (self.visit, self.lane) == (other.visit, other.lane)
     }
 }
 
@@ -221,7 +221,7 @@ impl Deputy {
             early: None,
             next: None,
             places: Vec::new(),
-            lately: VecDeque::new(),
+            lately: VecDeque::with_capacity(LATELY),
             count: 0,
             gone: 0,
             hole: false,
@@ -345,7 +345,7 @@ impl Deputy {
         count: i32,
         parting: Parting,
         leads: impl Fn(Lane) -> Option<config::policy::Lane>,
-    ) -> (Time, Vec<Part>) {
+    ) -> (Visit, Vec<Part>) {
         let number = self.count;
         self.count += 1;
         let lanes = parting.lanes(count).into_iter();
@@ -373,7 +373,7 @@ impl Deputy {
             told: Told::NOTHING,
         };
         self.lately.push_back(batch);
-        (Time { number, came: 1 }, parts)
+        (Visit { number, came: 1 }, parts)
     }
 
     /// A new batch goes nowhere: what follows it has a hole before it, until the client has numbered it anew.
@@ -386,8 +386,8 @@ impl Deputy {
     }
 
     /// A batch came again, and cannot go.
-    pub fn comes_to_nothing(&mut self, time: Time) {
-        self.ends(time, Lane::MAIN, Outcome::Open);
+    pub fn comes_to_nothing(&mut self, visit: Visit) {
+        self.ends(visit, Lane::MAIN, Outcome::Open);
     }
 
     fn part(&mut self, lane: Lane, leads: Option<config::policy::Lane>, count: i32) -> Part {
@@ -408,13 +408,13 @@ impl Deputy {
         self.gone = self.count;
     }
 
-    fn ends(&mut self, time: Time, lane: Lane, outcome: Outcome) {
-        let Some(place) = self.lately.iter().position(|batch| batch.number == time.number) else { return };
+    fn ends(&mut self, visit: Visit, lane: Lane, outcome: Outcome) {
+        let Some(place) = self.lately.iter().position(|batch| batch.number == visit.number) else { return };
         let Some(batch) = self.lately.get_mut(place) else { return };
         match outcome {
             Outcome::Written(told) => batch.written(lane, told),
             // It came again meanwhile, and that will have an end of its own.
-            _ if time.came != batch.came => {}
+            _ if visit.came != batch.came => {}
             Outcome::Refused => self.refused(place),
             Outcome::Open => {
                 batch.failed = true;
@@ -423,17 +423,17 @@ impl Deputy {
         }
     }
 
-    fn turn(&self, time: Time) -> Turn {
-        let before = || self.lately.iter().filter(|batch| batch.number < time.number && batch.parting.is_some());
-        let own = self.lately.iter().find(|batch| batch.number == time.number);
-        let is_gone = own.map_or(time.number < self.gone, |batch| batch.parting.is_some() && time.came <= batch.over);
+    fn when(&self, visit: Visit) -> When {
+        let before = || self.lately.iter().filter(|batch| batch.number < visit.number && batch.parting.is_some());
+        let own = self.lately.iter().find(|batch| batch.number == visit.number);
+        let is_gone = own.map_or(visit.number < self.gone, |batch| batch.parting.is_some() && visit.came <= batch.over);
         let goes = own.and_then(Batch::goes_to);
         if is_gone {
-            Turn::Never
+            When::Never
         } else if before().all(|batch| goes.is_some() && batch.goes_to() == goes) {
-            Turn::Now
+            When::Now
         } else {
-            Turn::Later
+            When::Later
         }
     }
 
@@ -463,8 +463,8 @@ impl Batch {
         match &self.parting {
             None => Seen::Written(self.told),
             Some(parting) => {
-                let time = Time { number: self.number, came: self.came };
-                Seen::Again { time, parting: Arc::clone(parting), parts: self.parts.clone() }
+                let visit = Visit { number: self.number, came: self.came };
+                Seen::Again { visit, parting: Arc::clone(parting), parts: self.parts.clone() }
             }
         }
     }

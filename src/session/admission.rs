@@ -46,13 +46,12 @@ pub(super) fn admit(
     session: &Session,
     client_id: Option<&[u8]>,
     ledger: &mut Ledger,
-    mut cells: Vec<Cell>,
+    cells: Vec<Cell>,
     placement: &Placement,
     before: &dyn Fn(&Partition, Stamp) -> Before,
 ) -> Admitted {
     let rulings = &session.context.rulings;
     let table = rulings.under(&placement.config);
-    cells.iter_mut().for_each(|cell| cell.waits = false);
     if table.is_empty() && rulings.deputies.is_empty() {
         return Admitted { cells, ..Admitted::default() };
     }

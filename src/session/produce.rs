@@ -14,7 +14,7 @@ use crate::api::records::produce::{Cell, Ledger, Part, Routed};
 use crate::api::{Effects, Need, Refusal, Refusals};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
-use crate::policy::deputy as policy;
+use crate::policy::deputy::When;
 use crate::types::{Name, Target};
 use crate::upstream::Refused;
 use crate::wire::glance::Produce;
@@ -207,7 +207,7 @@ impl Turn<'_, '_> {
 
     /// What a deputy writes fails behind what failed: without that its client would take us for broken (L6).
     fn fail_behind(&mut self, cells: Vec<Cell>) -> Vec<Cell> {
-        let fails = |cell: &Cell| cell.turn() == policy::Turn::Never;
+        let fails = |cell: &Cell| cell.when() == When::Never;
         if !cells.iter().any(fails) {
             return cells;
         }
@@ -219,7 +219,7 @@ impl Turn<'_, '_> {
     /// What is dropped is answered in its turn: were it before what it follows, and that failed, its client would take us for
     /// broken, or that for written (L6).
     fn pass_dropped(&mut self, cells: Vec<Cell>) -> Vec<Cell> {
-        let passes = |cell: &Cell| cell.is_dropped() && cell.turn() == policy::Turn::Now;
+        let passes = |cell: &Cell| cell.is_dropped() && cell.when() == When::Now;
         if !cells.iter().any(passes) {
             return cells;
         }
@@ -238,7 +238,7 @@ impl Turn<'_, '_> {
         let cells = self.pass_dropped(cells);
         let ledger = &self.state.ledger;
         let may_go = |cell: &Cell| {
-            let partition = ledger.partition_of(cell).filter(|_| !cell.waits && cell.turn() == policy::Turn::Now);
+            let partition = ledger.partition_of(cell).filter(|_| !cell.waits && cell.when() == When::Now);
             partition.is_some_and(|partition| self.order.may_go(&partition, cell.stamp, part.to, link.id()))
         };
         // Seldom does one of them have to wait.
@@ -259,7 +259,7 @@ impl Turn<'_, '_> {
         if !may_wait {
             let in_turn = |cell: &Cell| {
                 let partition = self.state.ledger.partition_of(cell);
-                cell.turn() == policy::Turn::Later
+                cell.when() == When::Later
                     || partition.is_some_and(|partition| self.order.is_behind_a_first(&partition))
             };
             let (waiting, given_up): (Vec<_>, Vec<_>) = cells.into_iter().partition(in_turn);
@@ -399,7 +399,8 @@ impl Held {
         if self.cells.iter().all(|cell| cell.judged) {
             return self;
         }
-        let Self { request, frame, cells, needs } = self;
+        let Self { request, frame, mut cells, needs } = self;
+        cells.iter_mut().for_each(|cell| cell.waits = false);
         let session = &request.session;
         let mut state = request.state.lock();
         let before = |partition: &Partition, stamp| order.before(partition, stamp);

@@ -11,7 +11,7 @@ use crate::api::{Effect, Effects, Need, Refusal, Seen, Span, codes};
 use crate::config::policy::OnDown;
 use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
-use crate::policy::deputy::{Outcome, Told, Trail, Turn};
+use crate::policy::deputy::{Outcome, Told, Trail, When};
 use crate::telemetry::LaneClock;
 use crate::types::{FastMap, Slot, Target, fast_hash};
 use crate::upstream::Topic;
@@ -188,8 +188,8 @@ impl Cell {
 
     /// Whether its producer's batches before it let it go.
     #[must_use]
-    pub fn turn(&self) -> Turn {
-        self.trail.as_ref().map_or(Turn::Now, Trail::turn)
+    pub fn when(&self) -> When {
+        self.trail.as_ref().map_or(When::Now, Trail::when)
     }
 
     /// Whether nothing of it is left, and its producer hears so in its turn.
@@ -285,8 +285,8 @@ impl Ledger {
         while let Some(mut cell) = cells.next() {
             match self.find_or_go_back(&mut cell, seen) {
                 Found::At(to) => {
-                    let turn = self.turn(&cell, &mut named);
-                    Part::put_at(&mut routed.parts, turn, to, cell, cells.len());
+                    let place = self.namesakes(&cell, &mut named);
+                    Part::put_at(&mut routed.parts, place, to, cell, cells.len());
                 }
                 Found::Later => routed.held.push(cell),
                 Found::Unknown => {
@@ -321,7 +321,7 @@ impl Ledger {
 
     /// How many cells before this one go to its partition, as lanes may bring several there. A broker takes only the last of two batches of one partition
     /// in a request: the second must go in another.
-    fn turn(&self, cell: &Cell, named: &mut FastMap<(Uuid, i32), usize>) -> usize {
+    fn namesakes(&self, cell: &Cell, named: &mut FastMap<(Uuid, i32), usize>) -> usize {
         let Some((topic, index)) = self.goes_to(cell).filter(|_| !self.lanes.is_empty()) else { return 0 };
         let before = named.entry((topic.id, index)).or_default();
         *before += 1;

@@ -35,7 +35,7 @@ fn see_while(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId, now
     deputy.see(Came { client, count, by, now, before: Before::Nothing, is_open: &|_| is_open })
 }
 
-fn take(deputy: &mut Deputy, client: Sender, count: i32, leaving: &[usize]) -> (Time, Vec<Part>) {
+fn take(deputy: &mut Deputy, client: Sender, count: i32, leaving: &[usize]) -> (Visit, Vec<Part>) {
     assert_eq!(see(deputy, client, count, ONE), Seen::New);
     deputy.take(client, count, parting(count, leaving), leads)
 }
@@ -73,7 +73,7 @@ fn what_comes_again_goes_the_way_it_went_until_it_is_written() {
     deputy.ends(number, Lane::MAIN, Outcome::Open);
     // Over another connection
     let came = see(&mut deputy, client(0, 0), 5, TWO);
-    let Seen::Again { parts: again, parting: fates, time: number } = came else { panic!() };
+    let Seen::Again { parts: again, parting: fates, visit: number } = came else { panic!() };
     assert_eq!((numbers(&again), &*fates), (numbers(&parts), &parting(5, &[1, 2])));
     assert_eq!(again.iter().map(|part| part.written).collect::<Vec<_>>(), [false, true]);
     deputy.ends(number, Lane::MAIN, offset(7));
@@ -85,7 +85,7 @@ fn what_comes_again_goes_the_way_it_went_until_it_is_written() {
     assert_eq!(see(&mut deputy, client(0, 5), 2, TWO), Seen::Written(Told { offset: 12, ..Told::NOTHING }));
 }
 
-fn take_by(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> (Time, Vec<Part>) {
+fn take_by(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> (Visit, Vec<Part>) {
     assert_eq!(see(deputy, client, count, by), Seen::New);
     deputy.take(client, count, parting(count, &[]), leads)
 }
@@ -190,35 +190,35 @@ fn what_was_written_of_a_batch_that_was_refused_in_part_leaves_no_hole() {
 #[test]
 fn l6_no_batch_succeeds_after_one_that_failed() {
     let mut deputy = Deputy::new(Instant::now());
-    let plain: Vec<Time> = (0..2).map(|sequence| take(&mut deputy, client(0, sequence), 1, &[]).0).collect();
+    let plain: Vec<Visit> = (0..2).map(|sequence| take(&mut deputy, client(0, sequence), 1, &[]).0).collect();
     assert_eq!(
-        plain.iter().map(|number| deputy.turn(*number)).collect::<Vec<_>>(),
-        [Turn::Now; 2],
+        plain.iter().map(|number| deputy.when(*number)).collect::<Vec<_>>(),
+        [When::Now; 2],
         "brokers see to it"
     );
     // One that goes elsewhere, or to several places, waits for those before it
     let (parted, _) = take(&mut deputy, client(0, 2), 2, &[1]);
-    assert_eq!(deputy.turn(parted), Turn::Later);
+    assert_eq!(deputy.when(parted), When::Later);
     plain.iter().for_each(|number| deputy.ends(*number, Lane::MAIN, offset(0)));
-    assert_eq!(deputy.turn(parted), Turn::Now);
+    assert_eq!(deputy.when(parted), When::Now);
     // And those after it for it
     let (last, _) = take(&mut deputy, client(0, 4), 1, &[]);
-    assert_eq!(deputy.turn(last), Turn::Later);
+    assert_eq!(deputy.when(last), When::Later);
     deputy.ends(parted, Lane::MAIN, offset(2));
-    assert_eq!(deputy.turn(last), Turn::Later, "half of it");
+    assert_eq!(deputy.when(last), When::Later, "half of it");
     deputy.ends(parted, OVERFLOW, Outcome::Open);
-    assert_eq!(deputy.turn(last), Turn::Never, "its client sends both again");
+    assert_eq!(deputy.when(last), When::Never, "its client sends both again");
     let parted = comes_again(&mut deputy, client(0, 2), 2, ONE);
-    assert_eq!(deputy.turn(last), Turn::Never, "whenever that is looked at");
+    assert_eq!(deputy.when(last), When::Never, "whenever that is looked at");
     let last = comes_again(&mut deputy, client(0, 4), 1, ONE);
-    assert_eq!(deputy.turn(last), Turn::Later);
+    assert_eq!(deputy.when(last), When::Later);
     deputy.ends(parted, OVERFLOW, offset(9));
-    assert_eq!(deputy.turn(last), Turn::Now);
+    assert_eq!(deputy.when(last), When::Now);
 }
 
-fn comes_again(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> Time {
-    let Seen::Again { time, .. } = see(deputy, client, count, by) else { panic!() };
-    time
+fn comes_again(deputy: &mut Deputy, client: Sender, count: i32, by: SessionId) -> Visit {
+    let Seen::Again { visit, .. } = see(deputy, client, count, by) else { panic!() };
+    visit
 }
 
 /// [L6]
@@ -229,7 +229,7 @@ fn l6_what_came_while_one_before_it_had_failed_fails_also_when_that_comes_again_
     deputy.ends(first, Lane::MAIN, Outcome::Open);
     let (second, _) = take(&mut deputy, client(0, 2), 1, &[]);
     comes_again(&mut deputy, client(0, 0), 2, ONE);
-    assert_eq!(deputy.turn(second), Turn::Never, "its client waits for an answer to it before the other's");
+    assert_eq!(deputy.when(second), When::Never, "its client waits for an answer to it before the other's");
 }
 
 /// [L6]
@@ -245,9 +245,9 @@ fn l6_a_late_failure_of_an_earlier_time_fails_nothing() {
     deputy.ends(first, Lane::MAIN, Outcome::Open);
     deputy.ends(first, OVERFLOW, Outcome::Refused);
     // Then both go on: librdkafka would be ended by a second one that fails after a first one that does not
-    assert_eq!((deputy.turn(again), deputy.turn(behind)), (Turn::Now, Turn::Later));
+    assert_eq!((deputy.when(again), deputy.when(behind)), (When::Now, When::Later));
     [Lane::MAIN, OVERFLOW].into_iter().for_each(|lane| deputy.ends(again, lane, offset(0)));
-    assert_eq!(deputy.turn(behind), Turn::Now);
+    assert_eq!(deputy.when(behind), When::Now);
 }
 
 /// [L6]
@@ -257,14 +257,14 @@ fn l6_what_is_all_dropped_is_no_success_before_what_it_follows() {
     let (first, _) = take(&mut deputy, client(0, 0), 2, &[]);
     assert_eq!(see(&mut deputy, client(0, 2), 3, ONE), Seen::New);
     let (dropped, _) = deputy.take(client(0, 2), 3, Parting::Whole(Fate { to: None, change: None }), leads);
-    assert_eq!(deputy.turn(dropped), Turn::Later);
+    assert_eq!(deputy.when(dropped), When::Later);
     deputy.ends(first, Lane::MAIN, Outcome::Open);
-    assert_eq!(deputy.turn(dropped), Turn::Never);
+    assert_eq!(deputy.when(dropped), When::Never);
     let first = comes_again(&mut deputy, client(0, 0), 2, ONE);
     let dropped = comes_again(&mut deputy, client(0, 2), 3, ONE);
-    assert_eq!(deputy.turn(dropped), Turn::Later);
+    assert_eq!(deputy.when(dropped), When::Later);
     deputy.ends(first, Lane::MAIN, offset(0));
-    assert_eq!(deputy.turn(dropped), Turn::Now);
+    assert_eq!(deputy.when(dropped), When::Now);
 }
 
 #[test]
@@ -273,13 +273,13 @@ fn what_waited_behind_a_batch_that_was_refused_for_good_never_goes() {
     let (parted, _) = take(&mut deputy, client(0, 0), 5, &[1]);
     let (behind, _) = take(&mut deputy, client(0, 5), 5, &[]);
     deputy.ends(parted, Lane::MAIN, offset(0));
-    assert_eq!(deputy.turn(behind), Turn::Later);
+    assert_eq!(deputy.when(behind), When::Later);
     deputy.ends(parted, OVERFLOW, Outcome::Refused);
-    assert_eq!(deputy.turn(behind), Turn::Never, "its numbers are the next one's");
+    assert_eq!(deputy.when(behind), When::Never, "its numbers are the next one's");
     // Nor what an older epoch left behind
     let (older, _) = take(&mut deputy, client(0, 0), 5, &[]);
     take(&mut deputy, client(1, 0), 5, &[]);
-    assert_eq!(deputy.turn(older), Turn::Never);
+    assert_eq!(deputy.when(older), When::Never);
 }
 
 #[test]
@@ -355,4 +355,11 @@ fn l4_what_is_remembered_is_counted_until_it_is_written_or_given_up() {
     assert_eq!(memory.bytes(), one);
     take(&mut deputy, client(1, 0), 5, &[]);
     assert_eq!(memory.bytes(), 0, "its producer has begun anew, and what goes one way takes nothing");
+}
+
+/// [L4]
+#[test]
+fn l4_a_deputy_takes_a_kilobyte() {
+    let batches = LATELY * (size_of::<Batch>() + size_of::<Part>());
+    assert!(size_of::<Deputy>() + batches <= 1024, "{} and {batches}", size_of::<Deputy>());
 }

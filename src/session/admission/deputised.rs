@@ -5,7 +5,7 @@ use super::judging::{Judging, count, told};
 use crate::api::codes;
 use crate::api::records::produce::{Cell, Piece};
 use crate::config::policy::OnDown;
-use crate::policy::deputy::{Before, Came, Deputy, Seen, Shared, Time, Trail};
+use crate::policy::deputy::{Before, Came, Deputy, Seen, Shared, Trail, Visit};
 use crate::policy::parting::{Part, Parting, is_untouched};
 use crate::policy::rulings::Ruling;
 use crate::policy::verdict::Verdict;
@@ -43,16 +43,16 @@ impl Judging<'_> {
                 Some(parting) => self.begin(&cell, &batch, (deputy, &mut standing), ruling, parting),
                 None => standing.refuse(client),
             },
-            Seen::Again { time, parting, parts } => {
+            Seen::Again { visit, parting, parts } => {
                 let rest: Vec<_> = parts.iter().filter(|part| !part.written).cloned().collect();
                 let senders = rest.iter().map(|part| (part.lane, standing.sender_of(part))).collect();
                 match self.made(&batch, &parting, senders) {
                     Ok(made) => {
                         let whole = is_untouched(&parts, count);
-                        self.go(&cell, ruling, made, (deputy, &standing), time, (rest, whole));
+                        self.go(&cell, ruling, made, (deputy, &standing), visit, (rest, whole));
                     }
                     Err(unfit) => {
-                        standing.comes_to_nothing(time);
+                        standing.comes_to_nothing(visit);
                         self.refuse_unfit(&cell, ruling, unfit);
                     }
                 }
@@ -142,11 +142,11 @@ impl Judging<'_> {
         if let Some(ruling) = ruling {
             tell(ruling, &parting, &lanes, count);
         }
-        let (time, parts) = standing.take(client, count, parting, |lane| {
+        let (visit, parts) = standing.take(client, count, parting, |lane| {
             leads.iter().find(|(known, ..)| *known == lane).and_then(|(_, leads, _)| leads.clone())
         });
         let whole = is_untouched(&parts, count);
-        self.go(cell, ruling, made, (deputy, standing), time, (parts, whole));
+        self.go(cell, ruling, made, (deputy, standing), visit, (parts, whole));
     }
 
     /// The batches for such lanes, from such senders; of what is all dropped an empty one.
@@ -181,14 +181,14 @@ impl Judging<'_> {
         ruling: Option<&Arc<Ruling>>,
         made: Vec<Bytes>,
         (deputy, standing): (&Shared, &Deputy),
-        time: Time,
+        visit: Visit,
         (parts, whole): (Vec<Part>, bool),
     ) {
         let mut piece = |(records, part): (Bytes, Part)| {
             let lane = part.leads.as_ref().map(|leads| self.ledger.lane(&leads.topic, leads.on_down));
             let round = part.leads.as_ref().is_some_and(|leads| leads.null_key).then(|| standing.round());
             let clock = ruling.filter(|_| lane.is_some()).map(|of| of.meter.lane_clock(of.name_of(part.lane)));
-            Piece { records, lane, round, trail: Some(Trail::new(deputy, time, part.lane)), clock }
+            Piece { records, lane, round, trail: Some(Trail::new(deputy, visit, part.lane)), clock }
         };
         let pieces: Vec<_> = made.into_iter().zip(parts).map(&mut piece).collect();
         self.admitted.cells.extend(self.ledger.instead(cell, pieces, whole));

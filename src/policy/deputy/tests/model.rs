@@ -109,7 +109,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// A part on its way.
 struct Flying {
-    time: Time,
+    visit: Visit,
     part: Part,
     sender: Sender,
     records: Vec<i32>,
@@ -160,21 +160,21 @@ impl World {
     /// A batch comes to Fishplate. Another verdict is ready for each time that it comes.
     fn comes(&mut self, sent: &Sent, salt: usize) {
         self.failed.remove(&sent.sequence);
-        let (time, fates, parts) = match self.see(sent) {
+        let (visit, fates, parts) = match self.see(sent) {
             Seen::Written(_) => return self.acknowledged(sent.sequence),
             Seen::New => {
                 let client = Sender { id: 7, epoch: 0, sequence: sent.sequence };
-                let (time, parts) = self.deputy.take(client, sent.count, sent.parting(salt), leads);
-                (time, Arc::new(sent.parting(salt)), parts)
+                let (visit, parts) = self.deputy.take(client, sent.count, sent.parting(salt), leads);
+                (visit, Arc::new(sent.parting(salt)), parts)
             }
-            Seen::Again { time, parting, parts } => {
-                (time, parting, parts.into_iter().filter(|part| !part.written).collect())
+            Seen::Again { visit, parting, parts } => {
+                (visit, parting, parts.into_iter().filter(|part| !part.written).collect())
             }
             other => panic!("{other:?} of {sent:?}"),
         };
         for part in parts {
             let (sender, records) = (self.deputy.sender_of(&part), sent.of(&fates, part.lane));
-            self.flying.push_back(Flying { time, part, sender, records, of: sent.sequence });
+            self.flying.push_back(Flying { visit, part, sender, records, of: sent.sequence });
         }
     }
 
@@ -189,12 +189,12 @@ impl World {
         let mut kept = VecDeque::new();
         while let Some(flying) = self.flying.pop_front() {
             let lane = flying.part.lane.0;
-            match self.deputy.turn(flying.time) {
+            match self.deputy.when(flying.visit) {
                 _ if self.stuck.contains(&lane) => kept.push_back(flying),
-                Turn::Later => kept.push_back(flying),
-                Turn::Never => self.fails(&flying),
-                Turn::Now if flying.part.count == 0 => self.ends(&flying, Outcome::Written(Told::NOTHING)),
-                Turn::Now => match fortunes.next().unwrap_or(Fortune::Good) {
+                When::Later => kept.push_back(flying),
+                When::Never => self.fails(&flying),
+                When::Now if flying.part.count == 0 => self.ends(&flying, Outcome::Written(Told::NOTHING)),
+                When::Now => match fortunes.next().unwrap_or(Fortune::Good) {
                     Fortune::Unsent => self.fails(&flying),
                     fortune => {
                         if fortune != Fortune::Good {
@@ -222,9 +222,9 @@ impl World {
         if !matches!(outcome, Outcome::Written(_)) {
             return self.fails(flying);
         }
-        self.deputy.ends(flying.time, flying.part.lane, outcome);
+        self.deputy.ends(flying.visit, flying.part.lane, outcome);
         let same = |sent: &&Sent| sent.sequence == flying.of;
-        let is_own = |batch: &&Batch| batch.number == flying.time.number && batch.parting.is_none();
+        let is_own = |batch: &&Batch| batch.number == flying.visit.number && batch.parting.is_none();
         let is_written = self.deputy.lately.iter().any(|batch| is_own(&batch));
         if is_written && self.open.iter().any(|sent| same(&sent)) && !self.failed.contains(&flying.of) {
             self.acknowledged(flying.of);
@@ -232,7 +232,7 @@ impl World {
     }
 
     fn fails(&mut self, flying: &Flying) {
-        self.deputy.ends(flying.time, flying.part.lane, Outcome::Open);
+        self.deputy.ends(flying.visit, flying.part.lane, Outcome::Open);
         self.failed.insert(flying.of);
     }
 
@@ -250,7 +250,7 @@ impl World {
         let open: Vec<_> = self.open.iter().cloned().collect();
         open.iter().for_each(|sent| self.comes(sent, salt));
         // What was on its way over the old connection is told to have failed, late.
-        before.iter().for_each(|flying| self.deputy.ends(flying.time, flying.part.lane, Outcome::Open));
+        before.iter().for_each(|flying| self.deputy.ends(flying.visit, flying.part.lane, Outcome::Open));
     }
 }
 
