@@ -109,7 +109,8 @@ pub fn is_renamed(place: &TopicPlace, version: i16) -> bool {
 
 fn renames(request: &FetchRequest, seen: &Seen<'_>) -> bool {
     let place = |topic: &FetchTopic| seen.placement.topic_of(&topic.topic.0, topic.topic_id);
-    request.topics.iter().filter_map(place).any(|place| is_renamed(place, seen.version))
+    // Ids are the same on both sides: newer versions are not looked through.
+    seen.version < BY_ID && request.topics.iter().filter_map(place).any(|place| is_renamed(place, seen.version))
 }
 
 /// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
