@@ -1,5 +1,5 @@
 //! What policy costs: processor time of one thread a record, beside what decompressing alone costs, in one run and taken
-//! in turns. `cargo bench --bench admission` prints Markdown tables; a word behind `--` chooses sections by their names.
+//! in turns. `cargo bench --bench admission` prints Markdown tables; words behind `--` choose sections and codecs by their names.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a program that prints its results")]
 #![allow(
     clippy::cast_precision_loss,
@@ -43,14 +43,20 @@ const ROUNDS: usize = 25;
 const ONE: Duration = Duration::from_millis(4);
 
 fn main() {
-    let wanted: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let sections: [(&str, fn()); 5] =
         [("admission", admission), ("edited", edited), ("limiter", limiter), ("keys", keys), ("hash", hashes)];
-    for (name, section) in sections {
-        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
-            section();
-        }
-    }
+    chosen(&sections, |(name, _)| name).into_iter().for_each(|(_, section)| section());
+}
+
+/// Those that the words of the command line name, or all.
+fn chosen<T: Copy>(all: &[T], name: impl Fn(&T) -> &str) -> Vec<T> {
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let named: Vec<_> = all.iter().copied().filter(|one| words.iter().any(|word| word == name(one))).collect();
+    if named.is_empty() { all.to_vec() } else { named }
+}
+
+fn codecs() -> Vec<(&'static str, Codec, i16)> {
+    chosen(&CODECS, |(name, ..)| name)
 }
 
 /// Processor time that this thread has used.
@@ -183,10 +189,10 @@ fn made(limits: usize, action: &Action, few: bool, heard: bool) -> Policy {
         action: action.clone(),
         enforced: Share::ALL,
     };
-    let by_token = || Talkers::new(config::policy::Key::Record, Key::new(vec![Part::Header(token)]), true);
+    let by_token = || Talkers::new(config::policy::Key::Record, Key::new(vec![Part::Header(token)]));
     let talkers = heard.then(by_token).into_iter().collect();
     let secrets = Secrets { buckets: Secret::random(), shares: Secret::of("bench") };
-    Policy { names, contract: None, limits: (0..limits).map(limit).collect(), canaries: Vec::new(), secrets, talkers }
+    Policy::new(names, (0..limits).map(limit).collect(), secrets, talkers)
 }
 
 /// All that is done to a batch that goes on as it is.
@@ -210,7 +216,7 @@ fn admission() {
         "| codec | records | decompress | walk, no limit | 1 limit | with top talkers | 8 limits | 1 limit / decompress |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|---:|");
-    for (name, codec, bits) in CODECS {
+    for (name, codec, bits) in codecs() {
         for records in [100, 1000] {
             let bytes = batch(records, codec, bits);
             let policies = [0, 1, 8].map(|limits| policy(limits, &Action::Observe, false));
@@ -245,7 +251,7 @@ fn edited() {
     println!("| codec | records | decompress + compress | admitted and edited | ratio |");
     println!("|---|---:|---:|---:|---:|");
     let lane = Lane(1);
-    for (name, codec, bits) in CODECS {
+    for (name, codec, bits) in codecs() {
         for records in [100, 1000] {
             let bytes = batch(records, codec, bits);
             let policy = policy(1, &Action::Overflow { lane, null_key: false }, true);

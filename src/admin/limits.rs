@@ -48,7 +48,7 @@ pub fn limits(view: &View, pipeline: Option<&str>) -> Vec<LimitRow> {
 }
 
 fn rows<'a>(pipeline: &'a str, ruling: &'a Ruling) -> impl Iterator<Item = LimitRow> + use<'a> {
-    let limits = ruling.written.limits.iter().zip(&ruling.policy.limits);
+    let limits = ruling.written.limits.iter().zip(ruling.policy.limits());
     limits.map(move |(written, limit)| {
         let set = ruling.overrules.iter().filter(|overrule| overrule.limit == written.name);
         LimitRow {

@@ -148,7 +148,7 @@ mod tests {
 
     fn talkers(now: Instant) -> [Talkers; 2] {
         let by_token = policy::Key::Headers(vec![Arc::from("token")]);
-        let talkers = Talkers::new(by_token, Key::new(vec![Part::RecordKey]), true);
+        let talkers = Talkers::new(by_token, Key::new(vec![Part::RecordKey]));
         let mut heard = Heard::default();
         for (token, records) in [("phc_loud_and_long", 9), ("phc_quiet_and_long", 2)] {
             let counts = Counts { records, bytes: 10 * records, ..Counts::default() };
@@ -158,7 +158,7 @@ mod tests {
             });
         }
         talkers.take(&mut heard, now);
-        [talkers, Talkers::new(policy::Key::Record, Key::new(vec![Part::RecordKey]), false)]
+        [talkers, Talkers::new(policy::Key::Record, Key::new(vec![Part::RecordKey]))]
     }
 
     #[test]

@@ -3,9 +3,10 @@
 
 use super::canary::Canary;
 use super::contract::{Breach, Contract};
-use super::keys::{Hashed, Share, Who};
+use super::keys::{Share, Who};
 use super::limit::{Action, Limit, Said, Secrets};
 use super::names::{Found, Names};
+use super::sums::{self, Columns, Sums};
 use super::talkers::{Counts, LONGEST, Talkers};
 use super::verdict::{Leaves, Marks, Refused, TOLD, Verdict};
 use crate::types::moment::rfc3339;
@@ -29,13 +30,15 @@ pub struct Policy {
     /// What records must have, and what happens where they do not.
     pub contract: Option<(Contract, OnBreach)>,
     /// At most [`MOST_LIMITS`].
-    pub limits: Vec<Limit>,
+    pub(super) limits: Vec<Limit>,
     /// Which of the records that stay go to another cluster.
     pub canaries: Vec<Canary>,
     /// With what keys are hashed. It is the same secret for all limits, so that a key which several have is hashed once.
     pub secrets: Secrets,
     /// Who speaks most, under each key that is listened to.
     pub talkers: Vec<Talkers>,
+    /// Made of `limits` and `talkers`.
+    columns: Columns,
 }
 
 /// What happens to a record that breaks the contract.
@@ -77,6 +80,19 @@ pub struct Unreadable {
 }
 
 impl Policy {
+    /// One of these limits and talkers, without contract and canaries.
+    #[must_use]
+    pub fn new(names: Names, limits: Vec<Limit>, secrets: Secrets, talkers: Vec<Talkers>) -> Self {
+        let columns = Columns::of(&limits, &talkers);
+        Self { names, contract: None, limits, canaries: Vec::new(), secrets, talkers, columns }
+    }
+
+    /// Its limits, in their order.
+    #[must_use]
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
     /// Whether anybody must look into a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -96,25 +112,96 @@ impl Policy {
     pub fn judge(&self, asked: &Asked<'_>, verdict: &mut Verdict) -> Result<(), Unreadable> {
         verdict.begin(self.limits.len(), self.talkers.len());
         self.limits.iter().for_each(|limit| limit.limiter.at(asked.now));
-        if self.contract.as_ref().is_some_and(|(_, on_breach)| *on_breach == OnBreach::Reject) {
-            // No limit is to be charged for a batch that is refused.
-            self.each(asked, |index, record, found| {
-                if self.breach(index, found, verdict).is_some() {
-                    self.hear(asked, record, found, None, Aside { diverted: true, held: false }, verdict);
-                }
-            })?;
-            if verdict.broken > 0 {
-                verdict.refused = Some(Refused::Contract);
-                self.listen(asked, verdict);
-                return Ok(());
-            }
-        }
-        let clients = self.clients(asked.who);
-        let aside = Aside::default();
-        let mut judging = Judging { policy: self, asked, clients: &clients, verdict, aside };
-        let judged = self.each(asked, |index, record, found| judging.record(index, record, found));
+        let mut sums = std::mem::take(&mut verdict.sums);
+        let are_few = usize::try_from(asked.header.count).is_ok_and(|count| count <= sums::MOST);
+        let judged = self.judge_by(&mut sums, are_few, asked, verdict);
+        verdict.sums = sums;
         self.listen(asked, verdict);
         judged
+    }
+
+    /// Most batches keep to the contract and are above no limit: one walk, and limits are asked for what each key comes to. Else,
+    /// and where nothing is to be summed, the records are asked about one by one.
+    fn judge_by(
+        &self,
+        sums: &mut Sums,
+        summed: bool,
+        asked: &Asked<'_>,
+        verdict: &mut Verdict,
+    ) -> Result<(), Unreadable> {
+        sums.begin(&self.columns);
+        let keeps = if summed || self.rejects() { self.sum(sums, summed, asked)? } else { false };
+        if !keeps && self.rejects() {
+            // No limit is charged for a batch that is refused.
+            return self.refuse(sums, asked, verdict);
+        }
+        let paid = if summed { self.take_whole(sums) } else { 0 };
+        let may_leave = !self.canaries.is_empty() && asked.may_be_parted;
+        if summed && keeps && paid == self.limits.len() && !may_leave {
+            self.keep(sums, asked, verdict);
+            return Ok(());
+        }
+        let mut judging = Judging { policy: self, asked, sums, paid, verdict, aside: Aside::default() };
+        self.each(asked, |index, record, found| judging.record(index, record, found))
+    }
+
+    /// Walks the records, and sums up those that do not leave for breaking the contract. Says whether all keep to it.
+    fn sum(&self, sums: &mut Sums, summed: bool, asked: &Asked<'_>) -> Result<bool, Unreadable> {
+        let contract = self.contract.as_ref().map(|(contract, _)| contract);
+        let leaves = matches!(self.contract, Some((_, OnBreach::Dlq(_)))) && asked.may_be_parted;
+        let mut keeps = true;
+        self.each(asked, |_, record, found| {
+            let breaks = contract.is_some_and(|contract| contract.breach(found).is_some());
+            keeps &= !breaks;
+            if breaks && leaves {
+                sums.pass_over();
+            } else if summed {
+                sums.add(&self.columns, self.secrets.buckets, asked.plain, record, found, asked.who);
+            }
+        })?;
+        Ok(keeps)
+    }
+
+    /// Asks the limits for what each key comes to, up to the first that does not let all pass. Says how many did.
+    fn take_whole(&self, sums: &mut Sums) -> usize {
+        let lets_all_pass = |(place, limit): (usize, &Limit)| {
+            sums.of_limit(&self.columns, place).fold(true, |all, sum| {
+                sum.is_short = !limit.take_whole(sum);
+                all && !sum.is_short
+            })
+        };
+        self.limits.iter().enumerate().map(lets_all_pass).take_while(|all| *all).count()
+    }
+
+    /// All records stay as they are.
+    fn keep(&self, sums: &Sums, asked: &Asked<'_>, verdict: &mut Verdict) {
+        verdict.keep(asked.header.count);
+        for (place, (talkers, heard)) in self.talkers.iter().zip(&mut verdict.heard).enumerate() {
+            for (key, counts, text) in sums.of_talkers(&self.columns, place) {
+                heard.add(key, counts, |out| {
+                    out.extend_from_slice(text.unwrap_or_default());
+                    text.is_some()
+                });
+                if heard.is_full() {
+                    talkers.take(heard, asked.now);
+                }
+            }
+        }
+    }
+
+    /// Whether a batch is refused where one of its records breaks the contract.
+    fn rejects(&self) -> bool {
+        matches!(self.contract, Some((_, OnBreach::Reject)))
+    }
+
+    fn refuse(&self, sums: &Sums, asked: &Asked<'_>, verdict: &mut Verdict) -> Result<(), Unreadable> {
+        verdict.refused = Some(Refused::Contract);
+        self.each(asked, |index, record, found| {
+            if self.breach(index, found, verdict).is_some() {
+                let aside = Aside { diverted: true, held: false };
+                self.hear(asked, sums, index, (record, found), aside, verdict);
+            }
+        })
     }
 
     /// Takes in who spoke in a batch.
@@ -126,35 +213,28 @@ impl Policy {
         }
     }
 
-    /// Notes who speaks. `bucket` is what the last limit counted the record under, if one was asked.
+    /// Notes who speaks.
     #[inline]
     fn hear(
         &self,
         asked: &Asked<'_>,
-        record: &Record<'_>,
-        found: &Found<'_>,
-        bucket: Option<Hashed>,
+        sums: &Sums,
+        index: usize,
+        (record, found): (&Record<'_>, &Found<'_>),
         aside: Aside,
         verdict: &mut Verdict,
     ) {
         let Aside { diverted, held } = aside;
         let bytes = u64::try_from(record.size()).unwrap_or(u64::MAX);
         let counts = Counts { records: 1, bytes, diverted: diverted.into(), held: held.into() };
-        for (talkers, heard) in self.talkers.iter().zip(&mut verdict.heard) {
-            let known = bucket.filter(|_| talkers.of_all_limits);
+        for (place, (talkers, heard)) in self.talkers.iter().zip(&mut verdict.heard).enumerate() {
+            let known = sums.at_talkers(&self.columns, place, index).map(|sum| sum.key);
             let key = known.unwrap_or_else(|| talkers.key.of(self.secrets.buckets, record, found, asked.who));
             heard.add(key, counts, |out| talkers.key.write(record, found, asked.who, LONGEST, out));
             if heard.is_full() {
                 talkers.take(heard, asked.now);
             }
         }
-    }
-
-    /// Whether a limit counts by what the one before it counts by, as most do where there are several.
-    #[inline]
-    fn has_the_key_of_the_last(&self, place: usize) -> bool {
-        let last = place.checked_sub(1).and_then(|last| self.limits.get(last));
-        last.zip(self.limits.get(place)).is_some_and(|(last, limit)| last.key == limit.key)
     }
 
     /// Walks the records and finds their headers.
@@ -174,16 +254,6 @@ impl Policy {
         Ok(())
     }
 
-    /// The buckets of keys that all records of a client have, by limit.
-    fn clients(&self, who: Who<'_>) -> Vec<Option<Hashed>> {
-        let is_the_clients = |limit: &Limit| limit.key.is_the_clients();
-        if !self.limits.iter().any(is_the_clients) {
-            return Vec::new();
-        }
-        let key = |limit: &Limit| is_the_clients(limit).then(|| limit.key.of_client(self.secrets.buckets, who));
-        self.limits.iter().map(key).collect()
-    }
-
     /// What a record breaks, noted.
     fn breach(&self, index: usize, found: &Found<'_>, verdict: &mut Verdict) -> Option<Breach> {
         let (contract, _) = self.contract.as_ref()?;
@@ -196,11 +266,13 @@ impl Policy {
     }
 }
 
-/// A batch that is being judged.
+/// A batch that is being judged record by record.
 struct Judging<'a, 'v> {
     policy: &'a Policy,
     asked: &'a Asked<'a>,
-    clients: &'a [Option<Hashed>],
+    sums: &'a Sums,
+    /// So many limits have been paid for all sums, and the next one for those that are not short.
+    paid: usize,
     verdict: &'v mut Verdict,
     /// Of the record that is judged now.
     aside: Aside,
@@ -216,9 +288,8 @@ struct Aside {
 }
 
 impl Judging<'_, '_> {
-    #[inline]
     fn record(&mut self, index: usize, record: &Record<'_>, found: &Found<'_>) {
-        let (mut marks, mut bucket) = (Marks::default(), None);
+        let mut marks = Marks::default();
         self.aside = Aside::default();
         if let Some(breach) = self.breach(index, found) {
             marks.leaves = breach;
@@ -227,12 +298,12 @@ impl Judging<'_, '_> {
             if marks.leaves != Leaves::Stays {
                 break;
             }
-            self.limit(place, record, found, &mut bucket, &mut marks);
+            self.limit(place, index, record, found, &mut marks);
         }
         let (policy, asked) = (self.policy, self.asked);
         if !policy.talkers.is_empty() {
             self.aside.diverted |= marks.leaves != Leaves::Stays;
-            policy.hear(asked, record, found, bucket, self.aside, self.verdict);
+            policy.hear(asked, self.sums, index, (record, found), self.aside, self.verdict);
         }
         if marks.leaves == Leaves::Stays && !policy.canaries.is_empty() && self.asked.may_be_parted {
             let has = |canary: &&Canary| canary.has(policy.secrets.shares, record, found, asked.who);
@@ -255,22 +326,16 @@ impl Judging<'_, '_> {
         lane.map(|lane| Leaves::Breach(breach, lane))
     }
 
-    #[inline]
-    fn limit(
-        &mut self,
-        place: usize,
-        record: &Record<'_>,
-        found: &Found<'_>,
-        bucket: &mut Option<Hashed>,
-        marks: &mut Marks,
-    ) {
+    fn limit(&mut self, place: usize, index: usize, record: &Record<'_>, found: &Found<'_>, marks: &mut Marks) {
         let Some(limit) = self.policy.limits.get(place) else { return };
-        if !self.policy.has_the_key_of_the_last(place) {
-            *bucket = self.clients.get(place).copied().flatten();
-        }
-        let (secrets, who) = (&self.policy.secrets, self.asked.who);
-        let key = *bucket.get_or_insert_with(|| limit.key.of(secrets.buckets, record, found, who));
-        let said = limit.ask(secrets, record, found, who, key);
+        let said = match self.sums.at_limit(&self.policy.columns, place, index) {
+            Some(sum) if place < self.paid || place == self.paid && !sum.is_short => Said::Passes,
+            sum => {
+                let (secrets, who) = (&self.policy.secrets, self.asked.who);
+                let key = sum.map_or_else(|| limit.key.of(secrets.buckets, record, found, who), |sum| sum.key);
+                limit.ask(secrets, record, found, who, key)
+            }
+        };
         let Some(tally) = self.verdict.tallies.get_mut(place) else { return };
         match said {
             Said::Passes => tally.passed += 1,

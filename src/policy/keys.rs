@@ -87,6 +87,16 @@ impl Key {
         self.parts.iter().all(|part| matches!(part, Part::Principal | Part::ClientId))
     }
 
+    /// Its only part, where it has no more.
+    #[inline]
+    #[must_use]
+    pub fn only(&self) -> Option<Part> {
+        match self.parts[..] {
+            [part] => Some(part),
+            _ => None,
+        }
+    }
+
     /// Whether a record has all parts of one that a record bears.
     #[inline]
     #[must_use]

@@ -4,6 +4,7 @@ use super::keys::{Hashed, Key, Secret, Share, Who};
 use super::kinds::integer;
 use super::limiter::Limiter;
 use super::names::{Found, Name};
+use super::sums::Sum;
 use crate::wire::batch::Record;
 use crate::wire::batch::edit::Lane;
 use bytes::Bytes;
@@ -124,6 +125,13 @@ impl Limit {
         }
         let enforced = self.action != Action::Throttle && self.is_enforced(secrets, record, found, who);
         Said::TooMuch { enforced, wait: Duration::ZERO }
+    }
+
+    /// Takes what several records of a key come to, where all of them pass; else it costs them nothing.
+    #[inline]
+    #[must_use]
+    pub(super) fn take_whole(&self, sum: &Sum) -> bool {
+        sum.count(self.unit).is_some_and(|count| self.limiter.take_whole(sum.key, count))
     }
 
     /// Whether the limit is enforced to a record's key.

@@ -168,6 +168,14 @@ impl Governed {
         }
     }
 
+    #[inline]
+    fn take_whole(&self, key: Hashed, count: NonZeroU32) -> bool {
+        if count == NonZeroU32::MIN {
+            return self.governor.check_key(&key).is_ok();
+        }
+        matches!(self.governor.check_key_n(&key, count), Ok(Ok(())))
+    }
+
     /// What a key may have now, and in how many ticks it may have so much.
     fn look(&self, key: Hashed, count: NonZeroU32, now: u64) -> (u64, u64) {
         let behind = self.buckets.paid_at(key).saturating_sub(now);
@@ -243,6 +251,14 @@ impl Limiter {
     #[must_use]
     pub fn take(&self, key: Hashed, count: NonZeroU32) -> bool {
         self.of(key).take(key, count)
+    }
+
+    /// Whether a key may have all of what several come to, one after the other, now: what is larger than the burst may not, and
+    /// what may not pass costs nothing.
+    #[inline]
+    #[must_use]
+    pub fn take_whole(&self, key: Hashed, count: NonZeroU32) -> bool {
+        self.of(key).take_whole(key, count)
     }
 
     /// Gives a key so much in any case, and says how long it must be silent then.

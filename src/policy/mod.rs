@@ -17,6 +17,7 @@ pub mod overrule;
 pub mod parting;
 pub mod rulings;
 pub mod sample;
+pub mod sums;
 pub mod talkers;
 pub mod verdict;
 pub mod weight;

@@ -106,12 +106,23 @@ impl Names {
         let mut mask = self.by_length.get(length(key)).copied().unwrap_or(0);
         while mask != 0 {
             let place = usize::try_from(mask.trailing_zeros()).unwrap_or(MOST);
-            if self.names.get(place).is_some_and(|name| **name == *key) {
+            if self.names.get(place).is_some_and(|name| are_same(name, key)) {
                 return Some(place);
             }
             mask &= mask - 1;
         }
         None
+    }
+}
+
+/// Names are mostly short, and are compared here without a call.
+#[inline]
+fn are_same(name: &[u8], key: &[u8]) -> bool {
+    match key.len() {
+        length if length != name.len() => false,
+        4..8 => key.first_chunk::<4>() == name.first_chunk() && key.last_chunk::<4>() == name.last_chunk(),
+        8..=16 => key.first_chunk::<8>() == name.first_chunk() && key.last_chunk::<8>() == name.last_chunk(),
+        _ => key == name,
     }
 }
 

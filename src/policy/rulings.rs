@@ -277,7 +277,9 @@ fn compile(written: &config::Policy, secrets: Secrets, before: Option<&Ruling>) 
     let canaries = canaries.map(|(written, lane)| canary(written, Lane(lane), secrets, &mut names));
     let canaries = canaries.collect::<Result<_, _>>()?;
     let talkers = talkers(written, &mut names, before)?;
-    Ok(Policy { names, contract, limits, canaries, secrets, talkers })
+    let mut policy = Policy::new(names, limits, secrets, talkers);
+    (policy.contract, policy.canaries) = (contract, canaries);
+    Ok(policy)
 }
 
 fn canary(written: &config::policy::Canary, lane: Lane, secrets: Secrets, names: &mut Names) -> Result<Canary, Unmade> {
@@ -371,13 +373,12 @@ fn talkers(written: &config::Policy, names: &mut Names, before: Option<&Ruling>)
         let first = first.map(|rule| config::policy::Key::Headers(vec![Arc::clone(&rule.name)]));
         keys.extend(first.or_else(|| written.canaries.first().map(|canary| canary.key.clone())));
     }
-    let of_all_limits = written.limits.iter().all(|limit| keys.first() == Some(&limit.key));
     let before = before.map(|ruling| &ruling.policy.talkers[..]).unwrap_or_default();
     let talkers = keys.into_iter().map(|written| {
         let key = key(&written, names)?;
         Ok(match before.iter().find(|known| known.written == written) {
-            Some(known) => known.under(key, of_all_limits),
-            None => Talkers::new(written, key, of_all_limits),
+            Some(known) => known.under(key),
+            None => Talkers::new(written, key),
         })
     });
     talkers.collect()

@@ -72,8 +72,6 @@ pub struct Talkers {
     pub written: config::policy::Key,
     /// And as it is looked for.
     pub key: Key,
-    /// Whether all limits count by it: then a record's key has been hashed already.
-    pub of_all_limits: bool,
     shards: Arc<[Mutex<Windows>; SHARDS]>,
 }
 
@@ -102,14 +100,14 @@ pub struct Spoken {
 impl Talkers {
     /// Nobody has spoken yet.
     #[must_use]
-    pub fn new(written: config::policy::Key, key: Key, of_all_limits: bool) -> Self {
-        Self { written, key, of_all_limits, shards: Arc::default() }
+    pub fn new(written: config::policy::Key, key: Key) -> Self {
+        Self { written, key, shards: Arc::default() }
     }
 
     /// What was heard under the key as another config has it: it is heard on.
     #[must_use]
-    pub fn under(&self, key: Key, of_all_limits: bool) -> Self {
-        Self { written: self.written.clone(), key, of_all_limits, shards: Arc::clone(&self.shards) }
+    pub fn under(&self, key: Key) -> Self {
+        Self { written: self.written.clone(), key, shards: Arc::clone(&self.shards) }
     }
 
     /// Takes in what was heard of a batch, or a part of one, and empties it.

@@ -2,12 +2,16 @@
 //! a verdict should cost no allocation where nothing is wrong.
 
 use super::contract::Violation;
+use super::sums::Sums;
 use super::talkers::Heard;
 use crate::wire::batch::edit::{Change, Fate, Lane, shared};
 use std::time::Duration;
 
 /// So many violations of a batch are put into words; all are counted.
 pub const TOLD: usize = 100;
+
+/// The fates of a batch of so many records are kept for the next.
+const KEPT: usize = 1 << 16;
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub struct Verdict {
     pub refused: Option<Refused>,
     /// Who spoke, under each key that is listened to; empty once that was taken in.
     pub(super) heard: Vec<Heard>,
+    /// What its records come to by key.
+    pub(super) sums: Sums,
 }
 
 /// Why a batch is refused.
@@ -75,19 +81,26 @@ pub(super) enum Leaves {
 }
 
 impl Verdict {
-    /// Forgets the last batch; there are so many limits, and keys that are listened to.
+    /// There are so many limits, and keys that are listened to.
     pub(super) fn begin(&mut self, limits: usize, talkers: usize) {
+        self.clear();
+        self.tallies.resize(limits, Tally::default());
+        self.heard.resize_with(talkers, Heard::default);
+    }
+
+    /// Forgets the last batch, and gives back what is more than a worker may keep (L4).
+    pub fn clear(&mut self) {
         self.fates.clear();
+        self.fates.shrink_to(KEPT);
         self.changes.clear();
         self.marks.clear();
         self.violations.clear();
         self.broken = 0;
         self.tallies.clear();
-        self.tallies.resize(limits, Tally::default());
         self.wait = Duration::ZERO;
         self.refused = None;
         self.heard.iter_mut().for_each(Heard::clear);
-        self.heard.resize_with(talkers, Heard::default);
+        self.sums.clear();
     }
 
     /// The fate of the whole batch, where its records have one and none is changed: then it needs no editing.
@@ -103,6 +116,13 @@ impl Verdict {
         lanes.sort_unstable_by_key(|lane| lane.0);
         lanes.dedup();
         lanes
+    }
+
+    /// Notes that all records pass, and that nothing happens to them.
+    pub(super) fn keep(&mut self, count: i32) {
+        let count = usize::try_from(count).unwrap_or_default();
+        self.fates.resize(count, Fate::KEPT);
+        self.tallies.iter_mut().for_each(|tally| tally.passed = count as u64);
     }
 
     /// Notes that nothing happens to a record but what its marks say; `change` makes theirs where it is the first.

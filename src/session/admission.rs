@@ -85,6 +85,7 @@ pub(super) fn admit(
                 (_, Some(ruling)) => judging.cell(cell, ruling, &mut verdict),
                 (_, None) => judging.admitted.cells.push(cell),
             }
+            verdict.clear();
             VERDICT.set(verdict);
         });
     }

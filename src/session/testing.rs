@@ -59,6 +59,16 @@ impl World {
         limits: Limits,
         script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
     ) -> Self {
+        Self::with(brokers, limits, "", script).await
+    }
+
+    /// The same, where the pipeline `left` has this policy.
+    pub(super) async fn with(
+        brokers: usize,
+        limits: Limits,
+        policy: &str,
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
+    ) -> Self {
         let topics: [&[_]; 2] = [&[("l-1", &[1, 2][..]), ("l-2", &[1])], &[("r-1", &[1][..]), ("f-1", &[1])]];
         let a = FakeCluster::start(brokers, topics[0], script.clone()).await;
         let b = FakeCluster::start(1, topics[1], script).await;
@@ -70,7 +80,7 @@ clusters:
   a: {{ slot: 0, bootstrap: ['{}', '{}'] }}
   b: {{ slot: 1, bootstrap: ['{}'] }}
 pipelines:
-  - {{ name: left, topics: ['l-*'], groups: ['l-*'], cluster: a }}
+  - {{ name: left, topics: ['l-*'], groups: ['l-*'], cluster: a{policy} }}
   - {{ name: right, topics: ['r-*'], groups: ['r-*'], cluster: b }}
   - {{ name: far, topics: ['f-*'], cluster: b }}
 ",
@@ -78,7 +88,8 @@ pipelines:
             a.bootstrap()[1],
             b.bootstrap()[0]
         );
-        let config = Arc::new(Config::from_text("counting.yaml", &config).unwrap());
+        let config =
+            Arc::new(Config::from_text("counting.yaml", &config).unwrap_or_else(|mistakes| panic!("{mistakes}")));
         let (telemetry, shared) = (Arc::new(Telemetry::new().unwrap()), Shared::new(1 << 20, 1 << 20));
         let (mut tasks, mut clusters) = (JoinSet::new(), Vec::new());
         for cluster in config.clusters.clone() {

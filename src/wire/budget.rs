@@ -2,6 +2,7 @@
 //! session's share of it. What was drawn travels with the buffer it is for, and is given back when the buffer's last
 //! slice is dropped. To draw costs a few atomic operations while nobody waits; who waits is served in order.
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -374,6 +375,13 @@ impl Share {
         Charge { _own: Some(self.own.force(bytes)), pool: Some(self.pool.force(bytes)), _beside: None }
     }
 
+    /// Bytes that are there already and are no frame, counted as long as the last slice of them lives.
+    #[must_use]
+    pub fn counted(&self, bytes: Bytes) -> Bytes {
+        let charge = self.force(bytes.len());
+        Bytes::from_owner(Counted { bytes, _charge: charge })
+    }
+
     /// Draws for a frame, and waits until it may. Cancelling it loses its place. What is larger than a share passes
     /// beside the pool, for one session of all at a time. Beyond the pool goes what a session waits for whose client
     /// takes all it gets (`flows`), one at a time too: what it holds, others may wait for, and such sessions could wait for each
@@ -450,6 +458,18 @@ impl Share {
     async fn permit(&self) -> Permit {
         let _sought = Seeking::of(&self.pool);
         Arc::clone(&self.pool.overdraft).acquire_owned().await.ok().map(Arc::new)
+    }
+}
+
+/// Bytes with what was drawn for them; given back when they have gone.
+struct Counted {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 

@@ -1,5 +1,7 @@
 //! Verdicts on batches of a few records, and what the editor makes of them.
 
+mod summed;
+
 use super::*;
 use crate::policy::contract::Rule;
 use crate::policy::keys::{Key, Part, Secret, Share};
@@ -29,7 +31,7 @@ fn limits(of: &[(u32, Action)]) -> Policy {
     let mut names = Names::default();
     let token = Part::Header(names.ask(b"token").unwrap());
     let limits = of.iter().map(|(burst, action)| limit(token, Unit::Records, *burst, action)).collect();
-    Policy { names, contract: None, limits, canaries: Vec::new(), secrets: secrets(), talkers: Vec::new() }
+    Policy::new(names, limits, secrets(), Vec::new())
 }
 
 fn limit(part: Part, unit: Unit, burst: u32, action: &Action) -> Limit {
@@ -48,7 +50,7 @@ fn contract(on_breach: OnBreach, unknown_breaks: bool) -> Policy {
         Rule { header: time, required: false, kind: Some(HeaderType::EpochMs), max_bytes: None },
     ];
     let contract = Some((Contract { rules, unknown_breaks }, on_breach));
-    Policy { names, contract, limits: Vec::new(), canaries: Vec::new(), secrets: secrets(), talkers: Vec::new() }
+    Policy { contract, ..Policy::new(names, Vec::new(), secrets(), Vec::new()) }
 }
 
 /// A batch of records with these headers.
@@ -203,14 +205,7 @@ fn bytes_weights_and_clients_are_counted() {
     let weight = names.ask(b"record_count").unwrap();
     let policy = |unit, part| {
         let limits = vec![limit(part, unit, 100, &Action::Drop)];
-        Policy {
-            names: names.clone(),
-            contract: None,
-            limits,
-            canaries: Vec::new(),
-            secrets: secrets(),
-            talkers: Vec::new(),
-        }
+        Policy::new(names.clone(), limits, secrets(), Vec::new())
     };
     let headers = |count| [("record_count", Some(count))];
     let (forty, many) = (headers("40"), headers("4000000000000"));
@@ -254,7 +249,7 @@ fn a_refused_batch_names_its_records_and_charges_nobody() {
     // Given a contract that refuses, and a limit of one
     let mut policy = contract(OnBreach::Reject, false);
     let token = policy.names.ask(b"token").unwrap();
-    policy.limits.push(limit(Part::Header(token), Unit::Records, 1, &Action::Drop));
+    let policy = and(policy, limit(Part::Header(token), Unit::Records, 1, &Action::Drop));
     let good = [("token", Some("a"))];
     // When a batch has bad records among good ones, then they are named, and nothing is charged
     let verdict = judge(&policy, &batch(0, &[&good, &[], &good, &[("token", None)]]));
@@ -317,12 +312,19 @@ fn spoken(policy: &Policy) -> Vec<(Option<String>, u64, u64, u64)> {
     told.collect()
 }
 
-fn listening(mut policy: Policy) -> Policy {
-    let token = Part::Header(policy.names.ask(b"token").unwrap());
+/// The same policy with one limit more.
+fn and(policy: Policy, limit: Limit) -> Policy {
+    let Policy { names, contract, mut limits, canaries, secrets, talkers, .. } = policy;
+    limits.push(limit);
+    Policy { contract, canaries, ..Policy::new(names, limits, secrets, talkers) }
+}
+
+fn listening(policy: Policy) -> Policy {
+    let Policy { mut names, contract, limits, canaries, secrets, .. } = policy;
+    let token = Part::Header(names.ask(b"token").unwrap());
     let written = crate::config::policy::Key::Headers(vec!["token".into()]);
-    let of_all_limits = !policy.limits.is_empty();
-    policy.talkers = vec![Talkers::new(written, Key::new(vec![token]), of_all_limits)];
-    policy
+    let talkers = vec![Talkers::new(written, Key::new(vec![token]))];
+    Policy { contract, canaries, ..Policy::new(names, limits, secrets, talkers) }
 }
 
 #[test]
@@ -345,8 +347,7 @@ fn who_speaks_is_heard_with_what_became_of_it() {
     // And one whose records leave before any limit was asked, and what has no token
     let mut policy = listening(contract(OnBreach::Dlq(DLQ), true));
     let token = policy.names.ask(b"token").unwrap();
-    policy.limits.push(limit(Part::Header(token), Unit::Records, 10, &Action::Drop));
-    policy.talkers[0].of_all_limits = true;
+    let policy = and(policy, limit(Part::Header(token), Unit::Records, 10, &Action::Drop));
     let bad = [("token", Some("a")), ("x", None)];
     judge(&policy, &batch(0, &[&bad, &bad, &[], &bad[..1]]));
     assert_eq!(spoken(&policy), [told("a", 3, 2, 0), (None, 1, 1, 0)]);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 fn talkers() -> Talkers {
-    Talkers::new(config::policy::Key::Record, Key::new(vec![Part::RecordKey]), true)
+    Talkers::new(config::policy::Key::Record, Key::new(vec![Part::RecordKey]))
 }
 
 fn hashed(token: &str) -> Hashed {

@@ -157,9 +157,12 @@ impl Judging<'_> {
         senders: Vec<(Lane, Sender)>,
     ) -> Result<Vec<Bytes>, Unfit> {
         intact(batch)?;
+        let counted = |bytes| self.session.requests.counted(bytes);
         let (fates, changes) = match parting {
             _ if parting.lanes(batch.header.count).is_empty() => return Ok(vec![Bytes::new()]),
-            Parting::Whole(_) => return Ok(senders.iter().map(|(_, sender)| from_sender(batch, *sender)).collect()),
+            Parting::Whole(_) => {
+                return Ok(senders.iter().map(|(_, sender)| counted(from_sender(batch, *sender))).collect());
+            }
             Parting::Each(fates, changes) => (fates, changes),
         };
         // What was judged just now lies there already.
@@ -169,7 +172,8 @@ impl Judging<'_> {
         let edit = Edit { batch, plain: plain(batch, &self.desk.plain), fates, changes };
         let mut made = Vec::with_capacity(senders.len());
         for (lane, sender) in senders {
-            made.extend(edit.to(lane, sender, &mut self.desk.edited, &mut self.desk.press)?.map(|edited| edited.bytes));
+            let edited = edit.to(lane, sender, &mut self.desk.edited, &mut self.desk.press)?;
+            made.extend(edited.map(|edited| counted(edited.bytes)));
         }
         Ok(made)
     }

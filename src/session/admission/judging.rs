@@ -122,7 +122,8 @@ impl Judging<'_> {
         let whole = matches!(&made[..], [(Lane::MAIN, piece)] if piece.count == batch.header.count);
         let pieces = made.into_iter().map(|(lane, piece)| {
             let count = told(piece.count);
-            self.piece(cell, ruling, lane, piece.bytes, count)
+            let bytes = self.session.requests.counted(piece.bytes);
+            self.piece(cell, ruling, lane, bytes, count)
         });
         Ok((pieces.collect(), whole))
     }
@@ -183,7 +184,7 @@ impl Judging<'_> {
             }
             Refused::Limit(place) => {
                 ruling.meter.refused("limit");
-                let limit = ruling.policy.limits.get(place).map_or("", |limit| &limit.name);
+                let limit = ruling.policy.limits().get(place).map_or("", |limit| &limit.name);
                 let message = format!("the batch is above the limit {limit} of its pipeline");
                 self.answer(cell, ResponseError::PolicyViolation, message, Vec::new());
             }
