@@ -43,6 +43,8 @@ mod nonsense_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod poll_tests;
 #[cfg(test)]
 mod session_tests;
