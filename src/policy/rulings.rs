@@ -52,6 +52,11 @@ pub struct Ruling {
 }
 
 impl Ruling {
+    /// Whether the clock of one of its limits is near its end.
+    fn is_worn(&self, now: Instant) -> bool {
+        self.policy.limits.iter().any(|limit| limit.limiter.is_worn(now))
+    }
+
     /// The canary whose records go to a lane.
     #[must_use]
     pub fn canary(&self, lane: Lane) -> Option<&config::policy::Canary> {
@@ -175,17 +180,26 @@ impl Rulings {
         }
     }
 
-    /// Forgets keys that owe nothing, and idle producers. Takes a tenth of a second where there are a million keys.
+    /// Forgets keys that owe nothing, and idle producers, and winds up clocks that are near their end. Takes a tenth of a second
+    /// where there are a million keys.
     pub fn trim(&self, now: Instant) {
         self.deputies.trim(now);
         let table = self.table.load_full();
+        if let Some(config) = table.config.as_ref().filter(|_| table.all().any(|(_, ruling)| ruling.is_worn(now))) {
+            let overrules = self.making.lock();
+            // Not where another config has come meanwhile: its limits are looked at the next time.
+            if self.table.load().config.as_ref().is_some_and(|known| Arc::ptr_eq(known, config)) {
+                self.make_with(config, &overrules, now);
+            }
+            return;
+        }
         table.all().flat_map(|(_, ruling)| &ruling.policy.limits).for_each(|limit| limit.limiter.trim(now));
     }
 
     fn make(&self, config: &Arc<Config>) {
         let overrules = self.making.lock();
         if !self.table.load().config.as_ref().is_some_and(|known| Arc::ptr_eq(known, config)) {
-            self.make_with(config, &overrules);
+            self.make_with(config, &overrules, Instant::now());
         }
     }
 
@@ -204,9 +218,9 @@ impl Rulings {
         let of = of.ok_or_else(|| format!("there is no pipeline {} any more", overrule.pipeline))?;
         then.push(overrule);
         // Whether it can be kept shows here; what is in force is made of what was.
-        compile(&with(&of.policy, &of_pipeline(&then, &of.name)), self.secrets, None)
+        compile(&with(&of.policy, &of_pipeline(&then, &of.name)), self.secrets, None, Instant::now())
             .map_err(|error| error.to_string())?;
-        self.make_with(config, &then);
+        self.make_with(config, &then, Instant::now());
         *overrules = then;
         Ok(())
     }
@@ -216,7 +230,7 @@ impl Rulings {
         let mut overrules = self.making.lock();
         let gone = std::mem::take(&mut *overrules);
         if !gone.is_empty() {
-            self.make_with(config, &[]);
+            self.make_with(config, &[], Instant::now());
         }
         for Overrule { pipeline, limit, token, rate, .. } in &gone {
             let token = token.as_ref().map(tracing::field::display);
@@ -225,17 +239,17 @@ impl Rulings {
         gone.len()
     }
 
-    fn make_with(&self, config: &Arc<Config>, overrules: &[Overrule]) {
+    fn make_with(&self, config: &Arc<Config>, overrules: &[Overrule], now: Instant) {
         let before = self.table.load_full();
         let asking = config.pipelines.iter().filter(|pipeline| !pipeline.policy.is_empty());
         let rulings = asking.filter_map(|pipeline| {
             let known = before.of(&pipeline.name);
             let overrules = of_pipeline(overrules, &pipeline.name);
             let written = with(&pipeline.policy, &overrules);
-            if let Some(known) = known.filter(|known| known.written == written && known.overrules == overrules) {
+            if let Some(known) = known.filter(|known| known.written == written && known.overrules == overrules && !known.is_worn(now)) {
                 return Some((pipeline.name.clone(), Arc::clone(known)));
             }
-            let policy = compile(&written, self.secrets, known.map(|known| &**known)).inspect_err(|error| {
+            let policy = compile(&written, self.secrets, known.map(|known| &**known), now).inspect_err(|error| {
                 // The config's check refuses what cannot be made: a mistake of ours.
                 tracing::error!(pipeline = %pipeline.name, %error, "a policy cannot be kept, and nothing is asked of its records");
             });
@@ -259,10 +273,15 @@ fn of_pipeline(overrules: &[Overrule], pipeline: &Name) -> Vec<Overrule> {
 /// A policy by itself, of which nobody has taken anything; `None` where it cannot be kept, which the config's check refuses.
 #[must_use]
 pub fn fresh(written: &config::Policy) -> Option<Policy> {
-    compile(written, Secrets { buckets: Secret::random(), shares: Secret::of(SHARES) }, None).ok()
+    compile(written, Secrets { buckets: Secret::random(), shares: Secret::of(SHARES) }, None, Instant::now()).ok()
 }
 
-fn compile(written: &config::Policy, secrets: Secrets, before: Option<&Ruling>) -> Result<Policy, Unmade> {
+fn compile(
+    written: &config::Policy,
+    secrets: Secrets,
+    before: Option<&Ruling>,
+    now: Instant,
+) -> Result<Policy, Unmade> {
     let mut names = Names::default();
     let contract = match &written.contract {
         Some(written) => Some((contract(written, &mut names)?, on_breach(written.on_violation))),
@@ -271,7 +290,7 @@ fn compile(written: &config::Policy, secrets: Secrets, before: Option<&Ruling>) 
     let mut limits = Vec::with_capacity(written.limits.len());
     let null_key = written.overflow.as_ref().is_some_and(|lane| lane.null_key);
     for written in &written.limits {
-        limits.push(limit(written, null_key, secrets, &mut names, before)?);
+        limits.push(limit(written, null_key, secrets, &mut names, (before, now))?);
     }
     let canaries = written.canaries.iter().zip(FIRST_CANARY.0..);
     let canaries = canaries.map(|(written, lane)| canary(written, Lane(lane), secrets, &mut names));
@@ -293,7 +312,7 @@ fn limit(
     null_key: bool,
     secrets: Secrets,
     names: &mut Names,
-    before: Option<&Ruling>,
+    (before, now): (Option<&Ruling>, Instant),
 ) -> Result<Limit, Unmade> {
     let key = key(&written.key, names)?;
     let unit = match &written.unit {
@@ -308,8 +327,9 @@ fn limit(
         ruling.policy.limits.get(place)
     });
     let limiter = match known {
+        Some(known) if known.limiter.is_worn(now) => known.limiter.renewed(rate, &overrides, now),
         Some(known) => known.limiter.changed(rate, &overrides),
-        None => Limiter::new(rate, KEYS, &overrides, Instant::now()),
+        None => Limiter::new(rate, KEYS, &overrides, now),
     };
     let unkept = |unkept| Unmade::Limit(written.name.clone(), unkept);
     Ok(Limit {
@@ -432,6 +452,7 @@ clusters: { a: { slot: 0, bootstrap: ['a.example:1'] } }
 pipelines:
   - { name: events, topics: [events], cluster: a, limits: [{ name: per-token, key: key, rate: 10/s }, { name: other, key: key, rate: 3/s }] }
   - { name: logs, topics: [logs], cluster: a, limits: [{ name: per-token, key: key, rate: 20/s }] }
+  - { name: large, topics: [large], cluster: a, limits: [{ name: bytes, key: key, unit: bytes, rate: 1GiB/s }] }
 ";
 
     fn config() -> Arc<Config> {
@@ -496,6 +517,25 @@ pipelines:
         assert_eq!((left(now), left(now)), (9, 8));
         rulings.overrule(&config, overrule(None, 10_000)).unwrap();
         assert!(left(now) < 10_000 - 1);
+    }
+
+    #[test]
+    fn a_clock_near_its_end_is_wound_up_and_others_are_let_alone() {
+        let (rulings, config) = (rulings(), config());
+        let of = |pipeline: &str| Arc::clone(rulings.under(&config).of(&pipeline.into()).unwrap());
+        let (large, logs) = (of("large"), of("logs"));
+        // Given a limit of gigabytes that has been there for weeks
+        let later = Instant::now() + Duration::from_secs(30 * 24 * 3600);
+        assert!(large.is_worn(later) && !logs.is_worn(later));
+        // When keys are looked through
+        rulings.trim(later);
+        // Then it has a new clock, in which its rate holds
+        let limit = &of("large").policy.limits[0].limiter;
+        assert!(!limit.is_worn(later + Duration::from_secs(3600)));
+        limit.at(later);
+        let second = NonZeroU32::new(1 << 30).unwrap();
+        assert!(limit.take(Hashed(1), second) && !limit.take(Hashed(1), second));
+        assert!(Arc::ptr_eq(&logs, &of("logs")));
     }
 
     #[test]
