@@ -31,8 +31,8 @@ type Send = fn(&Bootstrap, topic: &str, files: &Path) -> anyhow::Result<()>;
 /// Who sends, in which view, and whether CI has time for it.
 struct Case(&'static str, View, InCi, Send);
 
-/// Who sends through a policy.
-const PARTED: &[&str] = &["librdkafka-2.12", "java-4.3", "franz-go"];
+/// Who sends through a policy, in the first view that it is a case of.
+const PARTED: &[&str] = &["librdkafka-2.12", "java-4.3", "franz-go", "librdkafka-2.0"];
 /// So many records pass, and the rest goes to a lane.
 const PASSING: usize = 20;
 
@@ -62,10 +62,10 @@ pub fn trials() -> Vec<Trial> {
         })
     };
     let mut trials: Vec<_> = played.map(through).collect();
-    let parted = CASES.iter().filter(|Case(name, view, ..)| PARTED.contains(name) && matches!(view, View::Brokers));
-    trials.extend(parted.map(|Case(name, _, _, send)| {
+    let parted = PARTED.iter().filter_map(|name| CASES.iter().find(|case| case.0 == *name));
+    trials.extend(parted.map(|Case(name, view, _, send)| {
         alone(format!("L6: refused first batches lose nothing where policy parts them, {name}"), |world| {
-            l6_refused_and_parted(world, name, *send);
+            l6_refused_and_parted(world, name, *view, *send);
         })
     }));
     trials.push(alone("L6: on bare Kafka a refused first batch is lost", l6_lost_on_bare));
@@ -85,7 +85,7 @@ fn l6_refused_through(world: &World, client: &str, view: View, send: Send) {
     proxy.finish();
 }
 
-fn l6_refused_and_parted(world: &World, client: &str, send: Send) {
+fn l6_refused_and_parted(world: &World, client: &str, view: View, send: Send) {
     // Given a broker that refuses the first batch that comes for a topic, and the first that comes for its lane
     let lane = format!("b-l6-parted-lane-{client}");
     Topics::of(&world.b.bootstrap()).create(&lane, 1, 1);
@@ -96,7 +96,7 @@ fn l6_refused_and_parted(world: &World, client: &str, send: Send) {
 lanes: {{ overflow: {{ topic: {lane} }} }}
 "
     );
-    let config = world.config_over_links().transacting_on_a().showing(View::Brokers, None);
+    let config = world.config_over_links().transacting_on_a().showing(view, None);
     let proxy = world.start_proxy(&config.policy("right", &policy));
     // When a client that is idempotent has several on their way
     let sent = send(&proxy.bootstrap(), &scene.topic, &world.directory.join(&scene.topic));
