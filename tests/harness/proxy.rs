@@ -136,7 +136,9 @@ impl Proxy {
     }
 
     fn run(&self) -> anyhow::Result<()> {
-        let mut fishplate = command(env!("CARGO_BIN_EXE_fishplate"));
+        // Benchmarks are to measure one that was built for release.
+        let program = std::env::var_os("FISHPLATE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_fishplate").into());
+        let mut fishplate = command(program);
         fishplate.args(["run", "--log-format", "json", "-c"]).arg(&self.config_file);
         fishplate.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start("Fishplate", fishplate)?;

@@ -52,6 +52,7 @@ mod split;
 mod standins;
 mod static_members;
 mod suites;
+mod throttle;
 mod topics;
 mod transactions;
 mod world;
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         policy::trials(),
         parted::trials(),
         rates::trials(),
+        throttle::trials(),
         canary::trials(),
         hostile::trials(),
         faults::trials(),

@@ -52,6 +52,7 @@ public final class Main {
         SCENES.put("sharing", newer("Sharing", "play"));
         SCENES.put("spanning", Transactions::spanning);
         SCENES.put("silent", Transactions::silent);
+        SCENES.put("flood", Flood::play);
     }
 
     /** What only a newer client can: it is in a class that is there with such a one (tests/clients/java-4.3). */

@@ -33,5 +33,6 @@ func main() {
 		"operate":         with(operate),
 		"look":            with(look),
 		"refused":         with(refused),
+		"flood":           with(flood),
 	})
 }

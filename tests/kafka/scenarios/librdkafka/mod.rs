@@ -2,6 +2,7 @@
 
 mod assigned;
 mod cut;
+mod flood;
 mod groups;
 mod offsets;
 mod operate;
@@ -44,6 +45,7 @@ fn scene(name: &str) -> Option<Scene> {
         "groups" => groups::admin,
         "assigned" => assigned::play,
         "cut" => cut::play,
+        "flood" => flood::play,
         "transactions" => transactions::play,
         "spanning" => transactions::spanning,
         "silent" => transactions::silent,

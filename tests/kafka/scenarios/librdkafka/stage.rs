@@ -276,6 +276,13 @@ pub fn send(writer: &Writer, records: impl IntoIterator<Item = Record>) -> Vec<R
     delivered.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
+/// How many of its records were acknowledged by now, and how many never will be.
+pub fn counted(writer: &Writer) -> (usize, usize) {
+    let delivered = writer.context().delivered.lock().unwrap();
+    let failed = delivered.iter().filter(|(_, outcome)| outcome.is_err()).count();
+    (delivered.len() - failed, failed)
+}
+
 /// Polls until `count` records came.
 pub fn poll(reader: &Reader, count: usize) -> BTreeMap<Place, Vec<OwnedMessage>> {
     let end = Instant::now() + SOON;
