@@ -6,7 +6,7 @@ use super::contract::{Breach, Contract};
 use super::keys::{Share, Who};
 use super::limit::{Action, Limit, Said, Secrets};
 use super::names::{Found, Names};
-use super::sums::{self, Columns, Sums};
+use super::sums::{Columns, Sums};
 use super::talkers::{Counts, LONGEST, Talkers};
 use super::verdict::{Leaves, Marks, Refused, TOLD, Verdict};
 use crate::types::moment::rfc3339;
@@ -113,8 +113,7 @@ impl Policy {
         verdict.begin(self.limits.len(), self.talkers.len());
         self.limits.iter().for_each(|limit| limit.limiter.at(asked.now));
         let mut sums = std::mem::take(&mut verdict.sums);
-        let are_few = usize::try_from(asked.header.count).is_ok_and(|count| count <= sums::MOST);
-        let judged = self.judge_by(&mut sums, are_few, asked, verdict);
+        let judged = self.judge_by(&mut sums, self.columns.are_for(asked.header.count), asked, verdict);
         verdict.sums = sums;
         self.listen(asked, verdict);
         judged

@@ -67,6 +67,15 @@ impl Buckets {
         Self::new(self.0.cap)
     }
 
+    /// Gives keys over to buckets that are new: what each has paid for then, if it is to be known there.
+    pub(super) fn carry(&self, to: &Self, then: impl Fn(Hashed, u64) -> Option<u64>) {
+        for place in &self.0.paid_at {
+            if let Some(paid_at) = then(*place.key(), place.load(Ordering::Relaxed)) {
+                to.replace(*place.key(), |_| ((), paid_at));
+            }
+        }
+    }
+
     fn with_shards(cap: usize, shards: usize) -> Self {
         Self(Arc::new(Inner {
             paid_at: DashMap::with_hasher_and_shard_amount(BuildHasherDefault::default(), shards),

@@ -200,6 +200,8 @@ impl Governed {
 pub struct Limiter {
     all: Governed,
     overrides: HashMap<Hashed, Governed, BuildHasherDefault<AsItIs>>,
+    /// The overrides' buckets.
+    theirs: Buckets,
     ticker: Ticker,
     scale: Scale,
     began: Instant,
@@ -208,25 +210,41 @@ pub struct Limiter {
 impl Limiter {
     /// A limit of at most `cap` keys, some of them with a rate of their own.
     pub fn new(rate: Rate, cap: usize, overrides: &[(Hashed, Rate)], now: Instant) -> Result<Self, Unkept> {
-        Self::over(&Buckets::new(cap), rate, overrides, now)
+        Self::over((Buckets::new(cap), Buckets::few(overrides.len())), rate, overrides, now)
     }
 
-    /// The same limit with other rates: who owes something, owes as long as before. Overrides begin anew.
-    pub fn changed(&self, rate: Rate, overrides: &[(Hashed, Rate)]) -> Result<Self, Unkept> {
-        let buckets = &self.all.buckets;
-        if Scale::over(&rate, overrides) == self.scale {
-            return Self::over(buckets, rate, overrides, self.began);
+    /// The same limit with other rates: who owes something, owes it as long as before. Its clock begins anew where it is near its
+    /// end, or other rates want finer ticks.
+    pub fn changed(&self, rate: Rate, overrides: &[(Hashed, Rate)], now: Instant) -> Result<Self, Unkept> {
+        let (all, theirs, few) = (&self.all.buckets, &self.theirs, Buckets::few(overrides.len()));
+        let is_overridden = |key| overrides.iter().any(|(known, _)| *known == key);
+        let scale = Scale::over(&rate, overrides);
+        if scale == self.scale && !self.is_worn(now) {
+            theirs.carry(&few, |key, paid_at| is_overridden(key).then_some(paid_at));
+            return Self::over((all.clone(), few), rate, overrides, self.began);
         }
-        Self::over(&buckets.anew(), rate, overrides, self.began)
+        let ticks = self.ticks(now);
+        let owed = |paid_at: u64| {
+            let owed = paid_at.checked_sub(ticks).filter(|owed| *owed > 0)?;
+            Some(scale.ticks(self.scale.time(owed)).min(FAR))
+        };
+        let anew = all.anew();
+        all.carry(&anew, |_, paid_at| owed(paid_at));
+        theirs.carry(&few, |key, paid_at| owed(paid_at).filter(|_| is_overridden(key)));
+        Self::over((anew, few), rate, overrides, now)
     }
 
-    fn over(buckets: &Buckets, rate: Rate, overrides: &[(Hashed, Rate)], began: Instant) -> Result<Self, Unkept> {
+    fn over(
+        (buckets, theirs): (Buckets, Buckets),
+        rate: Rate,
+        overrides: &[(Hashed, Rate)],
+        began: Instant,
+    ) -> Result<Self, Unkept> {
         let (ticker, scale) = (Ticker::default(), Scale::over(&rate, overrides));
-        let theirs = Buckets::few(overrides.len());
         let governed = |(key, rate): &(Hashed, Rate)| Ok((*key, Governed::new(rate, scale, &theirs, &ticker)?));
         let overrides = overrides.iter().map(governed).collect::<Result<_, _>>()?;
-        let all = Governed::new(&rate, scale, buckets, &ticker)?;
-        Ok(Self { all, overrides, ticker, scale, began })
+        let all = Governed::new(&rate, scale, &buckets, &ticker)?;
+        Ok(Self { all, overrides, theirs, ticker, scale, began })
     }
 
     /// Tells the time. What is asked next is asked then, whoever asks.
@@ -287,16 +305,11 @@ impl Limiter {
         self.all.buckets.trim(self.ticks(now));
     }
 
-    /// Whether its clock is near its end: then [`Limiter::renewed`] takes its place. A limit of a gigabyte a second lasts for
-    /// two weeks, one of records for years.
+    /// Whether its clock is near its end: then it is to be [changed](Limiter::changed), if only to what it is. A limit of a gigabyte a
+    /// second lasts for two weeks, one of records for years.
     #[must_use]
     pub fn is_worn(&self, now: Instant) -> bool {
         self.ticks(now) >= FAR / 2
-    }
-
-    /// The same limit, of which nobody has taken anything yet.
-    pub fn renewed(&self, rate: Rate, overrides: &[(Hashed, Rate)], now: Instant) -> Result<Self, Unkept> {
-        Self::over(&self.all.buckets.anew(), rate, overrides, now)
     }
 }
 

@@ -321,14 +321,14 @@ fn limit(
         config::policy::Unit::Header(name) => Unit::Weight(names.ask(name.as_bytes())?),
     };
     let (rate, overrides) = (rate(written.rate, written.burst), overrides(written, secrets));
-    let same = |one: &config::policy::Limit| one.name == written.name && one.key == written.key;
+    let same =
+        |one: &config::policy::Limit| (&one.name, &one.key, &one.unit) == (&written.name, &written.key, &written.unit);
     let known = before.and_then(|ruling| {
         let place = ruling.written.limits.iter().position(same)?;
         ruling.policy.limits.get(place)
     });
     let limiter = match known {
-        Some(known) if known.limiter.is_worn(now) => known.limiter.renewed(rate, &overrides, now),
-        Some(known) => known.limiter.changed(rate, &overrides),
+        Some(known) => known.limiter.changed(rate, &overrides, now),
         None => Limiter::new(rate, KEYS, &overrides, now),
     };
     let unkept = |unkept| Unmade::Limit(written.name.clone(), unkept);

@@ -11,10 +11,10 @@ use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-/// Batches of more records are not summed: what is noted of each would take too much.
-pub const MOST: usize = 1 << 14;
+/// Batches of more records, counted once for each column, are not summed: what is noted of each would take too much (L4).
+const MOST: usize = 1 << 15;
 /// The sums of so many keys are kept for the next batch.
-const KEPT: usize = 1 << 12;
+const KEPT: usize = 1 << 10;
 /// Where a key may be found again, by a hash of it. Two that fall together are each summed more than once, which is no harm.
 const PLACES: usize = 2048;
 /// Of a record that is in no sum.
@@ -54,6 +54,13 @@ impl Columns {
             all.of_talkers.push(place);
         }
         all
+    }
+
+    /// Whether a batch of so many records may be summed.
+    #[must_use]
+    pub fn are_for(&self, records: i32) -> bool {
+        let noted = usize::try_from(records).ok().and_then(|records| records.checked_mul(self.columns.len().max(1)));
+        noted.is_some_and(|noted| noted <= MOST)
     }
 
     fn place(&mut self, key: &Key, fits: impl Fn(&Column) -> bool, weight: Option<Name>) -> usize {
@@ -115,7 +122,10 @@ impl Sums {
     /// There are such columns.
     pub fn begin(&mut self, columns: &Columns) {
         self.clear();
-        self.columns.resize_with(columns.columns.len(), Summed::default);
+        // A worker sees policies with more of them and with fewer, in turn.
+        if self.columns.len() < columns.columns.len() {
+            self.columns.resize_with(columns.columns.len(), Summed::default);
+        }
     }
 
     /// Forgets the last batch.

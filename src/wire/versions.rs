@@ -97,7 +97,7 @@ pub const SERVED: &[Served] = &[
     // 10 has topic ids, which kafka-protocol 0.18 does not read.
     row(ApiKey::OffsetCommit, 2, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
     row(ApiKey::OffsetFetch, 1, 9, By::Coordinator).differs("Version 10 (topic ids) is not served."),
-    row(ApiKey::FindCoordinator, 0, 6, By::Us).differs("Share groups are refused."),
+    row(ApiKey::FindCoordinator, 0, 6, By::Us).differs("Key type 2 (what brokers keep of share groups) is refused: brokers ask for it among themselves."),
     row(ApiKey::JoinGroup, 0, 9, By::Coordinator),
     row(ApiKey::Heartbeat, 0, 4, By::Coordinator),
     row(ApiKey::LeaveGroup, 0, 5, By::Coordinator),

@@ -211,6 +211,10 @@ impl Bends {
 
     fn request(&self, frame: Bytes, asked: &Asked) -> Bytes {
         let Some((api, version, head, body)) = parts(&frame) else { return frame };
+        if self.does_not_know(api, version) {
+            eprintln!("{api:?} {version} came to a stand-in that does not know it");
+            return unknown(&frame);
+        }
         let client = head.client_id.as_deref().unwrap_or_default().to_owned();
         let zone = client.split(',').find_map(|option| option.strip_prefix("ws_az=")).map(str::to_owned);
         self.client_ids.lock().unwrap_or_else(PoisonError::into_inner).insert(client);
@@ -226,6 +230,11 @@ impl Bends {
             _ => None,
         };
         sent.unwrap_or(frame)
+    }
+
+    /// Who asks which versions there are, does not know yet.
+    fn does_not_know(&self, api: ApiKey, version: i16) -> bool {
+        api != ApiKey::ApiVersions && self.caps.iter().any(|(of, most)| *of == api && version > *most)
     }
 
     fn divide(&self, fetch: &mut FetchRequest) {
@@ -340,6 +349,14 @@ fn sent<R: Decodable + Encodable>(
     let mut frame = BytesMut::from(&start[..]);
     request.encode(&mut frame, version).ok()?;
     Some(frame.freeze())
+}
+
+/// The same request of an API that is nobody's: a broker closes the connection over it, as one does over a version it does not
+/// know.
+fn unknown(frame: &Bytes) -> Bytes {
+    let mut other = BytesMut::from(&frame[..]);
+    other[..2].copy_from_slice(&i16::MAX.to_be_bytes());
+    other.freeze()
 }
 
 /// The API, its version, the head and the body of a request.

@@ -61,7 +61,7 @@ fn type_of(key_type: i8) -> Option<CoordinatorType> {
 fn find(key_type: i8, key: &StrBytes, seen: &Seen<'_>, needs: &mut Needs) -> Coordinator {
     let refused = |code, message| nobody(key, code, message);
     let Some(of) = type_of(key_type) else {
-        // Share groups, and what nobody knows. Kafka answers the same where share groups are not enabled.
+        // What brokers keep of share groups, which they ask for among themselves, and what nobody knows.
         return refused(codes::INVALID_REQUEST, "Fishplate finds coordinators of groups and of transactional ids only");
     };
     if of == CoordinatorType::Transaction && key.is_empty() {

@@ -102,7 +102,7 @@ fn a_changed_rate_holds_at_once_and_debts_stay() {
     limiter.at(began + Duration::from_secs(1));
     assert!(limiter.take(KEY, count(100)) && !limiter.take(KEY, NonZeroU32::MIN));
     // When it is changed, later
-    let changed = limiter.changed(rate(20_000, 100), &[]).unwrap();
+    let changed = limiter.changed(rate(20_000, 100), &[], began + Duration::from_secs(1)).unwrap();
     changed.at(began + Duration::from_secs(1));
     assert!(!changed.take(KEY, NonZeroU32::MIN), "it has had its burst");
     changed.at(began + Duration::from_millis(1010));
@@ -137,13 +137,44 @@ fn who_owes_is_not_forgotten() {
 }
 
 #[test]
-fn a_clock_wears_out_and_is_renewed() {
+fn debts_stay_where_a_rate_wants_finer_ticks_after_weeks() {
+    // Given a limit that has been there for a month, one key that owes something and one with a rate of its own
+    let own = Hashed(2);
+    let began = Instant::now();
+    let limiter = Limiter::new(rate(1000, 1000), 1000, &[(own, rate(10, 10))], began).unwrap();
+    let later = |millis| began + Duration::from_hours(30 * 24) + Duration::from_millis(millis);
+    limiter.at(later(0));
+    assert!(limiter.take(KEY, count(1000)) && limiter.take(own, count(10)));
+    // When it is to count bytes by the gigabyte
+    let mega = 1 << 20;
+    let changed = limiter.changed(rate(1000 * mega, 1000 * mega), &[(own, rate(10, 10))], later(500)).unwrap();
+    // Then it has not worn out, who owes half a second owes it still, and the others may have all
+    changed.at(later(500));
+    assert!(!changed.is_worn(later(500)));
+    assert!(changed.take(KEY, count(499 * mega)) && !changed.take(KEY, count(2 * mega)));
+    assert!(changed.take(own, count(5)) && !changed.take(own, NonZeroU32::MIN));
+    assert!(changed.take(Hashed(3), count(1000 * mega)) && !changed.take(Hashed(3), NonZeroU32::MIN));
+}
+
+#[test]
+fn who_has_a_rate_of_its_own_owes_under_another_too() {
+    let (own, other) = (Hashed(2), Hashed(3));
+    let now = Instant::now();
+    let limiter = Limiter::new(rate(10, 10), 10, &[(own, rate(20, 20)), (other, rate(20, 20))], now).unwrap();
+    assert!(limiter.take(own, count(20)) && limiter.take(other, count(20)));
+    let changed = limiter.changed(rate(10, 10), &[(own, rate(30, 30))], now).unwrap();
+    assert!(!changed.take(own, count(30)), "it has had something");
+    assert!(changed.take(other, count(10)), "it has the rate of all");
+}
+
+#[test]
+fn a_clock_wears_out_and_is_wound_up() {
     let (limiter, began) = limiter(rate(1_000_000_000, 1));
     let later = |days: u64| began + Duration::from_secs(days * 86_400);
     assert!(!limiter.is_worn(later(12)));
     assert!(limiter.is_worn(later(14)));
-    let renewed = limiter.renewed(rate(1_000_000_000, 1), &[], later(14)).unwrap();
-    assert!(!renewed.is_worn(later(20)));
+    let wound = limiter.changed(rate(1_000_000_000, 1), &[], later(14)).unwrap();
+    assert!(!wound.is_worn(later(20)));
     let (records, began) = self::limiter(rate(5000, 1));
     assert!(!records.is_worn(began + Duration::from_secs(10 * 365 * 86_400)));
 }

@@ -4,8 +4,10 @@
 use super::{CameOfIt, Round, Suite};
 use crate::harness::process::command;
 use crate::harness::{Bootstrap, cache, repository, wait};
-use crate::scenarios::programs::run_to_end;
+use crate::scenarios::programs::{java_at, run_to_end};
 use anyhow::Context;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -16,9 +18,23 @@ pub const SUITE: Suite = Suite {
     part: PART,
     set_up,
     run,
-    // Not those of tests that use transactions (0055, 0061, 0098, 0103, 0129, 0137): theirs stay on the default cluster.
-    spread: "/rdkafkatest_rnd[0-7][0-9a-f]*_(?:[^0]|0(?:[^01]|0(?:[^569]|5[^5]|6[^1]|9[^8])|1(?:[^023]|0[^3]|2[^9]|3[^7]))).*/",
+    spread: SPREAD,
 };
+
+/// Those that need more than a bootstrap. What of them is in the suite besides, fails there on bare Kafka too.
+pub const BY_SCRIPTS: Suite = Suite {
+    name: "librdkafka, by scripts",
+    of: "those of them that call Kafka's own scripts",
+    part: &[],
+    set_up,
+    run: run_by_scripts,
+    spread: SPREAD,
+};
+
+/// Not those of tests that use transactions (0055, 0061, 0098, 0103, 0129, 0137): theirs stay on the default cluster, but for
+/// one of 0103's that is named after its function.
+const SPREAD: &str =
+    "/rdkafkatest_rnd[0-7][0-9a-f]*_(?:[^0]|0(?:[^01]|0(?:[^569]|5[^5]|6[^1]|9[^8])|1(?:[^023]|0[^3]|2[^9]|3[^7]))).*/";
 
 /// Some seconds each.
 const PART: &[&str] = &[
@@ -40,6 +56,22 @@ const PART: &[&str] = &[
     "0099_commit_metadata",
     "0130_store_offsets",
     "0140_commit_metadata",
+];
+
+const WITH_SCRIPTS: &[&str] = &[
+    "0045_resubscribe_with_regex",
+    "0045_subscribe_many_updates",
+    "0045_subscribe_update",
+    "0052_msg_timestamps",
+    "0077_compaction",
+    "0109_auto_create_topics",
+    "0115_producer_auth",
+    "0119_consumer_auth",
+];
+/// Scripts that they call, and what these run.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("kafka-topics.sh", "org.apache.kafka.tools.TopicCommand"),
+    ("kafka-acls.sh", "org.apache.kafka.tools.AclCommand"),
 ];
 
 /// What a run of all of it takes on two busy cores, with much to spare.
@@ -93,8 +125,32 @@ fn run(tests: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<
     play(("TESTS", tests), at, output)
 }
 
+fn run_by_scripts(_: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    let kafka = output.with_extension("kafka");
+    let bin = kafka.join("bin");
+    fs::create_dir_all(&bin)?;
+    for (name, class) in SCRIPTS {
+        let java = java_at("4.3", &output.with_extension("java.log"))?;
+        let words = [java.get_program()].into_iter().chain(java.get_args()).map(|word| format!("'{}'", word.display()));
+        let script = format!("#!/bin/sh\nexec {} {class} \"$@\"\n", words.collect::<Vec<_>>().join(" "));
+        fs::write(bin.join(name), script)?;
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755))?;
+    }
+    let settings = [("KAFKA_PATH", kafka.as_os_str()), ("BROKERS", OsStr::new(&at.servers))];
+    play_with(&settings, ("TESTS", WITH_SCRIPTS), at, output)
+}
+
+fn play(which: (&str, &[&str]), at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+    play_with(&[], which, at, output)
+}
+
 /// Its tests go by their numbers, with or without those that are named.
-fn play((which, tests): (&str, &[&str]), at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
+fn play_with(
+    variables: &[(&str, &OsStr)],
+    (which, tests): (&str, &[&str]),
+    at: &Bootstrap,
+    output: &Path,
+) -> anyhow::Result<Round> {
     let folder = cache().join("suites/librdkafka");
     let settings = output.with_extension("conf");
     // Its time-outs are meant for more than two cores.
@@ -105,7 +161,7 @@ fn play((which, tests): (&str, &[&str]), at: &Bootstrap, output: &Path) -> anyho
     program.env("LD_LIBRARY_PATH", format!("{0}/src:{0}/src-cpp", folder.display()));
     program.env("RDKAFKA_TEST_CONF", settings).env("TEST_KAFKA_VERSION", "4.3.1");
     let numbers: Vec<_> = tests.iter().filter_map(|test| test.split('_').next()).collect();
-    program.env(which, numbers.join(","));
+    program.env(which, numbers.join(",")).envs(variables.iter().copied());
     // Where a test fails, so does the program; what was printed says which.
     let _ = run_to_end("librdkafka's tests", program, TO_RUN, output);
     let mut errors = output.as_os_str().to_owned();

@@ -49,7 +49,7 @@ pub enum CameOfIt {
     Skipped,
 }
 
-pub const SUITES: &[Suite] = &[franz::SUITE, franz::CHAOS, librdkafka::SUITE];
+pub const SUITES: &[Suite] = &[franz::SUITE, franz::CHAOS, librdkafka::SUITE, librdkafka::BY_SCRIPTS];
 
 /// How Fishplate is set up before the suite.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]

@@ -28,6 +28,8 @@ fn actions() -> [Action; 6] {
 fn made(told: &Told, now: Instant) -> Policy {
     let mut names = Names::default();
     let (keys, weight) = (keys(&mut names), names.ask(b"weight").unwrap());
+    let own = Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1), burst: NonZeroU32::new(3).unwrap() };
+    let own = [(Key::of_text(secrets().buckets, ["phc_of_0"]), own)];
     let units = [Unit::Records, Unit::Bytes, Unit::Weight(weight)];
     let limit = |&(key, unit, burst, action, enforced): &(usize, usize, u32, usize, Share)| {
         let rate = Rate { count: NonZeroU32::MIN, per: Duration::from_secs(1), burst: NonZeroU32::new(burst).unwrap() };
@@ -35,7 +37,7 @@ fn made(told: &Told, now: Instant) -> Policy {
             name: "limit".to_owned(),
             key: Key::new(keys[key].clone()),
             unit: units[unit],
-            limiter: Limiter::new(rate, 1000, &[], now).unwrap(),
+            limiter: Limiter::new(rate, 1000, &own, now).unwrap(),
             action: actions()[action].clone(),
             enforced,
         }
@@ -75,10 +77,11 @@ fn any_policy() -> impl Strategy<Value = Told> {
         .prop_map(|(contract, limits, listens)| Told { contract, limits, listens })
 }
 
-fn any_batch() -> impl Strategy<Value = (bool, Vec<Sent>)> {
+/// Seconds since the one before, whether it is of a transaction, and its records.
+fn any_batch() -> impl Strategy<Value = (u64, bool, Vec<Sent>)> {
     let bad = proptest::bool::weighted(0.05);
     let record = (proptest::option::weighted(0.8, 0..4_u8), 0..3_u8, proptest::option::of(0..9_u32), bad);
-    (proptest::bool::weighted(0.2), prop::collection::vec(record, 1..12))
+    (0..9_u64, proptest::bool::weighted(0.2), prop::collection::vec(record, 1..12))
 }
 
 proptest! {
@@ -87,10 +90,11 @@ proptest! {
         told in any_policy(),
         batches in prop::collection::vec(any_batch(), 1..5),
     ) {
-        let now = Instant::now();
+        let mut now = Instant::now();
         let (one, other) = (made(&told, now), made(&told, now));
         let (mut summed, mut singly) = (Verdict::default(), Verdict::default());
-        for (transactional, records) in batches {
+        for (seconds, transactional, records) in batches {
+            now += Duration::from_secs(seconds);
             let bytes = sent(if transactional { TRANSACTIONAL } else { 0 }, &records);
             let batch = read(&bytes);
             let asked = Asked {
