@@ -1,5 +1,8 @@
-//! Uncompressed record batches (format v2) of records that are exactly 1 KiB long, with headers as an event pipeline
-//! sends them. Knows nothing of requests.
+//! Record batches (format v2): uncompressed ones of records that are exactly 1 KiB long, with headers as an event pipeline
+//! sends them, and the head before other records. Knows nothing of requests.
+
+use crate::codec::Codec;
+use crate::events::{sized, varint};
 
 /// Bytes of one record, its own length prefix included.
 pub(crate) const RECORD: usize = 1024;
@@ -8,6 +11,8 @@ pub(crate) const SMALL: usize = 16;
 /// Bytes before the first record of a batch.
 pub(crate) const HEAD: usize = 61;
 
+/// What the length in a batch counts from.
+const LENGTH_FROM: usize = 12;
 const CRC_AT: usize = 17;
 const CRC_FROM: usize = 21;
 const COUNT_AT: usize = 57;
@@ -20,14 +25,24 @@ const HEADERS: [(&str, &[u8]); 3] = [
 
 /// A batch of `records` records at base offset 0, from a producer without an id.
 pub(crate) fn build(records: usize) -> Vec<u8> {
+    let mut section = Vec::with_capacity(records * RECORD);
+    for delta in 0..records {
+        record(&mut section, i64::try_from(delta).unwrap_or_default());
+    }
+    seal(records, Codec::None, &section)
+}
+
+/// Puts a head before records that this codec has compressed.
+pub(crate) fn seal(records: usize, codec: Codec, section: &[u8]) -> Vec<u8> {
     let count = i32::try_from(records).unwrap_or(i32::MAX);
-    let mut batch = Vec::with_capacity(HEAD + records * RECORD);
+    let length = i32::try_from(HEAD - LENGTH_FROM + section.len()).unwrap_or(i32::MAX);
+    let mut batch = Vec::with_capacity(HEAD + section.len());
     batch.extend_from_slice(&0i64.to_be_bytes()); // base offset
-    batch.extend_from_slice(&length_after(records).to_be_bytes());
+    batch.extend_from_slice(&length.to_be_bytes());
     batch.extend_from_slice(&0i32.to_be_bytes()); // partition leader epoch
     batch.push(2); // magic
     batch.extend_from_slice(&[0; 4]); // CRC, filled in last
-    batch.extend_from_slice(&0i16.to_be_bytes()); // attributes
+    batch.extend_from_slice(&codec.attributes().to_be_bytes());
     batch.extend_from_slice(&(count - 1).to_be_bytes()); // last offset delta
     batch.extend_from_slice(&TIMESTAMP.to_be_bytes());
     batch.extend_from_slice(&TIMESTAMP.to_be_bytes());
@@ -35,9 +50,7 @@ pub(crate) fn build(records: usize) -> Vec<u8> {
     batch.extend_from_slice(&(-1i16).to_be_bytes()); // producer epoch
     batch.extend_from_slice(&(-1i32).to_be_bytes()); // base sequence
     batch.extend_from_slice(&count.to_be_bytes());
-    for delta in 0..i64::from(count) {
-        record(&mut batch, delta);
-    }
+    batch.extend_from_slice(section);
     let crc = crc32c::crc32c(batch.get(CRC_FROM..).unwrap_or_default());
     if let Some(at) = batch.get_mut(CRC_AT..CRC_FROM) {
         at.copy_from_slice(&crc.to_be_bytes());
@@ -73,10 +86,6 @@ pub(crate) fn verify(mut batches: &[u8]) -> Option<u64> {
     Some(records)
 }
 
-fn length_after(records: usize) -> i32 {
-    i32::try_from(size(records) - 12).unwrap_or(i32::MAX)
-}
-
 fn record(batch: &mut Vec<u8>, offset_delta: i64) {
     let mut front = vec![0u8]; // attributes
     varint(&mut front, 0); // timestamp delta
@@ -95,21 +104,6 @@ fn record(batch: &mut Vec<u8>, offset_delta: i64) {
     varint(batch, i64::try_from(value).unwrap_or_default());
     batch.extend((0..value).map(|at| b"{\"event\":\"$pageview\"} "[at % 22]));
     batch.extend_from_slice(&back);
-}
-
-fn sized(out: &mut Vec<u8>, bytes: &[u8]) {
-    varint(out, i64::try_from(bytes.len()).unwrap_or_default());
-    out.extend_from_slice(bytes);
-}
-
-/// Zigzag, as records have it.
-fn varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
-    while rest >= 0x80 {
-        out.push(u8::try_from(rest & 0x7f).unwrap_or_default() | 0x80);
-        rest >>= 7;
-    }
-    out.push(u8::try_from(rest).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -12,8 +12,10 @@
 )]
 
 mod batch;
+mod codec;
 mod copy;
 mod driver;
+mod events;
 mod frames;
 mod laced;
 mod load;

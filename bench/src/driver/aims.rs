@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use crate::codec::Codec;
 use crate::load::{Kind, Latency};
 
 use super::Results;
 use super::measure::Row;
+use super::policy;
 use super::rest::Rest;
 use super::scaling;
 use super::stage::Way;
@@ -52,6 +54,14 @@ fn all(results: &Results) -> Vec<Aim> {
     };
     // With a session the copy's load names hardly any partition: in `single` nobody has one, and the loads differ.
     let (same, other) = (|row: &&Row| !has_session(row), |row: &&Row| has_session(row));
+    let lz4 = || {
+        let rows = results.policy.rows.iter();
+        rows.filter(|row| row.load.events.as_ref().is_some_and(|events| events.codec == Codec::Lz4))
+    };
+    let passed = |row: &Row| {
+        let all = policy::LIMITED.map(|way| row.millions_of_a_core(way).median());
+        all.into_iter().flatten().reduce(f64::min)
+    };
     let many = || scaling::most_topics(results);
     let ceiling = |name, aim, measured| Aim { name, aim, at_most: true, measured };
     let floor = |name, aim, measured| Aim { name, aim, at_most: false, measured };
@@ -78,6 +88,9 @@ fn all(results: &Results) -> Vec<Aim> {
         ),
         ceiling("MiB with 10,000 busy connections, `brokers`", 250.0, crowded(brokers)),
         ceiling("MiB with 10,000 busy connections, `single`", 250.0, crowded(single)),
+        floor("million lz4 records/s that one core passes with a limit", 1.0, least(lz4(), |row| passed(row))),
+        ceiling("CPU with a million tokens ÷ a thousand", 1.2, results.policy.slowdown().and_then(|all| all.median())),
+        ceiling("MiB more with a million tokens", 200.0, results.policy.grown()),
         ceiling("KiB per idle connection", 16.0, fishplate(|rest| rest.open)),
         ceiling("RSS at start, MiB", 12.0, fishplate(|rest| rest.start.median())),
         ceiling("ready, ms", 20.0, fishplate(|rest| rest.ready.median())),

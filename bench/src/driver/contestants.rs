@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::policy;
 use super::process::Process;
 use super::stage::Way;
 
@@ -36,6 +38,8 @@ pub(super) struct Setup {
 pub(super) struct Proxy {
     process: Process,
     address: String,
+    /// Where its metrics are; Shotover has none.
+    admin: Option<String>,
 }
 
 impl Proxy {
@@ -45,6 +49,16 @@ impl Proxy {
 
     pub(super) fn bootstrap(&self) -> &str {
         &self.address
+    }
+
+    /// The sum of a metric over all its labels; 0 where it has none.
+    pub(super) fn metric(&self, family: &str) -> Result<f64> {
+        let admin = self.admin.as_ref().context("it has no metrics")?;
+        let mut page = String::new();
+        let mut socket = TcpStream::connect(admin)?;
+        write!(socket, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
+        socket.read_to_string(&mut page)?;
+        Ok(sum(&page, family))
     }
 }
 
@@ -78,7 +92,13 @@ impl Programs {
         let [a, b] = bootstraps else { bail!("two clusters are wanted, not {}", bootstraps.len()) };
         let (program, nodes) = match way {
             Way::Direct | Way::Copy => return Ok(None),
-            Way::Fishplate => (&self.fishplate, ""),
+            Way::Fishplate
+            | Way::Observed
+            | Way::Overflowing
+            | Way::Contracted
+            | Way::Edited
+            | Way::Few
+            | Way::Many => (&self.fishplate, ""),
             Way::Single => (&self.fishplate, "    nodes: single\n"),
             Way::Shotover => (&self.shotover, ""),
         };
@@ -94,12 +114,13 @@ impl Programs {
     }
 
     fn tell_fishplate(&self, way: Way, nodes: &str, [a, b]: [&str; 2], topics_of_b: &str) -> Result<Vec<String>> {
+        let events = policy::pipeline(way).unwrap_or_default();
         let text = format!(
             "virtual_cluster: bench\n\
              default_cluster: a\n\
              listeners:\n  - bind: 127.0.0.1:0\n{nodes}\
              clusters:\n  a: {{ slot: 0, bootstrap: [\"{a}\"] }}\n  b: {{ slot: 1, bootstrap: [\"{b}\"] }}\n\
-             pipelines:\n  - {{ name: other, topics: [\"{topics_of_b}\"], groups: [], cluster: b }}\n\
+             pipelines:\n  - {{ name: other, topics: [\"{topics_of_b}\"], groups: [], cluster: b }}\n{events}\
              admin: {{ bind: 127.0.0.1:0 }}\n"
         );
         let config = self.write(&format!("{way:?}.yaml").to_lowercase(), &text)?;
@@ -134,12 +155,20 @@ impl Setup {
         let began = Instant::now();
         let mut process = Process::start(self.way.name(), &self.program, &self.arguments, Some(log))?;
         let see = || format!("see {}", self.log.display());
-        let address = match self.port {
-            None => process.line("listening on ").with_context(see)?,
-            Some(port) => reached(port).with_context(see)?,
+        let (address, admin) = match self.port {
+            None => (process.line("listening on ").with_context(see)?, true),
+            Some(port) => (reached(port).with_context(see)?, false),
         };
-        Ok((Proxy { process, address }, began.elapsed()))
+        let took = began.elapsed();
+        let admin = if admin { Some(process.line("admin on ").with_context(see)?) } else { None };
+        Ok((Proxy { process, address, admin }, took))
     }
+}
+
+fn sum(page: &str, family: &str) -> f64 {
+    let samples =
+        page.lines().filter(|line| line.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '{'])));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 fn reached(port: u16) -> Result<String> {
@@ -163,5 +192,16 @@ pub(super) fn program(named: Option<&Path>, built: &Path) -> Result<Option<PathB
     match named {
         Some(named) => fs::canonicalize(named).with_context(|| named.display().to_string()).map(Some),
         None => Ok(fs::canonicalize(built).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_the_sum_of_its_samples() {
+        let page = "# TYPE a_total counter\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\na_total_more 7\nb 4\n";
+        assert_eq!([sum(page, "a_total"), sum(page, "b"), sum(page, "c")], [5.0, 4.0, 0.0]);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::codec::Codec;
 use crate::load::{Kind, Report};
 
 use super::contestants::Proxies;
@@ -25,12 +26,33 @@ pub(super) struct Load {
     /// Fetches name all their partitions each time.
     #[serde(default)]
     pub(super) no_session: bool,
+    /// Produces hold events, each another batch of them.
+    #[serde(default)]
+    pub(super) events: Option<Events>,
     /// Records of 1 KiB a request.
     pub(super) records: usize,
     pub(super) connections: usize,
     pub(super) in_flight: usize,
     /// Requests a second, or as many as go.
     pub(super) rate: Option<f64>,
+}
+
+/// What is produced where batches are looked into.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Events {
+    /// Different batches.
+    pub(super) batches: usize,
+    pub(super) codec: Codec,
+    /// Different tokens.
+    pub(super) tokens: usize,
+}
+
+impl Events {
+    fn arguments(&self) -> [String; 6] {
+        let Self { batches, codec, tokens } = self;
+        let (batches, tokens) = (batches.to_string(), tokens.to_string());
+        ["--events", &batches, "--codec", codec.name(), "--tokens", &tokens].map(str::to_owned)
+    }
 }
 
 /// All rounds of one load.
@@ -43,6 +65,10 @@ pub(super) struct Row {
 }
 
 impl Row {
+    pub(super) fn new(load: Load) -> Self {
+        Self { load, ways: BTreeMap::new(), failures: Vec::new() }
+    }
+
     fn of(&self, way: Way, value: impl Fn(&Report) -> f64) -> Rounds {
         self.ways.get(&way).into_iter().flatten().map(value).collect()
     }
@@ -65,6 +91,27 @@ impl Row {
     /// Milliseconds of the proxy's processor time a request.
     pub(super) fn cpu_per_request(&self, way: Way) -> Rounds {
         self.of(way, |report| report.used(way) * 1e3 / report.requests as f64)
+    }
+
+    /// Seconds of the proxy's processor time a million records.
+    pub(super) fn cpu_per_million(&self, way: Way) -> Rounds {
+        self.of(way, |report| report.used(way) / (report.records as f64 / 1e6))
+    }
+
+    /// Million records a second for which the proxy would want one core.
+    pub(super) fn millions_of_a_core(&self, way: Way) -> Rounds {
+        self.of(way, |report| report.records as f64 / 1e6 / report.used(way))
+    }
+
+    /// KiB of a record on the wire, with its part of the request's own bytes.
+    pub(super) fn kib_per_record(&self, way: Way) -> Rounds {
+        self.of(way, |report| report.bytes as f64 / 1024.0 / report.records as f64)
+    }
+
+    /// Seconds of these other processes' processor time a million records.
+    pub(super) fn cpu_beside(&self, way: Way, names: &[&str]) -> Rounds {
+        let used = |report: &Report| names.iter().filter_map(|name| report.cpu.get(*name)).sum::<f64>();
+        self.of(way, |report| used(report) / (report.records as f64 / 1e6))
     }
 
     /// Microseconds at one of the quantiles.
@@ -99,8 +146,7 @@ pub(super) struct Course<'a> {
 impl Course<'_> {
     /// Runs all loads over all ways, the rounds outermost.
     pub(super) fn run(&self, loads: Vec<Load>, ways: &[Way]) -> Vec<Row> {
-        let row = |load| Row { load, ways: BTreeMap::new(), failures: Vec::new() };
-        let mut rows: Vec<_> = loads.into_iter().map(row).collect();
+        let mut rows: Vec<_> = loads.into_iter().map(Row::new).collect();
         for round in 0..self.rounds {
             for row in &mut rows {
                 eprintln!("round {} of {}: {}", round + 1, self.rounds, row.load.name);
@@ -111,7 +157,7 @@ impl Course<'_> {
     }
 
     /// Each way once, another one first each time.
-    fn round(&self, row: &mut Row, ways: &[Way], round: usize) {
+    pub(super) fn round(&self, row: &mut Row, ways: &[Way], round: usize) {
         for at in 0..ways.len() {
             let Some(way) = ways.get((at + round) % ways.len()).copied() else { continue };
             let done = row.ways.entry(way).or_default();
@@ -141,6 +187,7 @@ impl Course<'_> {
         }
         let batches = load.batches.into_iter().flat_map(|batches| ["--batches".to_owned(), batches.to_string()]);
         arguments.extend(batches);
+        arguments.extend(load.events.as_ref().map(Events::arguments).into_iter().flatten());
         arguments.extend(load.no_session.then(|| "--no-session".to_owned()));
         arguments.extend(load.rate.into_iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
         let watch = |(name, pid): &(String, u32)| ["--watch".to_owned(), format!("{name}={pid}")];
@@ -155,9 +202,7 @@ impl Course<'_> {
         match way {
             Way::Direct => self.direct.clone(),
             Way::Copy => self.copied.clone(),
-            Way::Fishplate | Way::Single | Way::Shotover => {
-                self.proxies.running.get(&way).map(|proxy| proxy.bootstrap().to_owned()).into_iter().collect()
-            }
+            _ => self.proxies.running.get(&way).map(|proxy| proxy.bootstrap().to_owned()).into_iter().collect(),
         }
     }
 

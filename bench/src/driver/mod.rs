@@ -6,6 +6,7 @@ mod crowd;
 mod kafka;
 mod measure;
 mod performance;
+mod policy;
 mod process;
 mod rest;
 mod scaling;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use contestants::{Programs, Proxies, program};
 use crowd::Crowd;
 use measure::{Course, Load, Row};
+use policy::Policy;
 use rest::Rest;
 use stage::{Clusters, Way};
 
@@ -99,6 +101,8 @@ pub(crate) enum Section {
     Partitions,
     /// 1 to 10,000 connections, idle and busy.
     Connections,
+    /// Contract and limits, and a million tokens.
+    Policy,
 }
 
 const WAYS: [Way; 4] = [Way::Direct, Way::Copy, Way::Fishplate, Way::Single];
@@ -121,12 +125,16 @@ struct Results {
     partitions: Vec<Row>,
     connections: Vec<Crowd>,
     rest: BTreeMap<Way, Rest>,
+    /// Runs of before there was any have none.
+    #[serde(default)]
+    policy: Policy,
 }
 
 impl Results {
     fn rows(&self) -> impl Iterator<Item = &Row> {
-        let Self { flow, latency, kafka, metadata, field, topics, partitions, .. } = self;
-        [flow, latency, kafka, metadata, field, topics, partitions].into_iter().flatten()
+        let Self { flow, latency, kafka, metadata, field, topics, partitions, policy, .. } = self;
+        let Policy { rows, tokens, .. } = policy;
+        [flow, latency, kafka, metadata, field, topics, partitions, rows, tokens].into_iter().flatten()
     }
 
     fn none(about: About) -> Self {
@@ -142,6 +150,7 @@ impl Results {
             partitions: rows(),
             connections: Vec::new(),
             rest: BTreeMap::new(),
+            policy: Policy::default(),
         }
     }
 
@@ -164,6 +173,9 @@ impl Results {
         }
         if self.rest.is_empty() {
             self.rest = other.rest;
+        }
+        if self.policy.rows.is_empty() && self.policy.tokens.is_empty() {
+            self.policy = other.policy;
         }
         self.about.quick |= other.about.quick;
     }

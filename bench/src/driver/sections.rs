@@ -11,7 +11,7 @@ use super::kafka::{self, Kafka};
 use super::measure::{Course, Load, Row};
 use super::rest::{self, Rest};
 use super::stage::{Clusters, Way};
-use super::{Bench, CONSUMERS, CONTESTANTS, IDLE, PRODUCERS, Results, Section, WAYS, crowd, scaling};
+use super::{Bench, CONSUMERS, CONTESTANTS, IDLE, PRODUCERS, Results, Section, WAYS, crowd, policy, scaling};
 
 /// Where `scripts/bench` has Shotover built.
 pub(super) const SHOTOVER: &str = "bench/shotover/target/release/fishplate-bench-shotover";
@@ -47,6 +47,9 @@ impl Bench<'_> {
         }
         if self.has(Section::Partitions) {
             results.partitions = scaling::partitions(self)?;
+        }
+        if self.has(Section::Policy) {
+            results.policy = policy::all(self)?;
         }
         if self.has(Section::Connections) {
             results.connections = crowd::all(self)?;
@@ -196,6 +199,7 @@ pub(super) fn load(kind: Kind, records: usize, topics: &[&str], rate: Option<f64
         count,
         batches: None,
         no_session: false,
+        events: None,
         records,
         connections,
         in_flight,

@@ -20,6 +20,17 @@ pub(super) enum Way {
     Single,
     /// One cluster only.
     Shotover,
+    /// With a limit that counts only.
+    Observed,
+    /// With a limit that moves records.
+    Overflowing,
+    /// With a contract and a limit.
+    Contracted,
+    /// With a limit that does move some of each batch.
+    Edited,
+    /// With a limit, and few tokens or many.
+    Few,
+    Many,
 }
 
 impl Way {
@@ -30,6 +41,12 @@ impl Way {
             Self::Fishplate => "Fishplate",
             Self::Single => "Fishplate, single",
             Self::Shotover => "Shotover",
+            Self::Observed => "Fishplate, limit, observe",
+            Self::Overflowing => "Fishplate, limit, overflow",
+            Self::Contracted => "Fishplate, contract and limit",
+            Self::Edited => "Fishplate, edited",
+            Self::Few => "Fishplate, few tokens",
+            Self::Many => "Fishplate, many tokens",
         }
     }
 }

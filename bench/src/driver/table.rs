@@ -208,6 +208,7 @@ mod tests {
             count: 1,
             batches: None,
             no_session: false,
+            events: None,
             records: 256,
             connections: 1,
             in_flight: 1,

@@ -52,7 +52,7 @@ fn link(args: &IdleArgs, open: Vec<Connection>, nodes: &[Node]) -> Result<Vec<Bu
             .map(|(at, (mut connection, node))| {
                 connection.metadata(Some(&names))?;
                 let kind = if at.is_multiple_of(2) { Kind::Fetch } else { Kind::Produce };
-                let work = Work::new(kind, &mut connection, &node.partitions, args.records, Some(1), true)?;
+                let work = Work::new(kind, &mut connection, &node.partitions, args.records, Some(1), true, None)?;
                 let mut busy = Busy { connection, work, kind, turn: 0, sent: 0 };
                 busy.send()?;
                 busy.take()?;

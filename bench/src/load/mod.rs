@@ -4,6 +4,7 @@
 mod client;
 mod create;
 mod idle;
+mod pool;
 mod run;
 mod work;
 
@@ -12,6 +13,7 @@ pub(crate) use work::Kind;
 
 use anyhow::Result;
 
+use crate::codec::Codec;
 use crate::topics::Topics;
 use client::Software;
 
@@ -59,6 +61,15 @@ pub(crate) struct Args {
     /// Fetches name all their partitions each time, as librdkafka and kafkajs do, which know no fetch sessions.
     #[arg(long)]
     no_session: bool,
+    /// Produce events instead of one batch over and over: this many different batches, of `--records` over `--batches` each.
+    #[arg(long, requires = "batches")]
+    events: Option<usize>,
+    /// How events are compressed.
+    #[arg(long, default_value = "none")]
+    codec: Codec,
+    /// Different tokens that events bear, in turn.
+    #[arg(long, default_value_t = 50)]
+    tokens: usize,
     /// Closed loop: requests that each connection keeps unanswered.
     #[arg(long, default_value_t = 5)]
     in_flight: usize,

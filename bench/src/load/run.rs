@@ -15,6 +15,7 @@ use crate::procfs::{self, Used};
 
 use super::Args;
 use super::client::{Connection, Node, discover, gather, share};
+use super::pool::Pool;
 use super::work::Work;
 
 /// What a load did in its measured seconds.
@@ -70,13 +71,16 @@ pub(super) fn run(args: &Args) -> Result<Report> {
     let nodes = if args.kind.names_partitions() { nodes } else { gather(nodes) };
     let nodes = share(&nodes, args.connections);
     ensure!(!nodes.is_empty(), "no node leads any of the topics");
-    let worker = |node: &Node| {
+    let each = args.records / args.batches.unwrap_or(1).max(1);
+    let pool = args.events.map(|batches| Pool::of_events(batches, each, args.tokens, args.codec)).transpose()?;
+    let worker = |(at, node): (usize, &Node)| {
         let mut connection = Connection::open(&node.address, &software)?;
-        let work =
-            Work::new(args.kind, &mut connection, &node.partitions, args.records, args.batches, !args.no_session)?;
+        let own = pool.as_ref().map(|pool| pool.share(at, nodes.len()));
+        let (partitions, sessions) = (&node.partitions, !args.no_session);
+        let work = Work::new(args.kind, &mut connection, partitions, args.records, args.batches, sessions, own)?;
         Ok(Worker { connection, work, carries: args.kind })
     };
-    let workers = nodes.iter().map(worker).collect::<Result<Vec<_>>>()?;
+    let workers = nodes.iter().enumerate().map(worker).collect::<Result<Vec<_>>>()?;
     match args.rate {
         None => closed(args, workers),
         Some(rate) => open(args, workers, rate),

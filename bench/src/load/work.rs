@@ -13,6 +13,7 @@ use crate::frames::put_uvarint;
 use crate::laced::Laced;
 
 use super::client::{CLIENT_ID, Connection, Partition, encode, metadata_request};
+use super::pool::Pool;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
@@ -40,7 +41,8 @@ pub(super) struct Work {
     kind: Kind,
     version: i16,
     requests: Vec<Laced>,
-    batch: Vec<u8>,
+    /// What Produces hold.
+    pool: Pool,
     /// Where a Fetch that goes on with a session has its epoch.
     epoch_at: Option<usize>,
     /// Length of the last answer to each request that was looked at whole, and the records in it.
@@ -68,17 +70,17 @@ impl Work {
         records: usize,
         into: Option<usize>,
         knows_sessions: bool,
+        events: Option<Pool>,
     ) -> Result<Self> {
         let into = into.map(|into| into.clamp(1, partitions.len().max(1)));
-        let (mut batch, mut epoch_at) = (Vec::new(), None);
+        let (mut pool, mut epoch_at) = (Pool::of_one(Vec::new()), None);
         let (version, requests) = match kind {
             Kind::Produce => {
                 let version = connection.version::<ProduceRequest>()?;
                 ensure!(version >= FLEXIBLE_PRODUCE, "Produce {version} is too old for this load");
                 let batches = into.unwrap_or_else(|| batches(records, partitions.len()));
-                batch = batch::build(records / batches);
-                let windows = windows(partitions, batches).into_iter();
-                (version, windows.map(|window| produce(version, &window, &batch)).collect())
+                pool = events.unwrap_or_else(|| Pool::of_one(batch::build(records / batches)));
+                (version, produces(version, &windows(partitions, batches), &pool))
             }
             Kind::Fetch => {
                 let version = connection.version::<FetchRequest>()?;
@@ -113,7 +115,7 @@ impl Work {
             }
         };
         let known = vec![(0, 0); requests.len()];
-        Ok(Self { kind, version, requests, batch, epoch_at, known })
+        Ok(Self { kind, version, requests, pool, epoch_at, known })
     }
 
     /// Version of the API that carries the load.
@@ -128,8 +130,9 @@ impl Work {
         if let Some(epoch) = self.epoch_at.and_then(|at| request.own.get_mut(at..at + 4)) {
             epoch.copy_from_slice(&i32::try_from(turn % 0x7fff_ffff + 1)?.to_be_bytes());
         }
-        request.send(CORRELATION_AT, correlation(turn), &self.batch, to)?;
-        Ok(request.size(&self.batch))
+        let batch = self.pool.batch(at);
+        request.send(CORRELATION_AT, correlation(turn), batch, to)?;
+        Ok(request.size(batch))
     }
 
     /// The records that an answer acknowledges or holds; an error where it is not a good answer to turn `turn`. Fetch
@@ -141,7 +144,7 @@ impl Work {
         if self.kind == Kind::Produce {
             produced(self.version, answer)?;
             let batches = self.requests.get(at).map_or(0, Laced::batches) as u64;
-            return Ok(batches * u64::try_from(batch::count(&self.batch).unwrap_or(0))?);
+            return Ok(batches * u64::try_from(batch::count(self.pool.batch(at)).unwrap_or(0))?);
         }
         let known = self.known.get_mut(at).context("no requests")?;
         if known.0 != answer.len() {
@@ -189,6 +192,13 @@ fn by_topic(partitions: &[Partition]) -> Vec<Vec<&Partition>> {
         }
     }
     topics
+}
+
+/// Requests that go round all of these partitions and all batches: request `at` has the pool's batch of that number.
+fn produces(version: i16, windows: &[Vec<Partition>], pool: &Pool) -> Vec<Laced> {
+    let count = windows.len().max(pool.len()).next_multiple_of(pool.len());
+    let windows = windows.iter().cycle().take(count).enumerate();
+    windows.map(|(at, window)| produce(version, window, pool.batch(at))).collect()
 }
 
 /// A Produce request by hand, so that the batch need not be copied into it.
