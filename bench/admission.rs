@@ -27,6 +27,9 @@ use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime};
 
+#[path = "src/events.rs"]
+mod events;
+
 const CODECS: [(&str, Codec, i16); 5] = [
     ("none", Codec::None, 0),
     ("lz4", Codec::Lz4, 3),
@@ -36,7 +39,6 @@ const CODECS: [(&str, Codec, i16); 5] = [
 ];
 /// Different tokens in a batch.
 const TOKENS: usize = 50;
-const RECORD: usize = 1024;
 /// Each is measured so often, the others in between; the median is shown.
 const ROUNDS: usize = 25;
 /// So long at least is measured at once.
@@ -95,52 +97,9 @@ fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-/// Numbers that look like none.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 16
-    }
-}
-
-/// Events as JSON of a KiB each: names that repeat, ids and numbers that do not, and three headers.
-fn section(records: usize) -> Vec<u8> {
-    let mut dice = Dice(7);
-    let mut section = Vec::new();
-    for number in 0..records {
-        let headers = [
-            ("token", format!("phc_{:032x}{:04}", 7, number % TOKENS)),
-            ("distinct_id", format!("{:016x}-{:016x}", dice.roll(), dice.roll())),
-            ("timestamp", format!("{}", 1_760_000_000_000_u64 + number as u64)),
-        ];
-        let mut value = String::new();
-        while value.len() < RECORD {
-            let (id, at, count) = (dice.roll(), dice.roll() % 100_000, dice.roll() % 1000);
-            value += &format!(
-                "{{\"event\":\"$pageview\",\"$session_id\":\"{id:x}\",\"$current_url\":\"https://example.com/{at}\",\"count\":{count}}}"
-            );
-        }
-        let mut body = vec![0];
-        varint(&mut body, 0);
-        varint(&mut body, number as i64);
-        varint(&mut body, -1);
-        value.truncate(RECORD - 170);
-        sized(&mut body, value.as_bytes());
-        varint(&mut body, headers.len() as i64);
-        for (name, value) in headers {
-            sized(&mut body, name.as_bytes());
-            sized(&mut body, value.as_bytes());
-        }
-        sized(&mut section, &body);
-    }
-    section
-}
-
 fn batch(records: usize, codec: Codec, bits: i16) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
-    pack(codec, &section(records), b"", &mut bytes, &mut Press::default()).unwrap();
+    pack(codec, &events::section(0, records, TOKENS), b"", &mut bytes, &mut Press::default()).unwrap();
     let length = i32::try_from(bytes.len() - 12).unwrap();
     let count = i32::try_from(records).unwrap();
     let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
@@ -153,20 +112,6 @@ fn batch(records: usize, codec: Codec, bits: i16) -> Vec<u8> {
     let crc = crc32c::crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     bytes
-}
-
-fn sized(out: &mut Vec<u8>, bytes: &[u8]) {
-    varint(out, bytes.len() as i64);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = (value << 1 ^ value >> 63).cast_unsigned();
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }
 
 const PLENTY: Rate = Rate { count: NonZeroU32::MAX, per: Duration::from_secs(1), burst: NonZeroU32::MAX };
@@ -283,7 +228,7 @@ fn edited() {
 
 /// Keys as they come: no order.
 fn scattered(count: usize) -> Vec<Hashed> {
-    let mut dice = Dice(3);
+    let mut dice = events::Dice(3);
     (0..count).map(|_| Hashed(dice.roll() ^ dice.roll() << 32)).collect()
 }
 
