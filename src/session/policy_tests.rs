@@ -44,29 +44,25 @@ async fn code(client: &mut Client) -> i16 {
     client.receive::<ProduceRequest>(9).await.responses[0].partition_responses[0].error_code
 }
 
-/// (L4)
-#[tokio::test]
-async fn l4_what_is_edited_is_counted_until_it_is_written() {
-    let stamps = ", limits: [{ name: one, key: client_id, rate: 1/h, burst: 1, action: stamp, \
-                  stamp: { header: a-long-name-of-a-header, value: and-a-value-that-is-long-too } }]";
+/// Sends a thousand records through a policy to brokers that never answer, and waits until so much is drawn for each byte that
+/// was sent; then the client goes.
+async fn draws(policy: &str, sequence: Option<i32>, times: usize) {
     let silent = |_, asked: Asked| {
         assert_eq!(asked.api, ApiKey::Produce);
         Reply::Silence
     };
-    let world = World::with(2, limits(), stamps, silent).await;
+    let world = World::with(2, limits(), policy, silent).await;
     let requests = Arc::clone(&world.context.shared.memory.requests);
-    // Given a batch that grows to three times its size since its records are stamped
     let mut client = world.client().await;
-    client.send(9, &of_token("a", 1000, None)).await;
+    client.send(9, &of_token("a", 1000, sequence)).await;
     let came = client.sent;
-    // Then all of it is counted while it is on its way
     let counted = async {
-        while requests.standing().drawn < 3 * came {
+        while requests.standing().drawn < times * came {
             sleep(MOMENT).await;
         }
     };
     timeout(PATIENCE, counted).await.unwrap_or_else(|_| panic!("{:?} of {came}", requests.standing()));
-    // And given back when nobody waits for it any more
+    // And it is given back when nobody waits for it any more
     drop(client);
     let gone = async {
         while requests.standing().drawn > 0 {
@@ -74,6 +70,21 @@ async fn l4_what_is_edited_is_counted_until_it_is_written() {
         }
     };
     timeout(PATIENCE, gone).await.unwrap_or_else(|_| panic!("{:?}", requests.standing()));
+}
+
+/// (L4)
+#[tokio::test]
+async fn l4_what_is_edited_is_counted_until_it_is_written() {
+    // Given a batch that grows to three times its size since its records are stamped, all of it is counted
+    let stamps = ", limits: [{ name: one, key: client_id, rate: 1/h, burst: 1, action: stamp, \
+                  stamp: { header: a-long-name-of-a-header, value: and-a-value-that-is-long-too } }]";
+    draws(stamps, None, 3).await;
+    // And so is one that a deputy writes, stamped and parted
+    let parts = ", limits: [{ name: one, key: client_id, rate: 1/h, burst: 1, action: stamp, \
+                  stamp: { header: a-long-name-of-a-header, value: and-a-value-that-is-long-too } }, \
+                 { name: two, key: header(token), rate: 10/h, burst: 500, action: overflow }], \
+                 lanes: { overflow: { topic: l-1 } }";
+    draws(parts, Some(0), 3).await;
 }
 
 /// What is dropped must not be a success before what it follows: [L6].
