@@ -177,13 +177,10 @@ impl Policy {
         verdict.keep(asked.header.count);
         for (place, (talkers, heard)) in self.talkers.iter().zip(&mut verdict.heard).enumerate() {
             for (key, counts, text) in sums.of_talkers(&self.columns, place) {
-                heard.add(key, counts, |out| {
+                talkers.note(heard, (key, counts), asked.now, |out| {
                     out.extend_from_slice(text.unwrap_or_default());
                     text.is_some()
                 });
-                if heard.is_full() {
-                    talkers.take(heard, asked.now);
-                }
             }
         }
     }
@@ -229,10 +226,8 @@ impl Policy {
         for (place, (talkers, heard)) in self.talkers.iter().zip(&mut verdict.heard).enumerate() {
             let known = sums.at_talkers(&self.columns, place, index).map(|sum| sum.key);
             let key = known.unwrap_or_else(|| talkers.key.of(self.secrets.buckets, record, found, asked.who));
-            heard.add(key, counts, |out| talkers.key.write(record, found, asked.who, LONGEST, out));
-            if heard.is_full() {
-                talkers.take(heard, asked.now);
-            }
+            let write = |out: &mut Vec<u8>| talkers.key.write(record, found, asked.who, LONGEST, out);
+            talkers.note(heard, (key, counts), asked.now, write);
         }
     }
 

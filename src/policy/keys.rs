@@ -81,12 +81,6 @@ impl Key {
         Self { parts }
     }
 
-    /// Whether all records of a request have one: then no record needs to be looked at for it.
-    #[must_use]
-    pub fn is_the_clients(&self) -> bool {
-        self.parts.iter().all(|part| matches!(part, Part::Principal | Part::ClientId))
-    }
-
     /// Its only part, where it has no more.
     #[inline]
     #[must_use]
@@ -143,7 +137,7 @@ impl Key {
         is_there
     }
 
-    /// That of all records of a client, where it [is the client's](Key::is_the_clients).
+    /// That of all records of a client, where it is made of nothing else.
     #[must_use]
     pub fn of_client(&self, secret: Secret, who: Who<'_>) -> Hashed {
         let part = |part: &Part| match part {
@@ -230,7 +224,6 @@ mod tests {
     #[test]
     fn a_clients_key_needs_no_record() {
         let key = Key::new(vec![Part::Principal, Part::ClientId]);
-        assert!(key.is_the_clients() && !Key::new(vec![Part::Principal, Part::RecordKey]).is_the_clients());
         let secret = Secret::random();
         assert_eq!(key.of_client(secret, WHO), Key::of_text(secret, ["capture", "one"]));
     }

@@ -152,20 +152,15 @@ impl Governed {
 
     #[inline]
     fn take(&self, key: Hashed, count: NonZeroU32) -> bool {
-        if count == NonZeroU32::MIN {
-            return self.governor.check_key(&key).is_ok();
+        if count <= self.rate.burst {
+            return self.take_whole(key, count);
         }
-        match self.governor.check_key_n(&key, count) {
-            Ok(passes) => passes.is_ok(),
-            // It never fits. Where anything is left it passes, and what it took beyond is paid before the next one passes.
-            Err(_larger_than_the_burst) => {
-                let passes = self.governor.check_key(&key).is_ok();
-                if passes {
-                    self.debit(key, count.get() - 1, 0);
-                }
-                passes
-            }
+        // It never fits. Where anything is left it passes, and what it took beyond is paid before the next one passes.
+        let passes = self.take_whole(key, NonZeroU32::MIN);
+        if passes {
+            self.debit(key, count.get() - 1, 0);
         }
+        passes
     }
 
     #[inline]

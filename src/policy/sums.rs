@@ -15,7 +15,8 @@ use std::ops::Range;
 const MOST: usize = 1 << 15;
 /// The sums of so many keys are kept for the next batch.
 const KEPT: usize = 1 << 10;
-/// Where a key may be found again, by a hash of it. Two that fall together are each summed more than once, which is no harm.
+/// Where a key may be found again, by a hash of it. Two that fall together may each be summed more
+/// than once: as many records of a key pass, if not always the same ones.
 const PLACES: usize = 2048;
 /// Of a record that is in no sum.
 const NOWHERE: u16 = u16::MAX;

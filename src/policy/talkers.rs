@@ -110,6 +110,21 @@ impl Talkers {
         Self { written: self.written.clone(), key, shards: Arc::clone(&self.shards) }
     }
 
+    /// Notes what records of a batch come to, and takes it in where there is no room for more.
+    #[inline]
+    pub fn note(
+        &self,
+        heard: &mut Heard,
+        (key, counts): (Hashed, Counts),
+        now: Instant,
+        write: impl FnOnce(&mut Vec<u8>) -> bool,
+    ) {
+        heard.add(key, counts, write);
+        if heard.is_full() {
+            self.take(heard, now);
+        }
+    }
+
     /// Takes in what was heard of a batch, or a part of one, and empties it.
     pub fn take(&self, heard: &mut Heard, now: Instant) {
         if let Some(shard) = self.shards.get(mine() % SHARDS) {

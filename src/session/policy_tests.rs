@@ -104,9 +104,8 @@ async fn l6_what_is_dropped_is_answered_in_its_turn_and_fails_behind_what_fails(
     };
     let world = World::with(2, limits(), drops, first_refused).await;
     let mut client = world.client().await;
-    let too_much = of_token("noisy", 1, None);
-    client.send(9, &too_much).await;
-    // (The one that the noisy token may have is taken by a producer of its own.)
+    // And a token that has had the one record that it may have
+    client.send(9, &of_token("noisy", 1, None)).await;
     assert_eq!(code(&mut client).await, NOT_LEADER);
     produced.store(0, Ordering::SeqCst);
     // When a batch that is all dropped comes behind it

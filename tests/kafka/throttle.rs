@@ -47,7 +47,7 @@ const CLIENTS: [(&str, &str, Play); 4] = [
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        alone("measure: clients that flood keep to their limit, and others feel nothing of it", measure)
+        alone("measure: how well clients that flood keep to their limit, and what others feel of it", measure)
             .with_ignored_flag(true),
     ]
 }
