@@ -7,6 +7,7 @@ mod config;
 pub mod log;
 mod memory;
 mod meter;
+pub mod observed;
 mod policy;
 mod recent;
 mod seldom;
@@ -25,6 +26,7 @@ use crate::types::{FastMap, Name};
 use clusters::ClusterFamilies;
 use memory::MemoryFamilies;
 use meter::MeterFamilies;
+use observed::{Notebook, Notes};
 use parking_lot::{Mutex, RwLock};
 use policy::PolicyFamilies;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
@@ -53,6 +55,7 @@ pub struct Telemetry {
     policies: Arc<PolicyFamilies>,
     copied: IntCounter,
     copied_so_far: Mutex<u64>,
+    notes: Notes,
 }
 
 impl Telemetry {
@@ -100,6 +103,7 @@ impl Telemetry {
                 ),
             )?,
             copied_so_far: Mutex::default(),
+            notes: Arc::new(Notebook::new(&registry)?),
             registry,
         })
     }
@@ -165,6 +169,12 @@ impl Telemetry {
     /// So many idempotent producers at partitions are written for under ids of our own.
     pub fn deputies(&self, count: usize) {
         self.policies.deputies(count);
+    }
+
+    /// Where facts about what passes by are taken down.
+    #[must_use]
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// A client connected; it is gone when the guard is dropped.
@@ -403,7 +413,7 @@ mod tests {
         telemetry.task_restarted("metadata");
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 30, "{types:#?}");
+        assert_eq!(types.len(), 31, "{types:#?}");
         for (name, kind) in types {
             assert!(name.starts_with("fishplate_"), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

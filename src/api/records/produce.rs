@@ -13,7 +13,8 @@ use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::policy::deputy::{Outcome, Told, Trail, When};
 use crate::telemetry::LaneClock;
-use crate::types::{FastMap, Slot, Target, fast_hash};
+pub use crate::types::{Partition, TopicKey};
+use crate::types::{FastMap, Slot, Target, topic_key};
 use crate::upstream::Topic;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
@@ -114,36 +115,10 @@ struct Aside {
     index: i32,
 }
 
-/// A topic, for who keeps order per partition: a hash of the name or the id that the client gave; a connection gives one
-/// or the other, by the version that it speaks. Two topics of one key wait for each other, and a refusal of one (L6) counts
-/// for both; of 64 bits, that is not worth a name's memory.
-pub type TopicKey = u64;
-
-/// A partition, for who keeps order per partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Partition {
-    /// Its topic.
-    pub topic: TopicKey,
-    /// Its number.
-    pub index: i32,
-}
-
-/// What a topic may be called in it: by its name, or by its id.
+/// What a topic may be called in a request: by its name, or by its id. A refusal of one of two topics of one key (L6) counts for both.
 #[must_use]
 pub fn keys_of(topic: &Topic) -> [TopicKey; 2] {
-    [key_of(topic.name.as_str(), topic.id), key_of("", topic.id)]
-}
-
-fn key_of(name: &str, id: Uuid) -> TopicKey {
-    if name.is_empty() { fast_hash(&id) } else { fast_hash(name) }
-}
-
-#[cfg(test)]
-impl Partition {
-    /// A partition of a topic of this name.
-    pub fn new(topic: &str, index: i32) -> Self {
-        Self { topic: fast_hash(topic), index }
-    }
+    [topic_key(topic.name.as_str(), topic.id), topic_key("", topic.id)]
 }
 
 /// Some records of a partition, as policy leaves them.
@@ -648,7 +623,7 @@ impl Ledger {
 
 impl OfTopic {
     fn new((name, id): (StrBytes, Uuid)) -> Self {
-        let key = key_of(&name, id);
+        let key = topic_key(&name, id);
         Self { name: TopicName(name), id, key, there: None }
     }
 
