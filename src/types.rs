@@ -1,6 +1,7 @@
 //! The ids that everybody speaks of, each a type of its own so that mixing two up does not compile.
 //! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
 
+pub mod log;
 pub mod moment;
 pub mod producer;
 
@@ -40,11 +41,18 @@ pub struct Partition {
     pub index: i32,
 }
 
-#[cfg(test)]
 impl Partition {
     /// A partition of a topic of this name.
+    #[must_use]
     pub fn new(topic: &str, index: i32) -> Self {
         Self { topic: fast_hash(topic), index }
+    }
+
+    /// One as a message names it: its topic by its name, or by its id where that is empty.
+    #[must_use]
+    pub fn called((name, id): (&[u8], Uuid), index: i32) -> Self {
+        // What is no text is no topic's name.
+        Self { topic: topic_key(std::str::from_utf8(name).unwrap_or("\0"), id), index }
     }
 }
 

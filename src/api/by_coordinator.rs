@@ -5,9 +5,10 @@ use super::needs::Needs;
 use super::overview::coordinator;
 use super::partitioned::{all_places, put_all};
 use super::untag::Untag;
-use super::{Api, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
+use super::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::placement::Placement;
+use crate::telemetry::observed::Fact;
 use crate::types::{CoordinatorType, Name, Slot, Target};
 use kafka_protocol::messages::{GroupId, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
@@ -88,6 +89,10 @@ pub(super) trait Tells: Default {
     fn code(told: &Self::Told) -> i16;
     /// What is told where there is nothing but a code to tell.
     fn refused(key: &Self::Key, code: i16) -> Self::Told;
+    /// What is so where it is told.
+    fn is_so(_told: &Self::Told) -> Option<Fact> {
+        None
+    }
     /// Takes out what names a cluster's brokers.
     fn scrub(_told: &mut Self::Told, _cluster: Slot, _seen: &Seen<'_>) {}
 }
@@ -139,7 +144,9 @@ pub(super) fn absorb<R: Tells>(
     seen: &Seen<'_>,
     effects: &mut Effects,
 ) {
-    let mut forget = |code, key: &R::Key| coordinator::forget(code, R::Key::BY, origin.cluster, key.text(), effects);
+    let forget = |code, key: &R::Key, effects: &mut Effects| {
+        coordinator::forget(code, R::Key::BY, origin.cluster, key.text(), effects);
+    };
     let mut answer = match answer {
         Ok(answer) => answer,
         Err(fault) if fault.lacking => {
@@ -148,7 +155,7 @@ pub(super) fn absorb<R: Tells>(
             *lacks.told() = told;
             lacks
         }
-        Err(_) => return origin.keys.iter().for_each(|key| forget(codes::NOT_COORDINATOR, key)),
+        Err(_) => return origin.keys.iter().for_each(|key| forget(codes::NOT_COORDINATOR, key, effects)),
     };
     *so_far.throttle_ms() = (*so_far.throttle_ms()).max(*answer.throttle_ms());
     let asked: HashSet<_> = origin.keys.iter().collect();
@@ -161,7 +168,8 @@ pub(super) fn absorb<R: Tells>(
         let Some(at) = places.remove(R::key(&told)) else { continue };
         told.untag();
         R::scrub(&mut told, origin.cluster, seen);
-        forget(R::code(&told), R::key(&told));
+        forget(R::code(&told), R::key(&told), effects);
+        effects.extend(R::is_so(&told).map(Effect::Saw));
         put_all(so_far.told(), &at, &told);
     }
 }

@@ -201,7 +201,7 @@ pub(super) fn absorb<R>(
             for told in answer.topics_mut().iter_mut().flat_map(|topic| topic.partitions_mut()) {
                 R::scrub(told, origin.cluster, seen);
             }
-            origin.places.fill(so_far, answer, |topic, code| {
+            origin.places.fill(so_far, answer, |topic, _, code| {
                 if codes::asks_for_refresh(code) {
                     stale.insert(topic.0.clone());
                 } else if R::CHANGES && code == codes::NONE && changing.len() < LOOKED_AT {

@@ -31,6 +31,7 @@ pub(crate) mod testing;
 
 use crate::error::Fault;
 use crate::placement::{Front, Placement, TopicPlace};
+use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, Name, Slot, Target, View};
 use crate::upstream::Lead;
 use crate::wire::shape::Shaped;
@@ -102,6 +103,8 @@ pub struct Seen<'a> {
     pub follows: &'a (dyn Fn(&TopicPlace, i32) -> Option<BrokerId> + Sync),
     /// Needs that were tried in vain.
     pub refused: &'a Refusals,
+    /// Who asks, for who keeps count.
+    pub reader: Reader,
 }
 
 /// What is to be done for a request.
@@ -175,7 +178,7 @@ pub enum Refusal {
 }
 
 /// What else an answer tells us to do. Beside a cluster stands what that cluster calls the topic.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// This topic may have moved or gone.
     Refresh(Slot, StrBytes),
@@ -191,6 +194,8 @@ pub enum Effect {
     Follow(StrBytes, i32, Option<Target>),
     /// This group, or transactional id, may have another coordinator.
     ForgetCoordinator(Slot, CoordinatorType, StrBytes),
+    /// This happened: for who keeps count.
+    Saw(Fact),
     /// This topic was deleted on its home: its shadows on other clusters go too, and the commits that they stand for.
     DropShadows(Slot, StrBytes),
 }

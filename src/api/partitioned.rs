@@ -100,8 +100,8 @@ impl Places {
         }
     }
 
-    /// Puts an answer's partitions into their places and gives `(topic, code)` of each to `heard`.
-    pub fn fill<R>(&self, so_far: &mut R, mut answer: R, mut heard: impl FnMut(&TopicName, i16))
+    /// Puts an answer's partitions into their places and gives `(topic, index, code)` of each to `heard`.
+    pub fn fill<R>(&self, so_far: &mut R, mut answer: R, mut heard: impl FnMut(&TopicName, i32, i16))
     where
         R: Partitioned,
         PartitionOf<R>: Told,
@@ -111,7 +111,7 @@ impl Places {
                 let Some(place) = self.0.get(&(topic.name().0.clone(), told.index())) else { continue };
                 let Some(slot) = slot(so_far, *place) else { continue };
                 told.untag();
-                heard(topic.name(), told.code());
+                heard(topic.name(), told.index(), told.code());
                 *slot = told;
             }
         }

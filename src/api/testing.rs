@@ -1,9 +1,10 @@
 //! What unit tests of the APIs stand on: two clusters, `a` (slot 0, the default) and `b` (slot 1, for topics `b-*` and
 //! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
-use crate::api::{Api, Effects, Part, Plan, Refusal, Refusals, Seen};
+use crate::api::{Api, Effect, Effects, Part, Plan, Refusal, Refusals, Seen};
 use crate::placement::build::tests::{placement, slot, with_canary};
 use crate::placement::{Front, Placement, TopicPlace};
+use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
 use rustix::time::{ClockId, clock_gettime};
@@ -82,6 +83,7 @@ impl World {
             coordinator: &*self.lookup,
             follows: &*self.follows,
             refused: &self.refused,
+            reader: Reader::default(),
         }
     }
 }
@@ -117,8 +119,29 @@ pub(crate) fn sent<A: Api>(plan: Plan<A>) -> (A::Response, Vec<Part<A>>) {
     }
 }
 
-/// Plans a request, answers each part with `broker`, and gives the response that the client gets.
+/// Plans a request, answers each part with `broker`, and gives the response that the client gets, and what is to be done; facts are left out.
 pub(crate) fn round<A: Api>(
+    request: &A::Request,
+    seen: &Seen<'_>,
+    broker: impl FnMut(Target, A::Request) -> Result<A::Response, crate::error::Fault>,
+) -> (A::Response, Effects) {
+    let (answer, mut effects) = whole_round::<A>(request, seen, broker);
+    effects.retain(|effect| !matches!(effect, Effect::Saw(_)));
+    (answer, effects)
+}
+
+/// The facts that such a round states.
+pub(crate) fn facts<A: Api>(
+    request: &A::Request,
+    seen: &Seen<'_>,
+    broker: impl FnMut(Target, A::Request) -> Result<A::Response, crate::error::Fault>,
+) -> Vec<Fact> {
+    let (_, effects) = whole_round::<A>(request, seen, broker);
+    let fact = |effect| if let Effect::Saw(fact) = effect { Some(fact) } else { None };
+    effects.into_iter().filter_map(fact).collect()
+}
+
+fn whole_round<A: Api>(
     request: &A::Request,
     seen: &Seen<'_>,
     mut broker: impl FnMut(Target, A::Request) -> Result<A::Response, crate::error::Fault>,

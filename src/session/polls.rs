@@ -224,6 +224,7 @@ impl Session {
             match next {
                 Move::Answer(leaving) => {
                     let mut ticket = leaving.whose;
+                    self.note(leaving.handed);
                     leaving.faults.iter().for_each(|fault| ticket.blame(fault.blame));
                     ticket.answer_written(&leaving.codes, leaving.body);
                 }

@@ -17,6 +17,7 @@ use super::turns::Turns;
 use crate::api::{Effect, Effects, Refusals, Seen};
 use crate::config::Config;
 use crate::placement::{Front, Placement, TopicPlace};
+use crate::telemetry::observed::{Fact, Reader};
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
@@ -184,13 +185,25 @@ impl Session {
         };
         let follows = |place: &TopicPlace, partition| self.follows(place, partition);
         let (view, front) = (self.view(&placement.config), &*self.front);
-        look(&Seen { version, placement, view, front, coordinator: &coordinator, follows: &follows, refused })
+        let (coordinator, follows, reader) = (&coordinator, &follows, self.reader());
+        look(&Seen { version, placement, view, front, coordinator, follows, refused, reader })
+    }
+
+    /// Who its client is to who keeps count.
+    pub fn reader(&self) -> Reader {
+        Reader::of(self.client_id.get().map(|id| &**id), self.peer.ip())
+    }
+
+    /// Facts for who keeps count.
+    pub fn note(&self, facts: impl IntoIterator<Item = Fact>) {
+        self.context.telemetry.notes().note(facts);
     }
 
     /// Does what answers told us to do.
     pub fn apply(&self, effects: Effects) {
         self.hear(&effects);
         let (mut gone, mut changing) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let mut saw = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Refresh(cluster, topic) => {
@@ -198,6 +211,7 @@ impl Session {
                         cluster.refresh(&[topic]);
                     }
                 }
+                Effect::Saw(fact) => saw.push(fact),
                 Effect::Follow(topic, partition, at) => self.follow(&topic, partition, at),
                 Effect::Settle(cluster, topic, false) => gone.entry(cluster).or_default().push(copied(&topic)),
                 Effect::Changing(cluster, topic) => changing.entry(cluster).or_default().push(copied(&topic)),
@@ -212,6 +226,7 @@ impl Session {
                 Effect::Leads(..) => {}
             }
         }
+        self.note(saw);
         self.watch(gone, |_, found| found.is_none());
         self.watch(changing, |_, _| false);
     }

@@ -3,6 +3,7 @@
 use super::fetch::{FetchSession, outgoing, version_for};
 use super::state::Session;
 use super::ticket::Ticket;
+use crate::api::fetch::handed::{READ_COMMITTED, fetched, handed_out, throttled};
 use crate::api::fetch::{self, NO_SESSION};
 use crate::api::{Effects, Refusals, Seen};
 use crate::error::Fault;
@@ -10,8 +11,8 @@ use crate::placement::Placement;
 use crate::types::{Name, Target};
 use crate::upstream::{Answer, OnAnswer, Outgoing, Refused};
 use crate::wire::codec::{encode_request, forward_fetch, forward_response};
-use crate::wire::fetch::Flat;
-use crate::wire::glance::plain_fetch;
+use crate::wire::fetch::{Flat, Heard};
+use crate::wire::glance::{Called, PlainFetch, plain_fetch};
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 use std::sync::Arc;
@@ -50,14 +51,18 @@ impl Through {
 
     fn answered(self, answer: Result<Answer, Fault>) {
         let version = self.ticket.head().version;
-        let as_is = |answer: &Answer| {
+        let mut handed = Vec::new();
+        let (by, committed_only) = (self.session.reader(), self.question.is_committed_only());
+        let mut as_is = |answer: &Answer| {
             let same = answer.version == version && answer.has_plain_head();
-            same.then(|| plain_fetch(&answer.frame, answer.body_at, version)).flatten()
+            let hear = |topic: Called<'_>, heard: Heard<'_>| handed.extend(fetched(topic, &heard, by, committed_only));
+            same.then(|| plain_fetch(&answer.frame, answer.body_at, version, hear)).flatten()
         };
         if let Ok(answer) = &answer
-            && let Some(told) = as_is(answer)
-            && self.keep_session(told)
+            && let Some(PlainFetch { session, throttle_ms }) = as_is(answer)
+            && self.keep_session(session)
         {
+            self.session.note(handed.into_iter().chain(throttled(by, throttle_ms)));
             let correlation = self.ticket.head().correlation;
             return self.ticket.reply(Some(forward_response(&answer.frame, correlation)));
         }
@@ -76,12 +81,15 @@ impl Through {
         if !kept {
             self.end_session(told.session_id);
         }
-        let Self { session, to, mut ticket, .. } = self;
+        let Self { session, to, mut ticket, question, .. } = self;
         let placement = session.context.current.load();
         let version = ticket.head().version;
         let mut effects = Effects::new();
         session.see(version, &placement, Refusals::none(), |seen| fetch::note(&told, to, seen, &mut effects));
         session.apply(effects);
+        session.note(handed_out(&told, session.reader(), question.is_committed_only(), |topic| {
+            placement.topic_there(to.cluster, &topic.topic, topic.topic_id).map(|place| place.topic.name.clone())
+        }));
         if kept && answer.version == version && answer.has_plain_head() && fetch::is_plain(&told) {
             ticket.note(&told);
             let correlation = ticket.head().correlation;
@@ -126,6 +134,14 @@ impl Question {
             Self::Read(request) => request.session_id,
             Self::Flat(_) => NO_SESSION,
         }
+    }
+
+    fn is_committed_only(&self) -> bool {
+        let isolation = match self {
+            Self::Read(request) => request.isolation_level,
+            Self::Flat(flat) => flat.terms.isolation,
+        };
+        isolation == READ_COMMITTED
     }
 
     fn message(&self) -> Arc<FetchRequest> {

@@ -3,6 +3,7 @@
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::records::produce::{Cell, Ledger, Part, Partition};
+use crate::api::records::written::Base;
 use crate::api::{Effects, Refusals};
 use crate::error::{Blame, Fault};
 use crate::telemetry::Meter;
@@ -10,7 +11,7 @@ use crate::types::Target;
 use crate::upstream::Answer;
 use crate::wire::budget::Charge;
 use crate::wire::codec::forward_response;
-use crate::wire::glance::plain_produce;
+use crate::wire::glance::{Called, plain_produce};
 use bytes::Bytes;
 use kafka_protocol::messages::ProduceResponse;
 use parking_lot::Mutex;
@@ -56,8 +57,8 @@ pub struct State {
 
 /// What a broker said of a part.
 pub enum Told {
-    /// Nothing that must be looked at: the frame goes to the client as it is.
-    Plainly(Bytes),
+    /// Nothing that must be looked at: the frame goes to the client as it is. Where what it is about was written.
+    Plainly(Bytes, Vec<Base>),
     /// All else.
     Decoded(ProduceResponse),
 }
@@ -72,8 +73,12 @@ pub fn understood(
 ) -> Result<Told, Fault> {
     let answer = answer?;
     let same = asked == Some(answer.version) && answer.has_plain_head();
-    if same && plain_produce(&answer.frame, answer.body_at, answer.version) == Some(partitions) {
-        return Ok(Told::Plainly(answer.frame));
+    if same {
+        let mut bases = Vec::with_capacity(partitions);
+        let hear = |topic: Called<'_>, index, offset| bases.push(Base::told(topic, index, offset));
+        if plain_produce(&answer.frame, answer.body_at, answer.version, hear) == Some(partitions) {
+            return Ok(Told::Plainly(answer.frame, bases));
+        }
     }
     answer.decode().map(Told::Decoded).map_err(|e| Fault::upstream(from, true, e))
 }
@@ -115,7 +120,7 @@ impl Underway {
     pub fn refused(&self, part: &Part, told: &Told) -> Vec<(Partition, i16)> {
         match told {
             Told::Decoded(answer) => self.state.lock().ledger.refused(part, answer),
-            Told::Plainly(_) => Vec::new(),
+            Told::Plainly(..) => Vec::new(),
         }
     }
 
@@ -123,7 +128,8 @@ impl Underway {
     pub fn answered(&self, part: &Part, told: Result<Told, Fault>) {
         let mut state = self.state.lock();
         match told {
-            Ok(Told::Plainly(frame)) => {
+            Ok(Told::Plainly(frame, bases)) => {
+                self.session.note(state.ledger.written(part, &bases));
                 let Some(ticket) = state.ticket.take() else { return };
                 let correlation = ticket.head().correlation;
                 return self.in_time(move || ticket.reply(Some(forward_response(&frame, correlation))));

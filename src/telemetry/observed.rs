@@ -2,6 +2,8 @@
 //! a few nanoseconds and never waits: facts go into a notebook that somebody empties many times a second. A full one takes no
 //! more facts, and says so.
 
+pub use crate::types::log::{Ends, Stretch};
+
 use super::register;
 use crate::types::{Partition, fast_hash};
 use kafka_protocol::protocol::StrBytes;
@@ -19,7 +21,7 @@ const PAGES: usize = 8;
 
 /// Who reads: the hash of a client id and the address that it comes from. A consumer's connections to brokers and to its
 /// group's coordinator have it in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Reader(pub u64);
 
 impl Reader {
@@ -30,36 +32,11 @@ impl Reader {
     }
 }
 
-/// Offsets that a broker told of a partition; -1 where it did not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
-    /// High watermark: the next record to be written, as far as replicas have it.
-    pub high: i64,
-    /// Last stable offset: where the first open transaction begins, else the high watermark.
-    pub stable: i64,
-    /// Where the log starts.
-    pub start: i64,
-}
-
-/// What somebody was handed of a partition's log, in one piece. Offsets of the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// Where it was asked to begin.
-    pub from: i64,
-    /// Behind the last record of it that consumers are given: not a control record, nor, where only what is committed is
-    /// read, one of an aborted transaction. `None`: there is none in it.
-    pub given: Option<i64>,
-    /// Behind its last batch; `from` where there is none.
-    pub next: i64,
-    /// When its first batch was written, by the batch's own clock, in ms since 1970; -1 where there is none.
-    pub written_ms: i64,
-}
-
 /// An offset of a partition.
 pub type OffsetOf = (Partition, i64);
 
 /// One thing that happened. Names in it are copies, no slices of frames.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// A broker has written a batch.
     Acknowledged {

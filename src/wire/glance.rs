@@ -2,6 +2,7 @@
 //! structs with maps and lists for every topic and partition, which cost more than all else that we do for a request;
 //! what is forwarded as it is needs none of them. Everything rarer is left to the codec.
 
+use super::fetch::Heard;
 use super::head::Cursor;
 use super::malformed::Malformed;
 use super::shape::allowance;
@@ -122,39 +123,63 @@ impl From<ProduceRequest> for Produce {
     }
 }
 
+/// A topic in an answer: by its name, or by its id, as the version has it. The other one is empty.
+pub type Called<'a> = (&'a [u8], Uuid);
+
 /// Whether an answer to Produce says that all is well, names no broker and holds no field that we do not know: then it
-/// can go to the client as it is. The number of partitions that it tells of, or `None` where it is not plain.
+/// can go to the client as it is. The number of partitions that it tells of, or `None` where it is not plain. `hear` is told of each
+/// partition with the offset that its first record got, also of those before what is not plain.
 #[must_use]
-pub fn plain_produce(answer: &Bytes, at: usize, version: i16) -> Option<usize> {
+pub fn plain_produce(answer: &Bytes, at: usize, version: i16, hear: impl FnMut(Called<'_>, i32, i64)) -> Option<usize> {
     let fields = Fields { cursor: Cursor { frame: answer, at }, flexible: version >= FLEXIBLE_PRODUCE };
-    plain_produce_partitions(fields, version).ok().flatten()
+    plain_produce_partitions(fields, version, hear).ok().flatten()
 }
 
-/// The same of an answer to Fetch; the fetch session that it names (0 for none), or `None` where it is not plain.
+/// A plain answer to Fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlainFetch {
+    /// The fetch session that it names; 0 for none.
+    pub session: i32,
+    /// For how long its broker wants to be left alone, in ms.
+    pub throttle_ms: i32,
+}
+
+/// The same of an answer to Fetch, or `None` where it is not plain.
 #[must_use]
-pub fn plain_fetch(answer: &Bytes, at: usize, version: i16) -> Option<i32> {
+pub fn plain_fetch<'a>(
+    answer: &'a Bytes,
+    at: usize,
+    version: i16,
+    hear: impl FnMut(Called<'a>, Heard<'a>),
+) -> Option<PlainFetch> {
     let fields = Fields { cursor: Cursor { frame: answer, at }, flexible: version >= FLEXIBLE_FETCH };
-    plain_fetch_session(fields, version).ok().flatten()
+    plain_fetch_partitions(fields, version, hear).ok().flatten()
 }
 
-fn plain_produce_partitions(mut fields: Fields<'_>, version: i16) -> Result<Option<usize>, Malformed> {
+fn plain_produce_partitions(
+    mut fields: Fields<'_>,
+    version: i16,
+    mut hear: impl FnMut(Called<'_>, i32, i64),
+) -> Result<Option<usize>, Malformed> {
     let mut partitions = 0;
     for _ in 0..fields.count()? {
-        fields.skip_topic(version)?;
+        let topic = fields.topic(version)?;
         for _ in 0..fields.count()? {
             partitions += 1;
-            fields.cursor.i32()?;
+            let index = fields.cursor.i32()?;
             if fields.cursor.i16()? != 0 {
                 return Ok(None);
             }
-            // Base offset, append time, and from version 5 on where the log starts.
-            fields.cursor.skip(if version >= 5 { 24 } else { 16 })?;
+            let base = i64::from_be_bytes(fields.cursor.take()?);
+            // Append time, and from version 5 on where the log starts.
+            fields.cursor.skip(if version >= 5 { 16 } else { 8 })?;
             if version >= 8 && (fields.count()? > 0 || fields.length(false)?.is_some()) {
                 return Ok(None); // errors of records, or a message
             }
             if fields.has_tags()? {
                 return Ok(None);
             }
+            hear(topic, index, base);
         }
         if fields.has_tags()? {
             return Ok(None);
@@ -164,40 +189,27 @@ fn plain_produce_partitions(mut fields: Fields<'_>, version: i16) -> Result<Opti
     Ok((!fields.has_tags()?).then_some(partitions))
 }
 
-fn plain_fetch_session(mut fields: Fields<'_>, version: i16) -> Result<Option<i32>, Malformed> {
-    fields.cursor.i32()?; // throttle time
+fn plain_fetch_partitions<'a>(
+    mut fields: Fields<'a>,
+    version: i16,
+    mut hear: impl FnMut(Called<'a>, Heard<'a>),
+) -> Result<Option<PlainFetch>, Malformed> {
+    let throttle_ms = fields.cursor.i32()?;
     let (error, session) = if version >= 7 { (fields.cursor.i16()?, fields.cursor.i32()?) } else { (0, 0) };
     if error != 0 {
         return Ok(None);
     }
     for _ in 0..fields.count()? {
-        fields.skip_topic(version)?;
+        let topic = fields.topic(version)?;
         for _ in 0..fields.count()? {
-            fields.cursor.i32()?;
-            if fields.cursor.i16()? != 0 {
-                return Ok(None);
-            }
-            // High watermark, last stable offset, and from version 5 on where the log starts.
-            fields.cursor.skip(if version >= 5 { 24 } else { 16 })?;
-            for _ in 0..fields.count()? {
-                fields.cursor.skip(16)?; // an aborted transaction
-                if fields.has_tags()? {
-                    return Ok(None);
-                }
-            }
-            if version >= 11 && fields.cursor.i32()? >= 0 {
-                return Ok(None); // a replica to read from
-            }
-            fields.skip_bytes()?;
-            if fields.has_tags()? {
-                return Ok(None);
-            }
+            let Some(heard) = Heard::read(&mut fields, version)? else { return Ok(None) };
+            hear(topic, heard);
         }
         if fields.has_tags()? {
             return Ok(None);
         }
     }
-    Ok((!fields.has_tags()?).then_some(session))
+    Ok((!fields.has_tags()?).then_some(PlainFetch { session, throttle_ms }))
 }
 
 fn null(what: &str) -> Malformed {
@@ -216,8 +228,7 @@ impl<'a> Fields<'a> {
         let length = self.length(false)?.unwrap_or(0);
         let from = self.cursor.at;
         self.cursor.skip(length)?;
-        let frame: &'a Bytes = self.cursor.frame;
-        frame.get(from..self.cursor.at).ok_or(Malformed::Short)
+        Ok(self.since(from))
     }
 
     /// `None` for null.
@@ -243,14 +254,17 @@ impl<'a> Fields<'a> {
         self.length(true)?.map(|length| self.cursor.slice(length)).transpose()
     }
 
-    pub(super) fn skip_bytes(&mut self) -> Result<(), Malformed> {
-        let length = self.length(true)?.unwrap_or(0);
-        self.cursor.skip(length)
+    /// What was read since the cursor stood there.
+    pub(super) fn since(&self, from: usize) -> &'a [u8] {
+        let frame: &'a Bytes = self.cursor.frame;
+        frame.get(from..self.cursor.at).unwrap_or_default()
     }
 
-    fn skip_topic(&mut self, version: i16) -> Result<(), Malformed> {
-        let length = if version >= TOPIC_IDS { 16 } else { self.length(false)?.unwrap_or(0) };
-        self.cursor.skip(length)
+    fn topic(&mut self, version: i16) -> Result<Called<'a>, Malformed> {
+        Ok(match version {
+            ..TOPIC_IDS => (self.text()?, Uuid::nil()),
+            _ => (Default::default(), Uuid::from_bytes(self.cursor.take()?)),
+        })
     }
 
     fn skip_tags(&mut self) -> Result<(), Malformed> {
@@ -265,6 +279,7 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::log::Ends;
     use bytes::BytesMut;
     use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
     use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -413,9 +428,18 @@ mod tests {
             let frame = encoded(&answer, version);
             let partitions = answer.responses.iter().map(|topic| topic.partition_responses.len()).sum();
             let expected = all_is_well_in_produce(&answer).then_some(partitions);
-            prop_assert_eq!(plain_produce(&frame, 4, version), expected);
+            let mut told = Vec::new();
+            let found = plain_produce(&frame, 4, version, |(name, id), index, base| told.push((name.to_vec(), id, index, base)));
+            prop_assert_eq!(found, expected);
+            if expected.is_some() {
+                let of = |topic: &TopicProduceResponse| {
+                    let called = (topic.name.as_bytes().to_vec(), topic.topic_id);
+                    topic.partition_responses.iter().map(move |one| (called.0.clone(), called.1, one.index, one.base_offset)).collect::<Vec<_>>()
+                };
+                prop_assert_eq!(told, answer.responses.iter().flat_map(of).collect::<Vec<_>>());
+            }
             for end in 4..frame.len() {
-                prop_assert_eq!(plain_produce(&frame.slice(..end), 4, version), None, "cut at {}", end);
+                prop_assert_eq!(plain_produce(&frame.slice(..end), 4, version, |_, _, _| {}), None, "cut at {}", end);
             }
         }
 
@@ -424,10 +448,23 @@ mod tests {
             (version, answer) in (4_i16..=18).prop_flat_map(|version| (Just(version), fetch_answer(version)))
         ) {
             let frame = encoded(&answer, version);
-            let expected = all_is_well_in_fetch(&answer).then_some(answer.session_id);
-            prop_assert_eq!(plain_fetch(&frame, 4, version), expected);
+            let plain = PlainFetch { session: answer.session_id, throttle_ms: answer.throttle_time_ms };
+            let expected = all_is_well_in_fetch(&answer).then_some(plain);
+            let mut told = Vec::new();
+            prop_assert_eq!(plain_fetch(&frame, 4, version, |topic, heard| told.push((topic, heard))), expected);
+            if expected.is_some() {
+                let all = answer.responses.iter().flat_map(|topic| topic.partitions.iter().map(move |one| (topic, one)));
+                prop_assert_eq!(told.len(), all.clone().count());
+                for (((name, id), heard), (topic, one)) in told.iter().zip(all) {
+                    prop_assert_eq!((*name, *id), (topic.topic.as_bytes(), topic.topic_id));
+                    let start = if version >= 5 { one.log_start_offset } else { -1 };
+                    let ends = Ends { high: one.high_watermark, stable: one.last_stable_offset, start };
+                    prop_assert_eq!((heard.index, heard.ends), (one.partition_index, ends));
+                    prop_assert_eq!(heard.records, one.records.as_deref().unwrap_or_default());
+                }
+            }
             for end in 4..frame.len() {
-                prop_assert_eq!(plain_fetch(&frame.slice(..end), 4, version), None, "cut at {}", end);
+                prop_assert_eq!(plain_fetch(&frame.slice(..end), 4, version, |_, _| {}), None, "cut at {}", end);
             }
         }
 
@@ -445,8 +482,8 @@ mod tests {
         fn anything_at_all_is_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), version in 0_i16..20) {
             let frame = Bytes::from(bytes);
             let _ = Produce::read(&frame, 0, version);
-            let _ = plain_produce(&frame, 0, version);
-            let _ = plain_fetch(&frame, 0, version);
+            let _ = plain_produce(&frame, 0, version, |_, _, _| {});
+            let _ = plain_fetch(&frame, 0, version, |_, heard| { let _ = heard.stretch(version % 2 == 0); });
         }
     }
 }

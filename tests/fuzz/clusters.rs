@@ -5,6 +5,7 @@ use fishplate::api::{Refusals, Seen};
 use fishplate::config::{Config, Hosts};
 use fishplate::placement::build::Heard;
 use fishplate::placement::{Front, Placement, TopicPlace};
+use fishplate::telemetry::observed::Reader;
 use fishplate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use fishplate::upstream::Snapshot;
 use kafka_protocol::messages::metadata_response::{
@@ -77,7 +78,16 @@ impl World {
             _ => View::Single,
         };
         let (placement, front) = (&self.placement, &self.front);
-        Seen { version, placement, view, front, coordinator: &coordinator, follows: &follows, refused }
+        Seen {
+            version,
+            placement,
+            view,
+            front,
+            coordinator: &coordinator,
+            follows: &follows,
+            refused,
+            reader: Reader::default(),
+        }
     }
 
     /// A broker of `a`.

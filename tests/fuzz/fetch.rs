@@ -141,8 +141,10 @@ impl<'w> Session<'w> {
             return self.written(&fetch::failed_through(request, &seen, &mut effects));
         };
         self.taken = true;
-        if let Some(session) = plain_fetch(&body, 0, self.link) {
-            assert!(session == told.session_id && fetch::is_plain(&told), "it goes as it is: {told:?}");
+        if let Some(plain) = plain_fetch(&body, 0, self.link, |_, heard| {
+            let _ = heard.stretch(true);
+        }) {
+            assert!(plain.session == told.session_id && fetch::is_plain(&told), "it goes as it is: {told:?}");
         }
         fetch::note(&told, to, &seen, &mut effects);
         self.written(&fetch::translate(told, to, &seen));

@@ -88,7 +88,7 @@ fn answered(
         return false;
     }
     let body = answer(rng, &asked, link);
-    let plain = plain_produce(&body, 0, link);
+    let plain = plain_produce(&body, 0, link, |_, _, _| {});
     match decode::<ProduceResponse>(body, link) {
         Ok(told) => {
             let said: usize = told.responses.iter().map(|topic| topic.partition_responses.len()).sum();

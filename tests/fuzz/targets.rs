@@ -149,8 +149,11 @@ impl Targets {
         let info = allocation_counter::measure(|| {
             read = match (kind.api, name) {
                 (ApiKey::Produce, "ProduceRequest") => Produce::read(&body, at, version).is_ok(),
-                (ApiKey::Produce, _) => plain_produce(&body, at, version).is_some(),
-                _ => plain_fetch(&body, at, version).is_some(),
+                (ApiKey::Produce, _) => plain_produce(&body, at, version, |_, _, _| {}).is_some(),
+                _ => plain_fetch(&body, at, version, |_, heard| {
+                    let _ = heard.stretch(version % 2 == 0);
+                })
+                .is_some(),
             };
         });
         let most = GLANCE_PER_BYTE * body.len() + 4_096;

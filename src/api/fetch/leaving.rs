@@ -1,11 +1,13 @@
 //! A client's answer: of each partition what its broker told, or that there is nothing new, or what we say.
 
 use super::asked::{Asked, Whom};
+use super::handed::{READ_COMMITTED, fetched, fetched_as_read};
 use super::kept::{Claim, Kept, Told};
 use super::roll::{Roll, Slot};
 use crate::api::{Codes, codes};
 use crate::error::Fault;
-use crate::wire::fetch::Writing;
+use crate::telemetry::observed::{Fact, Reader};
+use crate::wire::fetch::{Heard, Writing};
 use kafka_protocol::messages::fetch_response::NodeEndpoint;
 
 /// Writes all partitions of an answer. The errors in it; `hear` is told of each that we answer ourselves.
@@ -46,6 +48,37 @@ pub(super) fn write(
         to.end_topic();
     }
     codes
+}
+
+/// What a client's answer hands out, for who keeps count.
+pub(super) fn handed_out(
+    asked: &Asked,
+    claims: &[Claim],
+    kept: &[Option<Kept>],
+    roll: &Roll,
+    by: Reader,
+) -> impl Iterator<Item = Fact> {
+    let committed_only = asked.terms.isolation == READ_COMMITTED;
+    let mut topics = asked.each().scan(0, |from, (topic, entries)| {
+        *from += entries.len();
+        Some((topic, *from))
+    });
+    let mut topic = topics.next();
+    claims.iter().filter_map(move |claim| {
+        while topic.is_some_and(|(_, end)| claim.entry >= end) {
+            topic = topics.next();
+        }
+        let kept = kept.get(claim.broker)?.as_ref()?;
+        let piece = kept.pieces.get(claim.piece)?;
+        let (name, id) = roll.called(topic?.0);
+        match &piece.told {
+            Told::Slice(place) => {
+                let heard = Heard::at(&kept.frame, place.start, asked.version)?;
+                fetched((name.as_bytes(), id), &heard, by, committed_only)
+            }
+            Told::Read(told) => fetched_as_read((name.as_bytes(), id), told, by, committed_only),
+        }
+    })
 }
 
 /// What goes with these claims: the faults of their brokers, and the nodes that those named.

@@ -4,6 +4,7 @@
 
 mod asked;
 mod brokers;
+pub mod handed;
 mod kept;
 mod leaving;
 mod moves;

@@ -2,6 +2,7 @@
 
 use crate::api::Codes;
 use crate::error::Fault;
+use crate::telemetry::observed::Fact;
 use crate::types::Target;
 use crate::wire::codec::Unwritable;
 use crate::wire::fetch::Flat;
@@ -41,6 +42,8 @@ pub struct Leaving<T> {
     pub codes: Codes,
     /// Why some of it is missing.
     pub faults: Vec<Fault>,
+    /// What it hands out, for who keeps count.
+    pub handed: Vec<Fact>,
 }
 
 /// What to do, in order.

@@ -10,14 +10,16 @@
 
 use super::asked::{Asked, Entry, Position, Whom};
 use super::brokers::{Broker, Brokers};
+use super::handed::throttled;
 use super::kept::{Kept, Piece, Poll, claims, leave_out};
-use super::leaving::{take_away, with_them, write};
+use super::leaving::{handed_out, take_away, with_them, write};
 use super::moves::{Ask, Leaving, Move, Moves};
 use super::question::{question, records_within};
 use super::roll::{Roll, Settled, Slot};
 use super::told::nothing;
 use crate::api::{Effects, Seen, codes};
 use crate::error::Fault;
+use crate::telemetry::observed::Reader;
 use crate::types::{FastMap, Target};
 use crate::wire::fetch::{Flat, Named, NotPlain, Part, Terms, Writing};
 use bytes::Bytes;
@@ -59,6 +61,8 @@ pub struct Polls<T> {
     /// Numbers polls and what came back.
     next: u64,
     throttle_ms: i32,
+    /// Who asks, for who keeps count.
+    reader: Reader,
     /// When a Fetch had to be split.
     split: Option<Instant>,
     over: bool,
@@ -104,6 +108,7 @@ impl<T> Polls<T> {
             waiting: VecDeque::new(),
             next: 0,
             throttle_ms: 0,
+            reader: Reader::default(),
             split: None,
             over: false,
         }
@@ -134,6 +139,7 @@ impl<T> Polls<T> {
         if self.roll.is_stale() {
             self.renew();
         }
+        self.reader = seen.reader;
         let brokers = &mut self.brokers;
         let settled = self.roll.settle(terms, named, generation, |to| brokers.number(to), seen);
         if let Some(first) = self.waiting.front() {
@@ -453,7 +459,9 @@ impl<T> Polls<T> {
         let sources: Vec<_> =
             kept.iter().map(|kept| kept.as_ref().map_or_else(Bytes::new, |kept| kept.frame.clone())).collect();
         let count = (asked.topics.len(), asked.entries.len());
-        let mut writing = Writing::begin(asked.version, std::mem::take(&mut self.throttle_ms), count, &sources);
+        let throttle_ms = std::mem::take(&mut self.throttle_ms);
+        let mut writing = Writing::begin(asked.version, throttle_ms, count, &sources);
+        let mut handed: Vec<_> = throttled(self.reader, throttle_ms).into_iter().collect();
         let before = std::mem::take(&mut self.heard);
         let hear = |slot: Slot| {
             let heard = before.get(&slot).copied();
@@ -461,10 +469,11 @@ impl<T> Polls<T> {
             self.heard.insert(slot, lately.unwrap_or(now));
         };
         let codes = write(&mut writing, asked, &claims, &kept, &self.roll, hear);
+        handed.extend(handed_out(asked, &claims, &kept, &self.roll, self.reader));
         let body = writing.end(nodes);
         take_away(&claims, &mut kept);
         self.brokers.put_back(asked, kept);
-        Leaving { whose, body, codes, faults }
+        Leaving { whose, body, codes, faults, handed }
     }
 }
 

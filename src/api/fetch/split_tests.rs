@@ -3,6 +3,7 @@
 use super::*;
 use crate::api::testing::{World, at, text};
 use crate::placement::build::tests::topic;
+use crate::telemetry::observed::{Fact, Stretch};
 use crate::wire::codec::{decode, encode_body};
 use crate::wire::fetch::FlatTopic;
 use crate::wire::pool::Pool;
@@ -413,5 +414,69 @@ proptest! {
             prop_assert!(polls.kept_bytes() <= SHARE, "the share, which is about two frames here");
         }
         prop_assert_eq!(answered, number, "all are answered in time, whoever says nothing");
+    }
+}
+
+#[test]
+fn what_is_handed_out_is_told_to_who_keeps_count() {
+    use crate::types::Partition;
+    use crate::types::log::Ends;
+    use crate::wire::batch::Header;
+    use crate::wire::batch::testing::{batch, plain_header, plain_record};
+    // Given two brokers, one of each cluster, each with a batch and a batch of control records behind it
+    let world = world();
+    let seen = world.seen(12);
+    let (mut polls, now) = (Polls::new(1 << 20), Instant::now());
+    let records = || {
+        let header = Header { base_offset: 5, last_offset_delta: 2, base_timestamp: 77, ..plain_header() };
+        let control = Header { base_offset: 8, attributes: 0b11_0000, last_offset_delta: 0, ..plain_header() };
+        [batch(header, &vec![plain_record(); 3]), batch(control, &[plain_record()])].concat()
+    };
+    for isolation in [0, 1] {
+        let part = |name: &str| {
+            let partition = FetchPartition::default().with_partition(0).with_fetch_offset(5);
+            FetchTopic::default().with_topic(TopicName(text(name))).with_partitions(vec![partition])
+        };
+        let fetch =
+            FetchRequest::default().with_min_bytes(1 << 19).with_max_bytes(1 << 20).with_isolation_level(isolation);
+        let flat: Flat = fetch.with_max_wait_ms(10).with_topics(vec![part("x"), part("b-1")]).into();
+        let asked = polls.settle(flat.terms, flat.named(), 1, &seen).asked;
+        let mut moves = VecDeque::from(polls.submit(asked, (), now));
+        let (mut handed, mut effects) = (Vec::new(), Effects::new());
+        while let Some(next) = moves.pop_front() {
+            match next {
+                Move::Answer(leaving) => handed.extend(leaving.handed),
+                Move::Ask(ask) => {
+                    let topics = request(&ask).topics.into_iter().map(|topic| {
+                        let data = PartitionData::default().with_high_watermark(9).with_last_stable_offset(9);
+                        let data = data.with_log_start_offset(2).with_records(Some(records().into()));
+                        let data = data.with_preferred_read_replica((-1).into());
+                        FetchableTopicResponse::default().with_topic(topic.topic).with_partitions(vec![data])
+                    });
+                    // When one is answered as it stands in the frame, and one as the codec reads it
+                    let told = FetchResponse::default().with_responses(topics.collect()).with_throttle_time_ms(0);
+                    let of = (ask.to, ask.number);
+                    moves.extend(if ask.to.cluster == at(0, 1).cluster {
+                        let frame: Bytes = encode_body(&told, 12).unwrap();
+                        polls.told_plainly(of, (&frame, 0), now).unwrap()
+                    } else {
+                        polls.told(of, (told, Bytes::new()), now, &seen, &mut effects)
+                    });
+                }
+            }
+            if moves.is_empty() && handed.len() < 2 {
+                moves.extend(polls.tick(now + Duration::from_secs(1)));
+            }
+        }
+        // Then both are told of alike
+        let fact = |name: &str| Fact::Fetched {
+            at: Partition::new(name, 0),
+            by: Some(Reader::default()),
+            committed_only: isolation == 1,
+            stretch: Stretch { from: 5, given: Some(8), next: 9, written_ms: 77 },
+            ends: Ends { high: 9, stable: 9, start: 2 },
+        };
+        handed.sort_by_key(|told| *told != fact("x"));
+        assert_eq!(handed, [fact("x"), fact("b-1")]);
     }
 }

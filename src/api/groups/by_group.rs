@@ -6,9 +6,11 @@
 
 use crate::api::overview::coordinator;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes};
+use crate::api::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes};
 use crate::error::Fault;
-use crate::types::{CoordinatorType, Name, Slot};
+use crate::telemetry::observed::{Fact, Reader};
+use crate::types::{CoordinatorType, Name, Slot, fast_hash};
+use crate::wire::codec::copied;
 use kafka_protocol::messages::{
     ApiKey, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
@@ -20,6 +22,8 @@ use kafka_protocol::protocol::StrBytes;
 pub struct OfGroup {
     pub(super) cluster: Slot,
     pub(super) group: StrBytes,
+    /// What is so where the coordinator has nothing against it.
+    pub(super) if_so: Vec<Fact>,
 }
 
 /// A request of one group's member.
@@ -29,6 +33,18 @@ trait GroupRequest: Clone {
     fn group(&self) -> &StrBytes;
     /// The answer when there is none from the coordinator.
     fn failed(&self, code: i16, version: i16) -> Self::Answer;
+    /// What is so where the coordinator has nothing against it.
+    fn if_so(&self, by: Reader) -> Vec<Fact>;
+}
+
+/// A member is there, and need not say so again for so long (0: as long as is usual).
+pub(super) fn beat(group: &StrBytes, member: &StrBytes, by: Reader, within_ms: i32) -> Fact {
+    let (member, within_ms) = (fast_hash(member.as_str()), u32::try_from(within_ms).unwrap_or(0));
+    Fact::Beat { group: copied(group), member, by, within_ms }
+}
+
+pub(super) fn left(group: &StrBytes, member: &StrBytes) -> Fact {
+    Fact::Left { group: copied(group), member: fast_hash(member.as_str()) }
 }
 
 /// What the coordinator says to it.
@@ -42,7 +58,11 @@ where
     A::Request: GroupRequest<Answer = A::Response>,
 {
     let failed = |code| request.failed(code, seen.version);
-    to_coordinator(request.group(), |_| request.clone(), failed, seen)
+    let mut plan = to_coordinator(request.group(), |_| request.clone(), failed, seen);
+    if let Plan::Send { parts, .. } = &mut plan {
+        parts.iter_mut().for_each(|part: &mut Part<A>| part.origin.if_so = request.if_so(seen.reader));
+    }
+    plan
 }
 
 /// The plan of a request that goes whole to a group's coordinator: what is asked on its cluster, and how it is answered
@@ -58,7 +78,7 @@ where
 {
     match seen.coordinator_of(group) {
         Ok(to) => {
-            let origin = OfGroup { cluster: to.cluster, group: group.clone() };
+            let origin = OfGroup { cluster: to.cluster, group: group.clone(), if_so: Vec::new() };
             let part = Part { to, request: asked(to.cluster), origin: origin.into() };
             Plan::Send { seed: failed(codes::NOT_COORDINATOR), parts: vec![part] }
         }
@@ -74,6 +94,9 @@ fn absorb<R: GroupAnswer>(so_far: &mut R, origin: OfGroup, answer: Result<R, Fau
         *so_far = answer;
     }
     forget_coordinator(so_far.code(), origin.cluster, &origin.group, effects);
+    if so_far.code() == codes::NONE {
+        effects.extend(origin.if_so.into_iter().map(Effect::Saw));
+    }
 }
 
 /// Has the coordinator looked up anew where a code says that the group is coordinated elsewhere.
@@ -201,6 +224,12 @@ impl GroupRequest for JoinGroupRequest {
             .with_protocol_name((version < 7).then(StrBytes::default))
             .with_member_id(self.member_id.clone())
     }
+
+    /// Without an id it is not one yet.
+    fn if_so(&self, by: Reader) -> Vec<Fact> {
+        let is_one = !self.member_id.is_empty();
+        is_one.then(|| beat(&self.group_id, &self.member_id, by, self.session_timeout_ms)).into_iter().collect()
+    }
 }
 
 impl GroupRequest for SyncGroupRequest {
@@ -212,6 +241,10 @@ impl GroupRequest for SyncGroupRequest {
 
     fn failed(&self, code: i16, _: i16) -> SyncGroupResponse {
         SyncGroupResponse::default().with_error_code(code)
+    }
+
+    fn if_so(&self, by: Reader) -> Vec<Fact> {
+        vec![beat(&self.group_id, &self.member_id, by, 0)]
     }
 }
 
@@ -225,6 +258,10 @@ impl GroupRequest for HeartbeatRequest {
     fn failed(&self, code: i16, _: i16) -> HeartbeatResponse {
         HeartbeatResponse::default().with_error_code(code)
     }
+
+    fn if_so(&self, by: Reader) -> Vec<Fact> {
+        vec![beat(&self.group_id, &self.member_id, by, 0)]
+    }
 }
 
 impl GroupRequest for LeaveGroupRequest {
@@ -237,13 +274,20 @@ impl GroupRequest for LeaveGroupRequest {
     fn failed(&self, code: i16, _: i16) -> LeaveGroupResponse {
         LeaveGroupResponse::default().with_error_code(code)
     }
+
+    /// Below version 3 one member leaves, who asks; later several may.
+    fn if_so(&self, _: Reader) -> Vec<Fact> {
+        let one = (!self.member_id.is_empty()).then_some(&self.member_id);
+        let several = self.members.iter().map(|member| &member.member_id);
+        one.into_iter().chain(several).map(|member| left(&self.group_id, member)).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{World, at, round, sent, text};
-    use crate::api::{Effect, Need, Refusal};
+    use crate::api::testing::{World, at, facts, round, sent, text};
+    use crate::api::{Need, Refusal};
     use crate::placement::build::tests::slot;
     use kafka_protocol::messages::GroupId;
     use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -320,5 +364,26 @@ mod tests {
         let mut request = LeaveGroupRequest::default().with_members(members);
         LeaveGroup::lower(&mut request, 2);
         assert_eq!((request.member_id.as_str(), request.members.len()), ("me", 0));
+    }
+
+    #[test]
+    fn who_is_there_and_who_left_is_told_to_who_keeps_count() {
+        let world = World::default().coordinated(0, "g", 2);
+        let (group, member, by) = (text("g"), fast_hash("me"), Reader::default());
+        let told = facts::<JoinGroup>(&join("g"), &world.seen(7), |_, _| Ok(JoinGroupResponse::default()));
+        assert_eq!(told, [Fact::Beat { group: group.clone(), member, by, within_ms: 45_000 }]);
+        let first = join("g").with_member_id(text(""));
+        assert_eq!(facts::<JoinGroup>(&first, &world.seen(7), |_, _| Ok(JoinGroupResponse::default())), []);
+        let heartbeat = HeartbeatRequest::default().with_group_id(GroupId(text("g"))).with_member_id(text("me"));
+        for (code, said) in [(0, true), (25, false)] {
+            let answer = |_, _| Ok(HeartbeatResponse::default().with_error_code(code));
+            let beat = Fact::Beat { group: group.clone(), member, by, within_ms: 0 };
+            let told = facts::<Heartbeat>(&heartbeat, &world.seen(4), answer);
+            assert_eq!(told, said.then_some(beat).into_iter().collect::<Vec<_>>());
+        }
+        let members = vec![MemberIdentity::default().with_member_id(text("me"))];
+        let leave = LeaveGroupRequest::default().with_group_id(GroupId(text("g"))).with_members(members);
+        let told = facts::<LeaveGroup>(&leave, &world.seen(4), |_, _| Ok(LeaveGroupResponse::default()));
+        assert_eq!(told, [Fact::Left { group, member }]);
     }
 }

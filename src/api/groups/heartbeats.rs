@@ -6,11 +6,11 @@
 //! coordinator up again, and then says all again. A cluster that does not serve such groups is 35 UNSUPPORTED_VERSION:
 //! franz-go goes on with the classic protocol then, and Java says how to.
 
-use super::by_group::{OfGroup, forget_coordinator, to_coordinator};
+use super::by_group::{OfGroup, beat, forget_coordinator, left, to_coordinator};
 use super::subscription::{Protocol, Refused, Saying};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Plan, Seen, codes};
+use crate::api::{Api, Effect, Effects, Part, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Slot};
@@ -66,7 +66,17 @@ where
         *rack = rack.take().map(|rack| seen.placement.their_rack(cluster, rack));
         request
     };
-    to_coordinator(A::saying(request).group, asked, |code| A::failed(code, None), seen)
+    let saying = A::saying(request);
+    let mut plan = to_coordinator(saying.group, asked, |code| A::failed(code, None), seen);
+    if let (Plan::Send { parts, .. }, Protocol::Consumer) = (&mut plan, A::PROTOCOL) {
+        let is_so = if saying.epoch < 0 {
+            left(saying.group, saying.member)
+        } else {
+            beat(saying.group, saying.member, seen.reader, 0)
+        };
+        parts.iter_mut().for_each(|part: &mut Part<A>| part.origin.if_so = vec![is_so.clone()]);
+    }
+    plan
 }
 
 fn absorb<A>(
@@ -100,7 +110,11 @@ fn absorb<A>(
         // The seed stands.
         Err(_) => {}
     }
-    forget_coordinator(A::outcome(so_far).0, origin.cluster, &origin.group, effects);
+    let code = A::outcome(so_far).0;
+    forget_coordinator(code, origin.cluster, &origin.group, effects);
+    if code == codes::NONE {
+        effects.extend(origin.if_so.into_iter().map(Effect::Saw));
+    }
 }
 
 /// A topic that a coordinator has assigned, and that its cluster only has as a shadow of one elsewhere. It was made or found
@@ -198,7 +212,6 @@ heartbeats! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Effect;
     use crate::api::testing::{World, at, round, sent, text};
     use crate::placement::build::tests::{slot, topic};
     use crate::types::CoordinatorType;

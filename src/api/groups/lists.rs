@@ -17,7 +17,9 @@ use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
 use crate::api::scrub::{scrubbed, scrubbed_message};
 use crate::api::{Api, Effects, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
+use crate::telemetry::observed::Fact;
 use crate::types::{Name, Slot, Target};
+use crate::wire::codec::copied;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::{
@@ -101,6 +103,10 @@ impl Tells for DeleteGroupsResponse {
 
     fn refused(group: &GroupId, code: i16) -> DeletableGroupResult {
         DeletableGroupResult::default().with_group_id(group.clone()).with_error_code(code)
+    }
+
+    fn is_so(told: &DeletableGroupResult) -> Option<Fact> {
+        (told.error_code == codes::NONE).then(|| Fact::GroupGone { group: copied(&told.group_id) })
     }
 }
 

@@ -4,10 +4,12 @@
 
 use crate::api::groups::by_group::forget_coordinator;
 use crate::api::partitioned::{Place, Places, refused};
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes};
+use crate::api::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::Leader;
-use crate::types::{Name, Slot};
+use crate::telemetry::observed::Fact;
+use crate::types::{Name, Partition, Slot};
+use crate::wire::codec::copied;
 use kafka_protocol::messages::{ApiKey, OffsetDeleteRequest, OffsetDeleteResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
@@ -71,7 +73,14 @@ impl Api for OffsetDelete {
                 }
             }
         }
-        origin.places.fill(so_far, answer, |_, _| {});
+        let mut gone = Vec::new();
+        origin.places.fill(so_far, answer, |topic, index, code| {
+            gone.extend((code == codes::NONE).then(|| Partition::new(topic, index)));
+        });
+        if !gone.is_empty() {
+            let (group, of) = (copied(&origin.group), gone.into_boxed_slice());
+            effects.push(Effect::Saw(Fact::OffsetsGone { group, of }));
+        }
     }
 
     fn pipeline(request: &Self::Request, seen: &Seen<'_>) -> Name {
@@ -93,9 +102,9 @@ fn is_elsewhere(topic: &TopicName, partition: i32, than: Slot, seen: &Seen<'_>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Refusal;
     use crate::api::partitioned::Told;
     use crate::api::testing::{World, at, round, text};
-    use crate::api::{Effect, Refusal};
     use crate::placement::build::tests::{slot, topic};
     use crate::types::CoordinatorType;
     use kafka_protocol::messages::GroupId;

@@ -15,12 +15,16 @@ use crate::api::partitioned::{OfPartition, OfTopic, PartitionOf, Partitioned, Pl
 use crate::api::untag::Untag;
 use crate::api::{Api, Effect, Effects, Missing, Need, Part, Plan, Refusal, Seen, codes, once, send_or_wait};
 use crate::error::Fault;
-use crate::types::{Name, Slot};
+use crate::telemetry::observed::Fact;
+use crate::types::{FastMap, Name, Partition, Slot};
+use crate::wire::codec::copied;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestTopic, OffsetFetchRequestTopics};
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
     OffsetFetchResponseTopics,
 };
+use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use kafka_protocol::messages::{
     ApiKey, GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
@@ -35,6 +39,26 @@ pub struct Committed {
     cluster: Slot,
     group: StrBytes,
     places: Places,
+    offsets: FastMap<Partition, i64>,
+    /// Its producer, where it is part of a transaction.
+    transaction: Option<i64>,
+}
+
+/// An offset that a request commits.
+pub(in crate::api) trait CommitsTo: OfPartition {
+    fn offset(&self) -> i64;
+}
+
+impl CommitsTo for OffsetCommitRequestPartition {
+    fn offset(&self) -> i64 {
+        self.committed_offset
+    }
+}
+
+impl CommitsTo for TxnOffsetCommitRequestPartition {
+    fn offset(&self) -> i64 {
+        self.committed_offset
+    }
 }
 
 impl Api for OffsetCommit {
@@ -46,7 +70,7 @@ impl Api for OffsetCommit {
     const IN_TURN: bool = true;
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        plan_commit(request, &request.group_id, seen)
+        plan_commit(request, (&request.group_id, None), seen)
     }
 
     fn absorb(
@@ -73,11 +97,16 @@ impl Api for OffsetCommit {
     }
 }
 
-/// A commit for a group, inside a transaction or not: to its coordinator, once there are the shadows that it needs.
-pub(in crate::api) fn plan_commit<A>(request: &A::Request, group: &StrBytes, seen: &Seen<'_>) -> Plan<A>
+/// A commit for a group, inside a producer's transaction or not: to its coordinator, once there are the shadows that it needs.
+pub(in crate::api) fn plan_commit<A>(
+    request: &A::Request,
+    (group, transaction): (&StrBytes, Option<i64>),
+    seen: &Seen<'_>,
+) -> Plan<A>
 where
     A: Api<Origin = Committed>,
     A::Request: Partitioned,
+    PartitionOf<A::Request>: CommitsTo,
     A::Response: Partitioned + Default,
     PartitionOf<A::Response>: Told,
 {
@@ -92,7 +121,7 @@ where
         }
     };
     let mut seed: A::Response = refused(request, codes::NOT_COORDINATOR);
-    let mut places = Places::default();
+    let (mut places, mut offsets) = (Places::default(), FastMap::default());
     let mut part = request.clone();
     for (topic_at, topic) in part.topics_mut().iter_mut().enumerate() {
         let held_up = hold_up(topic, home, seen, &mut needs);
@@ -106,13 +135,16 @@ where
             if let (Some(code), Some(told)) = (code, slot(&mut seed, place)) {
                 *told = Told::refused(partition.index(), code);
             }
+            if code.is_none() {
+                offsets.insert(Partition::new(&name, partition.index()), partition.offset());
+            }
             code.is_none()
         });
     }
     // A commit of nothing goes to the coordinator too, which checks the member.
     part.topics_mut().retain(|topic| !topic.partitions().is_empty());
     let nothing_left = part.topics().is_empty() && !request.topics().is_empty();
-    let origin = Committed { cluster: home, group: group.clone(), places };
+    let origin = Committed { cluster: home, group: group.clone(), places, offsets, transaction };
     let part = coordinator.ok().filter(|_| !nothing_left).map(|to| Part { to, request: part, origin });
     send_or_wait(seed, part.into_iter().collect(), needs.all())
 }
@@ -129,11 +161,28 @@ pub(in crate::api) fn absorb_commit<R>(
     PartitionOf<R>: Told,
 {
     match answer {
-        Ok(answer) => origin.places.fill(so_far, answer, |topic, code| {
-            forget_coordinator(code, origin.cluster, &origin.group, effects);
-            look_for_shadow(code, topic, origin.cluster, seen, effects);
-        }),
+        Ok(answer) => {
+            let mut taken = Vec::new();
+            origin.places.fill(so_far, answer, |topic, index, code| {
+                forget_coordinator(code, origin.cluster, &origin.group, effects);
+                look_for_shadow(code, topic, origin.cluster, seen, effects);
+                let at = Partition::new(topic, index);
+                taken.extend(origin.offsets.get(&at).filter(|_| code == codes::NONE).map(|offset| (at, *offset)));
+            });
+            effects.extend(origin.fact(taken).map(Effect::Saw));
+        }
         Err(_) => forget_coordinator(codes::NOT_COORDINATOR, origin.cluster, &origin.group, effects),
+    }
+}
+
+impl Committed {
+    /// What is so where the coordinator has taken these offsets.
+    fn fact(&self, taken: Vec<(Partition, i64)>) -> Option<Fact> {
+        let (group, of) = (copied(&self.group), taken.into_boxed_slice());
+        (!of.is_empty()).then(|| match self.transaction {
+            Some(producer) => Fact::CommitsWith { group, producer, of },
+            None => Fact::Committed { group, of, anew: true },
+        })
     }
 }
 
@@ -351,7 +400,7 @@ fn new_topic(topic: OffsetFetchResponseTopic) -> OffsetFetchResponseTopics {
 mod tests {
     use super::*;
     use crate::api::partitioned::tests::{chaos, named_once};
-    use crate::api::testing::{Effort, World, at, round, sent, text};
+    use crate::api::testing::{Effort, World, at, facts, round, sent, text};
     use crate::placement::build::tests::{slot, topic};
     use crate::types::{BrokerId, CoordinatorType};
     use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
@@ -608,5 +657,24 @@ mod tests {
         }
         assert_eq!(effects.len(), names.len());
         began.must_be_small();
+    }
+
+    #[test]
+    fn what_a_coordinator_has_taken_is_told_to_who_keeps_count() {
+        let world = World::with(&[topic("x", &[1, 1])], &[]).coordinated(0, "g", 2);
+        let mut request = commit("g", &[("x", &[0, 1])]);
+        for (partition, offset) in request.topics[0].partitions.iter_mut().zip(7..) {
+            partition.committed_offset = offset;
+        }
+        let one_refused = |_, asked| {
+            let mut answer = taken(&asked);
+            answer.topics[0].partitions[0].error_code = 28;
+            Ok(answer)
+        };
+        let of: Box<[_]> = [(Partition::new("x", 1), 8)].into();
+        let told = facts::<OffsetCommit>(&request, &world.seen(8), one_refused);
+        assert_eq!(told, [Fact::Committed { group: text("g"), of, anew: true }]);
+        let lost = |to, _| Err(Fault::upstream(to, true, "gone"));
+        assert_eq!(facts::<OffsetCommit>(&request, &world.seen(8), lost), []);
     }
 }

@@ -114,7 +114,7 @@ where
         *answer.told() = refused;
         return Plan::Answer(answer);
     }
-    let of = OfGroup { cluster: to.cluster, group: request.group().clone() };
+    let of = OfGroup { cluster: to.cluster, group: request.group().clone(), if_so: Vec::new() };
     let seed = A::Response::failed(codes::NOT_COORDINATOR, None);
     Plan::Send { seed, parts: vec![Part { to, request: asked, origin: Changing { of, refused } }] }
 }

@@ -24,13 +24,13 @@ fn an_answer_with_one_sentinel_is_not_passed_on_as_it_is() {
     ];
     let clean = ProduceResponse::default()
         .with_responses(vec![TopicProduceResponse::default().with_partition_responses(vec![Default::default()])]);
-    assert!(plain_produce(&encoded(&clean, 13), 0, 13).is_some());
+    assert!(plain_produce(&encoded(&clean, 13), 0, 13, |_, _, _| {}).is_some());
     for (at, place) in places.iter().enumerate() {
         let mut answer = clean.clone();
         place(&mut answer, &full);
         let bytes = encoded(&answer, 13);
         assert!(leak(&bytes).is_some(), "place {at} bears no sentinel");
-        assert!(plain_produce(&bytes, 0, 13).is_none(), "place {at} would reach the client");
+        assert!(plain_produce(&bytes, 0, 13, |_, _, _| {}).is_none(), "place {at} would reach the client");
     }
 
     let full: FetchResponse = answers::fetch(&requests::fetch(12, 1), How { version: 18, code: 0 });
@@ -47,14 +47,14 @@ fn an_answer_with_one_sentinel_is_not_passed_on_as_it_is() {
     ];
     let clean = FetchResponse::default()
         .with_responses(vec![FetchableTopicResponse::default().with_partitions(vec![Default::default()])]);
-    assert!(fetch::is_plain(&clean) && plain_fetch(&encoded(&clean, 18), 0, 18).is_some());
+    assert!(fetch::is_plain(&clean) && plain_fetch(&encoded(&clean, 18), 0, 18, |_, _| {}).is_some());
     for (at, place) in places.iter().enumerate() {
         let mut answer = clean.clone();
         place(&mut answer, &full);
         let bytes = encoded(&answer, 18);
         assert!(leak(&bytes).is_some(), "place {at} bears no sentinel");
         assert!(!fetch::is_plain(&answer), "place {at} would reach the client");
-        assert!(plain_fetch(&bytes, 0, 18).is_none(), "place {at} would reach the client");
+        assert!(plain_fetch(&bytes, 0, 18, |_, _| {}).is_none(), "place {at} would reach the client");
     }
 }
 

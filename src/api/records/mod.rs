@@ -3,3 +3,4 @@
 pub mod by_leader;
 pub mod produce;
 pub mod stamp;
+pub mod written;

@@ -5,6 +5,7 @@
 
 use crate::api::needs::{Needs, sought_unknown};
 use crate::api::records::stamp::Stamp;
+use crate::api::records::written::Extent;
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::api::{Effect, Effects, Need, Refusal, Seen, Span, codes};
@@ -13,9 +14,10 @@ use crate::error::{Blame, Fault};
 use crate::placement::{Leader, Placement, TopicPlace};
 use crate::policy::deputy::{Outcome, Told, Trail, When};
 use crate::telemetry::LaneClock;
-pub use crate::types::{Partition, TopicKey};
 use crate::types::{FastMap, Slot, Target, topic_key};
+pub use crate::types::{Partition, TopicKey};
 use crate::upstream::Topic;
+use crate::wire::batch::Header;
 use crate::wire::glance::{Produce, ProducePartition};
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -90,6 +92,8 @@ pub struct Cell {
     records: Option<Bytes>,
     /// Where an idempotent producer made it; it stays when the records are let go.
     pub stamp: Option<Stamp>,
+    /// What its records come to.
+    pub(super) extent: Extent,
     /// Where policy moves it.
     aside: Option<Aside>,
     /// It is a part of what the client sent for the partition, or more: no offset speaks for that.
@@ -147,11 +151,12 @@ pub struct Part {
 
 impl Cell {
     fn of(entry: usize, records: Option<Bytes>) -> Self {
-        let stamp = records.as_ref().and_then(|records| Stamp::read(records));
+        let header = records.as_ref().and_then(|records| Header::read(records).ok().flatten());
         Self {
             entry,
             records,
-            stamp,
+            stamp: header.as_ref().and_then(Stamp::of),
+            extent: header.as_ref().map(Extent::from).unwrap_or_default(),
             aside: None,
             partial: false,
             judged: false,
@@ -370,6 +375,12 @@ impl Ledger {
         Some(&self.goes_to(cell)?.0.name)
     }
 
+    /// Where a cell goes, for who keeps count of what was written.
+    pub(super) fn place_of(&self, cell: &Cell) -> Option<Partition> {
+        let (topic, index) = self.goes_to(cell)?;
+        Some(Partition { topic: topic.key, index })
+    }
+
     /// Where a cell goes: the partition that the client named, or one of a lane.
     fn goes_to(&self, cell: &Cell) -> Option<(&OfTopic, i32)> {
         match cell.aside {
@@ -449,6 +460,8 @@ impl Ledger {
                 self.told(cell, &answer).map_or((Uuid::nil(), None), |(id, told)| (id, Some(told.clone())));
             // A broker that leaves a partition out has told nothing of it: it may have been written.
             let told = told.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT));
+            let written = self.place_of(cell).filter(|_| codes::is_written(told.error_code));
+            effects.extend(written.and_then(|at| cell.written(at, told.base_offset)).map(Effect::Saw));
             self.note(cell, told.error_code, part.to.cluster, effects);
             self.note_lead(cell, id, &told.current_leader, part.to.cluster, effects);
             self.settle(cell, ours(told, part.to.cluster, seen));

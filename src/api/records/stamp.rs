@@ -17,10 +17,9 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// That of the first batch in these records; `None` where no idempotent producer made it.
+    /// That of a batch; `None` where no idempotent producer made it.
     #[must_use]
-    pub fn read(records: &[u8]) -> Option<Self> {
-        let header = Header::read(records).ok()??;
+    pub fn of(header: &Header) -> Option<Self> {
         let stamp = Self { producer: header.producer_id, epoch: header.producer_epoch, sequence: header.base_sequence };
         (stamp.producer >= 0).then_some(stamp)
     }
@@ -75,9 +74,10 @@ mod tests {
         batch[43..51].copy_from_slice(&7_i64.to_be_bytes());
         batch[52] = 1;
         batch[56] = 100;
-        assert_eq!(Stamp::read(&batch), Some(stamp(7, 1, 100)));
+        let read = |batch: &[u8]| Header::read(batch).ok().flatten().as_ref().and_then(Stamp::of);
+        assert_eq!(read(&batch), Some(stamp(7, 1, 100)));
         batch[43..51].copy_from_slice(&(-1_i64).to_be_bytes());
-        assert_eq!(Stamp::read(&batch), None);
-        assert_eq!(Stamp::read(&batch[..60]), None);
+        assert_eq!(read(&batch), None);
+        assert_eq!(read(&batch[..60]), None);
     }
 }

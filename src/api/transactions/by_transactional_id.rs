@@ -8,8 +8,9 @@
 use crate::api::overview::coordinator;
 use crate::api::transactions::span::Span;
 use crate::api::untag::Untag;
-use crate::api::{Api, Effects, Missing, Part, Plan, Seen, codes};
+use crate::api::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes};
 use crate::error::Fault;
+use crate::telemetry::observed::Fact;
 use crate::types::{CoordinatorType, Name, Slot};
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, ApiKey, EndTxnRequest, EndTxnResponse, InitProducerIdRequest,
@@ -22,6 +23,8 @@ use kafka_protocol::protocol::StrBytes;
 pub struct OfTransactions {
     cluster: Slot,
     id: StrBytes,
+    /// What is so where the coordinator has nothing against it.
+    if_so: Option<Fact>,
 }
 
 /// What a coordinator of transactions says.
@@ -39,7 +42,7 @@ where
 {
     match seen.coordinator_of_transactions(id) {
         Ok(to) => {
-            let origin = OfTransactions { cluster: to.cluster, id: id.clone() };
+            let origin = OfTransactions { cluster: to.cluster, id: id.clone(), if_so: None };
             let seed = A::Response::failed(codes::NOT_COORDINATOR);
             Plan::Send { seed, parts: vec![Part { to, request: request.clone(), origin }] }
         }
@@ -58,6 +61,9 @@ pub(in crate::api) fn absorb<R: TransactionAnswer>(
     if let Ok(mut answer) = answer {
         answer.untag();
         *so_far = answer;
+    }
+    if so_far.code() == codes::NONE {
+        effects.extend(origin.if_so.clone().map(Effect::Saw));
     }
     coordinator::forget(so_far.code(), CoordinatorType::Transaction, origin.cluster, &origin.id, effects);
 }
@@ -112,7 +118,12 @@ by_transactional_id! {
     /// See the module's text.
     EndTxn, EndTxnRequest, EndTxnResponse {
         fn plan(request: &EndTxnRequest, seen: &Seen<'_>) -> Plan<Self> {
-            plan(request, &request.transactional_id, seen)
+            let mut plan = plan(request, &request.transactional_id, seen);
+            if let Plan::Send { parts, .. } = &mut plan {
+                let ended = Fact::Ended { producer: request.producer_id.0, committed: request.committed };
+                parts.iter_mut().for_each(|part: &mut Part<Self>| part.origin.if_so = Some(ended.clone()));
+            }
+            plan
         }
     }
 }
@@ -157,8 +168,8 @@ pub(in crate::api) fn lower_init(request: &mut InitProducerIdRequest, version: i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{World, at, round, sent, text};
-    use crate::api::{Effect, Need, Refusal};
+    use crate::api::testing::{World, at, facts, round, sent, text};
+    use crate::api::{Need, Refusal};
     use crate::placement::build::tests::slot;
     use kafka_protocol::messages::{GroupId, TransactionalId};
 
@@ -221,6 +232,17 @@ mod tests {
             let (answer, _) = round::<AddOffsetsToTxn>(&offsets(id, group), &world.seen(4), told);
             assert_eq!(answer.error_code, code, "{id} {group}");
             assert_eq!(AddOffsetsToTxn::span(&offsets(id, group), &world.seen(4)).is_some(), code == 48);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_transaction_is_told_to_who_keeps_count() {
+        let world = World::default().transacting(0, "t", 2);
+        for (committed, code) in [(true, 0), (false, 0), (true, 51)] {
+            let request = end("t").with_producer_id(7.into()).with_committed(committed);
+            let told = facts::<EndTxn>(&request, &world.seen(5), |_, _| Ok(EndTxnResponse::failed(code)));
+            let ended = Fact::Ended { producer: 7, committed };
+            assert_eq!(told, (code == 0).then_some(ended).into_iter().collect::<Vec<_>>());
         }
     }
 }

@@ -26,7 +26,7 @@ impl Api for TxnOffsetCommit {
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
         match Self::span(request, seen) {
             Some(_) => Plan::Answer(partitioned::refused(request, codes::INVALID_TXN_STATE)),
-            None => offsets::plan_commit(request, &request.group_id, seen),
+            None => offsets::plan_commit(request, (&request.group_id, Some(request.producer_id.0)), seen),
         }
     }
 
@@ -73,10 +73,11 @@ impl Told for TxnOffsetCommitResponsePartition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{World, at, round, sent, text};
+    use crate::api::testing::{World, at, facts, round, sent, text};
     use crate::api::{Effect, Need};
     use crate::placement::build::tests::{slot, topic};
-    use crate::types::CoordinatorType;
+    use crate::telemetry::observed::Fact;
+    use crate::types::{CoordinatorType, Partition};
     use kafka_protocol::messages::txn_offset_commit_request::{
         TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
     };
@@ -141,5 +142,19 @@ mod tests {
         let mut request = member.with_group_instance_id(Some(text("static")));
         TxnOffsetCommit::lower(&mut request, 2);
         assert_eq!(request, commit("t", "g", &["x"]).with_generation_id(-1));
+    }
+
+    #[test]
+    fn offsets_of_a_transaction_hold_when_it_is_committed() {
+        let world = World::with(&[topic("x", &[1])], &[]).coordinated(0, "g", 2);
+        let mut request = commit("t", "g", &["x"]).with_producer_id(7.into());
+        request.topics[0].partitions[0].committed_offset = 5;
+        for (code, said) in [(0, true), (47, false)] {
+            let told =
+                facts::<TxnOffsetCommit>(&request, &world.seen(5), |_, asked| Ok(partitioned::refused(&asked, code)));
+            let of: Box<[_]> = [(Partition::new("x", 0), 5)].into();
+            let fact = Fact::CommitsWith { group: text("g"), producer: 7, of };
+            assert_eq!(told, said.then_some(fact).into_iter().collect::<Vec<_>>());
+        }
     }
 }

@@ -4,8 +4,9 @@
 //! batch outside a transaction; those of transactions are each used on one cluster only, the one that gave them out.
 
 use crate::api::transactions::by_transactional_id::{self as transactional, OfTransactions, TransactionAnswer};
-use crate::api::{Api, Effects, Plan, Seen, codes};
+use crate::api::{Api, Effect, Effects, Plan, Seen, codes};
 use crate::error::Fault;
+use crate::telemetry::observed::Fact;
 use crate::types::Name;
 use crate::types::producer::own_id;
 use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResponse};
@@ -39,6 +40,10 @@ impl Api for InitProducerId {
         effects: &mut Effects,
     ) {
         transactional::absorb(so_far, &origin, answer, effects);
+        if so_far.error_code == codes::NONE {
+            // What it had begun and not ended is aborted.
+            effects.push(Effect::Saw(Fact::Ended { producer: so_far.producer_id.0, committed: false }));
+        }
     }
 
     fn lower(request: &mut Self::Request, version: i16) {

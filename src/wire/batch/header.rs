@@ -42,6 +42,7 @@ pub struct Header {
 }
 
 const TRANSACTIONAL: i16 = 1 << 4;
+const CONTROL: i16 = 1 << 5;
 
 impl Header {
     /// The header of the batch that `bytes` begin with; `None` where it is cut short. What is there of it is looked at.
@@ -64,6 +65,18 @@ impl Header {
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         self.attributes & TRANSACTIONAL != 0
+    }
+
+    /// Whether its records are the log's own, such as the end of a transaction: no consumer is given them.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+
+    /// The offset behind its last record, whatever compaction left of them.
+    #[must_use]
+    pub fn next_offset(&self) -> i64 {
+        self.base_offset.saturating_add(i64::from(self.last_offset_delta)).saturating_add(1)
     }
 
     /// What its records are compressed with; `None` where that is nothing we know.

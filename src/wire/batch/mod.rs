@@ -8,6 +8,7 @@ mod header;
 pub mod produced;
 mod records;
 pub mod sequence;
+pub mod stretch;
 mod swift;
 
 pub use crate::wire::compression::Codec;

@@ -111,15 +111,13 @@ pub fn rather_crc(batch: &Batch<'_>, unfit: Unfit) -> Unfit {
     intact(batch).err().unwrap_or(unfit)
 }
 
-const CONTROL: i16 = 1 << 5;
-
 fn judge(batch: &Batch<'_>) -> Result<(), Unfit> {
     let header = &batch.header;
     let (base_offset, last_delta, count) = (header.base_offset, header.last_offset_delta, header.count);
     if base_offset != 0 || count <= 0 || last_delta.checked_add(1) != Some(count) {
         return Err(Unfit::Offsets { base_offset, last_delta, count });
     }
-    if header.attributes & CONTROL != 0 {
+    if header.is_control() {
         return Err(Unfit::Control);
     }
     if header.producer_id >= 0 && header.base_sequence < 0 {
@@ -189,7 +187,7 @@ mod tests {
         }
         let none = refusal(&batch(Header { last_offset_delta: -1, ..header() }, &[]));
         assert_eq!(none.1, ResponseError::InvalidRecord);
-        assert_eq!(other(Header { attributes: CONTROL, ..header() }).0, Unfit::Control);
+        assert_eq!(other(Header { attributes: 1 << 5, ..header() }).0, Unfit::Control);
         assert_eq!(other(Header { producer_id: 5, ..header() }).0, Unfit::Sequence(-1));
     }
 

@@ -4,10 +4,12 @@
 //! (sessions, racks, tagged fields, errors) is left to the codec.
 
 mod asked;
+mod heard;
 mod told;
 mod writing;
 
 pub use asked::{Flat, FlatTopic, Named, Part, Reading, Terms};
+pub use heard::Heard;
 pub use told::{NotPlain, PlainAnswer, Step, ToldPart};
 pub use writing::Writing;
 

@@ -1,0 +1,64 @@
+//! What answers to Fetch hand out: facts for who keeps count of lag (`telemetry::observed`).
+
+use crate::telemetry::observed::{Fact, Reader};
+use crate::types::Partition;
+use crate::types::log::Ends;
+use crate::wire::batch::stretch::stretch;
+use crate::wire::fetch::Heard;
+use crate::wire::glance::Called;
+use kafka_protocol::messages::FetchResponse;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+/// The isolation level of who reads only what is committed (KIP-98).
+pub const READ_COMMITTED: i8 = 1;
+
+/// What a client is handed of a partition; nothing where that is nothing.
+#[must_use]
+pub fn fetched(topic: Called<'_>, heard: &Heard<'_>, by: Reader, committed_only: bool) -> Option<Fact> {
+    let stretch = heard.stretch(committed_only)?;
+    let at = Partition::called(topic, heard.index);
+    Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends: heard.ends })
+}
+
+/// The same of an answer that the codec has read; `name` says what clients call its topics.
+pub fn handed_out(
+    answer: &FetchResponse,
+    by: Reader,
+    committed_only: bool,
+    name: impl Fn(&FetchableTopicResponse) -> Option<StrBytes>,
+) -> Vec<Fact> {
+    let of_topic = |topic: &FetchableTopicResponse| {
+        let name = name(topic).unwrap_or_default();
+        let told = |told| fetched_as_read((name.as_bytes(), Uuid::nil()), told, by, committed_only);
+        topic.partitions.iter().filter_map(told).collect::<Vec<_>>()
+    };
+    let facts = answer.responses.iter().filter(|topic| topic.partitions.iter().any(has_records));
+    facts.flat_map(of_topic).chain(throttled(by, answer.throttle_time_ms)).collect()
+}
+
+fn has_records(told: &PartitionData) -> bool {
+    told.error_code == 0 && told.records.as_ref().is_some_and(|records| !records.is_empty())
+}
+
+/// The same of one partition.
+pub(super) fn fetched_as_read(
+    topic: Called<'_>,
+    told: &PartitionData,
+    by: Reader,
+    committed_only: bool,
+) -> Option<Fact> {
+    let records = told.records.as_ref().filter(|_| has_records(told))?;
+    let aborted = told.aborted_transactions.iter().flatten().map(|one| (one.producer_id.0, one.first_offset));
+    let stretch = stretch(records, committed_only.then_some(aborted))?;
+    let at = Partition::called(topic, told.partition_index);
+    let ends = Ends { high: told.high_watermark, stable: told.last_stable_offset, start: told.log_start_offset };
+    Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends })
+}
+
+/// Whether a client is told to wait.
+#[must_use]
+pub fn throttled(by: Reader, ms: i32) -> Option<Fact> {
+    u32::try_from(ms).ok().filter(|ms| *ms > 0).map(|ms| Fact::Throttled { by, ms })
+}

@@ -1,0 +1,135 @@
+//! What a broker's answer to Produce says was written: facts for who keeps count of lag (`telemetry::observed`).
+
+use super::produce::{Cell, Ledger, Part};
+use crate::telemetry::observed::Fact;
+use crate::types::{FastMap, Partition};
+use crate::wire::batch::Header;
+use crate::wire::glance::Called;
+
+/// What a cell's records come to. It stays when they are let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Offsets that its batch takes; 0 where it is none.
+    count: i64,
+    /// Its size.
+    bytes: u32,
+    /// Its producer, where it is part of a transaction.
+    transaction: Option<i64>,
+}
+
+impl From<&Header> for Extent {
+    fn from(header: &Header) -> Self {
+        Self {
+            count: i64::from(header.last_offset_delta).saturating_add(1),
+            bytes: u32::try_from(header.size).unwrap_or(u32::MAX),
+            transaction: header.is_transactional().then_some(header.producer_id),
+        }
+    }
+}
+
+/// Where a broker has put the first record of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Base {
+    at: Partition,
+    offset: i64,
+}
+
+impl Base {
+    /// As an answer tells it.
+    #[must_use]
+    pub fn told(topic: Called<'_>, index: i32, offset: i64) -> Self {
+        Self { at: Partition::called(topic, index), offset }
+    }
+}
+
+impl Cell {
+    /// The fact that it was written there.
+    pub(super) fn written(&self, at: Partition, base: i64) -> Option<Fact> {
+        let Extent { count, bytes, transaction } = self.extent;
+        let next = base.checked_add(count).filter(|_| base >= 0 && count > 0)?;
+        Some(Fact::Acknowledged { at, base, next, bytes, transaction })
+    }
+}
+
+impl Ledger {
+    /// What was written of a part, by an answer that goes to the client as it is. Brokers tell of partitions in an order of their own.
+    pub fn written<'p>(&'p self, part: &'p Part, bases: &'p [Base]) -> impl Iterator<Item = Fact> + 'p {
+        let place = |cell: &Cell| self.place_of(cell);
+        let map: FastMap<_, _> = match part.cells.len() {
+            ..=FEW => FastMap::default(),
+            _ => part.cells.iter().filter_map(|cell| Some((place(cell)?, cell))).collect(),
+        };
+        bases.iter().filter_map(move |base| {
+            let among = || part.cells.iter().take(FEW).find(|cell| place(cell) == Some(base.at));
+            let cell = map.get(&base.at).copied().or_else(among)?;
+            cell.written(base.at, base.offset)
+        })
+    }
+}
+
+/// So many cells are looked through, and of more there is a map.
+const FEW: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::World;
+    use crate::placement::build::tests::topic;
+    use crate::types::topic_key;
+    use crate::wire::batch::testing::{batch, plain_header, plain_record};
+    use crate::wire::glance::{Produce, ProducePartition};
+    use kafka_protocol::protocol::StrBytes;
+
+    /// A batch of so many records.
+    fn batch_of(count: i32) -> Vec<u8> {
+        let header = Header { last_offset_delta: count - 1, ..plain_header() };
+        batch(header, &vec![plain_record(); usize::try_from(count).unwrap()])
+    }
+
+    /// A request of one topic that one broker leads, on its way there.
+    fn route_all(batches: Vec<Vec<u8>>) -> (Ledger, Part) {
+        let world = World::with(&[topic("x", &vec![1; batches.len()])], &[]);
+        let partition = |(index, records)| ProducePartition { topic: 0, index, records: Some(Vec::into(records)) };
+        let request = Produce {
+            acks: -1,
+            topics: vec![(StrBytes::from_static_str("x"), Default::default())],
+            partitions: (0..).zip(batches).map(partition).collect(),
+            ..Produce::default()
+        };
+        let (mut ledger, cells) = Ledger::open(request);
+        let mut part = ledger.route(cells, &world.seen(9)).parts.remove(0);
+        part.release_records();
+        (ledger, part)
+    }
+
+    #[test]
+    fn what_was_written_is_told_whatever_the_order_of_an_answer() {
+        for partitions in [1, 3, 40] {
+            // Given a request over partitions, each with a batch of its own size
+            let (ledger, part) = route_all((0..partitions).map(|index| batch_of(index + 1)).collect());
+            // When a broker tells of them from the last to the first, and of one that it was not asked for
+            let base = |index| Base::told((b"x", Default::default()), index, i64::from(index) * 100);
+            let bases: Vec<_> = (0..=partitions).rev().map(base).collect();
+            let facts: Vec<_> = ledger.written(&part, &bases).collect();
+            // Then each has its offsets
+            let wanted = (0..partitions).rev().map(|index| {
+                let at = Partition { topic: topic_key("x", Default::default()), index };
+                let base = i64::from(index) * 100;
+                (at, base, base + i64::from(index) + 1)
+            });
+            let told = facts.iter().map(|fact| match fact {
+                Fact::Acknowledged { at, base, next, .. } => (*at, *base, *next),
+                other => panic!("{other:?}"),
+            });
+            assert!(told.eq(wanted), "{partitions}: {facts:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_of_what_has_no_offset() {
+        let (ledger, part) = route_all(vec![batch_of(1)]);
+        assert_eq!(ledger.written(&part, &[Base::told((b"x", Default::default()), 0, -1)]).count(), 0);
+        let no_batch = route_all(vec![b"nothing that Kafka reads".to_vec()]);
+        assert_eq!(no_batch.0.written(&no_batch.1, &[Base::told((b"x", Default::default()), 0, 5)]).count(), 0);
+    }
+}
