@@ -2,15 +2,33 @@
 //! Facts come from sessions and from our own asking, and look the same. All of it is pure: time comes from the caller.
 
 pub mod clock;
+mod dated;
+mod ends;
 pub mod exposition;
+pub mod families;
+mod groups;
 pub mod ledger;
 pub mod levels;
+mod look;
+mod measure;
+mod members;
+mod partition;
 pub mod place;
+mod pulse;
+mod readers;
 pub mod rows;
+mod spans;
+mod sums;
+pub mod text;
+mod times;
+mod topics;
+mod transactions;
+pub mod unknown;
 
 pub use clock::Now;
 pub use ledger::Ledger;
 pub use place::Place;
+pub use unknown::Unknown;
 
 use crate::types::Partition;
 

@@ -1,5 +1,11 @@
 //! How far each group is behind, as the table and the API tell it: one row for each partition, the worst first, and sums.
 
+use super::groups::Group;
+use super::look::{Seen, UNTIED};
+use super::measure::Then;
+use super::sums::{Sums, Total, Who};
+use super::topics::TopicAt;
+use super::{Ledger, Now};
 use crate::types::Name;
 use kafka_protocol::protocol::StrBytes;
 
@@ -131,4 +137,88 @@ pub struct Rows {
     pub topics: Vec<Sum>,
     /// By pipeline, the worst first.
     pub pipelines: Vec<Sum>,
+}
+
+impl Which {
+    fn has(&self, seen: &Seen<'_>) -> bool {
+        let place = &seen.topic.place;
+        let is = |asked: &Option<String>, name: &str| asked.as_deref().is_none_or(|asked| asked == name);
+        is(&self.group, seen.group_name())
+            && is(&self.pipeline, place.pipeline.as_str())
+            && is(&self.topic, place.topic.as_str())
+    }
+}
+
+/// Milliseconds as seconds.
+#[allow(clippy::cast_precision_loss, reason = "exact for hundreds of thousands of years")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+fn row(seen: &Seen<'_>, then: Then) -> Row {
+    let place = &seen.topic.place;
+    Row {
+        pipeline: place.pipeline.clone(),
+        cluster: place.cluster.clone(),
+        group: group_name(seen.group.map(|(_, group)| group)),
+        topic: place.topic.clone(),
+        partition: seen.index,
+        committed: seen.committed,
+        fetched: seen.fetched,
+        end: seen.measure.end,
+        lag: seen.measure.lag,
+        seconds: seen.measure.age.map(seconds),
+        margin: seen.measure.margin.map(seconds),
+        source: seen.measure.source,
+        why: seen.why(then),
+    }
+}
+
+fn group_name(group: Option<&Group>) -> StrBytes {
+    group.map_or(StrBytes::from_static_str(UNTIED), |group| group.name.clone())
+}
+
+/// The worst first: by records, then by age, then by name.
+fn worst_first(one: &Row, other: &Row) -> std::cmp::Ordering {
+    let by_lag = other.lag.cmp(&one.lag).then(other.seconds.unwrap_or(0.0).total_cmp(&one.seconds.unwrap_or(0.0)));
+    let name = |row: &Row| (row.group.to_string(), row.topic.to_string(), row.partition);
+    by_lag.then_with(|| name(one).cmp(&name(other)))
+}
+
+impl Ledger {
+    /// How far groups are behind.
+    #[must_use]
+    pub fn rows(&self, which: &Which, now: Now) -> Rows {
+        let then = self.then(now);
+        let seen: Vec<_> = self.look(then).filter(|seen| which.has(seen)).collect();
+        let sums = Sums::of(&seen);
+        let mut rows: Vec<_> = seen.iter().map(|seen| row(seen, then)).collect();
+        rows.sort_by(worst_first);
+        let topics = sums.topics.iter().filter_map(|(of, total)| self.topic_sum(*of, *total)).collect();
+        let pipelines = sums.pipelines.iter().map(|(of, total)| self.pipeline_sum(of, *total)).collect();
+        let mut rows = Rows { rows, topics, pipelines };
+        for sums in [&mut rows.topics, &mut rows.pipelines] {
+            sums.sort_by_key(|sum| std::cmp::Reverse(sum.lag));
+        }
+        rows
+    }
+
+    fn name_of(&self, who: Who) -> StrBytes {
+        group_name(who.and_then(|group| self.groups.get(group)))
+    }
+
+    fn topic_sum(&self, (topic, who): (TopicAt, Who), total: Total) -> Option<Sum> {
+        let place = &self.topics.get(topic)?.place;
+        let (pipeline, cluster) = (place.pipeline.clone(), Some(place.cluster.clone()));
+        Some(sum(pipeline, cluster, self.name_of(who), Some(place.topic.clone()), total))
+    }
+
+    fn pipeline_sum(&self, (pipeline, who): &(Name, Who), total: Total) -> Sum {
+        sum(pipeline.clone(), None, self.name_of(*who), None, total)
+    }
+}
+
+fn sum(pipeline: Name, cluster: Option<Name>, group: StrBytes, topic: Option<StrBytes>, total: Total) -> Sum {
+    let Total { lag, age, partitions } = total;
+    Sum { pipeline, cluster, group, topic, lag, seconds: age.map(seconds), partitions }
 }
