@@ -8,6 +8,8 @@ pub mod exposition;
 pub mod families;
 mod groups;
 pub mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 pub mod levels;
 mod look;
 mod measure;

@@ -94,22 +94,10 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Where the index ends, once it has begun.
-    #[must_use]
-    pub(super) fn next(&self) -> Option<i64> {
-        self.next
-    }
-
     /// How many entries there are.
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.runs.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub(super) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
     }
 
     /// Begins at an offset: what lies before it had arrived by this moment.
