@@ -22,6 +22,8 @@ pub mod api;
 
 pub mod session;
 
+pub mod lag;
+
 pub mod admin;
 
 pub mod app;

@@ -5,7 +5,7 @@
 pub use crate::types::log::{Ends, Stretch};
 
 use super::register;
-use crate::types::{Partition, fast_hash};
+use crate::types::{Partition, TopicKey, fast_hash};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, Registry};
@@ -106,6 +106,16 @@ pub enum Fact {
         by: Reader,
         /// For how long it need not say so again, in ms; 0: that is not known here.
         within_ms: u32,
+    },
+    /// A member of a group reads these topics and no others, as it said when it joined or since: what the group has committed of
+    /// others is nobody's lag.
+    Subscribed {
+        /// The group.
+        group: StrBytes,
+        /// A hash of the member's id.
+        member: u64,
+        /// The topics.
+        topics: Box<[TopicKey]>,
     },
     /// A member left its group.
     Left {

@@ -1,0 +1,202 @@
+//! What lag costs: time and memory of one rendering of 50,000 groups at partitions over 10,000 partitions, and processor time
+//! a fact. `cargo bench --bench lag` prints a Markdown table.
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a program that prints its results")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "small numbers")]
+
+use fishplate::lag::exposition::{Wanted, write};
+use fishplate::lag::levels::{Aims, Slo};
+use fishplate::lag::rows::Which;
+use fishplate::lag::{Ledger, Now, Place};
+use fishplate::telemetry::observed::{Ends, Fact, Noted, Reader, Stretch};
+use fishplate::types::{Name, Partition, topic_key};
+use kafka_protocol::protocol::StrBytes;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const TOPICS: usize = 100;
+const PARTITIONS: i32 = 100;
+const GROUPS: usize = 5;
+/// Renderings, of which the median is shown.
+const ROUNDS: usize = 15;
+/// Seconds of traffic before anything is measured: each partition is written to ten times a second.
+const SECONDS: u64 = 90;
+
+/// Counts what is taken.
+struct Counted;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static MOST: AtomicUsize = AtomicUsize::new(0);
+
+#[allow(unsafe_code, reason = "an allocator is")]
+// SAFETY: all is done by the system's allocator.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let taken = TAKEN.fetch_add(layout.size(), Relaxed) + layout.size();
+        MOST.fetch_max(taken, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        TAKEN.fetch_sub(layout.size(), Relaxed);
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+/// A clock that goes on when it is told to.
+struct Play {
+    ledger: Ledger,
+    opened: Instant,
+    ms: u64,
+    offset: i64,
+}
+
+impl Play {
+    fn new() -> Self {
+        let opened = Instant::now();
+        let mut play = Self { ledger: Ledger::new(Now { at: opened, unix_ms: 0 }), opened, ms: 0, offset: 0 };
+        let places: Vec<_> = (0..TOPICS).map(place).collect();
+        play.ledger.place(&places, play.now());
+        let slo = Slo { committed_within: Duration::from_secs(5), objective: 0.999 };
+        let pipeline_of = Arc::new(|_: &str| Name::from("orders"));
+        play.ledger.aim(Aims { slos: vec![("orders".into(), slo)], pipeline_of });
+        play
+    }
+
+    fn now(&self) -> Now {
+        Now { at: self.opened + Duration::from_millis(self.ms), unix_ms: self.ms as i64 }
+    }
+
+    /// One batch of ten records in every partition.
+    fn produce(&mut self) -> usize {
+        let (base, at) = (self.offset, self.now().at);
+        self.offset += 10;
+        let fact = |at| Fact::Acknowledged { at, base, next: base + 10, bytes: 1000, transaction: None };
+        let facts: Vec<_> = all().map(|of| Noted { at, fact: fact(of) }).collect();
+        let count = facts.len();
+        self.ledger.apply(facts);
+        count
+    }
+
+    fn fetch(&mut self) -> usize {
+        let (next, at) = (self.offset, self.now().at);
+        let stretch = Stretch { from: next - 10, given: Some(next), next, written_ms: 1 };
+        let ends = Ends { high: next, stable: next, start: 0 };
+        let fact = |at| Fact::Fetched { at, by: Some(Reader(1)), committed_only: false, stretch, ends };
+        let facts: Vec<_> = all().map(|of| Noted { at, fact: fact(of) }).collect();
+        let count = facts.len();
+        self.ledger.apply(facts);
+        count
+    }
+
+    /// Each group commits all of its partitions, topic by topic, so many records behind the end.
+    fn commit(&mut self, behind: i64) -> usize {
+        let (at, offset) = (self.now().at, self.offset);
+        let mut facts = Vec::new();
+        for group in 0..GROUPS {
+            let name: StrBytes = format!("the-group-of-service-{group}").into();
+            for topic in 0..TOPICS {
+                let key = topic_key(&name_of(topic), Uuid::nil());
+                let back = behind * (group as i64 + 1);
+                let of = (0..PARTITIONS).map(|index| (Partition { topic: key, index }, (offset - back).max(0))).collect();
+                facts.push(Noted { at, fact: Fact::Committed { group: name.clone(), of, anew: true } });
+            }
+        }
+        self.ledger.apply(facts);
+        GROUPS * TOPICS * usize::try_from(PARTITIONS).unwrap()
+    }
+}
+
+fn name_of(topic: usize) -> String {
+    format!("the-topic-of-orders-{topic}")
+}
+
+fn place(number: usize) -> Place {
+    let (pipeline, cluster) = (Name::from("orders"), Name::from("east"));
+    let id = Uuid::from_u128(number as u128 + 1);
+    Place { topic: name_of(number).into(), id, pipeline, cluster, partitions: PARTITIONS.unsigned_abs() as usize }
+}
+
+fn all() -> impl Iterator<Item = Partition> {
+    (0..TOPICS).flat_map(|topic| {
+        let key = topic_key(&name_of(topic), Uuid::nil());
+        (0..PARTITIONS).map(move |index| Partition { topic: key, index })
+    })
+}
+
+/// The median of several times, and what the last one gave.
+fn median(mut what: impl FnMut() -> usize) -> (Duration, usize) {
+    let mut last = 0;
+    let mut times: Vec<_> = (0..ROUNDS)
+        .map(|_| {
+            let from = Instant::now();
+            last = black_box(what());
+            from.elapsed()
+        })
+        .collect();
+    times.sort();
+    (times[ROUNDS / 2], last)
+}
+
+fn mib(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn main() {
+    let mut play = Play::new();
+    for group in 0..GROUPS {
+        let fact = Fact::Beat {
+            group: format!("the-group-of-service-{group}").into(),
+            member: 1,
+            by: Reader(group as u64 + 1),
+            within_ms: 1_000_000,
+        };
+        play.ledger.apply([Noted { at: play.now().at, fact }]);
+    }
+    play.commit(0);
+    for _ in 0..SECONDS * 10 {
+        play.ms += 100;
+        play.produce();
+    }
+    play.commit(1000);
+    let ledger = TAKEN.load(Relaxed);
+    MOST.store(ledger, Relaxed);
+    println!("| what | took |\n|---|---|");
+    let (took, bytes) = median(|| {
+        let mut text = String::new();
+        write(&play.ledger, Wanted::default(), &[], play.now(), &mut text);
+        text.len()
+    });
+    println!("| one rendering of {} pairs, {:.0} MiB of text | {took:.1?} |", GROUPS * TOPICS * 100, mib(bytes));
+    println!("| memory of the ledger | {:.0} MiB |", mib(ledger));
+    println!("| memory at most, while rendering | {:.0} MiB |", mib(MOST.load(Relaxed)));
+    let (took, rows) = median(|| play.ledger.rows(&Which::default(), play.now()).rows.len());
+    println!("| all {rows} rows | {took:.1?} |");
+    let (took, unknown) = median(|| play.ledger.unknown(1000, play.now()).len());
+    println!("| what is to be asked ({unknown}) | {took:.1?} |");
+    let (took, _) = median(|| {
+        play.ms += 1000;
+        let now = play.now();
+        play.ledger.tick(now);
+        0
+    });
+    println!("| counting a second | {took:.1?} |");
+    let facts: [(&str, fn(&mut Play) -> usize); 3] = [
+        ("a batch written", Play::produce),
+        ("a Fetch answered", Play::fetch),
+        ("an offset committed", |play| play.commit(0)),
+    ];
+    for (name, apply) in facts {
+        let (took, count) = median(|| {
+            play.ms += 100;
+            apply(&mut play)
+        });
+        println!("| {name} | {:.0} ns |", took.as_nanos() as f64 / count as f64);
+    }
+}

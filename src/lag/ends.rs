@@ -1,0 +1,449 @@
+//! Where a partition ends for who reads it. Behind the last record that consumers are given there may be control records, and for
+//! who reads only what is committed those of aborted transactions: nobody will ever commit beyond them, so they are no lag.
+//! What is known of that comes from Fetch answers, and from transactions that ended: each puts one control record into every
+//! partition that it wrote to.
+
+use super::clock::Moment;
+use super::spans::Spans;
+use crate::telemetry::observed::{Ends as Told, Stretch};
+
+/// Open transactions that are kept of a partition.
+const OPEN: usize = 64;
+/// An end below what we believe is believed when it was told twice, so many ms apart.
+const APART: i64 = 1000;
+
+/// A transaction that has not ended, as far as we know.
+#[derive(Clone, Debug)]
+struct Open {
+    producer: i64,
+    first: i64,
+    wrote: Spans,
+}
+
+/// What came of something that was told of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// It is where it was.
+    No,
+    /// It is known for the first time.
+    Known(i64),
+    /// It is further.
+    On(i64),
+    /// The log was cut.
+    Cut(i64),
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    end: Option<i64>,
+    start: Option<i64>,
+    /// When `end` was last seen to be that.
+    confirmed: Option<Moment>,
+    /// An end below `end` was told: what `end` was then, and when.
+    doubt: Option<(i64, Moment)>,
+    /// Where the first open transaction begins, as a broker told.
+    told_open: Option<i64>,
+    open: Vec<Open>,
+    /// Behind the last record whose acknowledgement we saw.
+    written: i64,
+    /// Control records that are written somewhere behind it.
+    markers: i64,
+    /// Records that nobody is given.
+    nothing: Spans,
+    /// Records that who reads only what is committed is not given: those and aborted ones.
+    aborted: Spans,
+    /// Up to there, a record is given: to all, and to who reads only what is committed.
+    given: [i64; 2],
+}
+
+impl Ends {
+    /// Where the log ends, control records and all.
+    #[must_use]
+    pub(super) fn end(&self) -> Option<i64> {
+        self.end
+    }
+
+    /// Where it starts.
+    #[must_use]
+    pub(super) fn start(&self) -> Option<i64> {
+        self.start
+    }
+
+    /// When the end was last seen to be where it is.
+    #[must_use]
+    pub(super) fn confirmed(&self) -> Option<Moment> {
+        self.confirmed
+    }
+
+    /// A batch was written. Whether it is the first of its transaction here.
+    pub(super) fn acknowledged(&mut self, base: i64, next: i64, transaction: Option<i64>, at: Moment) -> bool {
+        let gap = base.saturating_sub(self.written);
+        if gap > 0 && gap <= self.markers && self.written > 0 {
+            self.control(self.written, base);
+            self.markers -= gap;
+        }
+        self.written = self.written.max(next);
+        self.give(false, next);
+        if self.end.is_none_or(|end| end <= next) {
+            (self.end, self.confirmed) = (Some(next), Some(at));
+        }
+        let Some(producer) = transaction else {
+            self.give(true, next);
+            return false;
+        };
+        self.wrote(producer, base, next)
+    }
+
+    fn wrote(&mut self, producer: i64, base: i64, next: i64) -> bool {
+        if let Some(open) = self.open.iter_mut().find(|open| open.producer == producer) {
+            open.first = open.first.min(base);
+            open.wrote.add(base, next);
+            return false;
+        }
+        if self.open.len() >= OPEN {
+            self.open.remove(0);
+        }
+        let mut wrote = Spans::default();
+        wrote.add(base, next);
+        self.open.push(Open { producer, first: base, wrote });
+        true
+    }
+
+    fn control(&mut self, from: i64, to: i64) {
+        self.nothing.add(from, to);
+        self.aborted.add(from, to);
+    }
+
+    fn give(&mut self, committed_only: bool, next: i64) {
+        if let Some(given) = self.given.get_mut(usize::from(committed_only)) {
+            *given = next.max(*given);
+        }
+    }
+
+    /// A producer's transaction ended.
+    pub(super) fn ended(&mut self, producer: i64, committed: bool) {
+        let Some(place) = self.open.iter().position(|open| open.producer == producer) else { return };
+        let open = self.open.swap_remove(place);
+        self.markers = self.markers.saturating_add(1);
+        if self.told_open == Some(open.first) {
+            self.told_open = None;
+        }
+        if committed {
+            self.give(true, open.wrote.last_end(i64::MAX).unwrap_or(0));
+        } else {
+            open.wrote.iter().for_each(|(from, to)| self.aborted.add(from, to));
+        }
+    }
+
+    /// A broker told offsets; whether we had asked ourselves.
+    pub(super) fn told(&mut self, told: Told, ours: bool, at: Moment) -> Moved {
+        if told.start >= 0 {
+            self.start =
+                Some(if ours { told.start } else { self.start.map_or(told.start, |start| start.max(told.start)) });
+        }
+        let moved = if told.high < 0 { Moved::No } else { self.told_high(told.high, ours, at) };
+        if told.stable >= 0 && told.high >= 0 && self.end.is_some_and(|end| told.high >= end) {
+            self.told_open = (told.stable < told.high).then_some(told.stable);
+        }
+        self.settle(told.stable);
+        moved
+    }
+
+    fn told_high(&mut self, high: i64, ours: bool, at: Moment) -> Moved {
+        let before = self.end;
+        match before {
+            Some(end) if high < end => return if ours { self.told_less(high, end, at) } else { Moved::No },
+            _ => (self.end, self.doubt) = (Some(high), None),
+        }
+        self.confirmed = Some(at);
+        match before {
+            None => Moved::Known(high),
+            Some(end) if end < high => Moved::On(high),
+            Some(_) => Moved::No,
+        }
+    }
+
+    fn told_less(&mut self, high: i64, end: i64, at: Moment) -> Moved {
+        match self.doubt {
+            Some((believed, since)) if high < believed && since.until(at) >= APART => self.cut(high, at),
+            Some((believed, _)) if high < believed => Moved::No,
+            _ => {
+                self.doubt = Some((end, at));
+                Moved::No
+            }
+        }
+    }
+
+    fn cut(&mut self, end: i64, at: Moment) -> Moved {
+        (self.end, self.confirmed, self.doubt) = (Some(end), Some(at), None);
+        self.written = self.written.min(end);
+        self.markers = 0;
+        self.given.iter_mut().for_each(|given| *given = end.min(*given));
+        self.open.retain(|open| open.first < end);
+        self.nothing.truncate(end);
+        self.aborted.truncate(end);
+        Moved::Cut(end)
+    }
+
+    /// Transactions that began before what is stable have ended, unheard.
+    fn settle(&mut self, stable: i64) {
+        let before = self.open.len();
+        self.open.retain(|open| open.first >= stable);
+        self.told_open = self.told_open.filter(|first| *first >= stable);
+        let ended = before - self.open.len();
+        self.markers = self.markers.saturating_add(i64::try_from(ended).unwrap_or(0));
+    }
+
+    /// Somebody was handed a stretch of it.
+    pub(super) fn handed(&mut self, stretch: Stretch, committed_only: bool) {
+        if stretch.from < 0 || stretch.next <= stretch.from {
+            return;
+        }
+        let given = stretch.given.unwrap_or(stretch.from).clamp(stretch.from, stretch.next);
+        if committed_only {
+            self.aborted.add(given, stretch.next);
+        } else {
+            self.control(given, stretch.next);
+        }
+        if stretch.given.is_some() {
+            self.give(committed_only, given);
+            // Who reads only what is committed is given no more than all are.
+            self.give(false, given);
+        }
+    }
+
+    /// Up to where records are stable.
+    #[must_use]
+    pub(super) fn stable(&self) -> Option<i64> {
+        let first = self.open.iter().map(|open| open.first).chain(self.told_open).min();
+        self.end.map(|end| first.map_or(end, |first| first.min(end)))
+    }
+
+    /// Behind the last record that a reader is given.
+    #[must_use]
+    pub(super) fn consumable(&self, committed_only: bool) -> Option<i64> {
+        let end = if committed_only { self.stable() } else { self.end }?;
+        let (nothing, mut markers) = (if committed_only { &self.aborted } else { &self.nothing }, self.markers);
+        let mut last = end;
+        loop {
+            if let Some(begin) = nothing.begin_of(last) {
+                last = begin;
+                continue;
+            }
+            // Behind what we saw being written lie markers that nobody has shown us yet.
+            let known = self.given.iter().copied().filter(|known| *known <= last).chain(nothing.last_end(last));
+            let known = known.fold(self.written, i64::max);
+            let behind = last.saturating_sub(known);
+            if behind <= 0 || behind > markers || known <= 0 {
+                break;
+            }
+            (last, markers) = (known, markers - behind);
+        }
+        Some(last.max(self.start.unwrap_or(0).min(end)).max(0))
+    }
+
+    /// The first offset from this one on where there may be a record for such a reader.
+    #[must_use]
+    pub(super) fn first_given(&self, offset: i64, committed_only: bool) -> i64 {
+        let offset = offset.max(self.start.unwrap_or(0));
+        let nothing = if committed_only { &self.aborted } else { &self.nothing };
+        nothing.end_of(offset).unwrap_or(offset)
+    }
+
+    /// Whether we know that a record from this offset on is given to such a reader.
+    #[must_use]
+    pub(super) fn is_given_from(&self, offset: i64, committed_only: bool) -> bool {
+        self.given.get(usize::from(committed_only)).is_some_and(|given| *given > offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Moment = Moment(0);
+
+    fn high(high: i64) -> Told {
+        Told { high, stable: -1, start: -1 }
+    }
+
+    fn stretch(from: i64, given: Option<i64>, next: i64) -> Stretch {
+        Stretch { from, given, next, written_ms: -1 }
+    }
+
+    fn both(ends: &Ends) -> (Option<i64>, Option<i64>) {
+        (ends.consumable(false), ends.consumable(true))
+    }
+
+    #[test]
+    fn a_control_record_at_the_end_is_nothing_to_read() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 10, Some(7), NOW);
+        assert_eq!(both(&ends), (Some(10), Some(0)), "the transaction is open");
+        ends.ended(7, true);
+        assert_eq!(both(&ends), (Some(10), Some(10)));
+        ends.told(high(11), false, NOW);
+        assert_eq!(both(&ends), (Some(10), Some(10)), "the one more is its marker");
+        ends.told(high(12), false, NOW);
+        assert_eq!(both(&ends), (Some(12), Some(12)), "two more are not");
+    }
+
+    #[test]
+    fn a_fetch_answer_tells_what_lies_behind_the_last_record() {
+        let mut ends = Ends::default();
+        ends.told(high(11), true, NOW);
+        assert!(!ends.is_given_from(10, false));
+        ends.handed(stretch(10, None, 11), false);
+        assert_eq!(both(&ends), (Some(10), Some(10)));
+        ends.acknowledged(11, 12, None, NOW);
+        assert_eq!(both(&ends), (Some(12), Some(12)));
+        assert_eq!(ends.first_given(10, false), 11, "and what is waiting begins behind it");
+    }
+
+    #[test]
+    fn aborted_records_are_something_only_to_who_reads_all() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 10, None, NOW);
+        ends.acknowledged(10, 20, Some(1), NOW);
+        ends.ended(1, false);
+        ends.told(Told { high: 21, stable: 21, start: 0 }, false, NOW);
+        assert_eq!(both(&ends), (Some(20), Some(10)));
+        ends.acknowledged(21, 31, Some(1), NOW);
+        ends.ended(1, false);
+        ends.told(Told { high: 32, stable: 32, start: 0 }, false, NOW);
+        assert_eq!(both(&ends), (Some(31), Some(10)), "two in a row");
+    }
+
+    #[test]
+    fn markers_of_several_transactions_are_told_apart_from_records() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 10, Some(1), NOW);
+        ends.acknowledged(10, 20, Some(2), NOW);
+        ends.ended(1, true);
+        assert_eq!(ends.consumable(true), Some(10), "the other is open");
+        ends.ended(2, true);
+        ends.told(high(22), false, NOW);
+        assert_eq!(both(&ends), (Some(20), Some(20)));
+        ends.acknowledged(22, 23, None, NOW);
+        ends.told(high(24), false, NOW);
+        assert_eq!(both(&ends), (Some(24), Some(24)), "no marker is owed any more");
+    }
+
+    #[test]
+    fn an_open_transaction_of_others_holds_back_who_reads_what_is_committed() {
+        let mut ends = Ends::default();
+        ends.told(Told { high: 50, stable: 30, start: 0 }, true, NOW);
+        ends.acknowledged(50, 60, None, NOW);
+        assert_eq!(both(&ends), (Some(60), Some(30)));
+        ends.told(Told { high: 61, stable: 61, start: 0 }, false, NOW);
+        assert_eq!(ends.stable(), Some(61));
+    }
+
+    #[test]
+    fn a_transaction_that_timed_out_is_over_when_the_stable_offset_has_passed_it() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 10, Some(1), NOW);
+        ends.told(Told { high: 11, stable: 11, start: 0 }, false, NOW);
+        assert_eq!(both(&ends), (Some(10), Some(10)), "whether it was aborted is not known here");
+    }
+
+    #[test]
+    fn an_end_below_is_believed_when_it_was_told_twice() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 100, None, NOW);
+        assert_eq!(ends.told(high(90), false, Moment(5000)), Moved::No, "another heard it a moment before");
+        assert_eq!(ends.told(high(90), true, Moment(5000)), Moved::No);
+        assert_eq!(ends.told(high(90), true, Moment(5100)), Moved::No, "too soon");
+        assert_eq!(ends.told(high(95), true, Moment(65_000)), Moved::Cut(95));
+        assert_eq!(both(&ends), (Some(95), Some(95)));
+    }
+
+    #[test]
+    fn replicas_that_are_slow_are_no_cut() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 100, None, NOW);
+        ends.told(high(90), true, Moment(5000));
+        ends.acknowledged(100, 200, None, NOW);
+        assert_eq!(ends.told(high(150), true, Moment(65_000)), Moved::No);
+        assert_eq!(ends.end(), Some(200));
+    }
+
+    #[test]
+    fn where_all_was_taken_by_retention_nothing_is_left() {
+        let mut ends = Ends::default();
+        ends.told(Told { high: 100, stable: 100, start: 100 }, true, NOW);
+        assert_eq!((ends.consumable(false), ends.first_given(50, false)), (Some(100), 100));
+    }
+
+    fn told() -> impl Strategy<Value = Told> {
+        (-1i64..80, -1i64..80, -1i64..80).prop_map(|(high, stable, start)| Told { high, stable, start })
+    }
+
+    proptest! {
+        /// A log as brokers keep it: what is consumable never leaves out a record that is given, and at rest, with all told,
+        /// is exact.
+        #[test]
+        fn consumable_ends_are_never_short(steps in prop::collection::vec((0u8..6, 0i64..3, 1i64..4), 1..60)) {
+            let (mut ends, mut log) = (Ends::default(), Vec::new());
+            let mut open = std::collections::BTreeMap::new();
+            for (what, producer, count) in steps {
+                let base = log.len() as i64;
+                match what {
+                    0 | 1 => {
+                        log.extend((0..count).map(|_| Some(None)));
+                        ends.acknowledged(base, base + count, None, NOW);
+                    }
+                    2 | 3 => {
+                        log.extend((0..count).map(|_| Some(Some(producer))));
+                        open.entry(producer).or_insert(base);
+                        ends.acknowledged(base, base + count, Some(producer), NOW);
+                    }
+                    _ => if open.remove(&producer).is_some() {
+                        let committed = what == 4;
+                        for record in &mut log {
+                            if *record == Some(Some(producer)) {
+                                *record = Some(if committed { None } else { Some(-1) });
+                            }
+                        }
+                        ends.ended(producer, committed);
+                        log.push(None);
+                    }
+                }
+                let end = log.len() as i64;
+                let stable = open.values().min().copied().unwrap_or(end);
+                let after = |only: bool| log.iter().enumerate().filter(|(at, record)| match record {
+                    None => false,
+                    Some(Some(-1)) => !only,
+                    Some(_) => !only || (*at as i64) < stable,
+                }).map(|(at, _)| at as i64 + 1).max().unwrap_or(0);
+                prop_assert!(ends.consumable(false) >= (end > 0).then_some(after(false)), "{ends:?}");
+                ends.told(Told { high: end, stable, start: 0 }, true, NOW);
+                prop_assert_eq!(ends.consumable(false), Some(after(false)));
+                prop_assert!(ends.consumable(true) >= Some(after(true)), "{:?} {}", ends, after(true));
+            }
+        }
+
+        /// Whatever is told, ends are no nonsense.
+        #[test]
+        fn nonsense_does_no_harm(steps in prop::collection::vec((0u8..5, -1i64..80, -1i64..80, told(), 0i64..5000, any::<bool>()), 0..80)) {
+            let mut ends = Ends::default();
+            for (what, one, two, told, at, flag) in steps {
+                match what {
+                    0 => { ends.acknowledged(one, two, flag.then_some(one & 3), Moment(at)); }
+                    1 => ends.ended(one & 3, flag),
+                    2 => ends.handed(stretch(one, flag.then_some(two), two + 1), at & 1 == 0),
+                    _ => { ends.told(told, flag, Moment(at)); }
+                }
+                if let (Some(end), Some(stable)) = (ends.end(), ends.stable()) {
+                    prop_assert!(stable <= end);
+                    for only in [false, true] {
+                        let consumable = ends.consumable(only).unwrap();
+                        prop_assert!(0 <= consumable && consumable <= end.max(0));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! The ledger: applies facts in their order and knows how far each group is behind.
+
+use super::Now;
+use super::clock::{Clock, Moment};
+use super::groups::Groups;
+use super::levels::Aims;
+use super::measure::Then;
+use super::partition::Step;
+use super::place::Place;
+use super::readers::{GroupAt, Readers};
+use super::topics::{TopicAt, Topics};
+use super::transactions::Transactions;
+use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, Reader, Stretch};
+use crate::types::Partition;
+use kafka_protocol::protocol::StrBytes;
+
+/// Facts that wait for their topic, and for how long, in ms.
+const WAITING: usize = 4096;
+const PATIENCE: i64 = 10_000;
+/// Groups at partitions that are kept; further ones are not counted.
+pub const MOST_PAIRS: usize = 500_000;
+/// A group that nobody spoke of for so long and that has committed nothing is forgotten, in ms.
+const SILENT: i64 = 600_000;
+/// Forgetting is done so often, in ms.
+const TIDY: i64 = 60_000;
+/// Of seconds in which nobody looked, no more are counted.
+const UNWATCHED: i64 = 60;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Ledger {
+    clock: Clock,
+    pub(super) topics: Topics,
+    pub(super) groups: Groups,
+    pub(super) aims: Aims,
+    readers: Readers,
+    transactions: Transactions,
+    waiting: Vec<Noted>,
+    /// When seconds were last counted.
+    ticked: Moment,
+    tidied: Moment,
+    pairs: usize,
+    /// Groups at partitions that there was no room for.
+    pub(super) no_room: u64,
+}
+
+impl Ledger {
+    /// An empty one.
+    #[must_use]
+    pub fn new(now: Now) -> Self {
+        let clock = Clock::from(now.at);
+        Self {
+            clock,
+            topics: Topics::default(),
+            groups: Groups::default(),
+            aims: Aims::default(),
+            readers: Readers::default(),
+            transactions: Transactions::default(),
+            waiting: Vec::new(),
+            ticked: clock.moment(now.at),
+            tidied: clock.moment(now.at),
+            pairs: 0,
+            no_room: 0,
+        }
+    }
+
+    pub(super) fn then(&self, now: Now) -> Then {
+        Then { moment: self.clock.moment(now.at), unix_ms: now.unix_ms }
+    }
+
+    /// The topics that there are now: others are gone at once. To be called when the placement has changed, behind `apply` of
+    /// what was noted until then.
+    pub fn place(&mut self, places: &[Place], now: Now) {
+        let at = self.clock.moment(now.at);
+        let gone = self.topics.place(places, at);
+        self.groups.iter_mut().for_each(|group| group.left_behind.retain(|topic| !gone.contains(topic)));
+        let waiting = std::mem::take(&mut self.waiting);
+        let clock = self.clock;
+        self.apply(waiting.into_iter().filter(|noted| clock.moment(noted.at).until(at) <= PATIENCE));
+        self.count_pairs();
+    }
+
+    /// What pipelines promise now.
+    pub fn aim(&mut self, aims: Aims) {
+        for group in self.groups.iter_mut() {
+            let bound = aims.of(&group.name);
+            if group.bound.as_ref().map(|bound| &bound.pipeline) != bound.as_ref().map(|bound| &bound.pipeline) {
+                group.level = Default::default();
+            }
+            group.bound = bound;
+        }
+        self.aims = aims;
+    }
+
+    /// Takes facts in, in their order. Those of topics that are not known wait for the next `place`, for a few seconds.
+    pub fn apply(&mut self, facts: impl IntoIterator<Item = Noted>) {
+        for Noted { at, fact } in facts {
+            let moment = self.clock.moment(at);
+            if let Some(fact) = self.take(fact, moment)
+                && self.waiting.len() < WAITING
+            {
+                self.waiting.push(Noted { at, fact });
+            }
+        }
+    }
+
+    /// Takes a fact in; what of it must wait comes back.
+    fn take(&mut self, fact: Fact, at: Moment) -> Option<Fact> {
+        match fact {
+            Fact::Acknowledged { at: to, base, next, bytes, transaction } => {
+                let Some((_, partition)) = self.topics.partition(to) else { return Some(fact) };
+                if partition.acknowledged((base, next), bytes, transaction, at)
+                    && let Some(producer) = transaction
+                {
+                    self.transactions.wrote(producer, to, at);
+                }
+            }
+            Fact::Fetched { at: of, by, committed_only, stretch, ends } => {
+                if !self.topics.knows(of) {
+                    return Some(fact);
+                }
+                self.fetched(of, by, committed_only, stretch, ends, at);
+            }
+            Fact::Committed { group, of, anew } => return self.committed(group, of, anew, at),
+            Fact::CommitsWith { group, producer, of } => self.transactions.commits(producer, group, of, at),
+            Fact::Ended { producer, committed } => return self.ended(producer, committed, at),
+            Fact::OffsetsGone { group, of } => self.offsets_gone(&group, &of),
+            Fact::GroupGone { group } => self.group_gone(&group),
+            other => self.about_members(other, at),
+        }
+        None
+    }
+
+    fn about_members(&mut self, fact: Fact, at: Moment) {
+        match fact {
+            Fact::Beat { group, member, by, within_ms } => {
+                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(group) = self.groups.get_mut(place) else { return };
+                let until = group.members.beat(member, within_ms, at);
+                self.readers.beat(by, place, until);
+            }
+            Fact::Subscribed { group, member, topics } => {
+                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(group) = self.groups.get_mut(place) else { return };
+                group.members.subscribed(member, topics, at);
+                self.leave_behind(place, at);
+            }
+            Fact::Left { group, member } => {
+                let Some(place) = self.groups.find(&group) else { return };
+                let Some(group) = self.groups.get_mut(place) else { return };
+                group.members.left(member, at);
+                self.leave_behind(place, at);
+            }
+            Fact::Stands { group, has_members } => {
+                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(group) = self.groups.get_mut(place) else { return };
+                group.members.stands(has_members, at);
+            }
+            Fact::Throttled { by, ms } if ms > 0 => {
+                for place in self.readers.groups(by, at) {
+                    if let Some(group) = self.groups.get_mut(place) {
+                        group.throttled = Some(at);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Topics that none of a group's members reads any more are no business of it, until it commits offsets of them anew.
+    fn leave_behind(&mut self, place: GroupAt, at: Moment) {
+        let Some(group) = self.groups.get_mut(place) else { return };
+        let Some(read) = group.members.subscription(at) else { return };
+        let read: Vec<_> = read.into_iter().filter_map(|key| self.topics.find(key)).collect();
+        let had = self.topics.iter().filter(|(_, topic)| topic.committers.contains(&place));
+        group.left_behind = had.map(|(topic, _)| topic).filter(|topic| !read.contains(topic)).collect();
+    }
+
+    fn fetched(&mut self, of: Partition, by: Option<Reader>, only: bool, stretch: Stretch, ends: Ends, at: Moment) {
+        let Some((topic, partition)) = self.topics.partition(of) else { return };
+        partition.told(ends, stretch, by.is_none(), only, at);
+        let Some(by) = by.filter(|_| stretch.from >= 0) else { return };
+        let upto = stretch.next.max(stretch.from);
+        let Some(group) = self.group_of(by, topic, of.index, at) else {
+            if let Some((_, partition)) = self.topics.partition(of) {
+                partition.fetched_untied(by, upto, only, at);
+            }
+            return;
+        };
+        let room = self.has_room();
+        let Some((_, partition)) = self.topics.partition(of) else { return };
+        let new = partition.pair(group).is_none();
+        if new && !room {
+            self.no_room = self.no_room.saturating_add(1);
+            return;
+        }
+        partition.tie(by);
+        partition.fetched(group, upto, only, at);
+        self.pairs += usize::from(new);
+    }
+
+    fn group_of(&self, by: Reader, topic: TopicAt, index: i32, at: Moment) -> Option<GroupAt> {
+        let topic = self.topics.get(topic)?;
+        let partition = topic.partitions.get(usize::try_from(index).ok()?)?;
+        let of_topic = |group| topic.committers.contains(&group);
+        self.readers.group_of(by, at, of_topic, |group| partition.has_committed(group))
+    }
+
+    fn has_room(&self) -> bool {
+        self.pairs < MOST_PAIRS
+    }
+
+    fn committed(&mut self, group: StrBytes, of: Box<[OffsetOf]>, anew: bool, at: Moment) -> Option<Fact> {
+        let place = self.groups.heard(&group, &self.aims, at)?;
+        let mut waiting = Vec::new();
+        for (partition, offset) in of {
+            if !self.topics.knows(partition) {
+                waiting.push((partition, offset));
+            } else if offset < 0 {
+                self.uncommitted(place, partition);
+            } else {
+                self.committed_one(place, partition, offset, anew, at);
+            }
+        }
+        (!waiting.is_empty()).then(|| Fact::Committed { group, of: waiting.into(), anew })
+    }
+
+    fn uncommitted(&mut self, group: GroupAt, of: Partition) {
+        if let Some((_, partition)) = self.topics.partition(of) {
+            partition.uncommitted(group);
+        }
+    }
+
+    fn committed_one(&mut self, group: GroupAt, of: Partition, offset: i64, anew: bool, at: Moment) {
+        let room = self.has_room();
+        let Some((topic, partition)) = self.topics.partition(of) else { return };
+        let new = partition.pair(group).is_none();
+        if new && !room {
+            self.no_room = self.no_room.saturating_add(1);
+            return;
+        }
+        let step = partition.committed(group, offset, anew, at);
+        self.pairs += usize::from(new);
+        let Some(topic_of) = self.topics.get_mut(topic) else { return };
+        topic_of.committers.insert(group);
+        let Some(known) = self.groups.get_mut(group).filter(|_| anew) else { return };
+        known.left_behind.remove(&topic);
+        if let Some(step) = step {
+            self.level(group, topic, of.index, step, at);
+        }
+    }
+
+    /// Counts what was committed, where that was promised to be in time.
+    fn level(&mut self, group: GroupAt, topic: TopicAt, index: i32, step: Step, at: Moment) {
+        let Some(topic) = self.topics.get(topic) else { return };
+        let Some(group) = self.groups.get_mut(group) else { return };
+        let Some(bound) = group.bound.as_ref().filter(|bound| bound.pipeline == topic.place.pipeline) else { return };
+        let partition = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
+        let Some(partition) = partition else { return };
+        let (late, all) = partition.times.before(at.less(bound.within_ms), step.from, step.to);
+        group.level.committed(all, late);
+    }
+
+    fn ended(&mut self, producer: i64, committed: bool, at: Moment) -> Option<Fact> {
+        let transaction = self.transactions.ended(producer)?;
+        for to in transaction.wrote {
+            if let Some((_, partition)) = self.topics.partition(to) {
+                partition.ends.ended(producer, committed);
+            }
+        }
+        for (group, of) in transaction.commits.into_iter().filter(|_| committed) {
+            self.committed(group, of, true, at);
+        }
+        None
+    }
+
+    fn offsets_gone(&mut self, group: &StrBytes, of: &[Partition]) {
+        let Some(place) = self.groups.find(group) else { return };
+        for at in of {
+            let Some((topic, partition)) = self.topics.partition(*at) else { continue };
+            partition.drop_group(place);
+            let Some(topic) = self.topics.get_mut(topic) else { continue };
+            if !topic.partitions.iter().any(|partition| partition.has_committed(place)) {
+                topic.committers.remove(&place);
+            }
+        }
+    }
+
+    fn group_gone(&mut self, group: &StrBytes) {
+        if let Some(place) = self.groups.find(group) {
+            self.drop_group(place);
+        }
+    }
+
+    fn drop_group(&mut self, place: GroupAt) {
+        self.topics.iter_mut().for_each(|(_, topic)| topic.drop_group(place));
+        self.readers.drop_group(place);
+        self.groups.remove(place);
+        self.count_pairs();
+    }
+
+    /// What is due with time: to be called about once a second.
+    pub fn tick(&mut self, now: Now) {
+        let then = self.then(now);
+        let seconds = self.ticked.until(then.moment) / 1000;
+        if seconds > 0 {
+            self.ticked = self.ticked.plus(seconds.saturating_mul(1000));
+            self.watch(then, u64::try_from(seconds.min(UNWATCHED)).unwrap_or(0));
+        }
+        if self.tidied.until(then.moment) >= TIDY {
+            self.tidied = then.moment;
+            self.tidy(then.moment);
+        }
+    }
+
+    /// Counts seconds, and those in which a group was late.
+    fn watch(&mut self, then: Then, seconds: u64) {
+        if self.aims.slos.is_empty() {
+            return;
+        }
+        let mut late: Vec<Option<bool>> = vec![None; self.groups.places()];
+        for seen in self.look(then) {
+            let Some((place, group)) = seen.group else { continue };
+            let bound = group.bound.as_ref().filter(|bound| bound.pipeline == seen.topic.place.pipeline);
+            let (Some(bound), Some(age)) = (bound, seen.measure.age) else { continue };
+            if let Some(slot) = usize::try_from(place).ok().and_then(|place| late.get_mut(place)) {
+                *slot = Some(slot.unwrap_or(false) || age > bound.within_ms);
+            }
+        }
+        for (place, late) in (0..).zip(late) {
+            if let (Some(group), Some(late)) = (self.groups.get_mut(place), late) {
+                group.level.watched(seconds, late);
+            }
+        }
+    }
+
+    /// Forgets what nobody will ask for.
+    fn tidy(&mut self, now: Moment) {
+        self.readers.expire(now);
+        self.transactions.expire(now);
+        let clock = self.clock;
+        self.waiting.retain(|noted| clock.moment(noted.at).until(now) <= PATIENCE);
+        self.groups.iter_mut().for_each(|group| group.members.expire(now));
+        let mut used = vec![false; self.groups.places()];
+        let groups = &self.groups;
+        for (_, topic) in self.topics.iter_mut() {
+            for partition in &mut topic.partitions {
+                partition.expire(now, |pair| {
+                    let quiet = pair.fetched.is_none_or(|fetched| fetched.1.until(now) >= SILENT);
+                    quiet && groups.get(pair.group).is_none_or(|group| group.members.any(now) != Some(true))
+                });
+                for pair in &partition.pairs {
+                    if let Some(used) = usize::try_from(pair.group).ok().and_then(|place| used.get_mut(place)) {
+                        *used = true;
+                    }
+                }
+            }
+        }
+        self.tidy_groups(&used, now);
+        self.count_pairs();
+    }
+
+    fn tidy_groups(&mut self, used: &[bool], now: Moment) {
+        let silent = |place: GroupAt, heard: Moment| {
+            let used = usize::try_from(place).ok().and_then(|place| used.get(place)).copied().unwrap_or(false);
+            !used && heard.until(now) >= SILENT
+        };
+        let gone: Vec<_> = self.groups.iter().filter(|(place, group)| silent(*place, group.heard)).collect();
+        let gone: Vec<_> = gone.into_iter().map(|(place, _)| place).collect();
+        for place in gone {
+            self.readers.drop_group(place);
+            self.topics.iter_mut().for_each(|(_, topic)| {
+                topic.committers.remove(&place);
+            });
+            self.groups.remove(place);
+        }
+    }
+
+    fn count_pairs(&mut self) {
+        let partitions = self.topics.iter().flat_map(|(_, topic)| &topic.partitions);
+        self.pairs = partitions.map(|partition| partition.pairs.len()).sum();
+    }
+}

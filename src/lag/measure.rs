@@ -1,0 +1,70 @@
+//! How far a reader at a position is behind: records, seconds, and what is left before retention takes the first of them.
+//! Computed when somebody asks, so that it grows while nothing happens.
+
+use super::clock::Moment;
+use super::partition::Partition;
+use super::rows::Source;
+
+/// Now, as the ledger counts and by the clock on the wall.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Then {
+    /// As the ledger counts.
+    pub(super) moment: Moment,
+    /// In ms since 1970.
+    pub(super) unix_ms: i64,
+}
+
+/// See the module's text. Times in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measure {
+    /// Behind the last record that it may be given.
+    pub(super) end: Option<i64>,
+    /// How many records there are up to that.
+    pub(super) lag: Option<i64>,
+    /// How old the first one is; 0 where there is none.
+    pub(super) age: Option<i64>,
+    /// Where `age` comes from.
+    pub(super) source: Source,
+    /// How much younger it is than where the log starts.
+    pub(super) margin: Option<i64>,
+    /// The first record that it may be given.
+    pub(super) first: i64,
+}
+
+impl Partition {
+    /// How far a reader here is behind.
+    #[must_use]
+    pub(super) fn measure(&self, position: i64, committed_only: bool, then: Then) -> Measure {
+        let first = self.ends.first_given(position.max(0), committed_only);
+        let nothing = Measure { end: None, lag: None, age: None, source: Source::Unknown, margin: None, first };
+        let Some(end) = self.ends.consumable(committed_only) else { return nothing };
+        let lag = end.saturating_sub(first).max(0);
+        let known = Measure { end: Some(end), lag: Some(lag), ..nothing };
+        if lag == 0 {
+            let source = self.times.last_source().unwrap_or(Source::Noticed);
+            return Measure { age: Some(0), source, ..known };
+        }
+        let Some((age, source)) = self.age_of(first, then) else { return known };
+        Measure { age: Some(age), source, margin: self.margin(first, age, then), ..known }
+    }
+
+    /// How old a record is.
+    fn age_of(&self, offset: i64, then: Then) -> Option<(i64, Source)> {
+        if let Some((moment, source)) = self.times.time_of(offset) {
+            return Some((moment.until(then.moment), source));
+        }
+        let written = self.dated.time_of(offset)?;
+        Some((then.unix_ms.saturating_sub(written).max(0), Source::RecordTime))
+    }
+
+    fn margin(&self, first: i64, age: i64, then: Then) -> Option<i64> {
+        let start = self.ends.start()?;
+        if first <= start {
+            return Some(0);
+        }
+        let written = self.start.filter(|known| known.0 == start).map(|known| known.1);
+        let by_itself = written.map(|written| then.unix_ms.saturating_sub(written));
+        let oldest = by_itself.or_else(|| self.age_of(start, then).map(|(age, _)| age))?;
+        Some(oldest.saturating_sub(age).max(0))
+    }
+}

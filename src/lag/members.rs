@@ -1,0 +1,139 @@
+//! Who belongs to a group, as far as passes by or clusters tell, and which topics they read.
+
+use super::clock::Moment;
+use crate::types::{FastMap, TopicKey};
+use std::collections::BTreeSet;
+
+/// Members that are kept of a group.
+const MOST: usize = 10_000;
+/// How long a member counts that says nothing, where it is not known what it owes, in ms.
+const USUAL: i64 = 60_000;
+
+#[derive(Clone, Debug)]
+struct Member {
+    until: Moment,
+    within_ms: i64,
+    topics: Option<Box<[TopicKey]>>,
+}
+
+/// See the module's text.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Members {
+    all: FastMap<u64, Member>,
+    /// When the last one left, or ceased to speak.
+    gone: Option<Moment>,
+    /// What the cluster said, and when.
+    stands: Option<(bool, Moment)>,
+}
+
+impl Members {
+    /// A member is there, and need not say so again for some time. Until when it counts.
+    pub(super) fn beat(&mut self, member: u64, within_ms: u32, at: Moment) -> Moment {
+        let known = self.all.get(&member).map(|known| known.within_ms);
+        let within_ms = if within_ms == 0 { known.unwrap_or(USUAL) } else { i64::from(within_ms) };
+        let until = at.plus(within_ms);
+        if let Some(known) = self.all.get_mut(&member) {
+            (known.until, known.within_ms) = (until, within_ms);
+        } else if self.all.len() < MOST {
+            self.all.insert(member, Member { until, within_ms, topics: None });
+        }
+        until
+    }
+
+    /// A member reads these topics and no others.
+    pub(super) fn subscribed(&mut self, member: u64, topics: Box<[TopicKey]>, at: Moment) {
+        if !self.all.contains_key(&member) {
+            self.beat(member, 0, at);
+        }
+        if let Some(known) = self.all.get_mut(&member) {
+            known.topics = Some(topics);
+        }
+    }
+
+    /// A member left.
+    pub(super) fn left(&mut self, member: u64, at: Moment) {
+        if self.all.remove(&member).is_some() {
+            self.gone = self.gone.max(Some(at));
+        }
+    }
+
+    /// The cluster told.
+    pub(super) fn stands(&mut self, has_members: bool, at: Moment) {
+        self.stands = Some((has_members, at));
+        if !has_members {
+            self.all.clear();
+        }
+    }
+
+    /// Forgets who speaks no more.
+    pub(super) fn expire(&mut self, now: Moment) {
+        let gone = self.all.values().map(|member| member.until).filter(|until| *until < now).max();
+        self.all.retain(|_, member| member.until >= now);
+        self.gone = self.gone.max(gone);
+    }
+
+    /// Whether there is a member, where that is known.
+    #[must_use]
+    pub(super) fn any(&self, now: Moment) -> Option<bool> {
+        if self.all.values().any(|member| member.until >= now) {
+            return Some(true);
+        }
+        let gone = self.all.values().map(|member| member.until).max().max(self.gone);
+        match self.stands {
+            Some((has, at)) if gone.is_none_or(|gone| gone < at) => Some(has),
+            _ => gone.map(|_| false),
+        }
+    }
+
+    /// The topics that members read: known only where all of them have said so, and there is one.
+    #[must_use]
+    pub(super) fn subscription(&self, now: Moment) -> Option<BTreeSet<TopicKey>> {
+        let live = || self.all.values().filter(|member| member.until >= now);
+        live().next()?;
+        let topics: Option<Vec<_>> = live().map(|member| member.topics.as_ref()).collect();
+        Some(topics?.into_iter().flatten().copied().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_counts_as_long_as_it_promised() {
+        let mut members = Members::default();
+        assert_eq!(members.any(Moment(0)), None);
+        members.beat(1, 10_000, Moment(0));
+        members.beat(1, 0, Moment(5000));
+        assert_eq!(members.any(Moment(15_000)), Some(true));
+        assert_eq!(members.any(Moment(15_001)), Some(false));
+    }
+
+    #[test]
+    fn the_cluster_is_believed_where_it_knows_more() {
+        let mut members = Members::default();
+        members.stands(true, Moment(0));
+        assert_eq!(members.any(Moment(60_000)), Some(true), "its members do not come by here");
+        members.beat(1, 10_000, Moment(60_000));
+        members.left(1, Moment(61_000));
+        assert_eq!(members.any(Moment(62_000)), Some(false), "that was the last one");
+        members.stands(true, Moment(63_000));
+        assert_eq!(members.any(Moment(64_000)), Some(true));
+        members.stands(false, Moment(65_000));
+        assert_eq!(members.any(Moment(66_000)), Some(false));
+    }
+
+    #[test]
+    fn what_a_group_reads_is_known_when_all_have_said_so() {
+        let mut members = Members::default();
+        members.subscribed(1, [1, 2].into(), Moment(0));
+        members.beat(2, 0, Moment(0));
+        assert_eq!(members.subscription(Moment(1)), None);
+        members.subscribed(2, [3].into(), Moment(1));
+        assert_eq!(members.subscription(Moment(1)), Some([1, 2, 3].into()));
+        members.left(2, Moment(2));
+        assert_eq!(members.subscription(Moment(2)), Some([1, 2].into()));
+        members.left(1, Moment(3));
+        assert_eq!(members.subscription(Moment(3)), None, "who stopped has not unsubscribed");
+    }
+}

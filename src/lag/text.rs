@@ -1,0 +1,208 @@
+//! Writing what Prometheus reads (text format 0.0.4): digits and labels straight into a text, since there may be hundreds of
+//! thousands of samples. Numbers here are whole, so that nothing is ever NaN.
+
+/// Writes a label's value: what stands for something else is escaped.
+pub fn escaped(text: &mut String, value: &str) {
+    if !value.contains(['\\', '"', '\n']) {
+        return text.push_str(value);
+    }
+    for letter in value.chars() {
+        match letter {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}
+
+/// Writes `name="value"`, behind a comma where something stands before it.
+pub fn label(text: &mut String, name: &str, value: &str) {
+    if !text.is_empty() && !text.ends_with('{') {
+        text.push(',');
+    }
+    text.push_str(name);
+    text.push_str("=\"");
+    escaped(text, value);
+    text.push('"');
+}
+
+/// Labels as one text.
+#[must_use]
+pub fn labels(all: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    all.iter().for_each(|(name, value)| label(&mut text, name, value));
+    text
+}
+
+/// Writes digits.
+pub fn whole(text: &mut String, number: u64) {
+    let (mut digits, mut at, mut rest) = ([b'0'; 20], 20, number);
+    while at > 0 {
+        at -= 1;
+        if let (Some(slot), Ok(digit)) = (digits.get_mut(at), u8::try_from(rest % 10)) {
+            *slot = b'0' + digit;
+        }
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    text.push_str(digits.get(at..).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or("0"));
+}
+
+/// A value of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A count.
+    Whole(u64),
+    /// Milliseconds, which are written as seconds.
+    Ms(u64),
+}
+
+impl Value {
+    /// An offset or a count; below 0 there is none.
+    #[must_use]
+    pub fn count(number: i64) -> Option<Self> {
+        u64::try_from(number).ok().map(Self::Whole)
+    }
+
+    /// Seconds out of milliseconds; below 0 there are none.
+    #[must_use]
+    pub fn seconds(ms: i64) -> Option<Self> {
+        u64::try_from(ms).ok().map(Self::Ms)
+    }
+
+    fn write(self, text: &mut String) {
+        match self {
+            Self::Whole(number) => whole(text, number),
+            Self::Ms(ms) => {
+                whole(text, ms / 1000);
+                let part = ms % 1000;
+                if part > 0 {
+                    text.push_str(match part {
+                        0..10 => ".00",
+                        10..100 => ".0",
+                        _ => ".",
+                    });
+                    whole(text, part);
+                }
+            }
+        }
+    }
+}
+
+/// What kind of metric a family is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It rises and falls.
+    Gauge,
+    /// It rises.
+    Counter,
+}
+
+/// A family of metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub help: &'static str,
+    /// Its kind.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+}
+
+/// Writes one family: its head with the first sample, and nothing where there is none.
+#[derive(Debug)]
+pub struct Writer<'t> {
+    text: &'t mut String,
+    family: Family,
+    begun: bool,
+}
+
+impl<'t> Writer<'t> {
+    /// Of this family, behind what is in the text.
+    pub fn new(text: &'t mut String, family: Family) -> Self {
+        Self { text, family, begun: false }
+    }
+
+    /// A sample; without a value there is none.
+    pub fn sample(&mut self, labels: &str, value: Option<Value>) {
+        self.sample_and(labels, "", value);
+    }
+
+    /// A sample with further labels.
+    pub fn sample_and(&mut self, labels: &str, more: &str, value: Option<Value>) {
+        let Some(value) = value else { return };
+        self.head(labels, more);
+        value.write(self.text);
+        self.text.push('\n');
+    }
+
+    /// A sample that is no whole number.
+    pub fn ratio(&mut self, labels: &str, value: f64) {
+        if value.is_finite() && value >= 0.0 {
+            self.head(labels, "");
+            self.text.push_str(&value.to_string());
+            self.text.push('\n');
+        }
+    }
+
+    fn head(&mut self, labels: &str, more: &str) {
+        let Family { name, help, kind, .. } = self.family;
+        if !self.begun {
+            self.begun = true;
+            let kind = if kind == Kind::Gauge { "gauge" } else { "counter" };
+            for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
+                self.text.push_str(part);
+            }
+        }
+        self.text.push_str(name);
+        if !labels.is_empty() || !more.is_empty() {
+            let comma = if labels.is_empty() || more.is_empty() { "" } else { "," };
+            for part in ["{", labels, comma, more, "}"] {
+                self.text.push_str(part);
+            }
+        }
+        self.text.push(' ');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_label_is_escaped() {
+        assert_eq!(labels(&[("a", "x\"y\\z\n"), ("b", "ü")]), "a=\"x\\\"y\\\\z\\n\",b=\"ü\"");
+    }
+
+    #[test]
+    fn a_family_without_a_sample_is_not_there() {
+        let mut text = String::new();
+        let family = Family { name: "x", help: "What.", kind: Kind::Gauge, labels: &[] };
+        let mut writer = Writer::new(&mut text, family);
+        writer.sample("a=\"1\"", None);
+        writer.ratio("", f64::NAN);
+        assert_eq!(text, "");
+        let mut writer = Writer::new(&mut text, family);
+        writer.sample("a=\"1\"", Some(Value::Ms(61_020)));
+        writer.sample_and("", "b=\"2\"", Some(Value::Whole(0)));
+        assert_eq!(text, "# HELP x What.\n# TYPE x gauge\nx{a=\"1\"} 61.020\nx{b=\"2\"} 0\n");
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_they_were(number in any::<u64>()) {
+            let (mut count, mut seconds) = (String::new(), String::new());
+            Value::Whole(number).write(&mut count);
+            Value::Ms(number >> 12).write(&mut seconds);
+            prop_assert_eq!(count.parse::<u64>(), Ok(number));
+            let read = seconds.parse::<f64>().unwrap();
+            prop_assert!((read - (number >> 12) as f64 / 1000.0).abs() < 0.002);
+        }
+    }
+}
