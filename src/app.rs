@@ -4,6 +4,7 @@ use crate::admin::Readiness;
 use crate::admin::http::{self, AdminState};
 use crate::admin::tables::View;
 use crate::config::{self, Config};
+use crate::lag::task::{self as lag, Lag};
 use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
@@ -133,7 +134,9 @@ impl Running {
             running.listen(sockets, &listener, &clusters, &current, &shared, limits)?;
         }
         let contexts = running.contexts.clone();
-        let _once = view.set(View { current: current.clone(), clusters, contexts });
+        let lag = Lag::new(Arc::clone(running.telemetry.notes()), current.clone());
+        running.tasks.spawn(lag::run(Arc::clone(&lag), clusters.clone()));
+        let _once = view.set(View { current: current.clone(), clusters, contexts, lag });
         running.tasks.spawn(steward.run(running.contexts.clone(), asked));
         running.tasks.spawn(sweep(running.contexts.clone(), current));
         Ok(running)

@@ -17,6 +17,7 @@ use fishplate::demo::DemoOptions;
 use fishplate::telemetry::{Telemetry, log};
 use serde::Serialize;
 
+mod lag;
 mod limits;
 mod remote;
 mod tables;
@@ -107,6 +108,16 @@ Examples:
 Tokens are masked: their first characters and a sum of all, the same everywhere. --reveal shows them, where it is called on
 Fishplate's own machine. Each number is what a token said since it was among those who say most: at least so much.")]
     Tokens(tokens::TokensArgs),
+    /// Show how far consumer groups are behind, in records and in time, the worst first, and why
+    #[command(after_help = "\
+Examples:
+  fishplate lag
+  fishplate lag --group clickhouse-ingestion --watch
+  fishplate lag --pipeline events --limit 10
+WHY is the first of these that holds: `no members`, `throttled` (its clients were told to wait within a minute), `not fetched` (most of
+it was never handed out), `surge` (producers write more than twice of what they did), `not committed` (it was handed out).
+A time with < is at most so long: the record came past Fishplate; one with ~ is by the record's own time stamp.")]
+    Lag(lag::LagArgs),
     /// Show the running proxy's limits as they are in force; `limits set` puts another rate in force until the next reload
     #[command(after_help = "\
 Examples:
@@ -252,6 +263,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Groups(args) => tables::groups(&args),
         Command::Clients(args) => tables::clients(&args),
         Command::Tokens(args) => tokens::tokens(&args),
+        Command::Lag(args) => lag::lag(&args),
         Command::Limits(args) => limits::limits(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
@@ -428,6 +440,7 @@ mod tests {
             "groups",
             "clients",
             "tokens",
+            "lag",
             "limits",
             "demo",
             "schema",

@@ -1,6 +1,7 @@
 //! The admin address: a small HTTP server for probes and scrapes. Everything about it is bounded, so that nobody who
 //! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
 
+use super::lag::{AskedLag, lag};
 use super::limits::{AskedRate, LimitRow, limits, set_rate};
 use super::operator::{Operator, Peer};
 use super::outlook::{AskedRecord, live};
@@ -144,6 +145,7 @@ fn router(state: AdminState) -> Router {
         .route("/api/v1/groups", get(groups))
         .route("/api/v1/clients", get(clients))
         .route("/api/v1/tokens", get(top_tokens))
+        .route("/api/v1/lag", get(all_lag))
         .route("/api/v1/limits", get(all_limits).post(another_rate))
         .route("/api/v1/explain", post(explain_record))
         .fallback(what_exists)
@@ -154,7 +156,12 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     const FORMAT: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     state.telemetry.record_bytes_copied(record_bytes_copied());
     match state.telemetry.render() {
-        Ok(text) => (FORMAT, text).into_response(),
+        Ok(mut text) => {
+            if let Some(view) = state.view.get() {
+                view.lag.write(&mut text);
+            }
+            (FORMAT, text).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "metrics cannot be written: a mistake in Fishplate; this scrape gets none");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -227,6 +234,10 @@ async fn top_tokens(
     }
 }
 
+async fn all_lag(State(state): State<AdminState>, Query(asked): Query<AskedLag>) -> Response {
+    look(&state, |view| lag(view, &asked))
+}
+
 /// Of which pipeline.
 #[derive(Deserialize)]
 struct Of {
@@ -269,6 +280,7 @@ async fn what_exists() -> (StatusCode, &'static str) {
   /api/v1/groups    consumer groups, asked of the clusters
   /api/v1/clients   who is connected
   /api/v1/tokens    who speaks most in a pipeline (?pipeline=P, by=records, bytes, diverted or held, window=1m or 10m, key=header(token), limit=N, reveal=true)
+  /api/v1/lag       how far groups are behind, the worst first (?group=G, pipeline=P, topic=T, limit=N)
   /api/v1/limits    limits as they are in force (?pipeline=P); POST pipeline, limit, rate, perhaps token, burst: another rate until the next reload
   /api/v1/explain   POST topic, perhaps headers (a list of pairs), key, client_id: what contract and limits would make of such a record
 ";

@@ -3,6 +3,7 @@
 
 pub mod guard;
 pub mod http;
+pub mod lag;
 pub mod limits;
 pub mod live;
 pub mod operations;

@@ -2,6 +2,7 @@
 //! many rows are wanted, and is told how many there are.
 
 use crate::config::Config;
+use crate::lag::task::Lag;
 use crate::placement::Placement;
 use crate::placement::fence::Why;
 use crate::placement::task::Current;
@@ -35,6 +36,8 @@ pub struct View {
     pub clusters: Clusters,
     /// The listeners, with their clients.
     pub contexts: Vec<Arc<Context>>,
+    /// How far groups are behind.
+    pub lag: Arc<Lag>,
 }
 
 impl View {

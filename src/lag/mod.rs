@@ -1,5 +1,5 @@
 //! Lag and service levels: keeps count of what passes by and says how far each group is behind, in records and in time.
-//! Facts come from sessions and from our own asking, and look the same. All of it is pure: time comes from the caller.
+//! Facts come from sessions and from our own asking, and look the same. All of it but `task` is pure: time comes from the caller.
 
 pub mod clock;
 mod dated;
@@ -21,6 +21,8 @@ mod readers;
 pub mod rows;
 mod spans;
 mod sums;
+pub mod sweep;
+pub mod task;
 pub mod text;
 mod times;
 mod topics;

@@ -4,12 +4,13 @@
 //! the coordinator up again and joins again, as it does on bare Kafka when the connection breaks in the middle.
 //! (15 COORDINATOR_NOT_AVAILABLE would say the same, but sarama gives up on 15 in JoinGroup and SyncGroup.)
 
+use super::joined::topics_read;
 use crate::api::overview::coordinator;
 use crate::api::untag::Untag;
 use crate::api::{Api, Effect, Effects, Missing, Part, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::telemetry::observed::{Fact, Reader};
-use crate::types::{CoordinatorType, Name, Slot, fast_hash};
+use crate::types::{CoordinatorType, Name, Slot, TopicKey, fast_hash};
 use crate::wire::codec::copied;
 use kafka_protocol::messages::{
     ApiKey, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
@@ -41,6 +42,11 @@ trait GroupRequest: Clone {
 pub(super) fn beat(group: &StrBytes, member: &StrBytes, by: Reader, within_ms: i32) -> Fact {
     let (member, within_ms) = (fast_hash(member.as_str()), u32::try_from(within_ms).unwrap_or(0));
     Fact::Beat { group: copied(group), member, by, within_ms }
+}
+
+/// A member reads these topics and no others.
+pub(super) fn subscribed(group: &StrBytes, member: &StrBytes, topics: Box<[TopicKey]>) -> Fact {
+    Fact::Subscribed { group: copied(group), member: fast_hash(member.as_str()), topics }
 }
 
 pub(super) fn left(group: &StrBytes, member: &StrBytes) -> Fact {
@@ -227,8 +233,12 @@ impl GroupRequest for JoinGroupRequest {
 
     /// Without an id it is not one yet.
     fn if_so(&self, by: Reader) -> Vec<Fact> {
-        let is_one = !self.member_id.is_empty();
-        is_one.then(|| beat(&self.group_id, &self.member_id, by, self.session_timeout_ms)).into_iter().collect()
+        if self.member_id.is_empty() {
+            return Vec::new();
+        }
+        let reads = topics_read(self).map(|topics| subscribed(&self.group_id, &self.member_id, topics));
+        let beat = beat(&self.group_id, &self.member_id, by, self.session_timeout_ms);
+        std::iter::once(beat).chain(reads).collect()
     }
 }
 

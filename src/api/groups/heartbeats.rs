@@ -6,17 +6,18 @@
 //! coordinator up again, and then says all again. A cluster that does not serve such groups is 35 UNSUPPORTED_VERSION:
 //! franz-go goes on with the classic protocol then, and Java says how to.
 
-use super::by_group::{OfGroup, beat, forget_coordinator, left, to_coordinator};
+use super::by_group::{OfGroup, beat, forget_coordinator, left, subscribed, to_coordinator};
 use super::subscription::{Protocol, Refused, Saying};
 use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::api::{Api, Effect, Effects, Part, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::Placement;
-use crate::types::{Name, Slot};
+use crate::telemetry::observed::Fact;
+use crate::types::{Name, Slot, topic_key};
 use kafka_protocol::messages::{
     ApiKey, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, ShareGroupHeartbeatRequest,
-    ShareGroupHeartbeatResponse,
+    ShareGroupHeartbeatResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
@@ -69,14 +70,22 @@ where
     let saying = A::saying(request);
     let mut plan = to_coordinator(saying.group, asked, |code| A::failed(code, None), seen);
     if let (Plan::Send { parts, .. }, Protocol::Consumer) = (&mut plan, A::PROTOCOL) {
-        let is_so = if saying.epoch < 0 {
-            left(saying.group, saying.member)
-        } else {
-            beat(saying.group, saying.member, seen.reader, 0)
-        };
-        parts.iter_mut().for_each(|part: &mut Part<A>| part.origin.if_so = vec![is_so.clone()]);
+        let is_so = facts(&saying, seen);
+        parts.iter_mut().for_each(|part: &mut Part<A>| part.origin.if_so.clone_from(&is_so));
     }
     plan
+}
+
+/// What is so where the coordinator has nothing against it. A member that subscribes by an expression is not said to read anything.
+fn facts(saying: &Saying<'_>, seen: &Seen<'_>) -> Vec<Fact> {
+    let Saying { group, member, epoch, names, regex } = saying;
+    if *epoch < 0 {
+        return vec![left(group, member)];
+    }
+    let key = |name: &TopicName| topic_key(name, Uuid::nil());
+    let reads = names.filter(|_| regex.is_none_or(|regex| regex.is_empty()));
+    let reads = reads.map(|names| subscribed(group, member, names.iter().map(key).collect()));
+    std::iter::once(beat(group, member, seen.reader, 0)).chain(reads).collect()
 }
 
 fn absorb<A>(

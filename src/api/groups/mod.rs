@@ -3,6 +3,7 @@
 pub mod by_group;
 pub mod descriptions;
 pub mod heartbeats;
+pub mod joined;
 pub mod lists;
 pub mod offset_delete;
 pub mod offsets;

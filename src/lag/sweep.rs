@@ -1,0 +1,297 @@
+//! What does not pass by is asked of clusters now and then: where partitions end, how groups stand and what they have committed. Here
+//! is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
+
+use super::Unknown;
+use crate::placement::{Leader, Placement};
+use crate::telemetry::observed::{Ends, Fact, Stretch};
+use crate::types::{BrokerId, Partition, Slot};
+use crate::wire::batch::stretch::stretch;
+use crate::wire::codec::copied;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{
+    FetchRequest, FetchResponse, GroupId, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::{BTreeMap, HashMap};
+
+/// Partitions that one request asks about.
+const TOGETHER: usize = 1_000;
+/// What ListOffsets takes for a time.
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+/// Nobody was handed anything.
+const NOTHING: Stretch = Stretch { from: -1, given: None, next: -1, written_ms: -1 };
+
+/// A partition that is asked about, as its cluster calls it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sought {
+    at: Partition,
+    topic: StrBytes,
+    index: i32,
+}
+
+/// One question about ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The high watermark.
+    High,
+    /// The last stable offset.
+    Stable,
+    /// Where the log starts.
+    Start,
+}
+
+/// The partitions of a cluster that somebody leads, by their leaders, as many together as one request may ask about.
+#[must_use]
+pub fn sought(placement: &Placement, cluster: Slot) -> Vec<(BrokerId, Vec<Sought>)> {
+    let mut by_leader: BTreeMap<BrokerId, Vec<Sought>> = BTreeMap::new();
+    for place in placement.topics().filter(|place| place.cluster == cluster && !place.topic.internal) {
+        for index in (0..).take(place.topic.partitions.len()) {
+            if let Leader::At(to, _) = place.leader(index) {
+                let at = Partition::new(&place.topic.name, index);
+                by_leader.entry(to.broker).or_default().push(Sought { at, topic: place.name_there().clone(), index });
+            }
+        }
+    }
+    let together = |(broker, all): (BrokerId, Vec<Sought>)| {
+        all.chunks(TOGETHER).map(|some| (broker, some.to_vec())).collect::<Vec<_>>()
+    };
+    by_leader.into_iter().flat_map(together).collect()
+}
+
+/// Asks for one end of all of them.
+#[must_use]
+pub fn ask_ends(of: &[Sought], end: End) -> ListOffsetsRequest {
+    let mut topics: Vec<ListOffsetsTopic> = Vec::new();
+    let timestamp = if end == End::Start { EARLIEST } else { LATEST };
+    for Sought { topic, index, .. } in of {
+        let partition = ListOffsetsPartition::default().with_partition_index(*index).with_timestamp(timestamp);
+        match topics.last_mut().filter(|last| last.name.0 == *topic) {
+            Some(last) => last.partitions.push(partition),
+            None => topics
+                .push(ListOffsetsTopic::default().with_name(TopicName(topic.clone())).with_partitions(vec![partition])),
+        }
+    }
+    ListOffsetsRequest::default()
+        .with_replica_id((-1).into())
+        .with_isolation_level((end == End::Stable).into())
+        .with_topics(topics)
+}
+
+/// What three answers say of where partitions end. Of one with an error in any nothing is said.
+#[must_use]
+pub fn ends_told(
+    of: &[Sought],
+    high: &ListOffsetsResponse,
+    stable: &ListOffsetsResponse,
+    start: &ListOffsetsResponse,
+) -> Vec<Fact> {
+    let (high, stable, start) = (by_name(high), by_name(stable), by_name(start));
+    let fact = |one: &Sought| {
+        let of = |told: &HashMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
+        let ends = Ends { high: of(&high)?, stable: of(&stable)?, start: of(&start)? };
+        Some(Fact::Fetched { at: one.at, by: None, committed_only: false, stretch: NOTHING, ends })
+    };
+    of.iter().filter_map(fact).collect()
+}
+
+fn by_name(answer: &ListOffsetsResponse) -> HashMap<(&StrBytes, i32), i64> {
+    let partitions = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
+    let told = partitions.filter(|(_, told)| told.error_code == 0 && told.offset >= 0);
+    told.map(|(topic, told)| ((&topic.name.0, told.partition_index), told.offset)).collect()
+}
+
+/// The groups whose offsets are to be asked for, and how each stands: those of consumers that live on this cluster.
+#[must_use]
+pub fn groups_told(answer: &ListGroupsResponse, cluster: Slot, placement: &Placement) -> (Vec<StrBytes>, Vec<Fact>) {
+    let is_consumers = |kind: &StrBytes| ["", "consumer"].contains(&kind.as_str());
+    let ours = answer
+        .groups
+        .iter()
+        .filter(|group| is_consumers(&group.protocol_type) && placement.home_of_group(&group.group_id) == cluster);
+    let groups: Vec<_> = ours.clone().map(|group| copied(&group.group_id)).collect();
+    let stands = ours.filter(|group| !group.group_state.is_empty()).map(|group| {
+        let has_members = !["Empty", "Dead"].contains(&group.group_state.as_str());
+        Fact::Stands { group: copied(&group.group_id), has_members }
+    });
+    (groups, stands.collect())
+}
+
+/// Asks for all that a group has committed.
+#[must_use]
+pub fn ask_offsets(group: &StrBytes) -> OffsetFetchRequest {
+    OffsetFetchRequest::default().with_group_id(GroupId(group.clone())).with_topics(None)
+}
+
+/// What a group has committed; `None` where its coordinator does not say.
+#[must_use]
+pub fn offsets_told(group: &StrBytes, answer: &OffsetFetchResponse) -> Option<Fact> {
+    if answer.error_code != 0 {
+        return None;
+    }
+    let all = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
+    let committed = all.filter(|(_, told)| told.error_code == 0 && told.committed_offset >= 0);
+    let of: Box<[_]> = committed
+        .map(|(topic, told)| (Partition::new(&topic.name, told.partition_index), told.committed_offset))
+        .collect();
+    (!of.is_empty()).then(|| Fact::Committed { group: group.clone(), of, anew: false })
+}
+
+/// Asks for the batch at an offset, from the partition's leader. However large it is, it comes whole.
+#[must_use]
+pub fn ask_batch(unknown: &Unknown, placement: &Placement) -> Option<(Slot, BrokerId, FetchRequest)> {
+    let place = placement.topic(&unknown.topic)?;
+    let Leader::At(to, _) = place.leader(unknown.at.index) else { return None };
+    let partition = FetchPartition::default()
+        .with_partition(unknown.at.index)
+        .with_fetch_offset(unknown.offset)
+        .with_current_leader_epoch(-1)
+        .with_partition_max_bytes(1);
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(place.name_there().clone()))
+        .with_topic_id(place.id)
+        .with_partitions(vec![partition]);
+    let request = FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_max_wait_ms(0)
+        .with_min_bytes(0)
+        .with_max_bytes(1)
+        .with_isolation_level(unknown.committed_only.into())
+        .with_session_epoch(-1)
+        .with_topics(vec![topic]);
+    Some((to.cluster, to.broker, request))
+}
+
+/// What the batch there is.
+#[must_use]
+pub fn batch_told(unknown: &Unknown, answer: &FetchResponse) -> Option<Fact> {
+    let told =
+        answer.responses.iter().flat_map(|topic| &topic.partitions).next().filter(|told| told.error_code == 0)?;
+    let records = told.records.as_deref().unwrap_or_default();
+    let aborted = told.aborted_transactions.iter().flatten().map(|one| (one.producer_id.0, one.first_offset));
+    let stretch = stretch(records, unknown.committed_only.then_some(aborted)).unwrap_or(NOTHING);
+    let ends = Ends { high: told.high_watermark, stable: told.last_stable_offset, start: told.log_start_offset };
+    Some(Fact::Fetched { at: unknown.at, by: None, committed_only: unknown.committed_only, stretch, ends })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::{World, text};
+    use crate::placement::build::tests::{slot, topic};
+    use crate::wire::batch::testing::plain;
+    use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+    use kafka_protocol::messages::list_groups_response::ListedGroup;
+    use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+    use kafka_protocol::messages::offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic};
+
+    fn answered(asked: &ListOffsetsRequest, offset: impl Fn(i32) -> (i16, i64)) -> ListOffsetsResponse {
+        let topic = |topic: &ListOffsetsTopic| {
+            let told = topic.partitions.iter().map(|partition| {
+                let (code, offset) = offset(partition.partition_index);
+                let told = ListOffsetsPartitionResponse::default().with_partition_index(partition.partition_index);
+                told.with_error_code(code).with_offset(offset)
+            });
+            ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(told.collect())
+        };
+        ListOffsetsResponse::default().with_topics(asked.topics.iter().map(topic).collect())
+    }
+
+    #[test]
+    fn each_leader_is_asked_about_its_own_partitions_and_no_more_than_one_request_takes() {
+        let many = vec![3; 2 * TOGETHER + 1];
+        let world = World::with(&[topic("x", &[1, 2, -1]), topic("many", &many)], &[topic("b-1", &[1])]);
+        let all = sought(&world.placement, slot(0));
+        let sizes: Vec<_> = all.iter().map(|(broker, some)| (broker.0, some.len())).collect();
+        assert_eq!(sizes, [(1, 1), (2, 1), (3, TOGETHER), (3, TOGETHER), (3, 1)], "nobody leads the last one of x");
+        assert_eq!(sought(&world.placement, slot(1)).len(), 1);
+    }
+
+    #[test]
+    fn where_a_partition_ends_is_said_where_all_three_are_known() {
+        let world = World::with(&[topic("x", &[1, 1, 1])], &[]);
+        let (_, all) = sought(&world.placement, slot(0)).remove(0);
+        let ask = |end| ask_ends(&all, end);
+        assert_eq!((ask(End::High).isolation_level, ask(End::Stable).isolation_level), (0, 1));
+        let high = answered(&ask(End::High), |index| (0, 10 + i64::from(index)));
+        let stable = answered(&ask(End::Stable), |index| (if index == 1 { 6 } else { 0 }, 9));
+        let start = answered(&ask(End::Start), |_| (0, 2));
+        let facts = ends_told(&all, &high, &stable, &start);
+        let fact = |index: i32| Fact::Fetched {
+            at: Partition::new("x", index),
+            by: None,
+            committed_only: false,
+            stretch: NOTHING,
+            ends: Ends { high: 10 + i64::from(index), stable: 9, start: 2 },
+        };
+        assert_eq!(facts, [fact(0), fact(2)]);
+    }
+
+    #[test]
+    fn groups_that_live_elsewhere_or_do_not_consume_are_left_aside() {
+        let world = World::default();
+        let group = |name: &str, kind: &str, state: &str| {
+            let listed = ListedGroup::default().with_group_id(GroupId(text(name))).with_protocol_type(text(kind));
+            listed.with_group_state(text(state))
+        };
+        let all = vec![
+            group("g", "consumer", "Stable"),
+            group("empty", "", "Empty"),
+            group("old", "consumer", ""),
+            group("gb-1", "consumer", "Stable"),
+            group("connect", "connect", "Stable"),
+        ];
+        let (groups, stands) = groups_told(&ListGroupsResponse::default().with_groups(all), slot(0), &world.placement);
+        assert_eq!(groups, ["g", "empty", "old"].map(text));
+        let stand = |group: &str, has_members| Fact::Stands { group: text(group), has_members };
+        assert_eq!(stands, [stand("g", true), stand("empty", false)]);
+    }
+
+    #[test]
+    fn what_a_group_has_not_committed_is_not_said() {
+        let partition = |index, offset, code| {
+            let told = OffsetFetchResponsePartition::default().with_partition_index(index);
+            told.with_committed_offset(offset).with_error_code(code)
+        };
+        let topic = OffsetFetchResponseTopic::default().with_name(TopicName(text("x"))).with_partitions(vec![
+            partition(0, 7, 0),
+            partition(1, -1, 0),
+            partition(2, 8, 14),
+        ]);
+        let answer = OffsetFetchResponse::default().with_topics(vec![topic]);
+        let of: Box<[_]> = [(Partition::new("x", 0), 7)].into();
+        assert_eq!(offsets_told(&text("g"), &answer), Some(Fact::Committed { group: text("g"), of, anew: false }));
+        assert_eq!(offsets_told(&text("g"), &answer.with_error_code(15)), None);
+    }
+
+    #[test]
+    fn the_batch_at_an_offset_is_looked_at_by_its_header() {
+        let world = World::with(&[topic("x", &[2])], &[]);
+        let unknown = |topic: &str, index| Unknown {
+            topic: text(topic),
+            at: Partition::new(topic, index),
+            offset: 5,
+            committed_only: true,
+            lag: 1,
+        };
+        let (cluster, broker, request) = ask_batch(&unknown("x", 0), &world.placement).unwrap();
+        assert_eq!((cluster, broker.0, request.isolation_level, request.max_bytes), (slot(0), 2, 1, 1));
+        assert_eq!(request.topics[0].partitions[0].fetch_offset, 5);
+        assert!(ask_batch(&unknown("y", 0), &world.placement).is_none());
+        assert!(ask_batch(&unknown("x", 1), &world.placement).is_none());
+        let told = PartitionData::default().with_high_watermark(9).with_last_stable_offset(8).with_log_start_offset(1);
+        let answer = |told| {
+            let topic = FetchableTopicResponse::default().with_partitions(vec![told]);
+            FetchResponse::default().with_responses(vec![topic])
+        };
+        let Some(Fact::Fetched { stretch, ends, by: None, committed_only: true, .. }) =
+            batch_told(&unknown("x", 0), &answer(told.clone().with_records(Some(plain().into()))))
+        else {
+            panic!("nothing is said")
+        };
+        assert_eq!((stretch.next > stretch.from, ends), (true, Ends { high: 9, stable: 8, start: 1 }));
+        assert_eq!(batch_told(&unknown("x", 0), &answer(told.with_error_code(1))), None);
+    }
+}

@@ -1,0 +1,323 @@
+//! The tasks of lag: read what sessions noted, ask clusters for what does not pass by, and answer who wants to know. All else in this
+//! room is pure.
+
+use super::exposition::{self, Swept, Wanted};
+use super::levels::{Aims, Slo};
+use super::rows::{Rows, Which};
+use super::sweep::{self, End, Sought};
+use super::{Ledger, Now, Unknown, place};
+use crate::config::Config;
+use crate::error::Fault;
+use crate::placement::Placement;
+use crate::placement::task::Current;
+use crate::telemetry::observed::Notes;
+use crate::types::{BrokerId, Name, Slot};
+use crate::upstream::{Cluster, Clusters};
+use kafka_protocol::messages::ListGroupsRequest;
+use kafka_protocol::protocol::StrBytes;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// What sessions noted is read so often.
+const READ_EVERY: Duration = Duration::from_millis(50);
+/// Clusters are asked for all so often.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// And where facts were lost, or a sweep failed, no sooner than this.
+const SWEEP_AGAIN: Duration = Duration::from_secs(10);
+/// What is not known is asked for so often, and so much of it at a time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOKS: usize = 16;
+/// What was asked for is asked again no sooner than this: an answer may leave it unknown.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// Groups that are asked for at a time.
+const GROUPS_AT_A_TIME: usize = 16;
+
+/// The versions that are spoken at most: the last ones that name one group, topics by name, and tell states.
+const LIST_GROUPS: i16 = 4;
+const OFFSET_FETCH: i16 = 5;
+const LIST_OFFSETS: i16 = 7;
+const FETCH: i16 = 12;
+
+/// The lag of all groups, kept up to date by [`run`].
+#[derive(Debug)]
+pub struct Lag {
+    notes: Notes,
+    current: Current,
+    state: Mutex<State>,
+    sweeps: Mutex<HashMap<Name, Sweep>>,
+}
+
+#[derive(Debug)]
+struct State {
+    ledger: Ledger,
+    /// The placement whose topics the ledger knows.
+    generation: u64,
+    config: Option<Arc<Config>>,
+}
+
+/// How asking a cluster went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sweep {
+    told: u64,
+    failed: u64,
+    /// When it last began, and when it last told all.
+    began: Option<Instant>,
+    told_at: Option<Instant>,
+    running: bool,
+    /// Facts that were lost before it began.
+    lost: u64,
+}
+
+impl Lag {
+    /// One that knows nothing yet.
+    #[must_use]
+    pub fn new(notes: Notes, current: Current) -> Arc<Self> {
+        let state = State { ledger: Ledger::new(Now::read()), generation: 0, config: None };
+        Arc::new(Self { notes, current, state: Mutex::new(state), sweeps: Mutex::default() })
+    }
+
+    /// How far groups are behind, now.
+    #[must_use]
+    pub fn rows(&self, which: &Which) -> Rows {
+        self.up_to_date(|ledger, now| ledger.rows(which, now))
+    }
+
+    /// The same as Prometheus reads it, behind what is in the text already.
+    pub fn write(&self, text: &mut String) {
+        let metrics = self.current.load().config.metrics;
+        let wanted = Wanted { max_pairs: metrics.max_pairs, compatibility: metrics.compatibility };
+        let swept = self.swept();
+        self.up_to_date(|ledger, now| exposition::write(ledger, wanted, &swept, now, text));
+    }
+
+    /// Does something with the ledger once all that was noted is in it.
+    fn up_to_date<R>(&self, look: impl FnOnce(&mut Ledger, Now) -> R) -> R {
+        let mut state = self.state.lock();
+        state.catch_up(&self.notes, &self.current);
+        // Behind what was noted: nothing in the ledger is younger.
+        look(&mut state.ledger, Now::read())
+    }
+
+    fn swept(&self) -> Vec<Swept> {
+        let sweeps = self.sweeps.lock();
+        let mut all: Vec<_> = sweeps
+            .iter()
+            .map(|(cluster, sweep)| Swept {
+                cluster: cluster.clone(),
+                told: sweep.told,
+                failed: sweep.failed,
+                age: sweep.told_at.map(|at| at.elapsed()),
+            })
+            .collect();
+        all.sort_by(|one, other| one.cluster.cmp(&other.cluster));
+        all
+    }
+
+    /// Whether it is time to ask a cluster again; then it counts as begun.
+    fn begins(&self, cluster: &Name) -> bool {
+        let (now, lost) = (Instant::now(), self.notes.lost());
+        let mut sweeps = self.sweeps.lock();
+        let sweep = sweeps.entry(cluster.clone()).or_default();
+        let in_doubt = lost > sweep.lost || sweep.told_at < sweep.began;
+        let every = if in_doubt { SWEEP_AGAIN } else { SWEEP_EVERY };
+        if sweep.running || sweep.began.is_some_and(|began| now.duration_since(began) < every) {
+            return false;
+        }
+        (sweep.began, sweep.running, sweep.lost) = (Some(now), true, lost);
+        true
+    }
+
+    fn ended(&self, cluster: &Name, outcome: &Result<(), Fault>) {
+        let mut sweeps = self.sweeps.lock();
+        let Some(sweep) = sweeps.get_mut(cluster) else { return };
+        sweep.running = false;
+        match outcome {
+            Ok(()) => (sweep.told, sweep.told_at) = (sweep.told + 1, Some(Instant::now())),
+            Err(_) => sweep.failed += 1,
+        }
+    }
+
+    /// Clusters that are not in the config any more are asked nothing.
+    fn forget_all_but(&self, clusters: &[Arc<Cluster>]) {
+        self.sweeps.lock().retain(|name, _| clusters.iter().any(|cluster| cluster.name() == name));
+    }
+}
+
+impl State {
+    /// Takes in what was noted, under the topics that there are.
+    fn catch_up(&mut self, notes: &Notes, current: &Current) {
+        self.ledger.apply(notes.read());
+        // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
+        let generation = current.generation();
+        if generation == self.generation && self.config.is_some() {
+            return;
+        }
+        let placement = current.load();
+        self.generation = generation;
+        if !self.config.as_ref().is_some_and(|config| Arc::ptr_eq(config, &placement.config)) {
+            self.config = Some(Arc::clone(&placement.config));
+            self.ledger.aim(aims(&placement.config));
+        }
+        self.ledger.place(&place::places(&placement), Now::read());
+    }
+}
+
+/// What the config's pipelines promise.
+fn aims(config: &Arc<Config>) -> Aims {
+    let slo = |slo: &crate::config::Slo| Slo { committed_within: slo.committed_within, objective: 1.0 - slo.budget() };
+    let slos =
+        config.pipelines.iter().filter_map(|pipeline| Some((pipeline.name.clone(), slo(pipeline.slo.as_ref()?))));
+    let slos = slos.collect();
+    let config = Arc::clone(config);
+    let pipeline_of = move |group: &str| {
+        let pipeline = config.pipeline_of_group(group);
+        if pipeline.service_level(group).is_some() { pipeline.name.clone() } else { Name::none() }
+    };
+    Aims { slos, pipeline_of: Arc::new(pipeline_of) }
+}
+
+/// Keeps the ledger up to date until the process ends.
+pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
+    let (mut read, mut look) = (interval(READ_EVERY), interval(LOOK_EVERY));
+    read.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked = HashMap::new();
+    // Ends with this task: nobody is left who would read what they note.
+    let mut asking = JoinSet::new();
+    loop {
+        tokio::select! {
+            _ = read.tick() => lag.up_to_date(|ledger, now| ledger.tick(now)),
+            _ = look.tick() => {
+                let all = clusters.all();
+                lag.forget_all_but(&all);
+                for cluster in all.iter().filter(|cluster| cluster.news().borrow().read && lag.begins(cluster.name())) {
+                    asking.spawn(sweep(Arc::clone(&lag), Arc::clone(cluster)));
+                }
+                look_up(&lag, &clusters, &mut looked, &mut asking);
+            }
+            Some(_) = asking.join_next() => {}
+        }
+    }
+}
+
+/// Asks for what is not known, the most important first.
+fn look_up(
+    lag: &Arc<Lag>,
+    clusters: &Clusters,
+    looked: &mut HashMap<(crate::types::Partition, i64), Instant>,
+    asking: &mut JoinSet<()>,
+) {
+    let now = Instant::now();
+    looked.retain(|_, at| now.duration_since(*at) < LOOK_AGAIN);
+    let placement = lag.current.load();
+    let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS + looked.len(), now));
+    let new = unknown.into_iter().filter(|one| !looked.contains_key(&(one.at, one.offset)));
+    for one in new.take(LOOKS).collect::<Vec<_>>() {
+        looked.insert((one.at, one.offset), now);
+        let Some((slot, broker, request)) = sweep::ask_batch(&one, &placement) else { continue };
+        let Some(cluster) = clusters.get(slot) else { continue };
+        let notes = Arc::clone(&lag.notes);
+        asking.spawn(async move {
+            match cluster.call(Some(broker), &request, FETCH).await {
+                Ok(answer) => notes.note(sweep::batch_told(&one, &answer)),
+                Err(fault) => not_known(&one, &fault),
+            }
+        });
+    }
+}
+
+fn not_known(one: &Unknown, fault: &Fault) {
+    tracing::debug!(topic = %one.topic, partition = one.at.index, %fault, "cannot look when a record was written");
+}
+
+/// Asks a cluster for all that does not pass by.
+async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
+    let placement = lag.current.load();
+    let ends = ends(&lag, &cluster, &placement);
+    let groups = groups(&lag, &cluster, &placement);
+    let (ends, groups) = tokio::join!(ends, groups);
+    let outcome = ends.and(groups);
+    if let Err(fault) = &outcome {
+        tracing::debug!(cluster = %cluster.name(), %fault, "a cluster did not tell all that lag is counted from; it is asked again");
+    }
+    lag.ended(cluster.name(), &outcome);
+}
+
+/// Where its partitions end. One request at a time, for its brokers have other work; the first fault is told, and the others are
+/// asked all the same.
+async fn ends(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for (broker, some) in sweep::sought(placement, cluster.slot()) {
+        match ends_of(cluster, broker, &some).await {
+            Ok(facts) => lag.notes.note(facts),
+            Err(fault) => outcome = outcome.and(Err(fault)),
+        }
+    }
+    outcome
+}
+
+async fn ends_of(
+    cluster: &Arc<Cluster>,
+    broker: BrokerId,
+    some: &[Sought],
+) -> Result<Vec<crate::telemetry::observed::Fact>, Fault> {
+    let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
+    // The high watermark last: no stable offset is beyond it then.
+    let (start, stable) = (ask(End::Start).await?, ask(End::Stable).await?);
+    let high = ask(End::High).await?;
+    Ok(sweep::ends_told(some, &high, &stable, &start))
+}
+
+/// How its groups stand, and what they have committed.
+async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
+    let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
+    let (mut outcome, mut met) = (Ok(()), HashSet::new());
+    for broker in brokers {
+        let answer = match cluster.call(Some(broker), &ListGroupsRequest::default(), LIST_GROUPS).await {
+            Ok(answer) if answer.error_code == 0 => answer,
+            Ok(answer) => {
+                outcome = outcome.and(Err(unwilling(cluster.slot(), answer.error_code)));
+                continue;
+            }
+            Err(fault) => {
+                outcome = outcome.and(Err(fault));
+                continue;
+            }
+        };
+        let (mut groups, stands) = sweep::groups_told(&answer, cluster.slot(), placement);
+        lag.notes.note(stands);
+        // Every node of some clusters tells of all groups.
+        groups.retain(|group| met.insert(group.clone()));
+        for some in groups.chunks(GROUPS_AT_A_TIME) {
+            outcome = outcome.and(offsets(lag, cluster, broker, some).await);
+        }
+    }
+    outcome
+}
+
+fn unwilling(cluster: Slot, code: i16) -> Fault {
+    Fault::cluster(cluster, format_args!("it does not list its groups: {}", crate::api::errors::name(code)))
+}
+
+async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: &[StrBytes]) -> Result<(), Fault> {
+    let mut asked = JoinSet::new();
+    for group in groups.iter().cloned() {
+        let cluster = Arc::clone(cluster);
+        asked.spawn(async move {
+            let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await;
+            answer.map(|answer| sweep::offsets_told(&group, &answer))
+        });
+    }
+    let mut outcome = Ok(());
+    for told in asked.join_all().await {
+        match told {
+            Ok(fact) => lag.notes.note(fact),
+            Err(fault) => outcome = outcome.and(Err(fault)),
+        }
+    }
+    outcome
+}
