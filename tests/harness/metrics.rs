@@ -33,6 +33,11 @@ impl Metrics {
         values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
     }
 
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
     /// The samples of a family, for a message.
     pub fn family(&self, family: &str) -> String {
         self.0.lines().filter(|line| line.starts_with(family)).collect::<Vec<_>>().join("\n")

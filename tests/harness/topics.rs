@@ -1,11 +1,11 @@
 //! Topics made, deleted and looked at on a cluster itself, behind Fishplate's back.
 
 use super::{Bootstrap, wait};
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaResult;
 use rdkafka::metadata::MetadataTopic;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::time::Duration;
 
 const TO_DO_IT: Duration = wait::seconds(60);
@@ -66,6 +66,22 @@ impl Topics {
     #[track_caller]
     pub fn delete(&self, name: &str) {
         self.all_well(&format!("delete {name}"), self.runtime.block_on(self.admin.delete_topics(&[name], &options())));
+    }
+
+    /// Deletes a partition's records before an offset, as retention does.
+    #[track_caller]
+    pub fn delete_records(&self, name: &str, partition: i32, before: i64) {
+        let mut of = TopicPartitionList::new();
+        let offset = of.add_partition_offset(name, partition, Offset::Offset(before));
+        offset.unwrap_or_else(|error| panic!("{before} is no offset: {error}"));
+        let answer = self.runtime.block_on(self.admin.delete_records(&of, &options()));
+        answer.unwrap_or_else(|error| panic!("cannot delete records of {name}: {error}"));
+    }
+
+    /// Deletes a consumer group. False where it still has members.
+    pub fn delete_group(&self, name: &str) -> bool {
+        let answer = self.runtime.block_on(self.admin.delete_groups(&[name], &options()));
+        answer.is_ok_and(|groups| groups.iter().all(Result::is_ok))
     }
 
     /// Deletes all topics but Kafka's own.

@@ -31,6 +31,7 @@ mod faults;
 mod hints;
 mod hostile;
 mod lacking;
+mod lag;
 mod lane;
 mod large;
 mod laws;
@@ -93,6 +94,7 @@ fn main() -> ExitCode {
         lacking::trials(),
         zones::trials(),
         reload::trials(),
+        lag::trials(),
         operator::trials(),
         policy::trials(),
         parted::trials(),
