@@ -28,7 +28,9 @@ impl Ledger {
     pub fn unknown(&self, most: usize, now: Now) -> Vec<Unknown> {
         let seen: Vec<_> =
             self.look(self.then(now)).filter(|seen| seen.measure.lag.is_some_and(|lag| lag > 0)).collect();
-        let mut all: Vec<_> = seen.iter().filter_map(first_record).chain(seen.iter().filter_map(start)).collect();
+        let endless = self.look(self.then(now)).filter_map(|seen| end(&seen));
+        let mut all: Vec<_> =
+            seen.iter().filter_map(first_record).chain(seen.iter().filter_map(start)).chain(endless).collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.lag));
         let mut met = HashSet::new();
         all.retain(|one| met.insert((one.at, one.offset, one.committed_only)));
@@ -42,6 +44,12 @@ fn first_record(seen: &Seen<'_>) -> Option<Unknown> {
     let (only, measure) = (seen.committed_only, seen.measure);
     let is_known = measure.age.is_some() && seen.partition.ends.is_given_from(measure.first, only);
     (!is_known).then(|| unknown(seen, measure.first, only, measure.lag.unwrap_or(0)))
+}
+
+/// Where a group stands, where it is not known how far the log goes from there.
+fn end(seen: &Seen<'_>) -> Option<Unknown> {
+    let offset = seen.committed.or(seen.fetched).filter(|_| seen.measure.lag.is_none())?;
+    Some(unknown(seen, offset, seen.committed_only, 0))
 }
 
 /// Where the log starts, where it is not known how old that is.
