@@ -3,7 +3,7 @@
 
 /// Writes a label's value: what stands for something else is escaped.
 pub fn escaped(text: &mut String, value: &str) {
-    if !value.contains(['\\', '"', '\n']) {
+    if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
         return text.push_str(value);
     }
     for letter in value.chars() {
@@ -16,22 +16,24 @@ pub fn escaped(text: &mut String, value: &str) {
     }
 }
 
-/// Writes `name="value"`, behind a comma where something stands before it.
-pub fn label(text: &mut String, name: &str, value: &str) {
-    if !text.is_empty() && !text.ends_with('{') {
-        text.push(',');
+/// Writes labels: `name="value"` with commas between.
+pub fn labels_into(text: &mut String, all: &[(&str, &str)]) {
+    for (place, (name, value)) in all.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        escaped(text, value);
+        text.push('"');
     }
-    text.push_str(name);
-    text.push_str("=\"");
-    escaped(text, value);
-    text.push('"');
 }
 
 /// Labels as one text.
 #[must_use]
 pub fn labels(all: &[(&str, &str)]) -> String {
     let mut text = String::new();
-    all.iter().for_each(|(name, value)| label(&mut text, name, value));
+    labels_into(&mut text, all);
     text
 }
 
