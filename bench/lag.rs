@@ -156,7 +156,7 @@ fn main() {
         write(&play.ledger, Wanted::default(), &[], play.now(), &mut text);
         text.len()
     };
-    let more = allocation_counter::measure(|| drop(black_box(render(&play)))).bytes_max;
+    let more = allocation_counter::measure(|| _ = black_box(render(&play))).bytes_max;
     let (took, bytes) = median(|| render(&play));
     println!("| one rendering of {} pairs, {:.0} MiB of text | {took:.1?} |", GROUPS * TOPICS * 100, mib(bytes as u64));
     let held = u64::try_from(held).unwrap_or(0);
