@@ -7,7 +7,7 @@ use super::look::{Seen, partitions};
 use super::partition::Partition;
 use super::rows::Source;
 use super::sums::{Sums, Total, Who};
-use super::text::{Family, Value, Writer, label, labels};
+use super::text::{Family, Value, Writer, labels};
 use super::{Ledger, Now};
 use crate::types::{FastMap, Name};
 use std::ops::Range;
@@ -50,9 +50,7 @@ struct Labels {
 
 impl Labels {
     fn add(&mut self, all: &[(&str, &str)]) {
-        let mut one = String::new();
-        all.iter().for_each(|(name, value)| label(&mut one, name, value));
-        self.text.push_str(&one);
+        super::text::labels_into(&mut self.text, all);
         self.ends.push(self.text.len());
     }
 

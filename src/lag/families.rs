@@ -49,7 +49,7 @@ families! {
     SLO_OBJECTIVE = "fishplate_slo_objective_ratio", Gauge, &["pipeline"], "For this part of the records and seconds the target is to hold.";
     PAIRS = "fishplate_lag_pairs", Gauge, &[], "Groups at partitions that are known.";
     HIDDEN = "fishplate_lag_pairs_hidden", Gauge, &[], "Those of them that are not shown, since there are more than `metrics.max_pairs`: the worst are shown.";
-    UNKNOWN = "fishplate_lag_unknown", Gauge, &["reason"], "Groups at partitions without a value: end (it is not known where the partition ends), time (nor when the record came), no_room (beyond what is kept; counted since the start).";
+    UNKNOWN = "fishplate_lag_unknown", Gauge, &["reason"], "Groups at partitions without a value: end (it is not known where the partition ends), time (nor when the record came), no_room (facts about further ones than are kept, since the start).";
     SWEEPS = "fishplate_lag_sweeps_total", Counter, &["cluster", "result"], "Times that a cluster was asked for what does not pass by.";
     SWEEP_AGE = "fishplate_lag_sweep_age_seconds", Gauge, &["cluster"], "How long ago a cluster last told it.";
     KNOWN_LAG = "kafka_consumergroup_group_lag", Gauge, KNOWN, "As fishplate_group_lag_records, under the name that dashboards know.";

@@ -505,7 +505,7 @@ fn partition() -> impl Strategy<Value = Partition> {
 }
 
 fn group() -> impl Strategy<Value = StrBytes> {
-    prop_oneof![Just("a"), Just("b")].prop_map(text)
+    prop_oneof![Just("a"), Just("b"), Just("-")].prop_map(text)
 }
 
 fn fact() -> impl Strategy<Value = Fact> {

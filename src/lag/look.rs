@@ -8,6 +8,7 @@ use super::readers::GroupAt;
 use super::rows::Why;
 use super::topics::{Topic, TopicAt, Topics};
 use super::{Ledger, Owner, owner};
+use kafka_protocol::protocol::StrBytes;
 
 /// What readers that belong to no group are called.
 pub(super) const UNTIED: &str = "-";
@@ -80,10 +81,13 @@ pub(super) fn partitions(topics: &Topics) -> impl Iterator<Item = (TopicAt, &Top
 impl Ledger {
     /// See the module's text.
     pub(super) fn look(&self, then: Then) -> impl Iterator<Item = Seen<'_>> {
+        // A group may be called as those that belong to none are: then these are not told, so that no series stands twice.
+        let apart = self.groups.find(&StrBytes::from_static_str(UNTIED)).is_none();
         partitions(&self.topics).flat_map(move |(topic_at, topic, index, partition)| {
             let pairs = partition.pairs.iter();
             let seen = move |pair| self.seen((topic_at, topic, index, partition), pair, then);
-            pairs.filter_map(seen).chain(untied((topic_at, topic, index, partition), then))
+            let untied = untied((topic_at, topic, index, partition), then).filter(|_| apart);
+            pairs.filter_map(seen).chain(untied)
         })
     }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 
 /// Members that are kept of a group.
 const MOST: usize = 10_000;
+/// A member that promises to speak within more than this, in ms, is not believed: Kafka's longest is half an hour.
+const LONGEST: i64 = 3_600_000;
 /// How long a member counts that says nothing, where it is not known what it owes, in ms.
 const USUAL: i64 = 60_000;
 
@@ -30,7 +32,7 @@ impl Members {
     /// A member is there, and need not say so again for some time. Until when it counts.
     pub(super) fn beat(&mut self, member: u64, within_ms: u32, at: Moment) -> Moment {
         let known = self.all.get(&member).map(|known| known.within_ms);
-        let within_ms = if within_ms == 0 { known.unwrap_or(USUAL) } else { i64::from(within_ms) };
+        let within_ms = if within_ms == 0 { known.unwrap_or(USUAL) } else { i64::from(within_ms).min(LONGEST) };
         let until = at.plus(within_ms);
         if let Some(known) = self.all.get_mut(&member) {
             (known.until, known.within_ms) = (until, within_ms);

@@ -150,7 +150,7 @@ impl Partition {
         if stretch.next <= stretch.from || stretch.written_ms < 0 {
             return;
         }
-        if self.times.time_of(stretch.from).is_none() {
+        if self.times.is_before(stretch.from) {
             self.dated.add(stretch.from, stretch.next, stretch.written_ms);
         }
         if self.ends.start() == Some(stretch.from) {

@@ -3,7 +3,7 @@
 
 /// Writes a label's value: what stands for something else is escaped.
 pub fn escaped(text: &mut String, value: &str) {
-    if !value.contains(['\\', '"', '\n']) {
+    if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
         return text.push_str(value);
     }
     for letter in value.chars() {
@@ -16,22 +16,24 @@ pub fn escaped(text: &mut String, value: &str) {
     }
 }
 
-/// Writes `name="value"`, behind a comma where something stands before it.
-pub fn label(text: &mut String, name: &str, value: &str) {
-    if !text.is_empty() && !text.ends_with('{') {
-        text.push(',');
+/// Writes labels: `name="value"` with commas between.
+pub fn labels_into(text: &mut String, all: &[(&str, &str)]) {
+    for (place, (name, value)) in all.iter().enumerate() {
+        if place > 0 {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        escaped(text, value);
+        text.push('"');
     }
-    text.push_str(name);
-    text.push_str("=\"");
-    escaped(text, value);
-    text.push('"');
 }
 
 /// Labels as one text.
 #[must_use]
 pub fn labels(all: &[(&str, &str)]) -> String {
     let mut text = String::new();
-    all.iter().for_each(|(name, value)| label(&mut text, name, value));
+    labels_into(&mut text, all);
     text
 }
 
@@ -119,13 +121,16 @@ pub struct Family {
 pub struct Writer<'t> {
     text: &'t mut String,
     family: Family,
+    /// What each sample with labels begins with.
+    start: String,
     begun: bool,
 }
 
 impl<'t> Writer<'t> {
     /// Of this family, behind what is in the text.
     pub fn new(text: &'t mut String, family: Family) -> Self {
-        Self { text, family, begun: false }
+        let start = [family.name, "{"].concat();
+        Self { text, family, start, begun: false }
     }
 
     /// A sample; without a value there is none.
@@ -133,10 +138,10 @@ impl<'t> Writer<'t> {
         self.sample_and(labels, "", value);
     }
 
-    /// A sample with further labels.
+    /// A sample with further labels behind the first ones.
     pub fn sample_and(&mut self, labels: &str, more: &str, value: Option<Value>) {
         let Some(value) = value else { return };
-        self.head(labels, more);
+        self.name(labels, more);
         value.write(self.text);
         self.text.push('\n');
     }
@@ -144,29 +149,36 @@ impl<'t> Writer<'t> {
     /// A sample that is no whole number.
     pub fn ratio(&mut self, labels: &str, value: f64) {
         if value.is_finite() && value >= 0.0 {
-            self.head(labels, "");
+            self.name(labels, "");
             self.text.push_str(&value.to_string());
             self.text.push('\n');
         }
     }
 
-    fn head(&mut self, labels: &str, more: &str) {
-        let Family { name, help, kind, .. } = self.family;
+    fn name(&mut self, labels: &str, more: &str) {
         if !self.begun {
             self.begun = true;
-            let kind = if kind == Kind::Gauge { "gauge" } else { "counter" };
-            for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
-                self.text.push_str(part);
-            }
+            self.head();
         }
-        self.text.push_str(name);
-        if !labels.is_empty() || !more.is_empty() {
-            let comma = if labels.is_empty() || more.is_empty() { "" } else { "," };
-            for part in ["{", labels, comma, more, "}"] {
-                self.text.push_str(part);
-            }
+        if labels.is_empty() {
+            self.text.push_str(self.family.name);
+            return self.text.push(' ');
         }
-        self.text.push(' ');
+        self.text.push_str(&self.start);
+        self.text.push_str(labels);
+        if !more.is_empty() {
+            self.text.push(',');
+            self.text.push_str(more);
+        }
+        self.text.push_str("} ");
+    }
+
+    fn head(&mut self) {
+        let Family { name, help, kind, .. } = self.family;
+        let kind = if kind == Kind::Gauge { "gauge" } else { "counter" };
+        for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
+            self.text.push_str(part);
+        }
     }
 }
 
@@ -190,8 +202,8 @@ mod tests {
         assert_eq!(text, "");
         let mut writer = Writer::new(&mut text, family);
         writer.sample("a=\"1\"", Some(Value::Ms(61_020)));
-        writer.sample_and("", "b=\"2\"", Some(Value::Whole(0)));
-        assert_eq!(text, "# HELP x What.\n# TYPE x gauge\nx{a=\"1\"} 61.020\nx{b=\"2\"} 0\n");
+        writer.sample_and("a=\"1\"", "b=\"2\"", Some(Value::Whole(0)));
+        assert_eq!(text, "# HELP x What.\n# TYPE x gauge\nx{a=\"1\"} 61.020\nx{a=\"1\",b=\"2\"} 0\n");
     }
 
     proptest! {

@@ -241,6 +241,12 @@ impl Times {
         Some((run.time_of(offset, next), run.source()))
     }
 
+    /// Whether a record lies before all that is known.
+    #[must_use]
+    pub(super) fn is_before(&self, offset: i64) -> bool {
+        self.runs.front().is_none_or(|first| offset < first.from)
+    }
+
     /// How the last record came.
     #[must_use]
     pub(super) fn last_source(&self) -> Option<Source> {

@@ -59,7 +59,7 @@ pub enum Fact {
         by: Option<Reader>,
         /// It reads only what is committed.
         committed_only: bool,
-        /// What it was handed.
+        /// What it was handed; where only ends were asked for, `from` is -1.
         stretch: Stretch,
         /// What it was told.
         ends: Ends,
