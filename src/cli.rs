@@ -17,6 +17,7 @@ use fishplate::demo::DemoOptions;
 use fishplate::telemetry::{Telemetry, log};
 use serde::Serialize;
 
+mod backlog;
 mod lag;
 mod limits;
 mod remote;
@@ -118,6 +119,13 @@ WHY is the first of these that holds: `no members`, `throttled` (its clients wer
 it was never handed out), `surge` (producers write more than twice of what they did), `not committed` (it was handed out).
 A time with < is at most so long: the record came past Fishplate; one with ~ is by the record's own time stamp.")]
     Lag(lag::LagArgs),
+    /// Show whose records a group has not dealt with: a partition is read from where the group stands on, and counted by a key that the
+    /// pipeline's limits count by
+    #[command(after_help = "\
+Example:
+  fishplate backlog --group clickhouse-ingestion --topic events_eu --partition 3
+At most 16 MiB are read, for at most five seconds; the answer says how far that went. Tokens are masked, as in `fishplate tokens`.")]
+    Backlog(backlog::BacklogArgs),
     /// Show the running proxy's limits as they are in force; `limits set` puts another rate in force until the next reload
     #[command(after_help = "\
 Examples:
@@ -264,6 +272,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Clients(args) => tables::clients(&args),
         Command::Tokens(args) => tokens::tokens(&args),
         Command::Lag(args) => lag::lag(&args),
+        Command::Backlog(args) => backlog::backlog(&args),
         Command::Limits(args) => limits::limits(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
@@ -441,6 +450,7 @@ mod tests {
             "clients",
             "tokens",
             "lag",
+            "backlog",
             "limits",
             "demo",
             "schema",

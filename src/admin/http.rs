@@ -1,6 +1,7 @@
 //! The admin address: a small HTTP server for probes and scrapes. Everything about it is bounded, so that nobody who
 //! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
 
+use super::backlog::{AskedBacklog, backlog};
 use super::lag::{AskedLag, lag};
 use super::limits::{AskedRate, LimitRow, limits, set_rate};
 use super::operator::{Operator, Peer};
@@ -146,6 +147,7 @@ fn router(state: AdminState) -> Router {
         .route("/api/v1/clients", get(clients))
         .route("/api/v1/tokens", get(top_tokens))
         .route("/api/v1/lag", get(all_lag))
+        .route("/api/v1/backlog", get(who_is_behind))
         .route("/api/v1/limits", get(all_limits).post(another_rate))
         .route("/api/v1/explain", post(explain_record))
         .fallback(what_exists)
@@ -221,11 +223,8 @@ async fn top_tokens(
     operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
     Query(asked): Query<AskedTokens>,
 ) -> Response {
-    if asked.reveal {
-        match operator {
-            Ok(Operator(peer)) => tracing::info!(%peer, pipeline = asked.pipeline, "tokens are shown to an operator"),
-            Err(refused) => return refused.into_response(),
-        }
+    if let Err(refused) = reveals(asked.reveal, operator, &asked.pipeline) {
+        return refused;
     }
     let Some(view) = state.view.get() else { return starting() };
     match tokens(view, &asked, Instant::now()) {
@@ -236,6 +235,35 @@ async fn top_tokens(
 
 async fn all_lag(State(state): State<AdminState>, Query(asked): Query<AskedLag>) -> Response {
     look(&state, |view| lag(view, &asked))
+}
+
+/// Whose records a group has not dealt with. An operator who sees tokens leaves a line in the log.
+async fn who_is_behind(
+    State(state): State<AdminState>,
+    operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
+    Query(asked): Query<AskedBacklog>,
+) -> Response {
+    if let Err(refused) = reveals(asked.reveal, operator, &asked.topic) {
+        return refused;
+    }
+    let Some(view) = state.view.get() else { return starting() };
+    match backlog(view, &asked).await {
+        Ok(told) => Json(told).into_response(),
+        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+    }
+}
+
+/// Whether tokens may be shown, where that is asked for.
+fn reveals(
+    asked: bool,
+    operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
+    of: &str,
+) -> Result<(), Response> {
+    if asked {
+        let Operator(peer) = operator.map_err(IntoResponse::into_response)?;
+        tracing::info!(%peer, of, "tokens are shown to an operator");
+    }
+    Ok(())
 }
 
 /// Of which pipeline.
@@ -281,6 +309,7 @@ async fn what_exists() -> (StatusCode, &'static str) {
   /api/v1/clients   who is connected
   /api/v1/tokens    who speaks most in a pipeline (?pipeline=P, by=records, bytes, diverted or held, window=1m or 10m, key=header(token), limit=N, reveal=true)
   /api/v1/lag       how far groups are behind, the worst first (?group=G, pipeline=P, topic=T, limit=N)
+  /api/v1/backlog   whose records a group has not dealt with (?group=G, topic=T, partition=N, key=header(token), limit=N, reveal=true)
   /api/v1/limits    limits as they are in force (?pipeline=P); POST pipeline, limit, rate, perhaps token, burst: another rate until the next reload
   /api/v1/explain   POST topic, perhaps headers (a list of pairs), key, client_id: what contract and limits would make of such a record
 ";

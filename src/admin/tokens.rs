@@ -6,6 +6,7 @@ use crate::config::tokens::mask;
 use crate::policy::rulings::{Ruling, Table};
 use crate::policy::talkers::{By, Counts, Span, Spoken, Talkers, Top};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows where nobody says how many.
@@ -103,6 +104,31 @@ pub(super) fn ruling<'a>(table: &'a Table, pipeline: &str) -> Result<&'a Ruling,
     })
 }
 
+/// What a pipeline asks of its records, and by which of its keys is counted: that of this name, or the first.
+pub(super) fn counted_by(
+    view: &View,
+    pipeline: &str,
+    key: Option<&str>,
+) -> Result<(Arc<Ruling>, usize, Vec<String>), Unknown> {
+    let table = view.rulings();
+    let none = || Unknown::Pipeline { pipeline: plain(pipeline.as_bytes()), with: Vec::new() };
+    let table = table.as_ref().ok_or_else(none)?;
+    let found = table.all().find(|(name, _)| name.as_str() == pipeline).map(|(_, ruling)| Arc::clone(ruling));
+    let Some(ruling) = found else { return Err(ruling(table, pipeline).err().unwrap_or_else(none)) };
+    let keys: Vec<_> = ruling.policy.talkers.iter().map(|talkers| talkers.written.to_string()).collect();
+    let place = key.map_or(Some(0), |wanted| keys.iter().position(|key| key == wanted));
+    match place.filter(|place| *place < keys.len()) {
+        Some(place) => Ok((ruling, place, keys)),
+        None => Err(Unknown::Key { key: plain(key.unwrap_or_default().as_bytes()), keys }),
+    }
+}
+
+/// One of those that speak, masked or not.
+pub(super) fn row(Spoken { text, counts }: Spoken, reveal: bool) -> TokenRow {
+    let show = |token: &[u8]| if reveal { plain(token) } else { mask(token) };
+    TokenRow { token: text.as_deref().map(show), counts }
+}
+
 /// Those who speak most in a pipeline. Whoever asks for more than masks must be one who may see them.
 pub fn tokens(view: &View, asked: &AskedTokens, now: Instant) -> Result<Tokens, Unknown> {
     let table = view.rulings();
@@ -122,8 +148,6 @@ fn of(talkers: &[Talkers], asked: &AskedTokens, now: Instant) -> Result<Tokens, 
     };
     let Top { over, all, known, keys: spoken } =
         talkers.top(asked.window, asked.by, asked.limit.unwrap_or(FEW).min(ROWS), now);
-    let show = |token: &[u8]| if asked.reveal { plain(token) } else { mask(token) };
-    let row = |Spoken { text, counts }| TokenRow { token: text.as_deref().map(show), counts };
     Ok(Tokens {
         pipeline: asked.pipeline.clone(),
         key: wanted.to_owned(),
@@ -134,7 +158,7 @@ fn of(talkers: &[Talkers], asked: &AskedTokens, now: Instant) -> Result<Tokens, 
         masked: !asked.reveal,
         all,
         total: known,
-        rows: spoken.into_iter().map(row).collect(),
+        rows: spoken.into_iter().map(|spoken| row(spoken, asked.reveal)).collect(),
     })
 }
 
@@ -144,7 +168,6 @@ mod tests {
     use crate::config::policy;
     use crate::policy::keys::{Key, Part, Secret};
     use crate::policy::talkers::Heard;
-    use std::sync::Arc;
 
     fn talkers(now: Instant) -> [Talkers; 2] {
         let by_token = policy::Key::Headers(vec![Arc::from("token")]);

@@ -121,7 +121,7 @@ pub(super) fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
 }
 
 /// Rows under headings, each column as wide as it must be.
-pub(super) fn shown(answer: &Value, columns: Columns) -> String {
+pub(super) fn shown(answer: &Value, columns: &[(&str, &str)]) -> String {
     let rows = answer["rows"].as_array().cloned().unwrap_or_default();
     let cells: Vec<Vec<String>> =
         rows.iter().map(|row| columns.iter().map(|(_, key)| cell(&row[*key])).collect()).collect();

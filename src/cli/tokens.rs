@@ -32,7 +32,7 @@ pub(crate) struct TokensArgs {
     admin: AdminArgs,
 }
 
-const COLUMNS: Columns = &[
+pub(super) const COLUMNS: Columns = &[
     ("TOKEN", "token"),
     ("RECORDS", "records"),
     ("BYTES", "bytes"),
@@ -73,8 +73,20 @@ fn table(answer: &Value) -> String {
         all["diverted"],
         all["held"]
     );
+    let rows = with_bars(&answer["rows"], all, by);
+    out.push_str(&shown(&json!({ "total": answer["total"], "rows": rows }), COLUMNS));
+    let others = answer["other_keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let others: Vec<_> = others.map(|key| format!("--key '{key}'")).collect();
+    if !others.is_empty() {
+        out.push_str(&format!("also: {}\n", others.join(", ")));
+    }
+    out
+}
+
+/// Rows with their share of all, and bars of which the first is the longest.
+pub(super) fn with_bars(rows: &Value, all: &Value, by: &str) -> Vec<Value> {
     let count = |row: &Value, key: &str| row[key].as_u64().unwrap_or_default();
-    let rows = answer["rows"].as_array().cloned().unwrap_or_default();
+    let rows = rows.as_array().cloned().unwrap_or_default();
     let most = rows.first().map_or(0, |row| count(row, by)).max(1);
     let rows = rows.into_iter().map(|mut row| {
         let part = count(&row, by);
@@ -87,13 +99,7 @@ fn table(answer: &Value) -> String {
         }
         row
     });
-    out.push_str(&shown(&json!({ "total": answer["total"], "rows": rows.collect::<Vec<_>>() }), COLUMNS));
-    let others = answer["other_keys"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let others: Vec<_> = others.map(|key| format!("--key '{key}'")).collect();
-    if !others.is_empty() {
-        out.push_str(&format!("also: {}\n", others.join(", ")));
-    }
-    out
+    rows.collect()
 }
 
 /// Bytes in a unit that a person reads.

@@ -7,6 +7,7 @@ use crate::telemetry::observed::{Ends, Fact, Stretch};
 use crate::types::{BrokerId, Partition, Slot};
 use crate::wire::batch::stretch::stretch;
 use crate::wire::codec::copied;
+use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
@@ -162,6 +163,35 @@ pub fn ask_batch(unknown: &Unknown, placement: &Placement) -> Option<(Slot, Brok
         .with_session_epoch(-1)
         .with_topics(vec![topic]);
     Some((to.cluster, to.broker, request))
+}
+
+/// Asks for records from an offset on, a piece of them.
+#[must_use]
+pub fn ask_records(
+    topic: &str,
+    index: i32,
+    from: i64,
+    placement: &Placement,
+) -> Option<(Slot, BrokerId, FetchRequest)> {
+    const PIECE: i32 = 1 << 20;
+    let place = placement.topic(topic)?;
+    let name = place.topic.name.clone();
+    let unknown =
+        Unknown { at: Partition::new(&name, index), topic: name, offset: from, committed_only: false, lag: 0 };
+    let (slot, broker, mut request) = ask_batch(&unknown, placement)?;
+    request.max_bytes = PIECE;
+    request.topics.iter_mut().flat_map(|topic| &mut topic.partitions).for_each(|one| one.partition_max_bytes = PIECE);
+    Some((slot, broker, request))
+}
+
+/// The records, or the code of the error that there is instead.
+pub fn records_told(answer: &FetchResponse) -> Result<Bytes, i16> {
+    let told = answer.responses.iter().flat_map(|topic| &topic.partitions).next();
+    match told {
+        Some(told) if told.error_code == 0 => Ok(told.records.clone().unwrap_or_default()),
+        Some(told) => Err(told.error_code),
+        None => Err(answer.error_code),
+    }
 }
 
 /// What the batch there is.

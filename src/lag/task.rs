@@ -305,8 +305,8 @@ fn unwilling(cluster: Slot, code: i16) -> Fault {
 
 async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: &[StrBytes]) -> Result<(), Fault> {
     let mut asked = JoinSet::new();
-    for group in groups.iter().cloned() {
-        let cluster = Arc::clone(cluster);
+    for group in groups {
+        let (group, cluster) = (group.clone(), Arc::clone(cluster));
         asked.spawn(async move {
             let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await;
             answer.map(|answer| sweep::offsets_told(&group, &answer))

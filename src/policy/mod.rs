@@ -2,6 +2,7 @@
 //! come from the caller. Knows nothing of clusters or sockets; what becomes of a verdict is the session's.
 
 pub mod admission;
+pub mod backlog;
 pub mod buckets;
 pub mod canary;
 pub mod contract;
