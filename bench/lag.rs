@@ -175,9 +175,12 @@ fn main() {
     facts(&mut play);
 }
 
+/// Applies facts of one kind, and says how many.
+type Apply = fn(&mut Play) -> usize;
+
 /// What each kind of fact takes.
 fn facts(play: &mut Play) {
-    let kinds: [(&str, fn(&mut Play) -> usize); 3] = [
+    let kinds: [(&str, Apply); 3] = [
         ("a batch written", Play::produce),
         ("a Fetch answered", Play::fetch),
         ("an offset committed", |play| play.commit(0)),

@@ -296,11 +296,13 @@ fn known_pairs(seen: &[Seen<'_>], text: &mut String) {
     families(seen, &labels, &says, text);
 }
 
-/// The most records and the greatest age of a group on a cluster.
-type Most<'s> = ((Name, &'s str), (Option<i64>, Option<i64>));
+/// A group on a cluster.
+type OnCluster<'s> = (Name, &'s str);
+/// With the most records and the greatest age of any partition.
+type Most<'s> = (OnCluster<'s>, (Option<i64>, Option<i64>));
 
 fn known_groups(seen: &[Seen<'_>], text: &mut String) {
-    let mut most: FastMap<(Name, &str), (Option<i64>, Option<i64>)> = FastMap::default();
+    let mut most: FastMap<OnCluster<'_>, (Option<i64>, Option<i64>)> = FastMap::default();
     for one in seen {
         let entry = most.entry((one.topic.place.cluster.clone(), one.group_name())).or_default();
         *entry = (entry.0.max(one.measure.lag), entry.1.max(one.measure.age));

@@ -66,7 +66,7 @@ impl Play {
     }
 
     fn wait(&mut self, seconds: f64) -> &mut Self {
-        self.ms += (seconds * 1000.0) as u64;
+        self.ms += u64::try_from(Duration::from_secs_f64(seconds).as_millis()).unwrap();
         self
     }
 

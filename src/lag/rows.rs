@@ -181,8 +181,8 @@ fn group_name(group: Option<&Group>) -> StrBytes {
 /// The worst first: by records, then by age, then by name.
 fn worst_first(one: &Row, other: &Row) -> std::cmp::Ordering {
     let by_lag = other.lag.cmp(&one.lag).then(other.seconds.unwrap_or(0.0).total_cmp(&one.seconds.unwrap_or(0.0)));
-    let name = |row: &Row| (row.group.to_string(), row.topic.to_string(), row.partition);
-    by_lag.then_with(|| name(one).cmp(&name(other)))
+    let by_name = || one.group.as_str().cmp(other.group.as_str()).then(one.topic.as_str().cmp(other.topic.as_str()));
+    by_lag.then_with(by_name).then(one.partition.cmp(&other.partition))
 }
 
 impl Ledger {

@@ -374,7 +374,7 @@ mod tests {
                 prop_assert!(times.len() <= MOST);
             }
             let (mut last, first) = (0, times.runs[0].from);
-            for (offset, truth) in (first..).zip(&truth[first as usize..]) {
+            for (offset, truth) in (first..).zip(&truth[usize::try_from(first).unwrap()..]) {
                 let told = seen(&times, offset).unwrap();
                 let may = 20.max((now - truth) * 5 / 100);
                 prop_assert!((told - truth).abs() <= may, "{offset}: {told}, not {truth}, at {now}");

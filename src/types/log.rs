@@ -1,6 +1,7 @@
 //! Offsets of a partition's log, as its cluster counts them.
 
-/// What a broker told of a partition's ends; -1 where it did not.
+/// What a broker told of a partition's ends at one moment; -1 where it did not. From a stable offset alone nobody can tell whether a
+/// transaction is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// High watermark: the next record to be written, as far as replicas have it.
