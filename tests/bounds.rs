@@ -267,7 +267,8 @@ fn l4_crowd(view: View, topics: &[&str], many: usize) {
     let idle = world.rss_kib();
     // When all of them produce and consume, a sixteenth of them at a time
     let batch = raw::batch(&[&"x".repeat(16 << 10)]);
-    let (produce, fetch) = (produce(&[("a-1", &batch)]), fetch(topics, 100));
+    // A split Fetch comes back when something is there: within this time there is.
+    let (produce, fetch) = (produce(&[("a-1", &batch)]), fetch(topics, 20_000));
     let (stop, rounds, most) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for part in clients.chunks_mut(many / 4) {
