@@ -173,6 +173,30 @@ fn strangers_are_shown_out_and_others_served() {
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
+/// A client that takes several nodes for one sends such requests, and takes an answer for success.
+#[test]
+fn a_produce_without_topics_is_told_with_its_client_and_the_way_out() {
+    let (a, b) = (mock(), mock());
+    let directory = std::env::temp_dir().join(format!("fishplate-empty-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let proxy = Proxy::start(&Config::two_clusters(&bootstrap(&a), &bootstrap(&b)), &directory).unwrap();
+    let empty = "a Produce without topics: this client takes our nodes for one and would lose data";
+    proxy.log().allow(empty);
+    let nothing = request(ApiKey::Produce, 9, &encoded(&raw::produce(&[]), 9));
+    // Twice from one address: the second is no news
+    let from = Ipv4Addr::new(127, 0, 4, 1);
+    let address = proxy.bootstrap().servers.parse().unwrap();
+    assert_eq!([(); 2].map(|()| send(address, from, &nothing, false)), [0, 0], "an answer");
+    let told = || Some(proxy.log().lines_with(empty)).filter(|lines| !lines.is_empty());
+    let told = wait::find("a warning", PATIENCE, told);
+    assert_eq!(told.len(), 1, "{told:#?}");
+    for part in ["apache-kafka-java 4.3.1", &format!("{from}:"), "`nodes: auto` with `hosts:`", "`view: single`"] {
+        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+    }
+    proxy.finish();
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
 /// Sends a byte, and another, until it is closed or a time is over. Panics at an answer.
 fn is_closed_while_dripping(mut socket: TcpStream, bytes: impl IntoIterator<Item = u8>) -> bool {
     socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();

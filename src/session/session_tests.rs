@@ -2,6 +2,9 @@
 
 use super::counting_tests::{fetch, serves};
 use super::testing::{World, produce, text};
+use crate::api::codes::NOT_LEADER_OR_FOLLOWER;
+use crate::types::{BrokerId, Target};
+use crate::upstream::places::Limit;
 use crate::upstream::testing::{Asked, Reply};
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -326,4 +329,32 @@ async fn who_is_told_that_a_topic_was_made_does_not_wait_for_a_cluster_that_fall
     // Then its client hears of it, and other answers stand behind that one no longer
     let answer = timeout(Duration::from_secs(15), client.call(5, &one_new_topic())).await.expect("an answer");
     assert_eq!(answer.topics[0].error_code, 0);
+}
+
+#[tokio::test]
+async fn a_second_session_waits_where_a_broker_takes_one_link_and_is_told_to_try_again() {
+    let world = World::start(serves(0)).await;
+    let slot = world.clusters[0].slot();
+    world.context.shared.places.limit(slot, Limit { links: 1, per_second: 100 });
+    let broker = Target { cluster: slot, broker: BrokerId(1) };
+    let sought = async || {
+        while !world.context.shared.places.is_sought(broker) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    // Given a session that has the only link there may be
+    let (mut first, mut second) = (world.client().await, world.client().await);
+    first.call(12, &fetch((0, 0), &["l-1"])).await;
+    // When another one wants one, then it waits, and hears that it is to come again
+    second.send(12, &fetch((0, 0), &["l-1"])).await;
+    timeout(Duration::from_secs(5), sought()).await.expect("it waits");
+    let told = second.receive::<FetchRequest>(12).await;
+    assert_eq!(told.responses[0].partitions[0].error_code, NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(world.shown("links_failed_total", &[("cluster", "a"), ("reason", "full")]), 1.0);
+    // And when it does, and the first one leaves, it has its place
+    second.send(12, &fetch((0, 0), &["l-1"])).await;
+    timeout(Duration::from_secs(5), sought()).await.expect("it waits");
+    drop(first);
+    let told = second.receive::<FetchRequest>(12).await;
+    assert_eq!(told.responses[0].partitions[0].error_code, 0);
 }

@@ -74,7 +74,15 @@ pub struct Shared {
     /// How many links sessions may have.
     pub places: Places,
     /// Holds repeated warnings back.
-    pub seldom: Seldom<Target>,
+    seldom: Seldom<(Target, News)>,
+}
+
+/// What is worth a warning of a broker. None of them holds another back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum News {
+    NearlyFull,
+    Nonsense,
+    NoLink(&'static str),
 }
 
 impl Shared {
@@ -201,7 +209,7 @@ pub async fn serve(
     link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
     let end = read_all(&link, &socket, &mut reader, flow.as_ref()).await.err().unwrap_or(Broken::Closed);
     if end.is_nonsense()
-        && let Some(held_back) = shared.seldom.pass(link.target())
+        && let Some(held_back) = shared.seldom.pass((link.target(), News::Nonsense))
     {
         tracing::warn!(broker = %link.target(), reason = %end, held_back, "closing a link: its broker answers nonsense");
     }
@@ -212,7 +220,7 @@ pub async fn serve(
 async fn admitted(at: Target, shared: &Shared) -> Place {
     let place = shared.places.take(at).await;
     if place.nearly_full
-        && let Some(held_back) = shared.seldom.pass(at)
+        && let Some(held_back) = shared.seldom.pass((at, News::NearlyFull))
     {
         tracing::warn!(
             broker = %at, held_back,
@@ -233,7 +241,7 @@ fn report(link: &Link, shared: &Shared, broken: &Broken, of_session: bool) {
     if !of_session {
         return tracing::debug!(broker = %target, reason = %broken, "cannot open a link of our own");
     }
-    if let Some(held_back) = shared.seldom.pass(target) {
+    if let Some(held_back) = shared.seldom.pass((target, News::NoLink(broken.word()))) {
         tracing::warn!(
             broker = %target, reason = %broken, held_back,
             "cannot open a link to a broker; Produce for what it leads waits a few seconds, other requests are refused, and \

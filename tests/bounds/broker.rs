@@ -36,12 +36,12 @@ impl Drop for Broker {
 }
 
 impl Broker {
-    /// Answers a Fetch with `size` bytes of records.
-    pub fn start(size: usize) -> Self {
+    /// Has this topic, and answers a Fetch with `size` bytes of records.
+    pub fn start(topic: &'static str, size: usize) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_io().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let script = Arc::new(Script { port, records: Bytes::from(vec![0; size]) });
+        let script = Arc::new(Script { port, topic, records: Bytes::from(vec![0; size]) });
         runtime.spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
@@ -60,6 +60,7 @@ impl Broker {
 
 struct Script {
     port: u16,
+    topic: &'static str,
     records: Bytes,
 }
 
@@ -86,7 +87,7 @@ impl Script {
         match api {
             ApiKey::ApiVersions => versions().encode(&mut body, version),
             ApiKey::Metadata => self.metadata().encode(&mut body, version),
-            ApiKey::Produce => written().encode(&mut body, version),
+            ApiKey::Produce => self.written().encode(&mut body, version),
             ApiKey::Fetch => self.fetched().encode(&mut body, version),
             ApiKey::FindCoordinator => self.coordinator().encode(&mut body, version),
             ApiKey::Heartbeat => HeartbeatResponse::default().encode(&mut body, version),
@@ -105,16 +106,23 @@ impl Script {
             .with_host(super::text("127.0.0.1"))
             .with_port(self.port.into());
         let partition = MetadataResponsePartition::default().with_leader_id(1.into());
-        let topic =
-            MetadataResponseTopic::default().with_name(Some(super::raw::topic("a-1"))).with_partitions(vec![partition]);
+        let name = Some(super::raw::topic(self.topic));
+        let topic = MetadataResponseTopic::default().with_name(name).with_partitions(vec![partition]);
         MetadataResponse::default().with_brokers(vec![broker]).with_controller_id(1.into()).with_topics(vec![topic])
     }
 
     fn fetched(&self) -> FetchResponse {
         let partition = PartitionData::default().with_high_watermark(9).with_records(Some(self.records.clone()));
-        let topic =
-            FetchableTopicResponse::default().with_topic(super::raw::topic("a-1")).with_partitions(vec![partition]);
+        let name = super::raw::topic(self.topic);
+        let topic = FetchableTopicResponse::default().with_topic(name).with_partitions(vec![partition]);
         FetchResponse::default().with_responses(vec![topic])
+    }
+
+    fn written(&self) -> ProduceResponse {
+        let partition = PartitionProduceResponse::default();
+        let name = super::raw::topic(self.topic);
+        let topic = TopicProduceResponse::default().with_name(name).with_partition_responses(vec![partition]);
+        ProduceResponse::default().with_responses(vec![topic])
     }
 
     fn coordinator(&self) -> FindCoordinatorResponse {
@@ -123,13 +131,6 @@ impl Script {
             .with_host(super::text("127.0.0.1"))
             .with_port(self.port.into())
     }
-}
-
-fn written() -> ProduceResponse {
-    let partition = PartitionProduceResponse::default();
-    let topic =
-        TopicProduceResponse::default().with_name(super::raw::topic("a-1")).with_partition_responses(vec![partition]);
-    ProduceResponse::default().with_responses(vec![topic])
 }
 
 /// What Fishplate speaks, but no topic ids.

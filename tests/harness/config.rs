@@ -22,11 +22,12 @@ struct Listener {
     advertised: Option<String>,
     nodes: Option<&'static str>,
     ports: Option<RangeInclusive<u16>>,
+    names: Option<String>,
 }
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { host: Ipv4Addr::LOCALHOST, port: 0, advertised: None, nodes: None, ports: None }
+        Self { host: Ipv4Addr::LOCALHOST, port: 0, advertised: None, nodes: None, ports: None, names: None }
     }
 }
 
@@ -119,6 +120,13 @@ impl Config {
         self
     }
 
+    /// The first listener has a name for each node, by this template.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn named(mut self, template: &str) -> Self {
+        self.listeners[0].names = Some(template.to_owned());
+        self
+    }
+
     /// Adds a listener on a free port that shows this. The ports are for `hosts`.
     pub fn listener(mut self, view: View, ports: Option<RangeInclusive<u16>>) -> Self {
         self.listeners.push(Listener { nodes: Some(view.word()), ports, ..Listener::default() });
@@ -192,10 +200,11 @@ impl Config {
         let default = self.clusters.first().map_or("a", |(name, ..)| name);
         let mut text = format!("virtual_cluster: fishplate-test\ndefault_cluster: {default}\nlisteners:\n");
         // Writing to a String cannot fail.
-        for Listener { host, port, advertised, nodes, ports } in &self.listeners {
+        for Listener { host, port, advertised, nodes, ports, names } in &self.listeners {
             let _ = writeln!(text, "  - bind: {host}:{port}");
             let _ = advertised.as_ref().map(|address| writeln!(text, "    advertised: {address}"));
             let _ = nodes.map(|nodes| writeln!(text, "    nodes: {nodes}"));
+            let _ = names.as_ref().map(|template| writeln!(text, "    hosts: \"{template}\""));
             if let Some(ports) = ports {
                 let (first, last) = (ports.start(), ports.end());
                 let _ = writeln!(text, "    hosts: {{ name: \"127.0.0.1:{{port}}\", ports: {first}-{last} }}");

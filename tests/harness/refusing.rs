@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +20,8 @@ pub struct Refusing {
     topics: Arc<Topics>,
 }
 
-/// Those of which the next Produce is refused.
-type Topics = Mutex<BTreeSet<String>>;
+/// Those of which a Produce is refused, and how many pass before it.
+type Topics = Mutex<BTreeMap<String, usize>>;
 /// By its correlation id, what becomes of an answer.
 type Instead = Mutex<BTreeMap<i32, Bytes>>;
 
@@ -45,12 +45,17 @@ impl Refusing {
 
     /// The next Produce for this topic is refused.
     pub fn refuse_one_of(&self, topic: &str) {
-        lock(&self.topics).insert(topic.to_owned());
+        self.refuse_one_after(topic, 0);
+    }
+
+    /// So many Produce requests for this topic pass, and the one behind them is refused.
+    pub fn refuse_one_after(&self, topic: &str, pass: usize) {
+        lock(&self.topics).insert(topic.to_owned(), pass);
     }
 
     /// Whether that has happened.
     pub fn has_refused(&self, topic: &str) -> bool {
-        !lock(&self.topics).contains(topic)
+        !lock(&self.topics).contains_key(topic)
     }
 }
 
@@ -134,7 +139,12 @@ fn refused(mut frame: Bytes, topics: &Topics) -> Option<(i32, Bytes)> {
     let head = RequestHeader::decode(&mut frame, ApiKey::Produce.request_header_version(version)).ok()?;
     let request = ProduceRequest::decode(&mut frame, version).ok()?;
     let mut armed = lock(topics);
-    request.topic_data.iter().find(|topic| armed.remove(topic.name.as_str()))?;
+    let topic = request.topic_data.iter().find(|topic| armed.contains_key(topic.name.as_str()))?.name.to_string();
+    if let Some(pass) = armed.get_mut(&topic).filter(|pass| **pass > 0) {
+        *pass -= 1;
+        return None;
+    }
+    armed.remove(&topic);
     let refusal = request.topic_data.into_iter().map(|topic| {
         let told = topic.partition_data.iter().map(|data| {
             let told = PartitionProduceResponse::default().with_index(data.index).with_error_code(NOT_LEADER);

@@ -37,6 +37,7 @@ mod large;
 mod laws;
 mod load;
 mod metrics;
+mod names;
 mod nodes;
 mod operator;
 mod parted;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         batches::trials(),
         edited::trials(),
         nodes::trials(),
+        names::trials(),
         playing,
         behind::trials(),
         racks::trials(),

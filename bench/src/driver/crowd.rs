@@ -14,7 +14,7 @@ use super::Bench;
 use super::measure::Course;
 use super::process::Process;
 use super::scaling::WAYS;
-use super::stage::{Clusters, Way};
+use super::stage::{Clusters, NODES, Way};
 
 /// Time after which memory has settled, and for which an idle proxy is watched.
 const SETTLED: Duration = Duration::from_millis(700);
@@ -51,15 +51,18 @@ pub(super) struct Cost {
 pub(super) fn all(bench: &Bench<'_>) -> Result<Vec<Crowd>> {
     let counts: &[usize] = if bench.about.quick { &[100, 10_000] } else { &[1, 10, 100, 1000, 10_000] };
     let mut crowds = Vec::new();
-    let most = bench.args.most_connections.min(fitting()?);
+    let descriptors = descriptors()?;
     for wanted in counts {
-        let connections = most.min(*wanted);
-        if connections < *wanted {
-            eprintln!("{connections} CONNECTIONS INSTEAD OF {wanted}: a process may have no more descriptors");
-        }
-        let mut crowd = Crowd { connections, ..Crowd::default() };
+        // A way that has no descriptors for so many is in a crowd of its own.
+        let mut of_size = BTreeMap::<_, Crowd>::new();
         for way in WAYS {
+            let fitting = descriptors.saturating_sub(BESIDE) / each(way);
+            let connections = (*wanted).min(fitting).min(bench.args.most_connections);
+            if connections < *wanted {
+                eprintln!("{connections} CONNECTIONS INSTEAD OF {wanted}: a process may have no more descriptors");
+            }
             eprintln!("{connections} connections, {}", way.name());
+            let crowd = of_size.entry(connections).or_insert_with(|| Crowd { connections, ..Crowd::default() });
             match one(bench, way, connections) {
                 Ok(Some(cost)) => drop(crowd.ways.insert(way, cost)),
                 Ok(None) => {}
@@ -69,17 +72,29 @@ pub(super) fn all(bench: &Bench<'_>) -> Result<Vec<Crowd>> {
                 }
             }
         }
-        crowds.push(crowd);
+        crowds.extend(of_size.into_values());
     }
     Ok(crowds)
 }
 
-/// Connections that a proxy has descriptors for, which inherits our limit: each takes two, and some are needed beside.
-fn fitting() -> Result<usize> {
+/// Those that a process needs for itself.
+const BESIDE: usize = 200;
+
+/// Descriptors that a process may have: proxies and clusters inherit our limit.
+fn descriptors() -> Result<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits")?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let soft = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<usize>().ok());
-    Ok(soft.unwrap_or(usize::MAX).saturating_sub(200) / 2)
+    Ok(soft.unwrap_or(usize::MAX))
+}
+
+/// What a connection takes of them at most: its own, and one to a broker. Where one node leads everything, there is one to
+/// each of the cluster's brokers, since each has some of the partitions that every connection names.
+fn each(way: Way) -> usize {
+    match way {
+        Way::Single => 1 + NODES,
+        _ => 2,
+    }
 }
 
 /// None where there is no such proxy.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use super::process::Process;
 
 /// Nodes of each cluster.
-const NODES: usize = 2;
+pub(super) const NODES: usize = 2;
 
 /// A way from the load to the clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -169,3 +169,25 @@ async fn addresses_that_lead_nowhere_are_refused_and_say_nothing_of_the_cluster(
     assert_eq!(running.telemetry().shown("fishplate_links_failed_total", &[("cluster", "a")]).unwrap_or_default(), 0.0);
     running.stop().await;
 }
+
+#[tokio::test]
+async fn new_addresses_are_where_a_cluster_is_sought_when_its_brokers_are_gone() {
+    // Given a cluster, and its new brokers, which its old ones do not tell of
+    let old = FakeCluster::start(1, &[("x", &[1])], reaches(0)).await;
+    let new = FakeCluster::start(1, &[("x", &[1]), ("y", &[1])], reaches(0)).await;
+    let running = Running::start(config(&[("a", &old)], "")).await.unwrap();
+    let outcome = running.reload(config(&[("a", &new)], "")).await.unwrap();
+    assert!(matches!(&outcome, Outcome::Applied(changes) if changes.len() == 1), "{outcome:?}");
+    // When the old ones go
+    let cluster = running.contexts[0].clusters.all()[0].clone();
+    drop(old);
+    // Then it is found at the new ones
+    let found = async {
+        while !cluster.news().borrow().snapshot.topics.contains_key("y".as_bytes()) {
+            cluster.no_older_than(Duration::ZERO).await;
+        }
+    };
+    timeout(Duration::from_secs(20), found).await.expect("it is found");
+    assert_eq!(cluster.news().borrow().down, None);
+    running.stop().await;
+}

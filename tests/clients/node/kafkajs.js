@@ -1,10 +1,24 @@
 // KafkaJS.
 
+import { lz4Compress, lz4Decompress } from '@platformatic/wasm-utils'
 import kafkajs from 'kafkajs'
+import snappy from 'kafkajs-snappy'
+import { ZstdCodec } from 'zstd-codec'
 import { Basket } from './stage.js'
 
-const { AssignerProtocol, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
-const CODECS = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP }
+const { AssignerProtocol, CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs
+const { None, GZIP, Snappy, LZ4, ZSTD } = CompressionTypes
+const CODECS = { none: None, gzip: GZIP, snappy: Snappy, lz4: LZ4, zstd: ZSTD }
+
+// It has gzip; for others an application brings what compresses. (kafkajs-lz4 and @kafkajs/zstd want a compiler.)
+const zstd = new Promise(resolve => ZstdCodec.run(({ Simple }) => resolve(new Simple())))
+const codec = (compress, decompress) => () => ({
+  compress: async ({ buffer }) => Buffer.from(await compress(buffer)),
+  decompress: async buffer => Buffer.from(await decompress(buffer))
+})
+CompressionCodecs[Snappy] = snappy
+CompressionCodecs[LZ4] = codec(lz4Compress, lz4Decompress)
+CompressionCodecs[ZSTD] = codec(async data => (await zstd).compress(data), async data => (await zstd).decompress(data))
 
 export function connect (bootstrap, clientId, log) {
   const logCreator = () => entry => log(JSON.stringify(entry))

@@ -16,7 +16,7 @@ pub struct Client {
     pub says: &'static str,
     /// Those that there are for it; the slow ones first, because several run at once.
     pub scenarios: &'static [&'static str],
-    /// Those of them that it cannot play, and why.
+    /// Those of them that it cannot play, or what of one, and why.
     pub lacks: &'static [Lack],
     /// The views it can use.
     pub views: &'static [View],
@@ -37,9 +37,9 @@ impl Client {
 /// Scenarios that a client cannot play.
 #[derive(Clone, Copy)]
 pub struct Lack {
-    /// Which.
+    /// Which; or, as `zstd of codecs`, what it leaves out of one that it plays.
     pub scenarios: &'static [&'static str],
-    /// What the library lacks, in a few words.
+    /// What the library lacks, in a few words; or where else it is played.
     pub why: &'static str,
 }
 

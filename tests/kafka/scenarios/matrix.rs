@@ -138,6 +138,8 @@ Seen on bare Kafka and through Fishplate alike; the scenarios go around it.
   records on another cluster than its pipeline's, for which Fishplate keeps it from clients.
 - kafkajs 2.2.4 keeps the order of headers of one key only. @platformatic/kafka 1.35.0 takes a `Map` of headers: two of one
   key must be two objects. `listGroups()` of kafkajs, segmentio/kafka-go and librdkafka puts the answers of all nodes one behind the other.
+- kafkajs 2.2.4 has gzip only, and takes other codecs from the application: here snappy of kafkajs-snappy 1.1.0, lz4 of
+  @platformatic/wasm-utils 0.2.1, zstd of zstd-codec 0.1.5.
 - @platformatic/kafka cannot go back in a stream, nor can sarama in a partition: the scenario opens another.
 - node-rdkafka 3.6.1: the end of its admin client may take the process with it (SIGSEGV) while other clients are at work.
 ";

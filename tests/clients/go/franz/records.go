@@ -226,12 +226,16 @@ func manyPartitions(s *stage) {
 
 // Fifty batches of one record for one topic, its name taken as it is: none may fail.
 func refused(s *stage) {
-	client := s.connect(kgo.ProducerLinger(0))
+	// The smallest batches that there may be hold one record each when something large is in it.
+	client := s.connect(kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(512))
 	defer client.Close()
 	at := play.Place{strings.TrimSuffix(s.Topics[0], "."+s.Name), 0}
+	large := kgo.RecordHeader{Key: "large", Value: make([]byte, 300)}
 	outcomes := make(chan error, 50)
 	for i := range 50 {
-		client.Produce(s.ctx, record(at, fmt.Sprint(i)), func(_ *kgo.Record, err error) { outcomes <- err })
+		one := record(at, fmt.Sprint(i))
+		one.Headers = append(one.Headers, large)
+		client.Produce(s.ctx, one, func(_ *kgo.Record, err error) { outcomes <- err })
 	}
 	for range 50 {
 		play.Must(<-outcomes)

@@ -40,6 +40,8 @@ def unknown(stage):
         seen["delete"] = stage.library.delete_topic(topic)
         with stage.library.writer() as writer:
             seen["produce"] = writer.send([New(*at, b"v")])
+        # Another broker than the one that made it may be asked.
+        stage.wait_for_leaders([at])
         seen["read"] = stage.aliased(stage.read_all([at]), offsets_and_values)
         stage.saw(stage.topic_alias(topic), seen)
 
