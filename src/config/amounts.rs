@@ -33,6 +33,7 @@ pub(super) struct Speed {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Percentage {
     pub(super) millionths: u32,
+    pub(super) at: At,
 }
 
 macro_rules! written_as_text {
@@ -130,11 +131,11 @@ pub(super) fn percentage(node: &Node, reader: &mut Reader<'_>) -> Option<Percent
     if read.is_none() {
         reader.findings.mistake(node.at, format!("`{shown}` is not a share"), instead);
     }
-    read
+    Some(Percentage { millionths: read?, at: node.at })
 }
 
 /// Of `12.3456` hundredths; four digits behind the point are as fine as it gets.
-fn millionths(percent: &str) -> Option<Percentage> {
+fn millionths(percent: &str) -> Option<u32> {
     const FINE: usize = 4;
     let (whole, part) = percent.split_once('.').unwrap_or((percent, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -142,7 +143,7 @@ fn millionths(percent: &str) -> Option<Percentage> {
         return None;
     }
     let millionths = whole.parse::<u32>().ok()?.checked_mul(10_000)? + format!("{part:0<FINE$}").parse::<u32>().ok()?;
-    (millionths <= 1_000_000).then_some(Percentage { millionths })
+    (millionths <= 1_000_000).then_some(millionths)
 }
 
 /// A text that is no other type, with `${...}` filled in, and as it was written.

@@ -60,7 +60,7 @@ impl Diff {
         changes.extend(pipelines(now, then));
         changes.extend(transaction_version(now, then));
         changes.extend(clients(now, then));
-        changes.extend(["memory", "limits"].into_iter().filter_map(|key| numbers(key, now, then)));
+        changes.extend(["metrics", "memory", "limits"].into_iter().filter_map(|key| numbers(key, now, then)));
         changes.extend(log(now, then));
         Self { changes, needs_restart: fixed(now, then) }
     }
@@ -122,7 +122,7 @@ fn clients(now: &Config, then: &Config) -> Vec<Change> {
     by_name("clients", (&list(now), &list(then)), |one| one.0.as_str(), how, |one| one.1.clone())
 }
 
-/// A table of numbers: `memory`, `limits`.
+/// A table of plain values: `metrics`, `memory`, `limits`.
 fn numbers(key: &'static str, now: &Config, then: &Config) -> Option<Change> {
     let (before, after) = (super::written(now), super::written(then));
     let of = |file: &Value| file.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
@@ -221,10 +221,11 @@ fn pipelines(now: &Config, then: &Config) -> Vec<Change> {
     changes
 }
 
-/// What a pipeline says of records, each value by its path: `limits.per-token.rate`.
+/// What a pipeline says of records and promises of them, each value by its path: `limits.per-token.rate`, `slo.objective`.
 fn policy(pipeline: &Pipeline, config: &Config) -> BTreeMap<String, String> {
     let mut file = Value::Object(serde_json::Map::new());
     super::written::policy::add(&mut file, &pipeline.policy, config);
+    super::written::add_slo(&mut file, pipeline);
     let mut paths = BTreeMap::new();
     flatten("", &file, &mut paths);
     paths
@@ -340,6 +341,16 @@ pipelines:
                 "Changed pipelines two: limits.t.action: none -> observe; limits.t.burst: none -> 5; \
                  limits.t.enforced: none -> 100%; limits.t.key: none -> client_id; limits.t.name: none -> t; \
                  limits.t.rate: none -> 5/s; limits.t.unit: none -> records",
+            ),
+            (
+                "groups: ['gb-*']",
+                "groups: ['gb-*'], slo: { committed_within: 5s, objective: 99.9% }",
+                "Changed pipelines one: slo.committed_within: none -> 5000ms; slo.objective: none -> 99.9%",
+            ),
+            (
+                "pipelines:",
+                "metrics: { compatibility: true, max_pairs: 7 }\npipelines:",
+                "Changed metrics metrics: compatibility: false -> true; max_pairs: 50000 -> 7",
             ),
             ("pipelines:", "log: debug\npipelines:", "Changed log log: info -> debug"),
             ("default_cluster: a", "default_cluster: b", "Changed default_cluster default_cluster: a -> b"),

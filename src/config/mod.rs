@@ -15,6 +15,7 @@ mod check;
 pub mod clients;
 pub mod diff;
 mod findings;
+mod levels;
 mod load;
 mod patterns;
 pub mod policy;
@@ -32,6 +33,7 @@ mod yaml;
 
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
+pub use levels::{Metrics, Slo};
 pub use patterns::Patterns;
 pub use policy::Policy;
 pub use racks::Racks;
@@ -60,6 +62,8 @@ pub struct Config {
     pub clients: Clients,
     /// Metrics and health, if wanted.
     pub admin: Option<Admin>,
+    /// What metrics show of lag.
+    pub metrics: Metrics,
     /// What is logged, if the file says so: a filter that is one.
     pub log: Option<Arc<str>>,
     /// The pools of memory that all sessions share.
@@ -297,6 +301,8 @@ pub struct Pipeline {
     pub cluster: Slot,
     /// What holds for the records themselves.
     pub policy: Arc<Policy>,
+    /// How soon its groups are to have dealt with them.
+    pub slo: Option<Slo>,
 }
 
 impl Pipeline {

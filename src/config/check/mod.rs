@@ -8,6 +8,7 @@ mod clients;
 mod clusters;
 mod hosts;
 mod kinds;
+mod levels;
 mod pipelines;
 mod policy;
 
@@ -30,6 +31,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     addresses::apart(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
     let transaction_version = bounds::transaction_version(raw, findings);
+    let metrics = levels::metrics(raw, findings);
     let log = raw.log.as_ref().and_then(|text| log(text, findings));
     let memory = bounds::memory(raw, findings);
     let limits = bounds::limits(raw, findings);
@@ -42,6 +44,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         transaction_version,
         clients: clients?,
         admin: admin.map(|bind| Admin { bind }),
+        metrics,
         log,
         memory,
         limits,

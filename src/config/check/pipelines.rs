@@ -8,9 +8,9 @@ use super::super::findings::{At, Findings};
 use super::super::patterns::{Pattern, Patterns};
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::super::{DEFAULT_PIPELINE, Pipeline, Policy};
+use super::super::{DEFAULT_PIPELINE, Pipeline, Policy, Slo};
 use super::clusters::Known;
-use super::{label, policy};
+use super::{label, levels, policy};
 use crate::types::{Name, Slot};
 
 /// What a list of patterns is for.
@@ -39,6 +39,8 @@ struct Draft {
     transactional_ids: Written,
     /// `None` if something of it is wrong.
     policy: Option<Policy>,
+    /// Likewise.
+    slo: Option<Option<Slo>>,
 }
 
 /// In their order, `default` last; `None` if one of them is wrong.
@@ -56,8 +58,8 @@ pub(super) fn all(raw: &File, known: &Known, default: Option<Slot>, findings: &m
     let everything = Patterns::everything();
     let name = Name::from(DEFAULT_PIPELINE);
     let (topics, groups) = (everything.clone(), everything.clone());
-    let policy = Arc::default();
-    pipelines.push(Pipeline { name, topics, groups, transactional_ids: everything, cluster: default?, policy });
+    let (policy, slo) = (Arc::default(), None);
+    pipelines.push(Pipeline { name, topics, groups, transactional_ids: everything, cluster: default?, policy, slo });
     policy::lanes_live_there(raw, &pipelines, known, findings);
     Some(pipelines)
 }
@@ -67,8 +69,8 @@ impl Draft {
         let right = self.topics.whole && self.groups.whole && self.transactional_ids.whole;
         let (name, cluster) = (Name::from(self.name?.value.as_str()), self.cluster?);
         let (topics, groups, policy) = (self.topics.patterns, self.groups.patterns, Arc::new(self.policy?));
-        let transactional_ids = self.transactional_ids.patterns;
-        right.then_some(Pipeline { name, topics, groups, transactional_ids, cluster, policy })
+        let (transactional_ids, slo) = (self.transactional_ids.patterns, self.slo?);
+        right.then_some(Pipeline { name, topics, groups, transactional_ids, cluster, policy, slo })
     }
 
     /// In a sentence; `nameless` if its name is wrong.
@@ -91,6 +93,7 @@ fn draft(raw: &raw::Pipeline, known: &Known, names: &mut BTreeMap<String, At>, f
         groups: optional(raw.groups.as_deref(), findings),
         transactional_ids: optional(raw.transactional_ids.as_deref(), findings),
         policy: policy::policy(raw, known, cluster, findings),
+        slo: levels::slo(raw, findings),
     }
 }
 
@@ -205,6 +208,10 @@ fn unreachable(kind: &str, draft: &Draft, earlier: &[Draft], list: fn(&Draft) ->
         let Some(first) = earlier.iter().find(|draft| list(draft).patterns.cover(pattern)) else { continue };
         let what = format!("the {kind}s of `{text}` belong to {}", first.above());
         if first.cluster == draft.cluster {
+            // Its service level is still of the groups that it names.
+            if kind == "group" && draft.slo != Some(None) {
+                continue;
+            }
             findings.warning(text.at, what, "both live on the same cluster, so that the pattern can go");
         } else {
             findings.mistake(

@@ -10,8 +10,10 @@ use super::findings::At;
 use super::read::{Fields, Number, Reader, Text, list, named, number, some, text, texts};
 use super::yaml::{Entry, Node, What};
 
+mod levels;
 mod policy;
 
+pub(super) use levels::{Metrics, Slo};
 pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
 
 /// The config of Fishplate.
@@ -40,6 +42,8 @@ pub(super) struct File {
     pub(super) clients: Option<Vec<Client>>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
+    /// What `/metrics` shows of lag.
+    pub(super) metrics: Option<Metrics>,
     /// What is logged, such as `info` or `fishplate=debug,warn`. FISHPLATE_LOG and --log win. Default: info.
     #[schemars(example = "fishplate=debug,warn")]
     pub(super) log: Option<Text>,
@@ -262,6 +266,8 @@ pub(super) struct Pipeline {
     pub(super) lanes: Option<Lanes>,
     /// Which records go to the same topic on another cluster. Contract and limits apply first.
     pub(super) canaries: Option<Vec<Canary>>,
+    /// How soon its groups are to have dealt with records.
+    pub(super) slo: Option<Slo>,
     #[schemars(skip)]
     pub(super) at: At,
 }
@@ -294,12 +300,13 @@ impl File {
             transaction_version: fields.optional("transaction_version", number),
             clients: fields.optional("clients", |node, reader| list(node, reader, Client::read)),
             admin: fields.optional("admin", Admin::read),
+            metrics: fields.optional("metrics", Metrics::read),
             log: fields.optional("log", text),
             memory: fields.optional("memory", Memory::read),
             limits: fields.optional("limits", Limits::read),
             include: fields.optional("include", one_or_many),
         };
-        fields.finish(&["control", "metrics"]);
+        fields.finish(&["control"]);
         Some(file)
     }
 }
@@ -423,9 +430,10 @@ impl Pipeline {
             limits: fields.optional("limits", |node, reader| list(node, reader, Limit::read)),
             lanes: fields.optional("lanes", Lanes::read),
             canaries: fields.optional("canaries", |node, reader| list(node, reader, Canary::read)),
+            slo: fields.optional("slo", Slo::read),
             at: node.at,
         };
-        fields.finish(&["mirror", "slo"]);
+        fields.finish(&["mirror"]);
         Some(pipeline)
     }
 }

@@ -61,9 +61,7 @@ fn what_is_missing_is_named() {
 fn keys_of_other_versions_are_known_as_such() {
     for (text, key) in [
         (base("control: { cluster: a }\n"), "control"),
-        (base("metrics: {}\n"), "metrics"),
         (base("pipelines: [{ name: p, topics: [t], cluster: a, mirror: {} }]\n"), "mirror"),
-        (base("pipelines: [{ name: p, topics: [t], cluster: a, slo: {} }]\n"), "slo"),
         (BASE.replace("slot: 1,", "slot: 1, sasl: {},"), "sasl"),
     ] {
         let all = found(&text);
@@ -181,6 +179,54 @@ fn what_a_cluster_is_and_calls_racks_is_checked() {
         assert_eq!(all.len(), 1, "{words}: {all:#?}");
         assert!(all[0].starts_with(words), "{words}: {all:#?}");
     }
+}
+
+#[test]
+fn a_service_level_promises_something_that_can_be_kept() {
+    let pipeline = |keys: &str| base(&format!("pipelines:\n  - {{ name: p, topics: [t], cluster: a, {keys} }}\n"));
+    let slo = |within: &str, objective: &str| {
+        pipeline(&format!("groups: [g], slo: {{ committed_within: {within}, objective: {objective} }}"))
+    };
+    for (within, objective) in [("10ms", "50%"), ("1h", "99.9999%"), ("5s", "99.9%")] {
+        assert_eq!(found(&slo(within, objective)), [""; 0]);
+    }
+    for (text, words) in [
+        (slo("9ms", "99%"), "9 ms is shorter than can be told -> write from 10ms to 1h, for example 5s"),
+        (slo("3601s", "99%"), "3601000 ms is longer than alerts can wait for -> write from 10ms to 1h"),
+        (slo("5s", "49.9999%"), "an objective of 49.9999% promises nothing -> write from 50% to 99.9999%"),
+        (slo("5s", "100%"), "an objective of 100% leaves nothing that may ever be late -> write from 50% to 99.9999%"),
+        (slo("5s", "0.999"), "this must be a share, not a number -> write from 0% to 100%"),
+        (slo("5", "99%"), "this must be a time, not a number"),
+        (pipeline("groups: [g], slo: { objective: 99% }"), "a service level needs `committed_within`"),
+        (
+            pipeline("slo: { committed_within: 5s, objective: 99% }"),
+            "a service level without `groups`: nobody's commits would be counted -> name the pipeline's consumers",
+        ),
+        (
+            base("metrics: { max_pairs: 0 }\n"),
+            "0 pairs of a group and a partition cannot be shown -> write from 1 to 1000000",
+        ),
+        (base("metrics: { compatibility: 1 }\n"), "this must be true or false"),
+    ] {
+        let all = found(&text);
+        assert_eq!(all.len(), 1, "{words}: {all:#?}");
+        assert!(all[0].split_once(' ').expect("a place").1.starts_with(words), "{words}: {all:#?}");
+    }
+}
+
+#[test]
+fn a_service_level_is_of_the_groups_that_its_pipeline_names() {
+    let second = "{ name: q, topics: [x], groups: [g1], cluster: a, slo: { committed_within: 5s, objective: 99% } }";
+    let text = base(&format!("pipelines:\n  - {{ name: p, topics: [t], groups: ['g*'], cluster: a }}\n  - {second}\n"));
+    assert_eq!(found(&text), [""; 0], "the pattern says something, though the group's home is another pipeline's word");
+    let config = Config::from_text("c.yaml", &text).expect("a config");
+    let [p, q, _] = config.pipelines.as_slice() else { panic!("three pipelines") };
+    assert_eq!(
+        q.service_level("g1").map(|slo| (slo.committed_within, slo.objective.0)),
+        Some((Duration::from_secs(5), 990_000))
+    );
+    assert_eq!((q.service_level("g2"), p.service_level("g1")), (None, None));
+    assert!((q.slo.expect("a service level").budget() - 0.01).abs() < 1e-12);
 }
 
 #[test]

@@ -34,6 +34,8 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Lanes/properties", "pipelines: [{ lanes: { ", " } }]"),
         ("/$defs/Lane/properties", "pipelines: [{ lanes: { dlq: { ", " } } }]"),
         ("/$defs/Canary/properties", "pipelines: [{ canaries: [{ ", " }] }]"),
+        ("/$defs/Slo/properties", "pipelines: [{ slo: { ", " } }]"),
+        ("/$defs/Metrics/properties", "metrics: { ", " }"),
     ] {
         for key in keys(&schema, pointer) {
             let all = found(&format!("{before}{key}: 1.5{after}\n")).join("\n");
@@ -47,8 +49,20 @@ fn the_schema_has_the_keys_that_are_read() {
 fn full_yaml_has_every_key_of_the_schema() {
     let schema: serde_json::Value = serde_json::from_str(&schema().expect("a schema")).expect("JSON");
     let full = fs::read_to_string("config/full.yaml").expect("config/full.yaml");
-    let parts =
-        ["Listener", "Cluster", "Pipeline", "Contract", "HeaderRule", "Limit", "Lanes", "Lane", "Stamp", "Canary"];
+    let parts = [
+        "Listener",
+        "Cluster",
+        "Pipeline",
+        "Contract",
+        "HeaderRule",
+        "Limit",
+        "Lanes",
+        "Lane",
+        "Stamp",
+        "Canary",
+        "Slo",
+        "Metrics",
+    ];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
     let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));
     let code: Vec<_> = full.lines().map(|line| line.split('#').next().unwrap_or_default()).collect();

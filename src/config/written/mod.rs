@@ -21,6 +21,8 @@ pub fn written(config: &Config) -> Value {
         "transaction_version": config.transaction_version,
         "clients": config.clients.own().iter().map(client).collect::<Vec<_>>(),
     });
+    let super::Metrics { compatibility, max_pairs } = config.metrics;
+    file["metrics"] = json!({ "compatibility": compatibility, "max_pairs": max_pairs });
     let super::Memory { requests, responses, parked } = config.memory;
     file["memory"] = json!({ "requests": bytes(requests), "responses": bytes(responses), "parked": bytes(parked) });
     let super::Limits { request, handshake, stalled, idle, sessions, sessions_per_address } = config.limits;
@@ -126,7 +128,15 @@ fn pipeline(config: &Config, pipeline: &Pipeline) -> Value {
         file["transactional_ids"] = list(&pipeline.transactional_ids).into();
     }
     policy::add(&mut file, &pipeline.policy, config);
+    add_slo(&mut file, pipeline);
     file
+}
+
+/// Puts into a pipeline's part of the file what is promised of it.
+pub(super) fn add_slo(file: &mut Value, pipeline: &Pipeline) {
+    if let Some(super::Slo { committed_within, objective }) = pipeline.slo {
+        file["slo"] = json!({ "committed_within": time(committed_within), "objective": objective.to_string() });
+    }
 }
 
 #[cfg(test)]
