@@ -18,6 +18,7 @@ use fishplate::telemetry::{Telemetry, log};
 use serde::Serialize;
 
 mod limits;
+mod provision;
 mod remote;
 mod tables;
 mod text;
@@ -114,6 +115,14 @@ Examples:
   fishplate limits set --pipeline events --limit per-token --rate 500/s
 What stands under UNTIL RELOAD was set so, and is in no file: the limit's rate, or keys (masked) with one of their own.")]
     Limits(limits::LimitsArgs),
+    /// Write Prometheus rules with tests of them, Grafana dashboards and runbooks for the pipelines of a config
+    #[command(after_help = "\
+Examples:
+  fishplate provision -c config/full.yaml --out monitoring
+  fishplate provision -c config/full.yaml --out monitoring --check        in CI: are they what the config makes?
+  promtool test rules monitoring/tests/*.yml
+Exit code 1 with --check: some differ. Files of pipelines that are gone are removed, and nothing that somebody else wrote.")]
+    Provision(provision::ProvisionArgs),
     /// Show it at work: two clusters inside this process, Fishplate before them, events flowing through
     #[command(after_help = "\
 Needs no cluster and no config; stays until Ctrl-C. It is in builds with the feature `demo`:
@@ -253,6 +262,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Clients(args) => tables::clients(&args),
         Command::Tokens(args) => tokens::tokens(&args),
         Command::Limits(args) => limits::limits(&args),
+        Command::Provision(args) => provision::provision(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
         Command::Version => say(&format!("fishplate {}\n", env!("CARGO_PKG_VERSION"))),
@@ -429,6 +439,7 @@ mod tests {
             "clients",
             "tokens",
             "limits",
+            "provision",
             "demo",
             "schema",
             "completions",
