@@ -21,6 +21,9 @@ pub(super) struct Recorded {
     pub(super) expr: String,
 }
 
+/// A label and its value.
+pub(super) type Label = (&'static str, String);
+
 /// How much of a hurry there is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Severity {
@@ -49,8 +52,8 @@ pub(super) struct Alert {
     pub(super) severity: Severity,
     /// A pipeline's name, or one of the words that metrics have for none and several.
     pub(super) pipeline: String,
-    /// The long window, where it is one of several.
-    pub(super) window: Option<&'static str>,
+    /// The label that tells it from others of its name in the same file: a window, a lane, a cluster.
+    pub(super) mark: Option<Label>,
     pub(super) summary: String,
     pub(super) description: String,
     /// What it compares with, in words.

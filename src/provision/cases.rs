@@ -1,5 +1,7 @@
 //! Cases in which an alert must fire or be silent: series over time, and who is told what at which minute.
 
+use super::alerts::Label;
+
 /// One case.
 #[derive(Clone)]
 pub(super) struct Case {
@@ -9,11 +11,9 @@ pub(super) struct Case {
     pub(super) series: Vec<(String, String)>,
     /// The minute at which it is looked.
     pub(super) minute: u64,
-    /// Which alert, and of which windows.
     pub(super) alert: &'static str,
-    pub(super) window: Option<&'static str>,
-    /// Of which pipeline, where the file has more than one of that name.
-    pub(super) pipeline: Option<String>,
+    /// Which one of that name; `None`: whichever.
+    pub(super) mark: Option<Label>,
     /// Whether it fires then.
     pub(super) fires: bool,
 }
@@ -26,7 +26,7 @@ impl Case {
         minute: u64,
         series: Vec<(String, String)>,
     ) -> Self {
-        Self { says: says.into(), series, minute, alert, window: None, pipeline: None, fires: true }
+        Self { says: says.into(), series, minute, alert, mark: None, fires: true }
     }
 
     /// It is silent.
@@ -39,14 +39,9 @@ impl Case {
         Self { fires: false, ..Self::fires(alert, says, minute, series) }
     }
 
-    /// Only of this pipeline.
-    pub(super) fn in_pipeline(self, pipeline: &str) -> Self {
-        Self { pipeline: Some(pipeline.to_owned()), ..self }
-    }
-
-    /// Only of this long window.
-    pub(super) fn of(self, window: &'static str) -> Self {
-        Self { window: Some(window), ..self }
+    /// Only of the one with this label.
+    pub(super) fn of(self, label: &'static str, value: &str) -> Self {
+        Self { mark: Some((label, value.to_owned())), ..self }
     }
 }
 

@@ -118,7 +118,7 @@ fn alert(indicator: &Indicator, pair: &Pair, pipeline: &Pipeline, slo: &Slo) -> 
         pending: pair.pending,
         severity: pair.severity,
         pipeline: pipeline.name.to_string(),
-        window: Some(pair.long),
+        mark: Some(("window", pair.long.to_owned())),
         summary: format!(
             "Group {{{{ $labels.group }}}} of pipeline {} burns its budget of late {}",
             pipeline.name,
@@ -183,7 +183,7 @@ fn of_pair(pair: &Pair, pipeline: &Pipeline, slo: &Slo) -> [Case; 4] {
             watched(pipeline, 60, &little, soon),
         ),
     ]
-    .map(|case| case.of(pair.long))
+    .map(|case| case.of("window", pair.long))
 }
 
 fn series(pipeline: &Pipeline, of: &str, all: &str, late: &str) -> Vec<(String, String)> {

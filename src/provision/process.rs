@@ -26,7 +26,7 @@ pub(super) fn book(config: &Config) -> Book {
     for cluster in &config.clusters {
         alerts.extend([cluster_down(cluster, config), sweeps(cluster, config)]);
         let of_cluster = [cluster_cases(cluster), sweep_cases(cluster)].concat();
-        cases.extend(of_cluster.into_iter().map(|case| case.in_pipeline(&pipeline_on(cluster, config))));
+        cases.extend(of_cluster.into_iter().map(|case| case.of("cluster", cluster.name.as_str())));
     }
     Book { name: "fishplate".to_owned(), recorded: Vec::new(), alerts, cases }
 }
@@ -34,7 +34,7 @@ pub(super) fn book(config: &Config) -> Book {
 /// An alert of no pipeline.
 fn alert(name: &'static str, severity: Severity, pending: &'static str, expr: String, words: [&str; 3]) -> Alert {
     let [summary, description, bound] = words.map(str::to_owned);
-    Alert { name, expr, pending, severity, pipeline: Name::NONE.to_owned(), window: None, summary, description, bound }
+    Alert { name, expr, pending, severity, pipeline: Name::NONE.to_owned(), mark: None, summary, description, bound }
 }
 
 fn absent() -> Alert {
@@ -92,8 +92,8 @@ fn cluster_down(cluster: &Cluster, config: &Config) -> Alert {
         "No broker of it answers any Fishplate: topics and groups that live there stand still.",
         "2 minutes",
     ];
-    let pipeline = pipeline_on(cluster, config);
-    Alert { pipeline, ..alert(CLUSTER, Severity::Page, "2m", expr, words) }
+    let (pipeline, mark) = (pipeline_on(cluster, config), Some(("cluster", cluster.name.to_string())));
+    Alert { pipeline, mark, ..alert(CLUSTER, Severity::Page, "2m", expr, words) }
 }
 
 /// Unless the cluster is down, which is told already.
@@ -108,8 +108,8 @@ fn sweeps(cluster: &Cluster, config: &Config) -> Alert {
         "It was not asked for offsets for {{ $value | humanizeDuration }}: what passes Fishplate by is not in the lag.",
         "600 s",
     ];
-    let pipeline = pipeline_on(cluster, config);
-    Alert { pipeline, ..alert(SWEEPS, Severity::Ticket, "5m", expr, words) }
+    let (pipeline, mark) = (pipeline_on(cluster, config), Some(("cluster", cluster.name.to_string())));
+    Alert { pipeline, mark, ..alert(SWEEPS, Severity::Ticket, "5m", expr, words) }
 }
 
 fn one(series: impl Into<String>, values: impl Into<String>) -> Vec<(String, String)> {

@@ -31,9 +31,18 @@ fn recorded(rule: &Recorded) -> String {
 }
 
 fn alert(alert: &Alert, runbooks: &str) -> String {
-    let window = alert.window.map(|window| format!("          window: {window}\n")).unwrap_or_default();
+    let mark = alert.mark.as_ref();
+    let mark = mark
+        .map(|(label, value)| {
+            format!(
+                "          {label}: {}
+",
+                quoted(value)
+            )
+        })
+        .unwrap_or_default();
     format!(
-        "      - alert: {}\n{}        for: {}\n        labels:\n          severity: {}\n          pipeline: {}\n{window}        \
+        "      - alert: {}\n{}        for: {}\n        labels:\n          severity: {}\n          pipeline: {}\n{mark}        \
          annotations:\n          summary: {}\n          description: {}\n          runbook_url: {}\n",
         alert.name,
         expression(&alert.expr),

@@ -227,19 +227,15 @@ fn page(guide: &Guide, alerts: &[&Alert]) -> String {
     format!(
         "<!-- {MARK} -->\n# {}\n\n{}\n\n## Look\n\n`GROUP`, `TOPIC`, `PIPELINE`, `CLUSTER` and `INSTANCE` are the alert's labels. Lines that \
          begin with `fishplate ` are commands, `curl` likewise, the others are queries for Prometheus.\n\n{look}\n## Do\n\n{act}\n## In this \
-         config\n\n| pipeline | severity | window | fires above | for |\n|---|---|---|---|---|\n{rows}",
+         config\n\n| pipeline | severity | of | fires above | for |\n|---|---|---|---|---|\n{rows}",
         guide.alert, guide.means
     )
 }
 
 fn row(alert: &Alert) -> String {
-    let Alert { pipeline, severity, window, bound, pending, .. } = alert;
-    format!("| {} | {severity} | {} | {} | {pending} |\n", cell(pipeline), window.unwrap_or(""), cell_of_bound(bound))
-}
-
-/// It is our own words, with names in quotes of code.
-fn cell_of_bound(bound: &str) -> String {
-    bound.replace('|', "\\|")
+    let Alert { pipeline, severity, mark, bound, pending, .. } = alert;
+    let mark = mark.as_ref().map(|(label, value)| format!("{label} {value}")).unwrap_or_default();
+    format!("| {} | {severity} | {} | {} | {pending} |\n", cell(pipeline), cell(&mark), cell(bound))
 }
 
 #[cfg(test)]

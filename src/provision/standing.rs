@@ -65,7 +65,7 @@ fn growing(pipeline: &Pipeline) -> Alert {
         pending: "10m",
         severity: Severity::Ticket,
         pipeline: pipeline.name.to_string(),
-        window: None,
+        mark: None,
         summary: "Group {{ $labels.group }} falls behind in {{ $labels.topic }}".to_owned(),
         description: "The oldest record that it has not committed waits for {{ $value | humanizeDuration }}, and longer all the time."
             .to_owned(),
@@ -89,7 +89,7 @@ fn retention(pipeline: &Pipeline) -> Alert {
         pending: "5m",
         severity: Severity::Page,
         pipeline: pipeline.name.to_string(),
-        window: None,
+        mark: None,
         summary: "Group {{ $labels.group }} is about to lose records of {{ $labels.topic }}".to_owned(),
         description:
             "Retention takes records that it has not committed in {{ $value | humanizeDuration }} if it reads nothing."
@@ -109,7 +109,7 @@ fn members(pipeline: &Pipeline) -> Alert {
         pending: "5m",
         severity: hurry(pipeline),
         pipeline: pipeline.name.to_string(),
-        window: None,
+        mark: None,
         summary: "Group {{ $labels.group }} has no members, and records wait".to_owned(),
         description: "Nobody reads: {{ $value | humanize }} records wait for the group.".to_owned(),
         bound: "a lag without members".to_owned(),
@@ -146,10 +146,10 @@ fn filling(pipeline: &Pipeline, filling: &Filling) -> Alert {
         pending: "15m",
         severity: Severity::Ticket,
         pipeline: pipeline.name.to_string(),
-        window: None,
+        mark: Some(("lane", (*lane).to_owned())),
         summary: format!("The lane {lane} of pipeline {} fills", pipeline.name),
         description: "To each record that stays, {{ $value | humanize }} are moved there.".to_owned(),
-        bound: format!("{share} of what stays, more than {FEWEST_MOVED} in 15 minutes, in `{lane}`"),
+        bound: format!("{share} of what stays, more than {FEWEST_MOVED} in 15 minutes"),
     }
 }
 
@@ -221,7 +221,7 @@ fn filling_cases(pipeline: &Pipeline, filling: &Filling) -> Vec<Case> {
         [lane].into_iter().chain(stays.map(produced)).collect()
     };
     let lane = filling.lane;
-    vec![
+    [
         Case::fires(LANE, format!("A tenth goes to {lane}"), 35, series(1000, Some(10_000))),
         Case::fires(LANE, format!("All goes to {lane}"), 35, series(1000, Some(0))),
         Case::fires(
@@ -233,4 +233,6 @@ fn filling_cases(pipeline: &Pipeline, filling: &Filling) -> Vec<Case> {
         Case::silent(LANE, format!("One of a thousand goes to {lane}"), 35, series(10, Some(10_000))),
         Case::silent(LANE, format!("Of few records most go to {lane}"), 35, series(2, Some(1))),
     ]
+    .map(|case| case.of("lane", lane))
+    .into()
 }

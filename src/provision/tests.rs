@@ -106,7 +106,7 @@ fn every_alert_is_tried_both_ways() {
                     let mine = |case: &&cases::Case| {
                         case.alert == alert.name
                             && case.fires == fires
-                            && case.window.is_none_or(|window| alert.window == Some(window))
+                            && (case.mark.is_none() || case.mark == alert.mark)
                     };
                     book.cases.iter().filter(mine).count()
                 };

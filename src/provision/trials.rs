@@ -2,7 +2,7 @@
 //! are not compared.
 
 use super::MARK;
-use super::alerts::{Alert, Book};
+use super::alerts::{Alert, Book, Label};
 use super::cases::Case;
 use super::words::{is, quoted};
 
@@ -31,24 +31,27 @@ fn trial(case: &Case, alerts: &[Alert]) -> String {
 }
 
 fn asked(case: &Case) -> String {
-    let window = case.window.map(|window| format!(", {}", is("window", window))).unwrap_or_default();
     let of = is("alertname", case.alert);
-    format!("group by (alertname, severity, pipeline, window) (ALERTS{{{of}, alertstate=\"firing\"{window}}})")
+    let mark = mark(case.mark.as_ref());
+    format!(
+        "group by (alertname, severity, pipeline, window, lane, cluster) (ALERTS{{{of}, alertstate=\"firing\"{mark}}})"
+    )
 }
 
-/// Whose alert it is stands in its rule: the one of that name, and of that window where there are several.
+/// Whose alert it is stands in its rule: the one of that name, and with that label where there are several.
 fn expected(case: &Case, alerts: &[Alert]) -> String {
-    let of = |alert: &&Alert| {
-        let pipeline = case.pipeline.as_ref().is_none_or(|pipeline| alert.pipeline == *pipeline);
-        alert.name == case.alert && pipeline && (case.window.is_none() || alert.window == case.window)
-    };
+    let of = |alert: &&Alert| alert.name == case.alert && (case.mark.is_none() || alert.mark == case.mark);
     let Some(alert) = alerts.iter().find(of) else { return String::new() };
-    let window = alert.window.map(|window| format!(", {}", is("window", window))).unwrap_or_default();
     let labels = format!(
-        "{{{}, {}, {}{window}}}",
+        "{{{}, {}, {}{}}}",
         is("alertname", alert.name),
         is("severity", &alert.severity.to_string()),
-        is("pipeline", &alert.pipeline)
+        is("pipeline", &alert.pipeline),
+        mark(alert.mark.as_ref())
     );
     format!("        exp_samples:\n          - labels: {}\n            value: 1\n", quoted(&labels))
+}
+
+fn mark(mark: Option<&Label>) -> String {
+    mark.map(|(label, value)| format!(", {}", is(label, value))).unwrap_or_default()
 }
