@@ -273,5 +273,9 @@ fn prometheus_reads_its_config() {
     let output = Command::new("promtool").args(arguments).current_dir(root()).output();
     let output = output.expect("promtool; scripts/test setup brings it");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("rules found"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success() && said.contains("rules found"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
