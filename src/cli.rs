@@ -20,6 +20,7 @@ use serde::Serialize;
 mod backlog;
 mod lag;
 mod limits;
+mod provision;
 mod remote;
 mod tables;
 mod text;
@@ -133,6 +134,14 @@ Examples:
   fishplate limits set --pipeline events --limit per-token --rate 500/s
 What stands under UNTIL RELOAD was set so, and is in no file: the limit's rate, or keys (masked) with one of their own.")]
     Limits(limits::LimitsArgs),
+    /// Write Prometheus rules with tests of them, Grafana dashboards and runbooks for the pipelines of a config
+    #[command(after_help = "\
+Examples:
+  fishplate provision -c config/full.yaml --out monitoring
+  fishplate provision -c config/full.yaml --out monitoring --check        in CI: are they what the config makes?
+  promtool test rules monitoring/tests/*.yml
+Exit code 1 with --check: some differ. Files of pipelines that are gone are removed, and nothing that somebody else wrote.")]
+    Provision(provision::ProvisionArgs),
     /// Show it at work: two clusters inside this process, Fishplate before them, events flowing through
     #[command(after_help = "\
 Needs no cluster and no config; stays until Ctrl-C. It is in builds with the feature `demo`:
@@ -274,6 +283,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Lag(args) => lag::lag(&args),
         Command::Backlog(args) => backlog::backlog(&args),
         Command::Limits(args) => limits::limits(&args),
+        Command::Provision(args) => provision::provision(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
         Command::Version => say(&format!("fishplate {}\n", env!("CARGO_PKG_VERSION"))),
@@ -452,6 +462,7 @@ mod tests {
             "lag",
             "backlog",
             "limits",
+            "provision",
             "demo",
             "schema",
             "completions",

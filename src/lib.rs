@@ -17,6 +17,7 @@ pub mod upstream;
 pub mod placement;
 
 pub mod policy;
+pub mod provision;
 
 pub mod api;
 

@@ -107,7 +107,7 @@ fn no_two_services_publish_one_port() {
     let services = compose["services"].as_object().expect("services");
     let all: Vec<u16> = services.values().flat_map(ports).map(|(host, _)| host).collect();
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{all:?}");
-    assert_eq!(services.keys().collect::<Vec<_>>(), ["kafka-old", "kafka-new", "fishplate"]);
+    assert_eq!(services.keys().collect::<Vec<_>>(), ["kafka-old", "kafka-new", "fishplate", "prometheus", "grafana"]);
     let waits = compose["services"]["fishplate"]["depends_on"].as_object().expect("depends_on");
     for (name, condition) in waits {
         assert_eq!(condition["condition"], "service_healthy");
@@ -213,4 +213,69 @@ fn the_mounted_config_has_nothing_wrong() {
         Command::new(env!("CARGO_BIN_EXE_fishplate")).args(["check", "-c"]).arg(file).output().expect("fishplate");
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains(": fine; 2 listeners, 2 clusters, 1 pipeline"), "{said}");
+}
+
+/// Where a service has a file or folder of ours mounted, which is there.
+fn mounts(service: &str) -> Vec<(PathBuf, String)> {
+    let compose = compose();
+    let all = texts(&compose["services"][service]["volumes"]);
+    let split = |mount: &&str| {
+        let parts: Vec<&str> = mount.split(':').collect();
+        let [here, inside, "ro"] = parts.as_slice() else { panic!("{mount} can be written to") };
+        (root().join(here), (*inside).to_owned())
+    };
+    all.iter().map(split).collect()
+}
+
+#[test]
+fn prometheus_and_grafana_are_given_what_is_there() {
+    for service in ["prometheus", "grafana"] {
+        for (here, inside) in mounts(service) {
+            assert!(here.exists(), "{inside}: {} is not here", here.display());
+        }
+        let compose = compose();
+        let ports = texts(&compose["services"][service]["ports"]).join(" ");
+        assert!(ports.starts_with("127.0.0.1:"), "{service} is for this machine only: {ports}");
+    }
+    let environment = compose()["services"]["grafana"]["environment"].clone();
+    assert_eq!(environment["GF_AUTH_ANONYMOUS_ORG_ROLE"], "Viewer");
+    let yaml = |path: &str| -> Value {
+        serde_saphyr::from_str(&fs::read_to_string(root().join(path)).expect(path)).expect(path)
+    };
+    let folder = &yaml("deploy/monitoring/grafana/dashboards.yml")["providers"][0]["options"]["path"];
+    assert!(mounts("grafana").iter().any(|(_, inside)| folder == inside.as_str()), "{folder}");
+    let prometheus = yaml("deploy/monitoring/prometheus.yml");
+    let scraped = &prometheus["scrape_configs"][0];
+    let admin = config().admin.expect("an admin address").bind.port();
+    assert_eq!(scraped["job_name"], "fishplate");
+    assert_eq!(scraped["static_configs"][0]["targets"][0], format!("fishplate:{admin}"));
+    assert_eq!(yaml("deploy/monitoring/grafana/datasources.yml")["datasources"][0]["url"], "http://prometheus:9090");
+}
+
+#[test]
+fn what_is_provisioned_is_what_the_mounted_config_makes() {
+    let (file, _) = mounted();
+    let output = Command::new(env!("CARGO_BIN_EXE_fishplate"))
+        .args(["provision", "--check", "--out", "deploy/monitoring", "-c"])
+        .arg(file)
+        .current_dir(root())
+        .output()
+        .expect("fishplate");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let instead = "fishplate provision -c config/compose.yaml --out deploy/monitoring";
+    assert!(output.status.success(), "{said}{}{instead}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// With the rules beside it, as the container has them. Debian's promtool.
+#[test]
+fn prometheus_reads_its_config() {
+    let arguments = ["check", "config", "deploy/monitoring/prometheus.yml"];
+    let output = Command::new("promtool").args(arguments).current_dir(root()).output();
+    let output = output.expect("promtool; scripts/test setup brings it");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("rules found"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

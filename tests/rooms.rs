@@ -14,7 +14,7 @@ const STEPS: &[&[&str]] = &[
     &["telemetry", "wire", "config"],
     &["upstream"],
     &["control"],
-    &["placement", "policy"],
+    &["placement", "policy", "provision"],
     &["api", "mirror"],
     &["session", "lag", "migration"],
     &["admin"],
@@ -24,7 +24,7 @@ const STEPS: &[&[&str]] = &[
 ];
 
 /// Rooms whose files, `task.rs` apart, decide and do nothing.
-const PURE: &[&str] = &["api", "placement", "control", "policy", "mirror", "lag", "migration"];
+const PURE: &[&str] = &["api", "placement", "control", "policy", "mirror", "lag", "migration", "provision"];
 
 /// Words of doing.
 const DOING: &[&str] = &["tokio::spawn", "tokio::net", "std::net::Tcp", "std::fs", ".await"];

@@ -57,3 +57,23 @@ families! {
     KNOWN_MAX_LAG = "kafka_consumergroup_group_max_lag", Gauge, KNOWN_GROUP, "The most of kafka_consumergroup_group_lag.";
     KNOWN_MAX_LAG_SECONDS = "kafka_consumergroup_group_max_lag_seconds", Gauge, KNOWN_GROUP, "The most of kafka_consumergroup_group_lag_seconds.";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::catalogue::{FAMILIES, Of};
+    use std::collections::{BTreeMap, BTreeSet};
+
+    #[test]
+    fn the_list_of_all_metrics_has_the_same() {
+        type Facts = (&'static str, BTreeSet<&'static str>);
+        let labels = |labels: &'static [&'static str]| labels.iter().copied().collect::<BTreeSet<_>>();
+        let kind = |kind| if matches!(kind, Counter) { "counter" } else { "gauge" };
+        let here: BTreeMap<_, Facts> =
+            ALL.iter().map(|family| (family.name, (kind(family.kind), labels(family.labels)))).collect();
+        let listed = FAMILIES.iter().filter(|family| matches!(family.of, Of::Lag | Of::Compatibility));
+        let listed: BTreeMap<_, Facts> =
+            listed.map(|family| (family.name, (family.kind.as_str(), labels(family.labels)))).collect();
+        assert_eq!(here, listed);
+    }
+}

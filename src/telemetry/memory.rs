@@ -1,15 +1,18 @@
 //! How the pools of memory stand.
 
 use super::register;
-use prometheus::{GaugeVec, IntGaugeVec, Opts, Registry};
+use parking_lot::Mutex;
+use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// The families of the pools.
 pub(super) struct MemoryFamilies {
     size: IntGaugeVec,
     drawn: IntGaugeVec,
     waiters: IntGaugeVec,
-    waits: IntGaugeVec,
-    waited: GaugeVec,
+    waits: IntCounterVec,
+    waited: CounterVec,
+    /// Two who scrape at once do not both add what is new.
+    adding: Mutex<()>,
 }
 
 /// How one pool stands.
@@ -30,14 +33,17 @@ pub struct PoolFacts {
 impl MemoryFamilies {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let gauges = |name, help| register(registry, IntGaugeVec::new(Opts::new(name, help), &["pool"]));
+        let waits =
+            Opts::new("fishplate_memory_waits_total", "How often a connection had to wait for a pool's memory.");
         let waited =
             Opts::new("fishplate_memory_waited_seconds_total", "How long connections waited for memory in all.");
         Ok(Self {
             size: gauges("fishplate_memory_bytes", "Size of a pool of memory.")?,
             drawn: gauges("fishplate_memory_drawn_bytes", "Bytes of a pool that are in use.")?,
             waiters: gauges("fishplate_memory_waiters", "Connections that wait for a pool's memory.")?,
-            waits: gauges("fishplate_memory_waits_total", "How often a connection had to wait for a pool's memory.")?,
-            waited: register(registry, GaugeVec::new(waited, &["pool"]))?,
+            waits: register(registry, IntCounterVec::new(waits, &["pool"]))?,
+            waited: register(registry, CounterVec::new(waited, &["pool"]))?,
+            adding: Mutex::default(),
         })
     }
 
@@ -48,7 +54,9 @@ impl MemoryFamilies {
         set(&self.size, facts.size);
         set(&self.drawn, facts.drawn);
         set(&self.waiters, facts.waiting);
-        set(&self.waits, usize::try_from(facts.waits).unwrap_or(usize::MAX));
-        self.waited.with_label_values(&[pool]).set(facts.waited);
+        let _adding = self.adding.lock();
+        let (waits, waited) = (self.waits.with_label_values(&[pool]), self.waited.with_label_values(&[pool]));
+        waits.inc_by(facts.waits.saturating_sub(waits.get()));
+        waited.inc_by((facts.waited - waited.get()).max(0.0));
     }
 }

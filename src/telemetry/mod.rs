@@ -2,6 +2,7 @@
 //! (`fishplate_*`, base units); labels are bounded by the config and by tables of constants.
 //! Knows nothing of requests, and holds no globals: who counts was handed a [`Telemetry`].
 
+pub mod catalogue;
 mod clusters;
 mod config;
 pub mod log;

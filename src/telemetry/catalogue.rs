@@ -1,0 +1,231 @@
+//! Every metric that Fishplate exports: the one list that the documentation is made from, and that the exporter, rules and
+//! dashboards are held against.
+
+use std::fmt::Write as _;
+
+/// What is exported under one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// As it is exported; a histogram's without `_bucket`, `_sum` and `_count`.
+    pub name: &'static str,
+    /// What can be done with it.
+    pub kind: Kind,
+    /// In which order does not matter.
+    pub labels: &'static [&'static str],
+    /// In words.
+    pub means: &'static str,
+    /// Whose series they are.
+    pub of: Of,
+}
+
+/// As Prometheus calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Grows, and begins anew with the process.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How many were up to how much.
+    Histogram,
+}
+
+impl Kind {
+    /// As it stands behind `# TYPE`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// What a family is about, and so where it is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Of {
+    /// Clients' requests.
+    Requests,
+    /// Clients.
+    Clients,
+    /// Clusters and connections to them.
+    Clusters,
+    /// Contract, limits and lanes.
+    Policy,
+    /// The process.
+    Process,
+    /// Consumers' lag, partitions and service levels: written beside the registry.
+    Lag,
+    /// The same under names that other exporters gave it: only with `metrics: { compatibility: true }`.
+    Compatibility,
+}
+
+impl Of {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Requests, "Requests"),
+        (Self::Clients, "Clients"),
+        (Self::Clusters, "Clusters"),
+        (Self::Policy, "Contract, limits and lanes"),
+        (Self::Process, "The process"),
+        (Self::Lag, "Lag, partitions and service levels"),
+        (Self::Compatibility, "Lag under other exporters' names"),
+    ];
+}
+
+impl Family {
+    /// What it is measured in, by its name.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        let bare = self.name.strip_suffix("_total").unwrap_or(self.name);
+        let units = [("_seconds", "seconds"), ("_bytes", "bytes"), ("_ratio", "share of 1"), ("_offset", "offset")];
+        let records = bare.ends_with("_records").then_some("records");
+        let unit = units.into_iter().find(|(suffix, _)| bare.ends_with(suffix)).map(|(_, unit)| unit);
+        unit.or(records).unwrap_or("")
+    }
+}
+
+const fn counter(of: Of, name: &'static str, labels: &'static [&'static str], means: &'static str) -> Family {
+    Family { name, kind: Kind::Counter, labels, means, of }
+}
+
+const fn gauge(of: Of, name: &'static str, labels: &'static [&'static str], means: &'static str) -> Family {
+    Family { name, kind: Kind::Gauge, labels, means, of }
+}
+
+const fn histogram(of: Of, name: &'static str, labels: &'static [&'static str], means: &'static str) -> Family {
+    Family { name, kind: Kind::Histogram, labels, means, of }
+}
+
+const REQUEST: &[&str] = &["api", "pipeline", "cluster"];
+const PAIR: &[&str] = &["pipeline", "cluster", "group", "topic", "partition"];
+const SUM: &[&str] = &["pipeline", "cluster", "group", "topic"];
+const GROUP: &[&str] = &["pipeline", "group"];
+const PARTITION: &[&str] = &["pipeline", "cluster", "topic", "partition"];
+
+/// All of them.
+#[rustfmt::skip]
+pub const FAMILIES: &[Family] = &[
+    counter(Of::Requests, "fishplate_requests_total", REQUEST, "Requests answered."),
+    histogram(Of::Requests, "fishplate_request_duration_seconds", REQUEST, "From a request's last byte to its answer."),
+    counter(Of::Requests, "fishplate_request_bytes_total", REQUEST, "Bytes read from clients."),
+    counter(Of::Requests, "fishplate_response_bytes_total", REQUEST, "Bytes written to clients."),
+    counter(Of::Requests, "fishplate_errors_total", &["api", "pipeline", "cluster", "by"], "Requests that got no answer from where they belong, or not to all of it, by whose fault: `client`, `cluster`, `proxy`. A request counts once, however many brokers failed it; a client that left is nobody's error."),
+    counter(Of::Requests, "fishplate_error_codes_total", &["api", "pipeline", "cluster", "code"], "Answers that bear this Kafka error code, the clusters' own and ours. Some are everyday: `REBALANCE_IN_PROGRESS`, `MEMBER_ID_REQUIRED`."),
+    gauge(Of::Requests, "fishplate_requests_in_flight", &[], "Requests that were read and are not answered."),
+    counter(Of::Requests, "fishplate_record_bytes_copied_total", &[], "Bytes of records copied in user space on their way: 0 unless something edits records (up to a KiB of a frame that follows a small one is moved and not counted)."),
+
+    gauge(Of::Clients, "fishplate_sessions", &[], "Client connections."),
+    counter(Of::Clients, "fishplate_sessions_opened_total", &[], "Client connections that were accepted."),
+    counter(Of::Clients, "fishplate_sessions_closed_total", &["reason"], "Client connections that ended, and why."),
+    counter(Of::Clients, "fishplate_sessions_refused_total", &["limit"], "Client connections closed at once since `limits` allows no more."),
+    gauge(Of::Clients, "fishplate_client_sessions", &["software", "version", "view"], "Client connections by what clients say they are, and what they are shown; `unknown` where they do not say; at most 200 kinds, the rest is `other`."),
+    counter(Of::Clients, "fishplate_client_sightings_total", &["software", "version", "view"], "How often such a client came."),
+
+    gauge(Of::Clusters, "fishplate_cluster_up", &["cluster"], "1 while a broker of it answers, else 0."),
+    histogram(Of::Clusters, "fishplate_upstream_duration_seconds", &["cluster"], "How long a cluster took: the rest of a request's time is ours."),
+    gauge(Of::Clusters, "fishplate_metadata_age_seconds", &["cluster"], "How old is what we know of it."),
+    counter(Of::Clusters, "fishplate_metadata_refreshes_total", &["cluster", "result"], "How often its metadata was read."),
+    gauge(Of::Clusters, "fishplate_links", &["cluster", "use"], "Connections to brokers: a client's `session`, or our `own`."),
+    counter(Of::Clusters, "fishplate_links_opened_total", &["cluster"], "Connections that became usable."),
+    counter(Of::Clusters, "fishplate_links_closed_total", &["cluster", "reason"], "Connections that ended, and why."),
+    counter(Of::Clusters, "fishplate_links_failed_total", &["cluster", "reason"], "Connections that never became usable, and why."),
+    gauge(Of::Clusters, "fishplate_link_requests_in_flight", &["cluster"], "Requests sent to brokers and not answered."),
+    gauge(Of::Clusters, "fishplate_misplaced_topics", &["records"], "Topics with records on a cluster that is not their home: `away` (none at home; kept from clients if it was so at the start), `both`."),
+
+    counter(Of::Policy, "fishplate_contract_violations_total", &["pipeline", "on_violation"], "Records that broke the header contract."),
+    counter(Of::Policy, "fishplate_limit_records_total", &["pipeline", "limit", "action", "verdict"], "Records that a limit counted: `passed`, `observed` (above it, only counted), `enforced`."),
+    gauge(Of::Policy, "fishplate_limit_keys", &["pipeline", "limit"], "Keys that a limit tells apart now."),
+    gauge(Of::Policy, "fishplate_limit_keys_beyond", &["pipeline", "limit"], "How often it was asked about others, which share one bucket."),
+    counter(Of::Policy, "fishplate_lane_records_total", &["pipeline", "lane"], "Records that were moved to `overflow`, `dlq` or another cluster (`canary:CLUSTER`), or thrown away (`drop`); where there is a canary, also those that stay (`main`)."),
+    histogram(Of::Policy, "fishplate_lane_duration_seconds", &["pipeline", "lane"], "From a batch's arrival until the cluster of a lane has answered what goes there."),
+    counter(Of::Policy, "fishplate_policy_edited_batches_total", &["pipeline"], "Batches that were written anew."),
+    counter(Of::Policy, "fishplate_policy_refused_batches_total", &["pipeline", "why"], "Batches that were refused: `contract`, `limit`, `unfit`."),
+    counter(Of::Policy, "fishplate_policy_held_seconds_total", &["pipeline"], "How long answers were held by limits that throttle."),
+    gauge(Of::Policy, "fishplate_policy_deputies", &[], "Idempotent producers at partitions that are written for under ids of our own, since their pipeline may move or drop records."),
+
+    gauge(Of::Process, "fishplate_build_info", &["version"], "Always 1: which build."),
+    gauge(Of::Process, "fishplate_start_time_seconds", &[], "Since when it runs, in seconds since 1970."),
+    gauge(Of::Process, "fishplate_memory_bytes", &["pool"], "The config's pools of memory, `requests`, `responses`, `parked`: size."),
+    gauge(Of::Process, "fishplate_memory_drawn_bytes", &["pool"], "What of it is in use."),
+    gauge(Of::Process, "fishplate_memory_waiters", &["pool"], "Connections that wait for it now."),
+    counter(Of::Process, "fishplate_memory_waits_total", &["pool"], "How often a connection had to wait for it."),
+    counter(Of::Process, "fishplate_memory_waited_seconds_total", &["pool"], "How long, in all."),
+    counter(Of::Process, "fishplate_config_reloads_total", &["result"], "Configs that were tried while running: `applied`, `unchanged`, `refused`, `invalid`."),
+    gauge(Of::Process, "fishplate_config_info", &["hash"], "Always 1: which config is in force."),
+    gauge(Of::Process, "fishplate_config_applied_time_seconds", &[], "Since when, in seconds since 1970."),
+    counter(Of::Process, "fishplate_task_restarts_total", &["task"], "Our own tasks that panicked and were begun anew."),
+    counter(Of::Process, "fishplate_observations_lost_total", &[], "Facts about what passed by that nobody had room for: lag is then known by asking the clusters again."),
+
+    gauge(Of::Lag, "fishplate_group_lag_records", PAIR, "Records that consumers can get and the group has not committed. Never negative."),
+    gauge(Of::Lag, "fishplate_group_lag_seconds", PAIR, "Age of the first of them, 0 where there is none. Computed when it is asked for, so that it grows while nothing happens."),
+    gauge(Of::Lag, "fishplate_group_committed_offset", PAIR, "Up to where the group has committed."),
+    gauge(Of::Lag, "fishplate_group_fetched_offset", PAIR, "Up to where it was handed records; absent where that is not known."),
+    gauge(Of::Lag, "fishplate_group_unfetched_records", PAIR, "Records that it was not handed; absent where that is not known."),
+    gauge(Of::Lag, "fishplate_group_retention_margin_seconds", PAIR, "How much younger the first record that is not committed is than where the log starts: until retention takes it, if nothing is read. Absent where everything is committed."),
+    gauge(Of::Lag, "fishplate_group_lag_source", &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1: where the seconds come from. `arrival`: we saw it written; `noticed`: we saw the end move, so it is at most so old; `record_time`: the record's own time stamp; `unknown`: there are no seconds."),
+    gauge(Of::Lag, "fishplate_topic_lag_records", SUM, "Sum over the topic's partitions, those included that are not shown one by one."),
+    gauge(Of::Lag, "fishplate_topic_lag_seconds", SUM, "The largest of its partitions."),
+    gauge(Of::Lag, "fishplate_topic_lag_partitions", SUM, "How many of its partitions are counted."),
+    gauge(Of::Lag, "fishplate_pipeline_lag_records", GROUP, "Sum over the pipeline's topics."),
+    gauge(Of::Lag, "fishplate_pipeline_lag_seconds", GROUP, "The largest of its topics."),
+    gauge(Of::Lag, "fishplate_group_members", GROUP, "1 while the group has members, else 0."),
+    gauge(Of::Lag, "fishplate_partition_end_offset", PARTITION, "Up to where there are records for consumers that read all."),
+    gauge(Of::Lag, "fishplate_partition_stable_offset", PARTITION, "And for those that read what is committed."),
+    gauge(Of::Lag, "fishplate_partition_start_offset", PARTITION, "Where its log starts."),
+    counter(Of::Lag, "fishplate_partition_produced_records_total", PARTITION, "Records written through Fishplate."),
+    counter(Of::Lag, "fishplate_partition_produced_bytes_total", PARTITION, "Bytes of them, as they are stored."),
+    counter(Of::Lag, "fishplate_slo_records_total", GROUP, "Records that the group committed, of a pipeline with `slo`."),
+    counter(Of::Lag, "fishplate_slo_late_records_total", GROUP, "Of them, those committed later than `committed_within`."),
+    counter(Of::Lag, "fishplate_slo_seconds_total", GROUP, "Time for which the group was watched."),
+    counter(Of::Lag, "fishplate_slo_late_seconds_total", GROUP, "Of it, while its lag was above `committed_within`: counts also while a consumer is dead."),
+    gauge(Of::Lag, "fishplate_slo_target_seconds", &["pipeline"], "`committed_within`."),
+    gauge(Of::Lag, "fishplate_slo_objective_ratio", &["pipeline"], "`objective`."),
+    gauge(Of::Lag, "fishplate_lag_pairs", &[], "Pairs of a group and a partition that are counted."),
+    gauge(Of::Lag, "fishplate_lag_pairs_hidden", &[], "Of them, those that are not shown, being above `metrics.max_pairs`: the largest lags are shown."),
+    gauge(Of::Lag, "fishplate_lag_unknown", &["reason"], "Pairs without a value, and why."),
+    counter(Of::Lag, "fishplate_lag_sweeps_total", &["cluster", "result"], "How often a cluster was asked for what does not pass by."),
+    gauge(Of::Lag, "fishplate_lag_sweep_age_seconds", &["cluster"], "Since it last answered all of that."),
+
+    gauge(Of::Compatibility, "kafka_consumergroup_group_lag", &["cluster_name", "group", "topic", "partition"], "As `fishplate_group_lag_records`."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_lag_seconds", &["cluster_name", "group", "topic", "partition"], "As `fishplate_group_lag_seconds`."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_max_lag", &["cluster_name", "group"], "The largest of the group's partitions."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_max_lag_seconds", &["cluster_name", "group"], "The largest of the group's partitions."),
+];
+
+/// The family of a series' name, that of a histogram's parts too.
+#[must_use]
+pub fn family(series: &str) -> Option<&'static Family> {
+    let of = |name: &str| FAMILIES.iter().find(|family| family.name == name);
+    let of_part = || {
+        let bare = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| series.strip_suffix(suffix))?;
+        of(bare).filter(|family| family.kind == Kind::Histogram)
+    };
+    of(series).or_else(of_part)
+}
+
+/// docs/metrics.md.
+#[must_use]
+pub fn page() -> String {
+    let mut text = "# Metrics\n\n\
+        What `/metrics` on the config's `admin` address exports. This page is made from `src/telemetry/catalogue.rs`; a test says when it \
+        is not.\n\n\
+        `pipeline` and `cluster` are names of the config, `none` where a request concerns none (ApiVersions), `several` where it concerns \
+        more than one; nothing in the config may be called so. What is not known is absent: there is no NaN and no -1. A counter begins at 0 \
+        with the process. `fishplate provision` makes alerts and dashboards of these: [slo.md](slo.md).\n"
+        .to_owned();
+    for (of, title) in Of::ALL {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n## {title}\n\n| metric | kind | unit | labels | is |\n|---|---|---|---|---|\n");
+        for family in FAMILIES.iter().filter(|family| family.of == of) {
+            let Family { name, kind, labels, means, .. } = family;
+            let _ = writeln!(
+                text,
+                "| `{name}` | {} | {} | {} | {means} |",
+                kind.as_str(),
+                family.unit(),
+                labels.join(", ")
+            );
+        }
+    }
+    text
+}
