@@ -170,13 +170,7 @@ const GUIDES: &[Guide] = &[
         alert: "FishplateObservationsLost",
         means: "More passes by than Fishplate finds time to count. Traffic is not affected. Lag is right again after the next sweep, a minute \
                 late; service levels miss what was lost.",
-        look: &[
-            ("rate(fishplate_observations_lost_total[5m])", "how much is lost"),
-            (
-                "rate(process_cpu_seconds_total{job=\"fishplate\"}[5m])",
-                "whether it has a processor (from Prometheus' own process collector, where there is one)",
-            ),
-        ],
+        look: &[("rate(fishplate_observations_lost_total[5m])", "how much is lost")],
         act: &[
             "Give Fishplate more processor time, or one more replica.",
             "Where that does not help, it is a mistake of ours: report it.",
