@@ -85,7 +85,9 @@ fn offsets(of: &[(&str, i32, i64)]) -> TopicPartitionList {
 /// Commits without being a member, as tools do.
 #[track_caller]
 fn commit(at: &Bootstrap, group: &str, of: &[(&str, i32, i64)]) {
-    consumer(at, group, "read_uncommitted").commit(&offsets(of), CommitMode::Sync).expect("a commit");
+    let consumer = consumer(at, group, "read_uncommitted");
+    // Not while its coordinator takes over.
+    wait::until("a commit", SOON, || consumer.commit(&offsets(of), CommitMode::Sync).is_ok());
 }
 
 /// What `fishplate lag` says of a group, or all of it of everybody.

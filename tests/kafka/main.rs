@@ -37,6 +37,7 @@ mod large;
 mod laws;
 mod load;
 mod metrics;
+mod monitoring;
 mod names;
 mod nodes;
 mod operator;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         zones::trials(),
         reload::trials(),
         lag::trials(),
+        monitoring::trials(),
         operator::trials(),
         policy::trials(),
         parted::trials(),
