@@ -27,6 +27,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 /// What a client of the admin address may take.
@@ -159,16 +160,25 @@ async fn metrics(State(state): State<AdminState>) -> Response {
     state.telemetry.record_bytes_copied(record_bytes_copied());
     match state.telemetry.render() {
         Ok(mut text) => {
-            if let Some(view) = state.view.get() {
-                view.lag.write(&mut text);
+            // Tens of MiB where there are many groups: not on a thread that carries clients.
+            let written = spawn_blocking(move || {
+                if let Some(view) = state.view.get() {
+                    view.lag.write(&mut text);
+                }
+                text
+            });
+            match written.await {
+                Ok(text) => (FORMAT, text).into_response(),
+                Err(error) => unwritten(&error),
             }
-            (FORMAT, text).into_response()
         }
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be written: a mistake in Fishplate; this scrape gets none");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Err(error) => unwritten(&error),
     }
+}
+
+fn unwritten(error: &dyn std::fmt::Display) -> Response {
+    tracing::error!(%error, "metrics cannot be written: a mistake in Fishplate; this scrape gets none");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
 async fn readyz(State(state): State<AdminState>) -> (StatusCode, String) {
@@ -234,7 +244,8 @@ async fn top_tokens(
 }
 
 async fn all_lag(State(state): State<AdminState>, Query(asked): Query<AskedLag>) -> Response {
-    look(&state, |view| lag(view, &asked))
+    let looked = spawn_blocking(move || look(&state, |view| lag(view, &asked)));
+    looked.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// Whose records a group has not dealt with. An operator who sees tokens leaves a line in the log.

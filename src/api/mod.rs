@@ -203,6 +203,14 @@ pub enum Effect {
 /// What is said to who would make, change or delete a twin.
 const OF_TWIN: &str = "A name that ends in --at-- and a cluster stands for what a canary writes to there: make, change or delete the topic there.";
 
+impl Effect {
+    /// What happened, where that is all that it says.
+    #[must_use]
+    pub fn saw(self) -> Option<Fact> {
+        if let Self::Saw(fact) = self { Some(fact) } else { None }
+    }
+}
+
 /// A list of them.
 pub type Effects = Vec<Effect>;
 

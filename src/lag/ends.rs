@@ -5,7 +5,7 @@
 
 use super::clock::Moment;
 use super::spans::Spans;
-use crate::telemetry::observed::{Ends as Told, Stretch};
+use crate::telemetry::observed::{Ends as Told, ProducerOf, Stretch};
 
 /// Open transactions that are kept of a partition.
 const OPEN: usize = 64;
@@ -15,7 +15,7 @@ const APART: i64 = 1000;
 /// A transaction that has not ended, as far as we know.
 #[derive(Clone, Debug)]
 struct Open {
-    producer: i64,
+    producer: ProducerOf,
     first: i64,
     wrote: Spans,
 }
@@ -77,7 +77,7 @@ impl Ends {
     }
 
     /// A batch was written. Whether it is the first of its transaction here.
-    pub(super) fn acknowledged(&mut self, base: i64, next: i64, transaction: Option<i64>, at: Moment) -> bool {
+    pub(super) fn acknowledged(&mut self, base: i64, next: i64, transaction: Option<ProducerOf>, at: Moment) -> bool {
         let gap = base.saturating_sub(self.written);
         if gap > 0 && gap <= self.markers && self.written > 0 {
             self.control(self.written, base);
@@ -95,7 +95,7 @@ impl Ends {
         self.wrote(producer, base, next)
     }
 
-    fn wrote(&mut self, producer: i64, base: i64, next: i64) -> bool {
+    fn wrote(&mut self, producer: ProducerOf, base: i64, next: i64) -> bool {
         if let Some(open) = self.open.iter_mut().find(|open| open.producer == producer) {
             open.first = open.first.min(base);
             open.wrote.add(base, next);
@@ -122,7 +122,7 @@ impl Ends {
     }
 
     /// A producer's transaction ended.
-    pub(super) fn ended(&mut self, producer: i64, committed: bool) {
+    pub(super) fn ended(&mut self, producer: ProducerOf, committed: bool) {
         let Some(place) = self.open.iter().position(|open| open.producer == producer) else { return };
         let open = self.open.swap_remove(place);
         self.markers = self.markers.saturating_add(1);
@@ -261,6 +261,11 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Slot;
+
+    fn of(producer: i64) -> ProducerOf {
+        (Slot::new(0).unwrap(), producer)
+    }
     use proptest::prelude::*;
 
     const NOW: Moment = Moment(0);
@@ -280,9 +285,9 @@ mod tests {
     #[test]
     fn a_control_record_at_the_end_is_nothing_to_read() {
         let mut ends = Ends::default();
-        ends.acknowledged(0, 10, Some(7), NOW);
+        ends.acknowledged(0, 10, Some(of(7)), NOW);
         assert_eq!(both(&ends), (Some(10), Some(0)), "the transaction is open");
-        ends.ended(7, true);
+        ends.ended(of(7), true);
         assert_eq!(both(&ends), (Some(10), Some(10)));
         ends.told(high(11), false, NOW);
         assert_eq!(both(&ends), (Some(10), Some(10)), "the one more is its marker");
@@ -306,12 +311,12 @@ mod tests {
     fn aborted_records_are_something_only_to_who_reads_all() {
         let mut ends = Ends::default();
         ends.acknowledged(0, 10, None, NOW);
-        ends.acknowledged(10, 20, Some(1), NOW);
-        ends.ended(1, false);
+        ends.acknowledged(10, 20, Some(of(1)), NOW);
+        ends.ended(of(1), false);
         ends.told(Told { high: 21, stable: 21, start: 0 }, false, NOW);
         assert_eq!(both(&ends), (Some(20), Some(10)));
-        ends.acknowledged(21, 31, Some(1), NOW);
-        ends.ended(1, false);
+        ends.acknowledged(21, 31, Some(of(1)), NOW);
+        ends.ended(of(1), false);
         ends.told(Told { high: 32, stable: 32, start: 0 }, false, NOW);
         assert_eq!(both(&ends), (Some(31), Some(10)), "two in a row");
     }
@@ -319,11 +324,11 @@ mod tests {
     #[test]
     fn markers_of_several_transactions_are_told_apart_from_records() {
         let mut ends = Ends::default();
-        ends.acknowledged(0, 10, Some(1), NOW);
-        ends.acknowledged(10, 20, Some(2), NOW);
-        ends.ended(1, true);
+        ends.acknowledged(0, 10, Some(of(1)), NOW);
+        ends.acknowledged(10, 20, Some(of(2)), NOW);
+        ends.ended(of(1), true);
         assert_eq!(ends.consumable(true), Some(10), "the other is open");
-        ends.ended(2, true);
+        ends.ended(of(2), true);
         ends.told(high(22), false, NOW);
         assert_eq!(both(&ends), (Some(20), Some(20)));
         ends.acknowledged(22, 23, None, NOW);
@@ -344,7 +349,7 @@ mod tests {
     #[test]
     fn a_transaction_that_timed_out_is_over_when_the_stable_offset_has_passed_it() {
         let mut ends = Ends::default();
-        ends.acknowledged(0, 10, Some(1), NOW);
+        ends.acknowledged(0, 10, Some(of(1)), NOW);
         ends.told(Told { high: 11, stable: 11, start: 0 }, false, NOW);
         assert_eq!(both(&ends), (Some(10), Some(10)), "whether it was aborted is not known here");
     }
@@ -398,7 +403,7 @@ mod tests {
                     2 | 3 => {
                         log.extend((0..count).map(|_| Some(Some(producer))));
                         open.entry(producer).or_insert(base);
-                        ends.acknowledged(base, base + count, Some(producer), NOW);
+                        ends.acknowledged(base, base + count, Some(of(producer)), NOW);
                     }
                     _ => if open.remove(&producer).is_some() {
                         let committed = what == 4;
@@ -407,7 +412,7 @@ mod tests {
                                 *record = Some(if committed { None } else { Some(-1) });
                             }
                         }
-                        ends.ended(producer, committed);
+                        ends.ended(of(producer), committed);
                         log.push(None);
                     }
                 }
@@ -431,8 +436,8 @@ mod tests {
             let mut ends = Ends::default();
             for (what, one, two, told, at, flag) in steps {
                 match what {
-                    0 => { ends.acknowledged(one, two, flag.then_some(one & 3), Moment(at)); }
-                    1 => ends.ended(one & 3, flag),
+                    0 => { ends.acknowledged(one, two, flag.then_some(of(one & 3)), Moment(at)); }
+                    1 => ends.ended(of(one & 3), flag),
                     2 => ends.handed(stretch(one, flag.then_some(two), two + 1), at & 1 == 0),
                     _ => { ends.told(told, flag, Moment(at)); }
                 }

@@ -10,7 +10,7 @@ use super::place::Place;
 use super::readers::{GroupAt, Readers};
 use super::topics::{TopicAt, Topics};
 use super::transactions::Transactions;
-use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, Reader, Stretch};
+use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, ProducerOf, Reader, Stretch};
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
 
@@ -261,7 +261,7 @@ impl Ledger {
         group.level.committed(all, late);
     }
 
-    fn ended(&mut self, producer: i64, committed: bool, at: Moment) -> Option<Fact> {
+    fn ended(&mut self, producer: ProducerOf, committed: bool, at: Moment) -> Option<Fact> {
         let transaction = self.transactions.ended(producer)?;
         for to in transaction.wrote {
             if let Some((_, partition)) = self.topics.partition(to) {

@@ -4,8 +4,8 @@ use super::exposition::{Swept, Wanted, write};
 use super::levels::{Aims, Slo};
 use super::rows::{Row, Source, Which, Why};
 use super::{Ledger, Now, Place, Unknown, families};
-use crate::telemetry::observed::{Ends, Fact, Noted, Reader, Stretch};
-use crate::types::{Name, Partition, topic_key};
+use crate::telemetry::observed::{Ends, Fact, Noted, ProducerOf, Reader, Stretch};
+use crate::types::{Name, Partition, Slot, topic_key};
 use kafka_protocol::protocol::StrBytes;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -28,6 +28,11 @@ struct Play {
 fn place(topic: &str, id: u128) -> Place {
     let (pipeline, cluster) = (Name::from("orders"), Name::from("east"));
     Place { topic: topic.to_owned().into(), id: Uuid::from_u128(id), pipeline, cluster, partitions: 2 }
+}
+
+/// A producer of cluster 0.
+fn on_a(producer: i64) -> ProducerOf {
+    (Slot::new(0).unwrap(), producer)
 }
 
 fn at(topic: &str, index: i32) -> Partition {
@@ -80,11 +85,11 @@ impl Play {
     }
 
     fn produce_in(&mut self, producer: i64, base: i64, next: i64) -> &mut Self {
-        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: Some(producer) })
+        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: Some(on_a(producer)) })
     }
 
     fn end_transaction(&mut self, producer: i64, committed: bool) -> &mut Self {
-        self.fact(Fact::Ended { producer, committed })
+        self.fact(Fact::Ended { producer: on_a(producer), committed })
     }
 
     fn commit(&mut self, group: &str, offset: i64) -> &mut Self {
@@ -236,7 +241,11 @@ fn aborted_records_are_no_lag_of_who_reads_what_is_committed() {
 #[test]
 fn offsets_that_a_transaction_sends_count_when_it_commits() {
     let mut play = Play::new();
-    let sends = |producer, offset| Fact::CommitsWith { group: text("g"), producer, of: [(t0(), offset)].into() };
+    let sends = |producer, offset| Fact::CommitsWith {
+        group: text("g"),
+        producer: on_a(producer),
+        of: [(t0(), offset)].into(),
+    };
     play.produce(0, 10).commit("g", 2).fact(sends(7, 6));
     assert_eq!(play.row("g").committed, Some(2));
     play.end_transaction(7, true);
@@ -512,15 +521,26 @@ fn fact() -> impl Strategy<Value = Fact> {
     let reader = || (0u64..3).prop_map(Reader);
     let offsets = || prop::collection::vec((partition(), offset()), 0..3).prop_map(Vec::into_boxed_slice);
     prop_oneof![
-        (partition(), offset(), offset(), any::<u32>(), prop::option::of(0i64..3))
-            .prop_map(|(at, base, next, bytes, transaction)| Fact::Acknowledged { at, base, next, bytes, transaction }),
+        (partition(), offset(), offset(), any::<u32>(), prop::option::of(0i64..3)).prop_map(
+            |(at, base, next, bytes, producer)| Fact::Acknowledged {
+                at,
+                base,
+                next,
+                bytes,
+                transaction: producer.map(on_a)
+            }
+        ),
         (partition(), prop::option::of(reader()), any::<bool>(), stretch(), ends()).prop_map(
             |(at, by, committed_only, stretch, ends)| Fact::Fetched { at, by, committed_only, stretch, ends }
         ),
         (reader(), any::<u32>()).prop_map(|(by, ms)| Fact::Throttled { by, ms }),
         (group(), offsets(), any::<bool>()).prop_map(|(group, of, anew)| Fact::Committed { group, of, anew }),
-        (group(), 0i64..3, offsets()).prop_map(|(group, producer, of)| Fact::CommitsWith { group, producer, of }),
-        (0i64..3, any::<bool>()).prop_map(|(producer, committed)| Fact::Ended { producer, committed }),
+        (group(), 0i64..3, offsets()).prop_map(|(group, producer, of)| Fact::CommitsWith {
+            group,
+            producer: on_a(producer),
+            of
+        }),
+        (0i64..3, any::<bool>()).prop_map(|(producer, committed)| Fact::Ended { producer: on_a(producer), committed }),
         (group(), 0u64..3, reader(), any::<u32>()).prop_map(|(group, member, by, within_ms)| Fact::Beat {
             group,
             member,
@@ -571,4 +591,18 @@ proptest! {
             prop_assert!(value.parse::<f64>().is_ok_and(|value| value.is_finite() && value >= 0.0), "{}", line);
         }
     }
+}
+
+#[test]
+fn producers_of_two_clusters_may_have_one_id() {
+    // Given an open transaction here, and one on another cluster whose producer has the same id
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 10).produce_in(3, 10, 15);
+    let elsewhere = (Slot::new(1).unwrap(), 3);
+    // When the other one is aborted
+    play.fact(Fact::Ended { producer: elsewhere, committed: false });
+    // Then this one is still open, and its records count when it is committed
+    assert_eq!(play.lag("g").0, Some(5));
+    play.end_transaction(3, true);
+    assert_eq!(play.lag("g").0, Some(5));
 }

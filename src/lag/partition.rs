@@ -6,7 +6,7 @@ use super::ends::{Ends, Moved};
 use super::pulse::Pulse;
 use super::readers::GroupAt;
 use super::times::Times;
-use crate::telemetry::observed::{Ends as Told, Reader, Stretch};
+use crate::telemetry::observed::{Ends as Told, ProducerOf, Reader, Stretch};
 
 /// From so many entries on, those that everybody has committed are forgotten.
 const MANY: usize = 32;
@@ -112,7 +112,7 @@ impl Partition {
         &mut self,
         (base, next): (i64, i64),
         bytes: u32,
-        transaction: Option<i64>,
+        transaction: Option<ProducerOf>,
         at: Moment,
     ) -> bool {
         if base < 0 || next <= base {

@@ -92,7 +92,8 @@ pub fn ends_told(
     let (high, stable, start) = (by_name(high), by_name(stable), by_name(start));
     let fact = |one: &Sought| {
         let of = |told: &HashMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
-        let ends = Ends { high: of(&high)?, stable: of(&stable)?, start: of(&start)? };
+        let high = of(&high)?;
+        let ends = Ends { high, stable: of(&stable)?.min(high), start: of(&start)? };
         Some(Fact::Fetched { at: one.at, by: None, committed_only: false, stretch: NOTHING, ends })
     };
     of.iter().filter_map(fact).collect()

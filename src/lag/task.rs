@@ -102,6 +102,14 @@ impl Lag {
         look(&mut state.ledger, Now::read())
     }
 
+    /// Takes in what was noted, unless somebody looks at the ledger just now: then it has taken it in.
+    fn read_on(&self) {
+        if let Some(mut state) = self.state.try_lock() {
+            state.catch_up(&self.notes, &self.current);
+            state.ledger.tick(Now::read());
+        }
+    }
+
     fn swept(&self) -> Vec<Swept> {
         let sweeps = self.sweeps.lock();
         let mut all: Vec<_> = sweeps
@@ -190,7 +198,7 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
     let mut asking = JoinSet::new();
     loop {
         tokio::select! {
-            _ = read.tick() => lag.up_to_date(|ledger, now| ledger.tick(now)),
+            _ = read.tick() => lag.read_on(),
             _ = look.tick() => {
                 let all = clusters.all();
                 lag.forget_all_but(&all);
@@ -266,9 +274,9 @@ async fn ends_of(
     some: &[Sought],
 ) -> Result<Vec<crate::telemetry::observed::Fact>, Fault> {
     let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
-    // The high watermark last: no stable offset is beyond it then.
-    let (start, stable) = (ask(End::Start).await?, ask(End::Stable).await?);
-    let high = ask(End::High).await?;
+    // The high watermark first: were it asked for behind the stable offset, what comes between would look like an open transaction.
+    let (start, high) = (ask(End::Start).await?, ask(End::High).await?);
+    let stable = ask(End::Stable).await?;
     Ok(sweep::ends_told(some, &high, &stable, &start))
 }
 

@@ -1,7 +1,7 @@
 //! Transactions that have not ended: where they wrote, and which offsets they will commit.
 
 use super::clock::Moment;
-use crate::telemetry::observed::OffsetOf;
+use crate::telemetry::observed::{OffsetOf, ProducerOf};
 use crate::types::{FastMap, Partition};
 use kafka_protocol::protocol::StrBytes;
 
@@ -24,10 +24,10 @@ pub(super) struct Transaction {
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Transactions(FastMap<i64, Transaction>);
+pub(super) struct Transactions(FastMap<ProducerOf, Transaction>);
 
 impl Transactions {
-    fn of(&mut self, producer: i64, at: Moment) -> &mut Transaction {
+    fn of(&mut self, producer: ProducerOf, at: Moment) -> &mut Transaction {
         if self.0.len() >= MOST && !self.0.contains_key(&producer) {
             self.expire(at);
             if self.0.len() >= MOST {
@@ -40,7 +40,7 @@ impl Transactions {
     }
 
     /// It wrote to a partition for the first time.
-    pub(super) fn wrote(&mut self, producer: i64, to: Partition, at: Moment) {
+    pub(super) fn wrote(&mut self, producer: ProducerOf, to: Partition, at: Moment) {
         let transaction = self.of(producer, at);
         if transaction.wrote.len() < LARGEST {
             transaction.wrote.push(to);
@@ -48,7 +48,7 @@ impl Transactions {
     }
 
     /// It will commit offsets.
-    pub(super) fn commits(&mut self, producer: i64, group: StrBytes, of: Box<[OffsetOf]>, at: Moment) {
+    pub(super) fn commits(&mut self, producer: ProducerOf, group: StrBytes, of: Box<[OffsetOf]>, at: Moment) {
         let transaction = self.of(producer, at);
         let kept: usize = transaction.commits.iter().map(|commit| commit.1.len()).sum();
         if kept + of.len() <= LARGEST {
@@ -57,7 +57,7 @@ impl Transactions {
     }
 
     /// It has ended.
-    pub(super) fn ended(&mut self, producer: i64) -> Option<Transaction> {
+    pub(super) fn ended(&mut self, producer: ProducerOf) -> Option<Transaction> {
         self.0.remove(&producer)
     }
 
@@ -75,7 +75,11 @@ mod tests {
     fn transactions_that_nobody_ends_do_not_stay() {
         let mut transactions = Transactions::default();
         for producer in 0..100_000 {
-            transactions.wrote(producer, Partition { topic: 1, index: 0 }, Moment(0));
+            transactions.wrote(
+                (crate::types::Slot::new(0).unwrap(), producer),
+                Partition { topic: 1, index: 0 },
+                Moment(0),
+            );
         }
         assert!(transactions.0.len() <= MOST);
         transactions.expire(Moment(LONG));

@@ -4,7 +4,7 @@ use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::records::produce::{Cell, Ledger, Part, Partition};
 use crate::api::records::written::Base;
-use crate::api::{Effects, Refusals};
+use crate::api::{Effect, Effects, Refusals};
 use crate::error::{Blame, Fault};
 use crate::telemetry::Meter;
 use crate::types::Target;
@@ -137,7 +137,12 @@ impl Underway {
             Ok(Told::Decoded(told)) => {
                 let placement = self.session.context.current.load();
                 let State { ledger, refused, effects, .. } = &mut *state;
-                self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, effects));
+                let mut new = Effects::new();
+                self.session.see(self.version, &placement, refused, |seen| ledger.absorb(part, told, seen, &mut new));
+                // Not when the slowest part is back: what was written is.
+                let saw = |effect: &mut Effect| matches!(effect, Effect::Saw(_));
+                self.session.note(new.extract_if(.., saw).filter_map(Effect::saw));
+                effects.append(&mut new);
             }
             Err(fault) => {
                 let session = &self.session;

@@ -5,7 +5,7 @@
 pub use crate::types::log::{Ends, Stretch};
 
 use super::register;
-use crate::types::{Partition, TopicKey, fast_hash};
+use crate::types::{Partition, Slot, TopicKey, fast_hash};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use prometheus::{IntCounter, Registry};
@@ -32,6 +32,9 @@ impl Reader {
     }
 }
 
+/// A producer of transactions: its id, and the cluster that gave it. All clusters count from 0.
+pub type ProducerOf = (Slot, i64);
+
 /// An offset of a partition.
 pub type OffsetOf = (Partition, i64);
 
@@ -49,7 +52,7 @@ pub enum Fact {
         /// Its size.
         bytes: u32,
         /// Whose it is, where it is part of a transaction.
-        transaction: Option<i64>,
+        transaction: Option<ProducerOf>,
     },
     /// A client was handed records, or told where the log ends.
     Fetched {
@@ -85,14 +88,14 @@ pub enum Fact {
         /// The group.
         group: StrBytes,
         /// The producer of the transaction.
-        producer: i64,
+        producer: ProducerOf,
         /// Its offsets.
         of: Box<[OffsetOf]>,
     },
     /// A transaction ended.
     Ended {
         /// Its producer.
-        producer: i64,
+        producer: ProducerOf,
         /// Committed, or aborted.
         committed: bool,
     },
@@ -183,20 +186,24 @@ impl Notebook {
         if facts.peek().is_none() {
             return;
         }
-        let at = Instant::now();
         let Some(page) = self.pages.get(own_page()) else { return };
         let mut page = page.lock();
+        // With the page in hand: who reads it later finds nothing in it that is older than what was read before.
+        let at = Instant::now();
         for fact in facts {
             if page.len() < PAGE { page.push(Noted { at, fact }) } else { self.lost.inc() }
         }
     }
 
-    /// Takes out all that was noted, in the order of time.
+    /// Takes out all that was noted until now, in the order of time.
     #[must_use]
     pub fn read(&self) -> Vec<Noted> {
-        let mut all = Vec::new();
+        let (now, mut all) = (Instant::now(), Vec::new());
         for page in &self.pages {
-            all.append(&mut page.lock());
+            let mut page = page.lock();
+            // What is younger waits for the next reading: a page that was read already may have got something older.
+            let until = page.partition_point(|noted| noted.at <= now);
+            all.extend(page.drain(..until));
         }
         all.sort_by_key(|noted| noted.at);
         all

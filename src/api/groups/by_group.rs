@@ -289,7 +289,9 @@ impl GroupRequest for LeaveGroupRequest {
     fn if_so(&self, _: Reader) -> Vec<Fact> {
         let one = (!self.member_id.is_empty()).then_some(&self.member_id);
         let several = self.members.iter().map(|member| &member.member_id);
-        one.into_iter().chain(several).map(|member| left(&self.group_id, member)).collect()
+        // A static member that an operator removes is named otherwise: it lapses by itself.
+        let named = one.into_iter().chain(several).filter(|member| !member.is_empty());
+        named.map(|member| left(&self.group_id, member)).collect()
     }
 }
 

@@ -79,6 +79,10 @@ where
 /// What is so where the coordinator has nothing against it. A member that subscribes by an expression is not said to read anything.
 fn facts(saying: &Saying<'_>, seen: &Seen<'_>) -> Vec<Fact> {
     let Saying { group, member, epoch, names, regex } = saying;
+    if member.is_empty() {
+        // It is given an id with the answer (version 0), and says so with the next.
+        return Vec::new();
+    }
     if *epoch < 0 {
         return vec![left(group, member)];
     }

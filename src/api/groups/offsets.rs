@@ -180,7 +180,7 @@ impl Committed {
     fn fact(&self, taken: Vec<(Partition, i64)>) -> Option<Fact> {
         let (group, of) = (copied(&self.group), taken.into_boxed_slice());
         (!of.is_empty()).then(|| match self.transaction {
-            Some(producer) => Fact::CommitsWith { group, producer, of },
+            Some(producer) => Fact::CommitsWith { group, producer: (self.cluster, producer), of },
             None => Fact::Committed { group, of, anew: true },
         })
     }

@@ -2,7 +2,7 @@
 
 use super::produce::{Cell, Ledger, Part};
 use crate::telemetry::observed::Fact;
-use crate::types::{FastMap, Partition};
+use crate::types::{FastMap, Partition, Slot};
 use crate::wire::batch::Header;
 use crate::wire::glance::Called;
 
@@ -44,8 +44,9 @@ impl Base {
 
 impl Cell {
     /// The fact that it was written there.
-    pub(super) fn written(&self, at: Partition, base: i64) -> Option<Fact> {
+    pub(super) fn written(&self, on: Slot, at: Partition, base: i64) -> Option<Fact> {
         let Extent { count, bytes, transaction } = self.extent;
+        let transaction = transaction.map(|producer| (on, producer));
         let next = base.checked_add(count).filter(|_| base >= 0 && count > 0)?;
         Some(Fact::Acknowledged { at, base, next, bytes, transaction })
     }
@@ -62,7 +63,7 @@ impl Ledger {
         bases.iter().filter_map(move |base| {
             let among = || part.cells.iter().take(FEW).find(|cell| place(cell) == Some(base.at));
             let cell = map.get(&base.at).copied().or_else(among)?;
-            cell.written(base.at, base.offset)
+            cell.written(part.to.cluster, base.at, base.offset)
         })
     }
 }

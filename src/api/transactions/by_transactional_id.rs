@@ -21,7 +21,7 @@ use kafka_protocol::protocol::StrBytes;
 /// The transactional id that a request is about, and its home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfTransactions {
-    cluster: Slot,
+    pub(super) cluster: Slot,
     id: StrBytes,
     /// What is so where the coordinator has nothing against it.
     if_so: Option<Fact>,
@@ -120,8 +120,8 @@ by_transactional_id! {
         fn plan(request: &EndTxnRequest, seen: &Seen<'_>) -> Plan<Self> {
             let mut plan = plan(request, &request.transactional_id, seen);
             if let Plan::Send { parts, .. } = &mut plan {
-                let ended = Fact::Ended { producer: request.producer_id.0, committed: request.committed };
-                parts.iter_mut().for_each(|part: &mut Part<Self>| part.origin.if_so = Some(ended.clone()));
+                let ended = |on| Fact::Ended { producer: (on, request.producer_id.0), committed: request.committed };
+                parts.iter_mut().for_each(|part: &mut Part<Self>| part.origin.if_so = Some(ended(part.to.cluster)));
             }
             plan
         }
@@ -241,7 +241,7 @@ mod tests {
         for (committed, code) in [(true, 0), (false, 0), (true, 51)] {
             let request = end("t").with_producer_id(7.into()).with_committed(committed);
             let told = facts::<EndTxn>(&request, &world.seen(5), |_, _| Ok(EndTxnResponse::failed(code)));
-            let ended = Fact::Ended { producer: 7, committed };
+            let ended = Fact::Ended { producer: (slot(0), 7), committed };
             assert_eq!(told, (code == 0).then_some(ended).into_iter().collect::<Vec<_>>());
         }
     }

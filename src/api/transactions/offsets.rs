@@ -153,7 +153,7 @@ mod tests {
             let told =
                 facts::<TxnOffsetCommit>(&request, &world.seen(5), |_, asked| Ok(partitioned::refused(&asked, code)));
             let of: Box<[_]> = [(Partition::new("x", 0), 5)].into();
-            let fact = Fact::CommitsWith { group: text("g"), producer: 7, of };
+            let fact = Fact::CommitsWith { group: text("g"), producer: (slot(0), 7), of };
             assert_eq!(told, said.then_some(fact).into_iter().collect::<Vec<_>>());
         }
     }

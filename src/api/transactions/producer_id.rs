@@ -42,7 +42,8 @@ impl Api for InitProducerId {
         transactional::absorb(so_far, &origin, answer, effects);
         if so_far.error_code == codes::NONE {
             // What it had begun and not ended is aborted.
-            effects.push(Effect::Saw(Fact::Ended { producer: so_far.producer_id.0, committed: false }));
+            effects
+                .push(Effect::Saw(Fact::Ended { producer: (origin.cluster, so_far.producer_id.0), committed: false }));
         }
     }
 

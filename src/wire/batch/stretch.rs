@@ -3,6 +3,7 @@
 
 use super::Batches;
 use crate::types::log::Stretch;
+use std::collections::HashSet;
 
 /// An aborted transaction in an answer to Fetch: its producer, and the offset of its first record.
 pub type Aborted = (i64, i64);
@@ -11,18 +12,20 @@ pub type Aborted = (i64, i64);
 /// there. What follows a batch that cannot be read is left aside.
 pub fn stretch(set: &[u8], aborted: Option<impl Iterator<Item = Aborted>>) -> Option<Stretch> {
     let mut aborted: Vec<_> = aborted.into_iter().flatten().collect();
+    // As Kafka's consumer goes: each transaction is taken up once, where it begins, so that long lists cost no more than their length.
+    aborted.sort_unstable_by_key(|(_, from)| *from);
+    let (mut aborted, mut open) = (aborted.into_iter().peekable(), HashSet::new());
     let mut all: Option<Stretch> = None;
     for header in Batches::of(set).map_while(Result::ok).map(|batch| batch.header) {
         let (first, next) = (header.base_offset, header.next_offset());
         let so_far = all.get_or_insert(Stretch { from: first, given: None, next, written_ms: header.base_timestamp });
         so_far.next = next;
+        while let Some((producer, _)) = aborted.next_if(|(_, from)| *from < next) {
+            open.insert(producer);
+        }
         if header.is_control() {
-            // The earliest of this producer's that are not over.
-            let ended = aborted.iter().position(|(producer, from)| *producer == header.producer_id && *from < first);
-            ended.map(|at| aborted.swap_remove(at));
-        } else if !(header.is_transactional()
-            && aborted.iter().any(|(producer, from)| *producer == header.producer_id && *from <= first))
-        {
+            open.remove(&header.producer_id);
+        } else if !(header.is_transactional() && open.contains(&header.producer_id)) {
             so_far.given = Some(next);
         }
     }
@@ -86,6 +89,17 @@ mod tests {
         assert_eq!(told(&batches, Some(&[(7, 10), (7, 15)])), Some((10, Some(14), 18)));
         assert_eq!(told(&batches, Some(&[(7, 10), (8, 12), (7, 15)])), Some((10, None, 18)));
         assert_eq!(told(&batches, Some(&[(9, 0)])), Some((10, Some(17), 18)), "nothing of 9 is here");
+    }
+
+    #[test]
+    fn very_many_aborted_transactions_keep_nobody_waiting() {
+        // Given as many aborted transactions of one record as an answer may list
+        let one = [(7, 1, TRANSACTIONAL), (7, 1, TRANSACTIONAL | CONTROL)];
+        let batches: Vec<_> = one.into_iter().cycle().take(40_000).collect();
+        let aborted: Vec<_> = (0..20_000).map(|number| (7, 10 + 2 * number)).collect();
+        let began = crate::api::testing::Effort::begin();
+        assert_eq!(told(&batches, Some(&aborted)), Some((10, None, 40_010)));
+        began.must_be_small();
     }
 
     #[test]
