@@ -27,10 +27,12 @@ const GROUP: &str = "ga-monitored";
 const SLOW: &str = "ga-monitored-slow";
 const SOON: Duration = wait::seconds(60);
 
+const OVERFLOW: &str = "a-monitored-overflow";
 const POLICY: &str = "\
 slo: { committed_within: 1s, objective: 99% }
 limits:
-  - { name: per-token, key: header(token), unit: records, rate: 100000/s, action: observe }";
+  - { name: per-token, key: header(token), unit: records, rate: 50/s, burst: 50, action: overflow, enforced: 100% }
+lanes: { overflow: { topic: a-monitored-overflow } }";
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -187,6 +189,7 @@ fn provisioned(world: &World) {
     let proxy = world.start_proxy(&config);
     let at = proxy.bootstrap();
     Topics::of(&world.a.bootstrap()).create(TOPIC, 2, 3);
+    Topics::of(&world.a.bootstrap()).create(OVERFLOW, 1, 3);
     Topics::of(&at).wait_until_led(TOPIC, 2);
     let folder = world.directory.join("monitoring");
     fs::create_dir_all(&folder).expect("a folder");
@@ -227,9 +230,11 @@ fn provisioned(world: &World) {
 fn promise(world: &World) {
     const TOPIC: &str = "a-promised";
     const GROUP: &str = "ga-promised";
-    let proxy = world.start_proxy(&world.config().policy("left", POLICY));
+    let policy = POLICY.replace(OVERFLOW, "a-promised-overflow");
+    let proxy = world.start_proxy(&world.config().policy("left", &policy));
     let at = proxy.bootstrap();
     Topics::of(&world.a.bootstrap()).create(TOPIC, 1, 3);
+    Topics::of(&world.a.bootstrap()).create("a-promised-overflow", 1, 3);
     Topics::of(&at).wait_until_led(TOPIC, 1);
     let producer: ThreadedProducer<DefaultProducerContext> = client(&at).create().expect("a producer");
     for token in ["phc_loud", "phc_loud", "phc_loud", "phc_quiet"] {
