@@ -5,6 +5,7 @@ use super::levels;
 use super::panels::{Panels, Query, Unit, datasource, query};
 use super::words::{decimal, is, uid};
 use super::{MARK, process};
+use crate::config::policy::Policy;
 use crate::config::{Config, Pipeline, Slo};
 use serde_json::{Value, json};
 
@@ -54,7 +55,7 @@ pub(super) fn of(pipeline: &Pipeline, config: &Config) -> String {
     errors(&mut panels, &own);
     if !pipeline.policy.is_empty() {
         panels.heading("Contract, limits and lanes");
-        policy(&mut panels, &own);
+        policy(&mut panels, &own, &pipeline.policy);
     }
     if let Some(cluster) = config.cluster(pipeline.cluster) {
         panels.heading(&format!("Cluster {}, and memory", cluster.name));
@@ -134,16 +135,24 @@ fn errors(panels: &mut Panels, own: &str) {
     panels.graph("Error codes", says, Unit::PerSecond, 12, &[query(codes, "{{api}} {{code}}")]);
 }
 
-fn policy(panels: &mut Panels, own: &str) {
+/// What the pipeline asks of its records; of what it does not ask there is nothing to show.
+fn policy(panels: &mut Panels, own: &str, asks: &Policy) {
     let rate = |by: &str, family: &str, legend| {
         [query(format!("sum by ({by}) (rate({family}{{{own}}}[$__rate_interval]))"), legend)]
     };
-    let lanes = rate("lane", "fishplate_lane_records_total", "{{lane}}");
-    panels.graph("Records in lanes", "Moved aside, or to a canary.", Unit::PerSecond, 8, &lanes);
+    if asks.overflow.is_some() || asks.dlq.is_some() || !asks.canaries.is_empty() {
+        let lanes = rate("lane", "fishplate_lane_records_total", "{{lane}}");
+        panels.graph("Records in lanes", "Moved aside, or to a canary.", Unit::PerSecond, 8, &lanes);
+    }
+    if asks.contract.is_some() {
+        let broken = rate("on_violation", "fishplate_contract_violations_total", "{{on_violation}}");
+        panels.graph("Broke the contract", "Records.", Unit::PerSecond, 8, &broken);
+    }
+    if asks.limits.is_empty() {
+        return;
+    }
     let limits = rate("limit, action, verdict", "fishplate_limit_records_total", "{{limit}} {{action}} {{verdict}}");
     panels.graph("What limits said", "enforced: the action was done.", Unit::PerSecond, 8, &limits);
-    let broken = rate("on_violation", "fishplate_contract_violations_total", "{{on_violation}}");
-    panels.graph("Broke the contract", "Records.", Unit::PerSecond, 8, &broken);
     let held = [query(format!("sum(rate(fishplate_policy_held_seconds_total{{{own}}}[$__rate_interval]))"), "held")];
     panels.graph("Answers held", "Seconds a second.", Unit::Seconds, 12, &held);
     let keys = [query(format!("sum by (limit) (fishplate_limit_keys{{{own}}})"), "{{limit}}")];

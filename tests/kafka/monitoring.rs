@@ -30,6 +30,7 @@ const SOON: Duration = wait::seconds(60);
 const OVERFLOW: &str = "a-monitored-overflow";
 const POLICY: &str = "\
 slo: { committed_within: 1s, objective: 99% }
+contract: { headers: { distinct_id: { required: true } }, on_violation: observe }
 limits:
   - { name: per-token, key: header(token), unit: records, rate: 50/s, burst: 50, action: overflow, enforced: 100% }
 lanes: { overflow: { topic: a-monitored-overflow } }";
@@ -184,8 +185,8 @@ fn queries(dashboard: &str, panels: &Value, all: &mut Vec<(String, String)>) {
 }
 
 fn provisioned(world: &World) {
-    // Given a Fishplate with traffic: a group that keeps up, and one that stands still
-    let config = world.config().policy("left", POLICY);
+    // Given a Fishplate with traffic that breaks its contract and is above its limit: a group that keeps up, and one that stands still
+    let config = world.config().transacting_on_a().policy("left", POLICY);
     let proxy = world.start_proxy(&config);
     let at = proxy.bootstrap();
     Topics::of(&world.a.bootstrap()).create(TOPIC, 2, 3);
@@ -231,7 +232,7 @@ fn promise(world: &World) {
     const TOPIC: &str = "a-promised";
     const GROUP: &str = "ga-promised";
     let policy = POLICY.replace(OVERFLOW, "a-promised-overflow");
-    let proxy = world.start_proxy(&world.config().policy("left", &policy));
+    let proxy = world.start_proxy(&world.config().transacting_on_a().policy("left", &policy));
     let at = proxy.bootstrap();
     Topics::of(&world.a.bootstrap()).create(TOPIC, 1, 3);
     Topics::of(&world.a.bootstrap()).create("a-promised-overflow", 1, 3);
