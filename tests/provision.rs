@@ -72,12 +72,20 @@ fn made(name: &str) -> Folder {
     out
 }
 
+fn full() -> bool {
+    std::env::var("FISHPLATE_TEST_LEVEL").is_ok_and(|level| level == "full")
+}
+
 #[test]
 fn promtool_finds_nothing_wrong_with_rules_and_their_tests_pass() {
     for name in ["full-rules", "small-rules"] {
         let out = made(name);
         let said = succeeds("promtool", &["check", "rules"], &out.files("rules"));
         assert!(!said.contains("FAILED"), "{said}");
+        if name == "full-rules" && !full() {
+            eprintln!("SHORT: the tests of the rules of config/full.yaml run at FISHPLATE_TEST_LEVEL=full");
+            continue;
+        }
         let said = succeeds("promtool", &["test", "rules"], &out.files("tests"));
         assert_eq!(said.matches("SUCCESS").count(), out.files("tests").len(), "{said}");
     }
@@ -89,7 +97,7 @@ fn the_tests_of_rules_can_fail() {
     let out = made("small-broken");
     let rules = out.0.join("rules/pipeline-events.yml");
     let good = fs::read_to_string(&rules).expect("rules");
-    for (from, to) in [
+    let broken = [
         ("> 0.0144", "> 0.0300"),
         ("> 0.0144", "> 0.0100"),
         ("increase1h{pipeline=\"events\"} >= 10", "increase1h{pipeline=\"events\"} >= 0"),
@@ -101,7 +109,12 @@ fn the_tests_of_rules_can_fail() {
             "fishplate_partition_start_offset{pipeline=\"events\"} >= 0",
         ),
         ("fishplate_group_members{pipeline=\"events\"}) == 0", "fishplate_group_members{pipeline=\"events\"}) >= 0"),
-    ] {
+    ];
+    let tried = if full() { broken.len() } else { 2 };
+    if tried < broken.len() {
+        eprintln!("SHORT: {tried} of {} rules are broken; FISHPLATE_TEST_LEVEL=full breaks all", broken.len());
+    }
+    for (from, to) in broken.into_iter().rev().take(tried) {
         assert!(good.contains(from), "{from}");
         fs::write(&rules, good.replace(from, to)).expect("rules");
         let tests = out.0.join("tests/pipeline-events.yml");
