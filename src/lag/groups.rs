@@ -22,6 +22,8 @@ pub(super) struct Group {
     pub(super) throttled: Option<Moment>,
     /// Topics that it committed and no longer reads, by their places.
     pub(super) left_behind: BTreeSet<u32>,
+    /// Topics that it has committed offsets of, by their places.
+    pub(super) commits_to: BTreeSet<u32>,
     /// What was promised for it.
     pub(super) bound: Option<Bound>,
     /// What became of that.
@@ -66,6 +68,7 @@ impl Groups {
             members: Members::default(),
             throttled: None,
             left_behind: BTreeSet::new(),
+            commits_to: BTreeSet::new(),
             bound: aims.of(name),
             level: Level::default(),
             heard: at,

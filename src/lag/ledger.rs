@@ -3,6 +3,7 @@
 use super::Now;
 use super::clock::{Clock, Moment};
 use super::groups::Groups;
+use super::held::Deleted;
 use super::levels::Aims;
 use super::measure::Then;
 use super::partition::Step;
@@ -13,6 +14,7 @@ use super::transactions::Transactions;
 use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, Reader, Stretch};
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashSet;
 
 /// Facts that wait for their topic, and for how long, in ms.
 const WAITING: usize = 4096;
@@ -35,6 +37,7 @@ pub struct Ledger {
     pub(super) aims: Aims,
     readers: Readers,
     transactions: Transactions,
+    pub(super) deleted: Deleted,
     waiting: Vec<Noted>,
     /// When seconds were last counted.
     ticked: Moment,
@@ -56,6 +59,7 @@ impl Ledger {
             aims: Aims::default(),
             readers: Readers::default(),
             transactions: Transactions::default(),
+            deleted: Deleted::default(),
             waiting: Vec::new(),
             ticked: clock.moment(now.at),
             tidied: clock.moment(now.at),
@@ -73,7 +77,10 @@ impl Ledger {
     pub fn place(&mut self, places: &[Place], now: Now) {
         let at = self.clock.moment(now.at);
         let gone = self.topics.place(places, at);
-        self.groups.iter_mut().for_each(|group| group.left_behind.retain(|topic| !gone.contains(topic)));
+        self.groups.iter_mut().for_each(|group| {
+            group.left_behind.retain(|topic| !gone.contains(topic));
+            group.commits_to.retain(|topic| !gone.contains(topic));
+        });
         let waiting = std::mem::take(&mut self.waiting);
         let clock = self.clock;
         self.apply(waiting.into_iter().filter(|noted| clock.moment(noted.at).until(at) <= PATIENCE));
@@ -124,8 +131,10 @@ impl Ledger {
             Fact::Committed { group, of, anew } => return self.committed(group, of, anew, at),
             Fact::CommitsWith { group, producer, of } => self.transactions.commits(producer, group, of, at),
             Fact::Ended { producer, committed } => return self.ended(producer, committed, at),
-            Fact::OffsetsGone { group, of } => self.offsets_gone(&group, &of),
-            Fact::GroupGone { group } => self.group_gone(&group),
+            Fact::Holds { group, of, asked } => self.holds(&group, &of, self.clock.moment(asked), at),
+            Fact::Listed { cluster, groups, asked } => self.listed(cluster, &groups, self.clock.moment(asked)),
+            Fact::OffsetsGone { group, of } => self.offsets_gone(&group, &of, at),
+            Fact::GroupGone { group } => self.group_gone(&group, at),
             other => self.about_members(other, at),
         }
         None
@@ -134,13 +143,13 @@ impl Ledger {
     fn about_members(&mut self, fact: Fact, at: Moment) {
         match fact {
             Fact::Beat { group, member, by, within_ms } => {
-                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
                 let until = group.members.beat(member, within_ms, at);
                 self.readers.beat(by, place, until);
             }
             Fact::Subscribed { group, member, topics } => {
-                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
                 group.members.subscribed(member, topics, at);
                 self.leave_behind(place, at);
@@ -152,7 +161,7 @@ impl Ledger {
                 self.leave_behind(place, at);
             }
             Fact::Stands { group, has_members } => {
-                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
                 group.members.stands(has_members, at);
             }
@@ -206,12 +215,19 @@ impl Ledger {
         self.readers.group_of(by, at, of_topic, |group| partition.has_committed(group))
     }
 
+    /// A group's place, now that a fact names it. One that there is no room for is counted.
+    pub(super) fn heard(&mut self, group: &StrBytes, at: Moment) -> Option<GroupAt> {
+        let place = self.groups.heard(group, &self.aims, at);
+        self.no_room = self.no_room.saturating_add(u64::from(place.is_none()));
+        place
+    }
+
     fn has_room(&self) -> bool {
         self.pairs < MOST_PAIRS
     }
 
     fn committed(&mut self, group: StrBytes, of: Box<[OffsetOf]>, anew: bool, at: Moment) -> Option<Fact> {
-        let place = self.groups.heard(&group, &self.aims, at)?;
+        let place = self.heard(&group, at)?;
         let mut waiting = Vec::new();
         for (partition, offset) in of {
             if !self.topics.knows(partition) {
@@ -225,13 +241,17 @@ impl Ledger {
         (!waiting.is_empty()).then(|| Fact::Committed { group, of: waiting.into(), anew })
     }
 
-    fn uncommitted(&mut self, group: GroupAt, of: Partition) {
-        if let Some((_, partition)) = self.topics.partition(of) {
-            partition.uncommitted(group);
+    pub(super) fn uncommitted(&mut self, group: GroupAt, of: Partition) {
+        let Some((topic, partition)) = self.topics.partition(of) else { return };
+        let before = partition.pairs.len();
+        partition.uncommitted(group);
+        self.pairs -= before - partition.pairs.len();
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.settle_committer(group);
         }
     }
 
-    fn committed_one(&mut self, group: GroupAt, of: Partition, offset: i64, anew: bool, at: Moment) {
+    pub(super) fn committed_one(&mut self, group: GroupAt, of: Partition, offset: i64, anew: bool, at: Moment) {
         let room = self.has_room();
         let Some((topic, partition)) = self.topics.partition(of) else { return };
         let new = partition.pair(group).is_none();
@@ -243,7 +263,11 @@ impl Ledger {
         self.pairs += usize::from(new);
         let Some(topic_of) = self.topics.get_mut(topic) else { return };
         topic_of.committers.insert(group);
-        let Some(known) = self.groups.get_mut(group).filter(|_| anew) else { return };
+        let Some(known) = self.groups.get_mut(group) else { return };
+        known.commits_to.insert(topic);
+        if !anew {
+            return;
+        }
         known.left_behind.remove(&topic);
         if let Some(step) = step {
             self.level(group, topic, of.index, step, at);
@@ -274,28 +298,29 @@ impl Ledger {
         None
     }
 
-    fn offsets_gone(&mut self, group: &StrBytes, of: &[Partition]) {
+    fn offsets_gone(&mut self, group: &StrBytes, of: &[Partition], at: Moment) {
+        self.deleted.add(group, at);
         let Some(place) = self.groups.find(group) else { return };
         for at in of {
             let Some((topic, partition)) = self.topics.partition(*at) else { continue };
             partition.drop_group(place);
-            let Some(topic) = self.topics.get_mut(topic) else { continue };
-            if !topic.partitions.iter().any(|partition| partition.has_committed(place)) {
-                topic.committers.remove(&place);
+            if let Some(topic) = self.topics.get_mut(topic) {
+                topic.settle_committer(place);
             }
         }
     }
 
-    fn group_gone(&mut self, group: &StrBytes) {
+    fn group_gone(&mut self, group: &StrBytes, at: Moment) {
+        self.deleted.add(group, at);
         if let Some(place) = self.groups.find(group) {
-            self.drop_group(place);
+            self.drop_groups(&HashSet::from([place]));
         }
     }
 
-    fn drop_group(&mut self, place: GroupAt) {
-        self.topics.iter_mut().for_each(|(_, topic)| topic.drop_group(place));
-        self.readers.drop_group(place);
-        self.groups.remove(place);
+    pub(super) fn drop_groups(&mut self, places: &HashSet<GroupAt>) {
+        self.topics.iter_mut().for_each(|(_, topic)| topic.drop_groups(places));
+        self.readers.drop_groups(places);
+        places.iter().for_each(|place| self.groups.remove(*place));
         self.count_pairs();
     }
 
@@ -338,6 +363,7 @@ impl Ledger {
     fn tidy(&mut self, now: Moment) {
         self.readers.expire(now);
         self.transactions.expire(now);
+        self.deleted.expire(now);
         let clock = self.clock;
         self.waiting.retain(|noted| clock.moment(noted.at).until(now) <= PATIENCE);
         self.groups.iter_mut().for_each(|group| group.members.expire(now));
@@ -366,13 +392,9 @@ impl Ledger {
             !used && heard.until(now) >= SILENT
         };
         let gone: Vec<_> = self.groups.iter().filter(|(place, group)| silent(*place, group.heard)).collect();
-        let gone: Vec<_> = gone.into_iter().map(|(place, _)| place).collect();
-        for place in gone {
-            self.readers.drop_group(place);
-            self.topics.iter_mut().for_each(|(_, topic)| {
-                topic.committers.remove(&place);
-            });
-            self.groups.remove(place);
+        let gone: HashSet<_> = gone.into_iter().map(|(place, _)| place).collect();
+        if !gone.is_empty() {
+            self.drop_groups(&gone);
         }
     }
 

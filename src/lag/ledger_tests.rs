@@ -4,6 +4,7 @@ use super::exposition::{Swept, Wanted, write};
 use super::levels::{Aims, Slo};
 use super::rows::{Row, Source, Which, Why};
 use super::{Ledger, Now, Place, Unknown, families};
+use crate::placement::build::tests::slot;
 use crate::telemetry::observed::{Ends, Fact, Noted, Reader, Stretch};
 use crate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
@@ -96,6 +97,11 @@ impl Play {
         self.fact(Fact::Committed { group: text(group), of: [(t0(), offset)].into(), anew: false })
     }
 
+    /// What asking for all of a group's offsets told.
+    fn holds(&mut self, group: &str, of: &[(Partition, i64)], asked: Instant) -> &mut Self {
+        self.fact(Fact::Holds { group: text(group), of: of.into(), asked })
+    }
+
     /// What asking for the partition's ends told.
     fn ask(&mut self, ends: Ends) -> &mut Self {
         self.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch: NOWHERE, ends })
@@ -142,7 +148,11 @@ impl Play {
 
     fn aim(&mut self) -> &mut Self {
         let slo = Slo { committed_within: Duration::from_secs(5), objective: 0.999 };
-        self.ledger.aim(Aims { slos: vec![("orders".into(), slo)], pipeline_of: Arc::new(|_| "orders".into()) });
+        self.ledger.aim(Aims {
+            slos: vec![("orders".into(), slo)],
+            pipeline_of: Arc::new(|_| "orders".into()),
+            home_of: Arc::new(|_| Some(slot(0))),
+        });
         self
     }
 
@@ -361,6 +371,60 @@ fn commits_past_us_are_heard_by_asking_and_an_old_answer_undoes_nothing() {
 }
 
 #[test]
+fn what_a_coordinator_no_longer_has_goes() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 5).commit("h", 5).wait(60.0);
+    let asked = play.now().at;
+    play.holds("g", &[(at("t", 1), 3)], asked);
+    let rows: Vec<_> = play.rows().iter().map(|row| (row.group.to_string(), row.partition)).collect();
+    assert_eq!(rows, [("h".to_owned(), 0), ("g".to_owned(), 1)]);
+    play.holds("h", &[], asked);
+    assert_eq!(play.groups(), ["g"]);
+    play.holds("never", &[], asked).holds("g", &[(at("never", 0), 3), (at("t", 1), -1)], asked);
+    assert!(play.rows().is_empty(), "-1 is none");
+}
+
+#[test]
+fn what_a_coordinator_said_before_its_group_spoke_changes_nothing() {
+    let mut play = Play::new();
+    play.produce(0, 10);
+    let asked = play.now().at;
+    play.wait(30.0).commit("g", 5).wait(30.0).holds("g", &[(t0(), 8)], asked);
+    assert_eq!(play.row("g").committed, Some(5), "it was reset since");
+    play.holds("g", &[(t0(), 2)], asked).holds("g", &[], asked);
+    assert_eq!(play.row("g").committed, Some(5));
+    play.holds("g", &[(t0(), 2)], play.now().at);
+    assert_eq!(play.row("g").committed, Some(2), "and this was asked since");
+}
+
+#[test]
+fn an_answer_from_before_a_deletion_brings_nothing_back() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("a", 5).commit("b", 5).wait(10.0);
+    let asked = play.now().at;
+    play.wait(1.0).fact(Fact::GroupGone { group: text("a") });
+    play.fact(Fact::OffsetsGone { group: text("b"), of: [t0()].into() }).wait(1.0);
+    play.holds("a", &[(t0(), 5)], asked).holds("b", &[(t0(), 5)], asked);
+    assert!(play.rows().is_empty());
+    play.holds("a", &[(t0(), 7)], play.now().at);
+    assert_eq!(play.lag("a").0, Some(3), "it was made again");
+}
+
+#[test]
+fn groups_that_their_home_no_longer_lists_go() {
+    let mut play = Play::new();
+    play.aim().produce(0, 10).commit("a", 5).commit("b", 5).wait(10.0);
+    let listed = |play: &mut Play, cluster, ago: f64| {
+        let asked = play.now().at.checked_sub(Duration::from_secs_f64(ago)).unwrap();
+        play.fact(Fact::Listed { cluster, groups: [text("a")].into(), asked });
+        play.groups()
+    };
+    assert_eq!(listed(&mut play, slot(1), 0.0), ["a", "b"], "another cluster need not know it");
+    assert_eq!(listed(&mut play, slot(0), 10.0), ["a", "b"], "it spoke since");
+    assert_eq!(listed(&mut play, slot(0), 0.0), ["a"]);
+}
+
+#[test]
 fn records_written_past_us_are_at_most_as_old_as_the_last_look() {
     let mut play = Play::new();
     play.ask(high(10)).commit("g", 10).wait(60.0).ask(high(20)).wait(2.0);
@@ -531,6 +595,12 @@ fn fact() -> impl Strategy<Value = Fact> {
         (group(), 0u64..3, prop::collection::vec(partition(), 0..2)).prop_map(|(group, member, of)| {
             let topics = of.into_iter().map(|partition| partition.topic).collect();
             Fact::Subscribed { group, member, topics }
+        }),
+        (group(), offsets()).prop_map(|(group, of)| Fact::Holds { group, of, asked: Instant::now() }),
+        prop::collection::vec(group(), 0..2).prop_map(|groups| Fact::Listed {
+            cluster: slot(0),
+            groups: groups.into(),
+            asked: Instant::now() + Duration::from_secs(600)
         }),
         (group(), any::<bool>()).prop_map(|(group, has_members)| Fact::Stands { group, has_members }),
         group().prop_map(|group| Fact::GroupGone { group }),

@@ -3,6 +3,7 @@
 use super::clock::Moment;
 use crate::telemetry::observed::Reader;
 use crate::types::FastMap;
+use std::collections::HashSet;
 
 /// Readers that are kept.
 const MOST: usize = 100_000;
@@ -54,9 +55,9 @@ impl Readers {
         }
     }
 
-    /// A group is no more.
-    pub(super) fn drop_group(&mut self, group: GroupAt) {
-        self.0.values_mut().for_each(|groups| groups.retain(|known| known.0 != group));
+    /// Groups are no more.
+    pub(super) fn drop_groups(&mut self, gone: &HashSet<GroupAt>) {
+        self.0.values_mut().for_each(|groups| groups.retain(|known| !gone.contains(&known.0)));
     }
 
     /// Forgets who speaks no more.

@@ -10,9 +10,10 @@ use crate::config::Config;
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::placement::task::Current;
-use crate::telemetry::observed::Notes;
+use crate::telemetry::observed::{Fact, Notes};
 use crate::types::{BrokerId, Name, Slot};
 use crate::upstream::{Cluster, Clusters};
+use crate::wire::codec::copied;
 use kafka_protocol::messages::ListGroupsRequest;
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
@@ -172,12 +173,13 @@ fn aims(config: &Arc<Config>) -> Aims {
     let slos =
         config.pipelines.iter().filter_map(|pipeline| Some((pipeline.name.clone(), slo(pipeline.slo.as_ref()?))));
     let slos = slos.collect();
-    let config = Arc::clone(config);
+    let (config, homes) = (Arc::clone(config), Arc::clone(config));
+    let home_of = move |group: &str| Some(homes.pipeline_of_group(group).cluster);
     let pipeline_of = move |group: &str| {
         let pipeline = config.pipeline_of_group(group);
         if pipeline.service_level(group).is_some() { pipeline.name.clone() } else { Name::none() }
     };
-    Aims { slos, pipeline_of: Arc::new(pipeline_of) }
+    Aims { slos, pipeline_of: Arc::new(pipeline_of), home_of: Arc::new(home_of) }
 }
 
 /// Keeps the ledger up to date until the process ends.
@@ -260,11 +262,7 @@ async fn ends(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Resul
     outcome
 }
 
-async fn ends_of(
-    cluster: &Arc<Cluster>,
-    broker: BrokerId,
-    some: &[Sought],
-) -> Result<Vec<crate::telemetry::observed::Fact>, Fault> {
+async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Fact>, Fault> {
     let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
     // The high watermark last: no stable offset is beyond it then.
     let (start, stable) = (ask(End::Start).await?, ask(End::Stable).await?);
@@ -275,26 +273,34 @@ async fn ends_of(
 /// How its groups stand, and what they have committed.
 async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
     let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
-    let (mut outcome, mut met) = (Ok(()), HashSet::new());
+    let (mut outcome, mut met, mut listed) = (Ok(()), HashSet::new(), HashSet::new());
+    let (asked, mut all_listed) = (Instant::now(), !brokers.is_empty());
     for broker in brokers {
         let answer = match cluster.call(Some(broker), &ListGroupsRequest::default(), LIST_GROUPS).await {
             Ok(answer) if answer.error_code == 0 => answer,
             Ok(answer) => {
+                all_listed = false;
                 outcome = outcome.and(Err(unwilling(cluster.slot(), answer.error_code)));
                 continue;
             }
             Err(fault) => {
+                all_listed = false;
                 outcome = outcome.and(Err(fault));
                 continue;
             }
         };
         let (mut groups, stands) = sweep::groups_told(&answer, cluster.slot(), placement);
         lag.notes.note(stands);
+        listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
         // Every node of some clusters tells of all groups.
         groups.retain(|group| met.insert(group.clone()));
         for some in groups.chunks(GROUPS_AT_A_TIME) {
             outcome = outcome.and(offsets(lag, cluster, broker, some).await);
         }
+    }
+    // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
+    if all_listed && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
+        lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
     }
     outcome
 }
@@ -306,18 +312,18 @@ fn unwilling(cluster: Slot, code: i16) -> Fault {
 async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: &[StrBytes]) -> Result<(), Fault> {
     let mut asked = JoinSet::new();
     for group in groups {
-        let (group, cluster) = (group.clone(), Arc::clone(cluster));
+        let (group, cluster, notes) = (group.clone(), Arc::clone(cluster), Arc::clone(&lag.notes));
         asked.spawn(async move {
-            let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await;
-            answer.map(|answer| sweep::offsets_told(&group, &answer))
+            let asked = Instant::now();
+            let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await?;
+            // At once: the group may speak for itself while others are waited for.
+            notes.note(sweep::offsets_told(&group, &answer, asked));
+            Ok(())
         });
     }
     let mut outcome = Ok(());
     for told in asked.join_all().await {
-        match told {
-            Ok(fact) => lag.notes.note(fact),
-            Err(fault) => outcome = outcome.and(Err(fault)),
-        }
+        outcome = outcome.and(told);
     }
     outcome
 }
