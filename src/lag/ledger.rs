@@ -81,6 +81,9 @@ impl Ledger {
             group.left_behind.retain(|topic| !gone.contains(topic));
             group.commits_to.retain(|topic| !gone.contains(topic));
         });
+        // What members read may be a topic that is known only now.
+        self.groups.soil_all();
+        self.clean(at);
         let waiting = std::mem::take(&mut self.waiting);
         let clock = self.clock;
         self.apply(waiting.into_iter().filter(|noted| clock.moment(noted.at).until(at) <= PATIENCE));
@@ -101,13 +104,18 @@ impl Ledger {
 
     /// Takes facts in, in their order. Those of topics that are not known wait for the next `place`, for a few seconds.
     pub fn apply(&mut self, facts: impl IntoIterator<Item = Noted>) {
+        let mut last = None;
         for Noted { at, fact } in facts {
             let moment = self.clock.moment(at);
+            last = Some(moment);
             if let Some(fact) = self.take(fact, moment)
                 && self.waiting.len() < WAITING
             {
                 self.waiting.push(Noted { at, fact });
             }
+        }
+        if let Some(last) = last {
+            self.clean(last);
         }
     }
 
@@ -151,14 +159,16 @@ impl Ledger {
             Fact::Subscribed { group, member, topics } => {
                 let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
-                group.members.subscribed(member, topics, at);
-                self.leave_behind(place, at);
+                if group.members.subscribed(member, topics, at) {
+                    self.groups.soil(place);
+                }
             }
             Fact::Left { group, member } => {
                 let Some(place) = self.groups.find(&group) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
-                group.members.left(member, at);
-                self.leave_behind(place, at);
+                if group.members.left(member, at) {
+                    self.groups.soil(place);
+                }
             }
             Fact::Stands { group, has_members } => {
                 let Some(place) = self.heard(&group, at) else { return };
@@ -176,13 +186,21 @@ impl Ledger {
         }
     }
 
+    /// Finds out what groups read where that has changed: once for many facts, for a group may have thousands of members.
+    fn clean(&mut self, at: Moment) {
+        for place in self.groups.take_dirty() {
+            self.leave_behind(place, at);
+        }
+    }
+
     /// Topics that none of a group's members reads any more are no business of it, until it commits offsets of them anew.
     fn leave_behind(&mut self, place: GroupAt, at: Moment) {
         let Some(group) = self.groups.get_mut(place) else { return };
-        let Some(read) = group.members.subscription(at) else { return };
-        let read: Vec<_> = read.into_iter().filter_map(|key| self.topics.find(key)).collect();
-        let had = self.topics.iter().filter(|(_, topic)| topic.committers.contains(&place));
-        group.left_behind = had.map(|(topic, _)| topic).filter(|topic| !read.contains(topic)).collect();
+        let keys = group.members.subscription(at);
+        group.reads = keys.map(|keys| keys.into_iter().filter_map(|key| self.topics.find(key)).collect());
+        let Some(reads) = &group.reads else { return };
+        let left = group.commits_to.iter().filter(|topic| !reads.contains(topic));
+        group.left_behind = left.copied().collect();
     }
 
     fn fetched(&mut self, of: Partition, by: Option<Reader>, only: bool, stretch: Stretch, ends: Ends, at: Moment) {
@@ -208,11 +226,12 @@ impl Ledger {
         self.pairs += usize::from(new);
     }
 
-    fn group_of(&self, by: Reader, topic: TopicAt, index: i32, at: Moment) -> Option<GroupAt> {
-        let topic = self.topics.get(topic)?;
+    fn group_of(&self, by: Reader, topic_at: TopicAt, index: i32, at: Moment) -> Option<GroupAt> {
+        let topic = self.topics.get(topic_at)?;
         let partition = topic.partitions.get(usize::try_from(index).ok()?)?;
         let of_topic = |group| topic.committers.contains(&group);
-        self.readers.group_of(by, at, of_topic, |group| partition.has_committed(group))
+        let may_read = |group| self.groups.get(group).is_none_or(|group| !group.is_known_not_to_read(topic_at));
+        self.readers.group_of(by, at, may_read, of_topic, |group| partition.has_committed(group))
     }
 
     /// A group's place, now that a fact names it. One that there is no room for is counted.
@@ -366,7 +385,13 @@ impl Ledger {
         self.deleted.expire(now);
         let clock = self.clock;
         self.waiting.retain(|noted| clock.moment(noted.at).until(now) <= PATIENCE);
-        self.groups.iter_mut().for_each(|group| group.members.expire(now));
+        let all: Vec<_> = self.groups.iter().map(|(place, _)| place).collect();
+        for place in all {
+            if self.groups.get_mut(place).is_some_and(|group| group.members.expire(now)) {
+                self.groups.soil(place);
+            }
+        }
+        self.clean(now);
         let mut used = vec![false; self.groups.places()];
         let groups = &self.groups;
         for (_, topic) in self.topics.iter_mut() {

@@ -360,6 +360,39 @@ fn a_topic_that_a_group_no_longer_reads_is_no_business_of_it() {
 }
 
 #[test]
+fn who_reads_a_topic_that_its_group_does_not_reads_it_for_itself() {
+    let mut play = Play::new();
+    let reads = |topics: &[&str]| {
+        let topics = topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect();
+        Fact::Subscribed { group: text("g"), member: ALICE.0, topics }
+    };
+    play.places(&[place("t", 1), place("u", 2)]);
+    play.beat("g", ALICE).fact(reads(&["u"])).produce(0, 10).fetch(ALICE, 0, 4, high(10));
+    assert_eq!(play.groups(), ["-"], "a tool under the same name");
+    play.fact(reads(&["u", "t"])).fetch(ALICE, 0, 5, high(10));
+    assert_eq!(play.groups(), ["g"]);
+    play.fact(reads(&["u"]));
+    assert!(play.rows().is_empty(), "and what it was handed before counts no more");
+    play.places(&[place("t", 1), place("u", 2), place("v", 3)]);
+    play.fact(reads(&["t"]));
+    assert_eq!(play.groups(), ["g"]);
+}
+
+#[test]
+fn what_a_group_reads_is_found_out_once_for_many_facts() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 5);
+    let (of, noted_at) = (t0().topic, play.now().at);
+    let reads = |member| Fact::Subscribed { group: text("g"), member, topics: [of].into() };
+    // A quarter of a second of work where it is done for each, and minutes where each looks at all topics too.
+    play.ledger.apply((0..10_000).map(|member| Noted { at: noted_at, fact: reads(member) }));
+    assert!(play.ledger.groups.take_dirty().is_empty());
+    assert_eq!(play.groups(), ["g"]);
+    play.fact(reads(3));
+    assert!(play.ledger.groups.iter().all(|(_, group)| !group.is_dirty));
+}
+
+#[test]
 fn commits_past_us_are_heard_by_asking_and_an_old_answer_undoes_nothing() {
     let mut play = Play::new();
     play.produce(0, 10).commit("g", 8).wait(0.1).hear("g", 5);
