@@ -111,10 +111,14 @@ fn itself(ledger: &Ledger, seen: &[Seen<'_>], wanted: Wanted, text: &mut String)
     Writer::new(text, f::PAIRS).sample("", count(seen.len()));
     Writer::new(text, f::HIDDEN).sample("", count(seen.len().saturating_sub(wanted.max_pairs)));
     let end = seen.iter().filter(|one| one.measure.lag.is_none()).count();
-    let time = seen.iter().filter(|one| one.measure.lag.is_some() && one.measure.age.is_none()).count();
+    let without = |lag: fn(i64) -> bool| {
+        seen.iter().filter(|one| one.measure.age.is_none() && one.measure.lag.is_some_and(lag)).count()
+    };
+    let (time, stale) = (without(|lag| lag > 0), without(|lag| lag == 0));
     let mut unknown = Writer::new(text, f::UNKNOWN);
     unknown.sample(&labels(&[("reason", "end")]), count(end));
     unknown.sample(&labels(&[("reason", "time")]), count(time));
+    unknown.sample(&labels(&[("reason", "stale")]), count(stale));
     unknown.sample(&labels(&[("reason", "no_room")]), Some(Value::Whole(ledger.no_room)));
 }
 

@@ -174,6 +174,9 @@ impl Ledger {
                 let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
                 group.members.stands(has_members, at);
+                if !has_members {
+                    self.groups.soil(place);
+                }
             }
             Fact::Throttled { by, ms } if ms > 0 => {
                 for place in self.readers.groups(by, at) {
@@ -366,7 +369,7 @@ impl Ledger {
         for seen in self.look(then) {
             let Some((place, group)) = seen.group else { continue };
             let bound = group.bound.as_ref().filter(|bound| bound.pipeline == seen.topic.place.pipeline);
-            let (Some(bound), Some(age)) = (bound, seen.measure.age) else { continue };
+            let (Some(bound), Some(age)) = (bound, seen.measure.at_least) else { continue };
             if let Some(slot) = usize::try_from(place).ok().and_then(|place| late.get_mut(place)) {
                 *slot = Some(slot.unwrap_or(false) || age > bound.within_ms);
             }

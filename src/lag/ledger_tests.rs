@@ -384,7 +384,6 @@ fn what_a_group_reads_is_found_out_once_for_many_facts() {
     play.produce(0, 10).commit("g", 5);
     let (of, noted_at) = (t0().topic, play.now().at);
     let reads = |member| Fact::Subscribed { group: text("g"), member, topics: [of].into() };
-    // A quarter of a second of work where it is done for each, and minutes where each looks at all topics too.
     play.ledger.apply((0..10_000).map(|member| Noted { at: noted_at, fact: reads(member) }));
     assert!(play.ledger.groups.take_dirty().is_empty());
     assert_eq!(play.groups(), ["g"]);
@@ -531,6 +530,37 @@ fn seconds_in_which_a_record_waits_too_long_are_counted_while_the_consumer_is_de
 }
 
 #[test]
+fn nothing_to_read_is_believed_as_long_as_somebody_confirms_it() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 10).commit("h", 4).wait(180.0);
+    assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
+    play.wait(1.0);
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(0), None), Source::Unknown));
+    assert_eq!(play.lag("h"), (Some(6), Some(181.0)), "what waits only grows older");
+    let text = play.text(Wanted::default());
+    assert!(text.contains("fishplate_lag_unknown{reason=\"stale\"} 1\n"), "{text}");
+    assert!(text.contains("fishplate_lag_unknown{reason=\"time\"} 0\n"));
+    play.ask(high(10));
+    assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
+}
+
+#[test]
+fn seconds_are_late_by_when_the_end_was_noticed_to_move_and_no_sooner() {
+    let mut play = Play::new();
+    play.aim().ask(high(0)).commit("g", 0).wait(60.0).ask(high(10));
+    let watched = |play: &mut Play| {
+        play.ledger.tick(play.now());
+        play.level()[2..].to_vec()
+    };
+    assert_eq!(play.lag("g").1, Some(60.0), "it may be so old");
+    assert_eq!(watched(&mut play)[1], "0", "but need not be");
+    play.wait(5.0);
+    assert_eq!(watched(&mut play), ["65", "0"]);
+    play.wait(1.0);
+    assert_eq!(watched(&mut play), ["66", "1"]);
+}
+
+#[test]
 fn who_knows_no_end_tells_none() {
     let mut play = Play::new();
     play.hear("g", 10);
@@ -662,7 +692,7 @@ proptest! {
             for row in play.rows() {
                 prop_assert!(row.lag.is_none_or(|lag| lag >= 0) && row.seconds.is_none_or(|seconds| seconds >= 0.0));
                 prop_assert!(row.committed.is_none_or(|committed| committed >= 0));
-                prop_assert!(row.lag != Some(0) || row.seconds == Some(0.0));
+                prop_assert!(row.lag != Some(0) || row.seconds.is_none_or(|seconds| seconds == 0.0));
             }
             let _ = play.ledger.unknown(10, play.now());
         }

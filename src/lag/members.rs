@@ -1,6 +1,7 @@
 //! Who belongs to a group, as far as passes by or clusters tell, and which topics they read.
 
 use super::clock::Moment;
+use super::measure::STALE;
 use crate::types::{FastMap, TopicKey, fast_hash};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -103,7 +104,7 @@ impl Members {
         }
         let gone = self.all.values().map(|member| member.until).max().max(self.gone);
         match self.stands {
-            Some((has, at)) if gone.is_none_or(|gone| gone < at) => Some(has),
+            Some((has, at)) if gone.is_none_or(|gone| gone < at) => (at.until(now) <= STALE).then_some(has),
             _ => gone.map(|_| false),
         }
     }
@@ -148,6 +149,8 @@ mod tests {
         assert_eq!(members.any(Moment(64_000)), Some(true));
         members.stands(false, Moment(65_000));
         assert_eq!(members.any(Moment(66_000)), Some(false));
+        assert_eq!(members.any(Moment(65_000 + STALE)), Some(false));
+        assert_eq!(members.any(Moment(65_001 + STALE)), None, "it has said nothing for long");
     }
 
     #[test]
