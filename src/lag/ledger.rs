@@ -108,14 +108,25 @@ impl Ledger {
         for Noted { at, fact } in facts {
             let moment = self.clock.moment(at);
             last = Some(moment);
-            if let Some(fact) = self.take(fact, moment)
-                && self.waiting.len() < WAITING
-            {
-                self.waiting.push(Noted { at, fact });
+            if let Some(fact) = self.take(fact, moment) {
+                self.wait(Noted { at, fact }, moment);
             }
         }
         if let Some(last) = last {
             self.clean(last);
+        }
+    }
+
+    /// Keeps a fact until its topic is known; where it is full, those that have waited long enough make room.
+    fn wait(&mut self, noted: Noted, now: Moment) {
+        let clock = self.clock;
+        let is_old = |noted: &Noted| clock.moment(noted.at).until(now) > PATIENCE;
+        // In the order of time, as a rule: the first is the oldest.
+        if self.waiting.len() >= WAITING && self.waiting.first().is_some_and(is_old) {
+            self.waiting.retain(|noted| !is_old(noted));
+        }
+        if self.waiting.len() < WAITING {
+            self.waiting.push(noted);
         }
     }
 
@@ -260,7 +271,8 @@ impl Ledger {
                 self.committed_one(place, partition, offset, anew, at);
             }
         }
-        (!waiting.is_empty()).then(|| Fact::Committed { group, of: waiting.into(), anew })
+        // What we asked for is told again by the next sweep.
+        (anew && !waiting.is_empty()).then(|| Fact::Committed { group, of: waiting.into(), anew })
     }
 
     pub(super) fn uncommitted(&mut self, group: GroupAt, of: Partition) {
@@ -315,7 +327,7 @@ impl Ledger {
             }
         }
         for (group, of) in transaction.commits.into_iter().filter(|_| committed) {
-            self.committed(group, of, true, at);
+            self.committed(group, of.into_iter().collect(), true, at);
         }
         None
     }

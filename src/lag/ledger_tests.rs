@@ -212,11 +212,11 @@ fn a_marker_of_a_transaction_that_went_past_us_is_asked_for() {
     play.ask(high(11)).hear("g", 10);
     assert_eq!(play.lag("g"), (Some(1), None));
     let unknown = Unknown { topic: text("t"), at: t0(), offset: 10, committed_only: false, lag: 1 };
-    assert_eq!(play.ledger.unknown(10, play.now()), [unknown]);
+    assert_eq!(play.ledger.unknown(10, |_| false, play.now()), [unknown]);
     let stretch = Stretch { from: 10, given: None, next: 11, written_ms: UNIX - 5000 };
     play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(11) });
     assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
-    assert_eq!(play.ledger.unknown(10, play.now()), []);
+    assert_eq!(play.ledger.unknown(10, |_| false, play.now()), []);
 }
 
 #[test]
@@ -468,7 +468,7 @@ fn after_a_restart_records_have_their_own_time_until_we_see_newer_ones() {
     let mut play = Play::new();
     play.ask(high(100)).hear("g", 40).wait(1.0);
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), None), Source::Unknown));
-    assert_eq!(play.ledger.unknown(1, play.now())[0].offset, 40);
+    assert_eq!(play.ledger.unknown(1, |_| false, play.now())[0].offset, 40);
     let stretch = Stretch { from: 40, given: Some(45), next: 45, written_ms: UNIX - 9000 };
     play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(100) });
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), Some(10.0)), Source::RecordTime));
@@ -572,7 +572,7 @@ fn who_knows_no_end_tells_none() {
 }
 
 #[test]
-fn of_too_many_the_worst_are_shown_and_the_sums_are_of_all() {
+fn of_too_many_the_worst_are_shown_and_sums_are_of_all_pairs() {
     let mut play = Play::new();
     play.produce(0, 100).commit("a", 90).commit("b", 10).commit("c", 50);
     let text = play.text(Wanted { max_pairs: 2, compatibility: false });
@@ -583,7 +583,53 @@ fn of_too_many_the_worst_are_shown_and_the_sums_are_of_all() {
     };
     assert_eq!(["a", "b", "c"].map(shown), [false, true, true]);
     assert!(text.contains("fishplate_lag_pairs 3\n") && text.contains("fishplate_lag_pairs_hidden 1\n"));
-    assert!(text.contains("fishplate_pipeline_lag_records{pipeline=\"orders\",group=\"a\"} 10\n"));
+    let sums = |family: &str| text.lines().filter(|line| line.starts_with(&format!("{family}{{"))).count();
+    assert_eq!(["fishplate_topic_lag_records", "fishplate_pipeline_lag_records"].map(sums), [2, 2]);
+    let text = play.text(Wanted { max_pairs: 1, compatibility: true });
+    assert!(text.contains("fishplate_pipeline_lag_records{pipeline=\"orders\",group=\"b\"} 90\n"));
+    assert_eq!(text.matches("\nfishplate_group_members{").count(), 0);
+    play.aim().beat("a", ALICE).beat("b", ALICE).beat("c", ALICE);
+    let text = play.text(Wanted { max_pairs: 1, compatibility: true });
+    for family in ["fishplate_group_members", "fishplate_slo_records_total", "kafka_consumergroup_group_max_lag"] {
+        assert_eq!(text.matches(&format!("\n{family}{{")).count(), 1, "{family}");
+    }
+}
+
+#[test]
+fn a_topic_that_nobody_knows_keeps_no_other_waiting_for_long() {
+    let mut play = Play::new();
+    let lost = |index| Fact::Committed { group: text("g"), of: [(at("never", index), 1)].into(), anew: true };
+    (0..5000).for_each(|index| {
+        play.fact(lost(index));
+    });
+    play.wait(11.0).produce(0, 10);
+    play.fact(Fact::Committed { group: text("h"), of: [(at("u", 0), 1)].into(), anew: true });
+    play.places(&[place("t", 1), place("u", 2)]);
+    assert_eq!(play.groups(), ["h"]);
+}
+
+#[test]
+fn groups_that_there_is_no_room_for_are_counted() {
+    let mut play = Play::new();
+    (0..100_002).for_each(|number| {
+        play.fact(Fact::Stands { group: text(&number.to_string()), has_members: true });
+    });
+    assert!(play.text(Wanted::default()).contains("fishplate_lag_unknown{reason=\"no_room\"} 2\n"));
+}
+
+#[test]
+fn what_need_not_be_asked_for_keeps_nothing_else_from_being_asked() {
+    let mut play = Play::new();
+    play.ask(high(100)).hear("g", 40).fact(Fact::Fetched {
+        at: at("t", 1),
+        by: None,
+        committed_only: false,
+        stretch: NOWHERE,
+        ends: high(10),
+    });
+    play.fact(Fact::Committed { group: text("g"), of: [(at("t", 1), 4)].into(), anew: false });
+    let first = |left_out: Partition| play.ledger.unknown(1, |one| one.at == left_out, play.now())[0].at;
+    assert_eq!([first(at("t", 1)), first(t0())], [t0(), at("t", 1)]);
 }
 
 #[test]
@@ -694,7 +740,7 @@ proptest! {
                 prop_assert!(row.committed.is_none_or(|committed| committed >= 0));
                 prop_assert!(row.lag != Some(0) || row.seconds.is_none_or(|seconds| seconds == 0.0));
             }
-            let _ = play.ledger.unknown(10, play.now());
+            let _ = play.ledger.unknown(10, |_| false, play.now());
         }
         let text = play.text(Wanted { max_pairs: 3, compatibility: true });
         let mut met = BTreeSet::new();

@@ -11,7 +11,7 @@ use crate::error::Fault;
 use crate::placement::Placement;
 use crate::placement::task::Current;
 use crate::telemetry::observed::{Fact, Notes};
-use crate::types::{BrokerId, Name, Slot};
+use crate::types::{BrokerId, Name, Partition, Slot};
 use crate::upstream::{Cluster, Clusters};
 use crate::wire::codec::copied;
 use kafka_protocol::messages::ListGroupsRequest;
@@ -187,7 +187,7 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
     let (mut read, mut look) = (interval(READ_EVERY), interval(LOOK_EVERY));
     read.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looked = HashMap::new();
+    let mut looked = Looked::default();
     // Ends with this task: nobody is left who would read what they note.
     let mut asking = JoinSet::new();
     loop {
@@ -197,36 +197,77 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
                 let all = clusters.all();
                 lag.forget_all_but(&all);
                 for cluster in all.iter().filter(|cluster| cluster.news().borrow().read && lag.begins(cluster.name())) {
-                    asking.spawn(sweep(Arc::clone(&lag), Arc::clone(cluster)));
+                    let (lag, cluster) = (Arc::clone(&lag), Arc::clone(cluster));
+                    asking.spawn(async move {
+                        sweep(lag, cluster).await;
+                        None
+                    });
                 }
                 look_up(&lag, &clusters, &mut looked, &mut asking);
             }
-            Some(_) = asking.join_next() => {}
+            Some(asked) = asking.join_next() => looked.ended(asked.ok().flatten()),
         }
     }
 }
 
-/// Asks for what is not known, the most important first.
-fn look_up(
-    lag: &Arc<Lag>,
-    clusters: &Clusters,
-    looked: &mut HashMap<(crate::types::Partition, i64), Instant>,
-    asking: &mut JoinSet<()>,
-) {
-    let now = Instant::now();
-    looked.retain(|_, at| now.duration_since(*at) < LOOK_AGAIN);
+/// What was asked for lately, and of which partitions nothing was told.
+#[derive(Debug, Default)]
+struct Looked {
+    asked: HashMap<(Partition, i64), Instant>,
+    in_vain: HashMap<Partition, Instant>,
+}
+
+impl Looked {
+    fn has(&self, one: &Unknown) -> bool {
+        self.in_vain.contains_key(&one.at) || self.asked.contains_key(&(one.at, one.offset))
+    }
+
+    fn begins(&mut self, one: &Unknown) {
+        self.asked.insert((one.at, one.offset), Instant::now());
+    }
+
+    /// Asking ended, in vain for this partition.
+    fn ended(&mut self, in_vain: Option<Partition>) {
+        self.in_vain.extend(in_vain.map(|at| (at, Instant::now())));
+    }
+
+    fn expire(&mut self) {
+        self.asked.retain(|_, at| at.elapsed() < LOOK_AGAIN);
+        self.in_vain.retain(|_, at| at.elapsed() < LOOK_AGAIN);
+    }
+}
+
+/// Asks for what is not known, the most important first. Of clusters that are down nothing is asked.
+fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mut JoinSet<Option<Partition>>) {
+    looked.expire();
     let placement = lag.current.load();
-    let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS + looked.len(), now));
-    let new = unknown.into_iter().filter(|one| !looked.contains_key(&(one.at, one.offset)));
-    for one in new.take(LOOKS).collect::<Vec<_>>() {
-        looked.insert((one.at, one.offset), now);
-        let Some((slot, broker, request)) = sweep::ask_batch(&one, &placement) else { continue };
-        let Some(cluster) = clusters.get(slot) else { continue };
+    let all = clusters.all();
+    let down = all.iter().filter(|cluster| cluster.news().borrow().down.is_some()).map(|cluster| cluster.slot());
+    let down: HashSet<_> = down.collect();
+    let is_down = |one: &Unknown| placement.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
+    let left_out = |one: &Unknown| looked.has(one) || is_down(one);
+    let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
+    for one in unknown {
+        looked.begins(&one);
+        let asked =
+            sweep::ask_batch(&one, &placement).and_then(|(slot, to, asked)| Some((clusters.get(slot)?, to, asked)));
+        let Some((cluster, broker, request)) = asked else {
+            looked.ended(Some(one.at));
+            continue;
+        };
         let notes = Arc::clone(&lag.notes);
         asking.spawn(async move {
             match cluster.call(Some(broker), &request, FETCH).await {
-                Ok(answer) => notes.note(sweep::batch_told(&one, &answer)),
-                Err(fault) => not_known(&one, &fault),
+                Ok(answer) => {
+                    let told = sweep::batch_told(&one, &answer);
+                    let in_vain = told.is_none().then_some(one.at);
+                    notes.note(told);
+                    in_vain
+                }
+                Err(fault) => {
+                    not_known(&one, &fault);
+                    Some(one.at)
+                }
             }
         });
     }
