@@ -201,6 +201,7 @@ impl Ends {
             return;
         }
         let given = stretch.given.unwrap_or(stretch.from).clamp(stretch.from, stretch.next);
+        self.show_markers(given, stretch.next);
         if committed_only {
             self.aborted.add(given, stretch.next);
         } else {
@@ -211,6 +212,16 @@ impl Ends {
             // Who reads only what is committed is given no more than all are.
             self.give(false, given);
         }
+    }
+
+    /// Somebody was shown that no records lie here: markers that are among that are looked for no more.
+    fn show_markers(&mut self, from: i64, to: i64) {
+        if self.end.is_some_and(|end| to >= end) {
+            self.markers = 0;
+            return;
+        }
+        let known = self.nothing.last_end(i64::MAX).unwrap_or(0).max(self.written).max(from);
+        self.markers = self.markers.saturating_sub(to.saturating_sub(known).max(0)).max(0);
     }
 
     /// Up to where records are stable.
@@ -305,6 +316,28 @@ mod tests {
         ends.acknowledged(11, 12, None, NOW);
         assert_eq!(both(&ends), (Some(12), Some(12)));
         assert_eq!(ends.first_given(10, false), 11, "and what is waiting begins behind it");
+    }
+
+    #[test]
+    fn a_marker_that_somebody_was_shown_hides_no_other_record() {
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 10, Some(of(1)), NOW);
+        ends.ended(of(1), true);
+        ends.told(high(11), false, NOW);
+        ends.handed(stretch(10, None, 11), false);
+        ends.told(high(12), false, NOW);
+        assert_eq!(both(&ends), (Some(12), Some(12)), "somebody else wrote that");
+        // Of two markers one was shown, and something lies behind them.
+        let mut ends = Ends::default();
+        ends.acknowledged(0, 10, Some(of(1)), NOW);
+        ends.acknowledged(10, 20, Some(of(2)), NOW);
+        ends.ended(of(1), true);
+        ends.ended(of(2), true);
+        ends.told(high(23), false, NOW);
+        ends.handed(stretch(0, Some(20), 21), false);
+        assert_eq!(ends.markers, 1);
+        ends.handed(stretch(15, Some(20), 21), false);
+        assert_eq!((ends.markers, ends.consumable(false)), (1, Some(23)), "shown again, it is the same one");
     }
 
     #[test]

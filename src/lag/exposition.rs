@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What of it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// At most so many groups at partitions, the worst.
+    /// At most so many groups at partitions, the worst; and of each family of groups and topics no more.
     pub max_pairs: usize,
     /// Also under the names that other exporters have made known.
     pub compatibility: bool,
@@ -71,14 +71,17 @@ pub fn write(ledger: &Ledger, wanted: Wanted, swept: &[Swept], now: Now, text: &
     let sums = Sums::of(&seen);
     itself(ledger, &seen, wanted, text);
     asked(swept, text);
+    let mut sums = sums;
+    keep_worst(&mut sums.topics, wanted.max_pairs, |(_, total)| total.lag);
+    keep_worst(&mut sums.pipelines, wanted.max_pairs, |(_, total)| total.lag);
     topics(ledger, &sums, text);
     groups(ledger, &sums, now, text);
-    levels(ledger, text);
+    levels(ledger, wanted.max_pairs, text);
     of_partitions(ledger, text);
     if wanted.compatibility {
-        known_groups(&seen, text);
+        known_groups(&seen, wanted.max_pairs, text);
     }
-    keep_worst(&mut seen, wanted.max_pairs);
+    keep_worst(&mut seen, wanted.max_pairs, |one| one.measure.lag.unwrap_or(-1));
     pairs(&seen, text);
     if wanted.compatibility {
         known_pairs(&seen, text);
@@ -86,17 +89,17 @@ pub fn write(ledger: &Ledger, wanted: Wanted, swept: &[Swept], now: Now, text: &
 }
 
 /// The worst by records, in their old order; where it is not known how many, they go first.
-fn keep_worst(seen: &mut Vec<Seen<'_>>, most: usize) {
+fn keep_worst<T>(seen: &mut Vec<T>, most: usize, lag_of: impl Fn(&T) -> i64) {
     if seen.len() <= most {
         return;
     }
-    let mut lags: Vec<_> = seen.iter().map(|one| one.measure.lag.unwrap_or(-1)).collect();
+    let mut lags: Vec<_> = seen.iter().map(&lag_of).collect();
     let Some(last) = most.checked_sub(1) else { return seen.clear() };
     let (worse, least, _) = lags.select_nth_unstable_by(last, |one, other| other.cmp(one));
     let least = *least;
     let mut room = most - worse.iter().filter(|lag| **lag > least).count();
     seen.retain(|one| {
-        let lag = one.measure.lag.unwrap_or(-1);
+        let lag = lag_of(one);
         let kept = lag > least || lag == least && room > 0;
         room -= usize::from(lag == least && kept);
         kept
@@ -111,10 +114,14 @@ fn itself(ledger: &Ledger, seen: &[Seen<'_>], wanted: Wanted, text: &mut String)
     Writer::new(text, f::PAIRS).sample("", count(seen.len()));
     Writer::new(text, f::HIDDEN).sample("", count(seen.len().saturating_sub(wanted.max_pairs)));
     let end = seen.iter().filter(|one| one.measure.lag.is_none()).count();
-    let time = seen.iter().filter(|one| one.measure.lag.is_some() && one.measure.age.is_none()).count();
+    let without = |lag: fn(i64) -> bool| {
+        seen.iter().filter(|one| one.measure.age.is_none() && one.measure.lag.is_some_and(lag)).count()
+    };
+    let (time, stale) = (without(|lag| lag > 0), without(|lag| lag == 0));
     let mut unknown = Writer::new(text, f::UNKNOWN);
     unknown.sample(&labels(&[("reason", "end")]), count(end));
     unknown.sample(&labels(&[("reason", "time")]), count(time));
+    unknown.sample(&labels(&[("reason", "stale")]), count(stale));
     unknown.sample(&labels(&[("reason", "no_room")]), Some(Value::Whole(ledger.no_room)));
 }
 
@@ -186,10 +193,11 @@ fn groups(ledger: &Ledger, sums: &Sums, now: Now, text: &mut String) {
     families(&totals, &labels, &all, text);
 }
 
-fn levels(ledger: &Ledger, text: &mut String) {
+fn levels(ledger: &Ledger, most: usize, text: &mut String) {
     let (mut labels_of, mut all) = (Labels::default(), Vec::new());
-    for (_, group) in ledger.groups.iter() {
-        let Some(bound) = &group.bound else { continue };
+    // Not the worst: a counter that comes and goes tells nothing.
+    let bound = ledger.groups.iter().filter_map(|(_, group)| Some((group, group.bound.as_ref()?)));
+    for (group, bound) in bound.take(most) {
         labels_of.add(&[("pipeline", bound.pipeline.as_str()), ("group", group.name.as_str())]);
         all.push(group.level);
     }
@@ -301,7 +309,7 @@ type OnCluster<'s> = (Name, &'s str);
 /// With the most records and the greatest age of any partition.
 type Most<'s> = (OnCluster<'s>, (Option<i64>, Option<i64>));
 
-fn known_groups(seen: &[Seen<'_>], text: &mut String) {
+fn known_groups(seen: &[Seen<'_>], bound: usize, text: &mut String) {
     let mut most: FastMap<OnCluster<'_>, (Option<i64>, Option<i64>)> = FastMap::default();
     for one in seen {
         let entry = most.entry((one.topic.place.cluster.clone(), one.group_name())).or_default();
@@ -309,6 +317,7 @@ fn known_groups(seen: &[Seen<'_>], text: &mut String) {
     }
     let mut most: Vec<_> = most.into_iter().collect();
     most.sort();
+    keep_worst(&mut most, bound, |(_, most)| most.0.unwrap_or(-1));
     let mut labels = Labels::default();
     for ((cluster, group), _) in &most {
         labels.add(&[("cluster_name", cluster.as_str()), ("group", group)]);

@@ -24,12 +24,12 @@ macro_rules! families {
 
 families! {
     LAG_RECORDS = "fishplate_group_lag_records", Gauge, PAIR, "Records of the partition that the group has not committed. Control records at its end are none.";
-    LAG_SECONDS = "fishplate_group_lag_seconds", Gauge, PAIR, "Age of the first record that the group has not committed, as of this scrape; 0 where there is none.";
+    LAG_SECONDS = "fishplate_group_lag_seconds", Gauge, PAIR, "Age of the first record that the group has not committed, as of this scrape; 0 where there is none; absent where that was last confirmed more than three minutes ago.";
     COMMITTED = "fishplate_group_committed_offset", Gauge, PAIR, "Up to where the group has committed.";
     FETCHED = "fishplate_group_fetched_offset", Gauge, PAIR, "Up to where the group was handed records; absent where they did not pass by.";
     UNFETCHED = "fishplate_group_unfetched_records", Gauge, PAIR, "Records that the group was not handed yet; absent where that is not known.";
     MARGIN = "fishplate_group_retention_margin_seconds", Gauge, PAIR, "How much younger the first record that is not committed is than where the log starts: so soon retention takes it, if nothing is read.";
-    SOURCE = "fishplate_group_lag_source", Gauge, &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1. Where the seconds come from: arrival (we saw it written), noticed (we saw the end move: at most so old), record_time (the record's own time stamp), unknown (there are none).";
+    SOURCE = "fishplate_group_lag_source", Gauge, &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1. Where the seconds come from: arrival (we saw it written), noticed (we saw the end move: at most so old), record_time (the record's own time stamp), unknown (there are none, or the last word on where the partition ends is older than three minutes).";
     TOPIC_RECORDS = "fishplate_topic_lag_records", Gauge, TOPIC, "Records of the topic that the group has not committed.";
     TOPIC_SECONDS = "fishplate_topic_lag_seconds", Gauge, TOPIC, "Age of the oldest record of the topic that the group has not committed.";
     TOPIC_PARTITIONS = "fishplate_topic_lag_partitions", Gauge, TOPIC, "Partitions of the topic that are counted for the group.";
@@ -49,7 +49,7 @@ families! {
     SLO_OBJECTIVE = "fishplate_slo_objective_ratio", Gauge, &["pipeline"], "For this part of the records and seconds the target is to hold.";
     PAIRS = "fishplate_lag_pairs", Gauge, &[], "Groups at partitions that are known.";
     HIDDEN = "fishplate_lag_pairs_hidden", Gauge, &[], "Those of them that are not shown, since there are more than `metrics.max_pairs`: the worst are shown.";
-    UNKNOWN = "fishplate_lag_unknown", Gauge, &["reason"], "Groups at partitions without a value: end (it is not known where the partition ends), time (nor when the record came), no_room (facts about further ones than are kept, since the start).";
+    UNKNOWN = "fishplate_lag_unknown", Gauge, &["reason"], "Groups at partitions without a value: end (it is not known where the partition ends), time (nor when the record came), stale (nothing was behind, but for three minutes nobody has said where the partition ends), no_room (facts about further groups, or of further ones, than are kept, since the start).";
     SWEEPS = "fishplate_lag_sweeps_total", Counter, &["cluster", "result"], "Times that a cluster was asked for what does not pass by.";
     SWEEP_AGE = "fishplate_lag_sweep_age_seconds", Gauge, &["cluster"], "How long ago a cluster last told it.";
     KNOWN_LAG = "kafka_consumergroup_group_lag", Gauge, KNOWN, "As fishplate_group_lag_records, under the name that dashboards know.";

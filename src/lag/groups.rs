@@ -6,7 +6,7 @@ use super::members::Members;
 use super::readers::GroupAt;
 use crate::types::FastMap;
 use kafka_protocol::protocol::StrBytes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Groups that are kept.
 const MOST: usize = 100_000;
@@ -20,8 +20,14 @@ pub(super) struct Group {
     pub(super) members: Members,
     /// When its clients were last told to wait.
     pub(super) throttled: Option<Moment>,
+    /// The topics that its members read, by their places, where all have said so.
+    pub(super) reads: Option<HashSet<u32>>,
+    /// That must be found out anew.
+    pub(super) is_dirty: bool,
     /// Topics that it committed and no longer reads, by their places.
     pub(super) left_behind: BTreeSet<u32>,
+    /// Topics that it has committed offsets of, by their places.
+    pub(super) commits_to: BTreeSet<u32>,
     /// What was promised for it.
     pub(super) bound: Option<Bound>,
     /// What became of that.
@@ -36,6 +42,15 @@ pub(super) struct Groups {
     all: Vec<Option<Group>>,
     free: Vec<GroupAt>,
     places: FastMap<StrBytes, GroupAt>,
+    dirty: Vec<GroupAt>,
+}
+
+impl Group {
+    /// Whether its members have said that they do not read a topic.
+    #[must_use]
+    pub(super) fn is_known_not_to_read(&self, topic: u32) -> bool {
+        self.reads.as_ref().is_some_and(|reads| !reads.contains(&topic))
+    }
 }
 
 impl Groups {
@@ -65,7 +80,10 @@ impl Groups {
             name: name.clone(),
             members: Members::default(),
             throttled: None,
+            reads: None,
+            is_dirty: false,
             left_behind: BTreeSet::new(),
+            commits_to: BTreeSet::new(),
             bound: aims.of(name),
             level: Level::default(),
             heard: at,
@@ -104,6 +122,30 @@ impl Groups {
     pub(super) fn iter(&self) -> impl Iterator<Item = (GroupAt, &Group)> {
         let numbered = (0..).zip(&self.all);
         numbered.filter_map(|(place, group)| Some((place, group.as_ref()?)))
+    }
+
+    /// What its members read must be found out anew.
+    pub(super) fn soil(&mut self, place: GroupAt) {
+        if let Some(group) = self.get_mut(place).filter(|group| !group.is_dirty) {
+            group.is_dirty = true;
+            self.dirty.push(place);
+        }
+    }
+
+    /// That of all of them that have members.
+    pub(super) fn soil_all(&mut self) {
+        for place in (0..self.all.len()).filter_map(|place| GroupAt::try_from(place).ok()) {
+            self.soil(place);
+        }
+    }
+
+    /// Those of which that is so: they are clean now.
+    pub(super) fn take_dirty(&mut self) -> Vec<GroupAt> {
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty
+            .into_iter()
+            .filter(|place| self.get_mut(*place).is_some_and(|group| std::mem::take(&mut group.is_dirty)))
+            .collect()
     }
 
     /// All of them.

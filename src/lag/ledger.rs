@@ -3,6 +3,7 @@
 use super::Now;
 use super::clock::{Clock, Moment};
 use super::groups::Groups;
+use super::held::Deleted;
 use super::levels::Aims;
 use super::measure::Then;
 use super::partition::Step;
@@ -13,6 +14,7 @@ use super::transactions::Transactions;
 use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, ProducerOf, Reader, Stretch};
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashSet;
 
 /// Facts that wait for their topic, and for how long, in ms.
 const WAITING: usize = 4096;
@@ -35,6 +37,7 @@ pub struct Ledger {
     pub(super) aims: Aims,
     readers: Readers,
     transactions: Transactions,
+    pub(super) deleted: Deleted,
     waiting: Vec<Noted>,
     /// When seconds were last counted.
     ticked: Moment,
@@ -56,6 +59,7 @@ impl Ledger {
             aims: Aims::default(),
             readers: Readers::default(),
             transactions: Transactions::default(),
+            deleted: Deleted::default(),
             waiting: Vec::new(),
             ticked: clock.moment(now.at),
             tidied: clock.moment(now.at),
@@ -73,7 +77,13 @@ impl Ledger {
     pub fn place(&mut self, places: &[Place], now: Now) {
         let at = self.clock.moment(now.at);
         let gone = self.topics.place(places, at);
-        self.groups.iter_mut().for_each(|group| group.left_behind.retain(|topic| !gone.contains(topic)));
+        self.groups.iter_mut().for_each(|group| {
+            group.left_behind.retain(|topic| !gone.contains(topic));
+            group.commits_to.retain(|topic| !gone.contains(topic));
+        });
+        // What members read may be a topic that is known only now.
+        self.groups.soil_all();
+        self.clean(at);
         let waiting = std::mem::take(&mut self.waiting);
         let clock = self.clock;
         self.apply(waiting.into_iter().filter(|noted| clock.moment(noted.at).until(at) <= PATIENCE));
@@ -94,13 +104,29 @@ impl Ledger {
 
     /// Takes facts in, in their order. Those of topics that are not known wait for the next `place`, for a few seconds.
     pub fn apply(&mut self, facts: impl IntoIterator<Item = Noted>) {
+        let mut last = None;
         for Noted { at, fact } in facts {
             let moment = self.clock.moment(at);
-            if let Some(fact) = self.take(fact, moment)
-                && self.waiting.len() < WAITING
-            {
-                self.waiting.push(Noted { at, fact });
+            last = Some(moment);
+            if let Some(fact) = self.take(fact, moment) {
+                self.wait(Noted { at, fact }, moment);
             }
+        }
+        if let Some(last) = last {
+            self.clean(last);
+        }
+    }
+
+    /// Keeps a fact until its topic is known; where it is full, those that have waited long enough make room.
+    fn wait(&mut self, noted: Noted, now: Moment) {
+        let clock = self.clock;
+        let is_old = |noted: &Noted| clock.moment(noted.at).until(now) > PATIENCE;
+        // In the order of time, as a rule: the first is the oldest.
+        if self.waiting.len() >= WAITING && self.waiting.first().is_some_and(is_old) {
+            self.waiting.retain(|noted| !is_old(noted));
+        }
+        if self.waiting.len() < WAITING {
+            self.waiting.push(noted);
         }
     }
 
@@ -124,8 +150,10 @@ impl Ledger {
             Fact::Committed { group, of, anew } => return self.committed(group, of, anew, at),
             Fact::CommitsWith { group, producer, of } => self.transactions.commits(producer, group, of, at),
             Fact::Ended { producer, committed } => return self.ended(producer, committed, at),
-            Fact::OffsetsGone { group, of } => self.offsets_gone(&group, &of),
-            Fact::GroupGone { group } => self.group_gone(&group),
+            Fact::Holds { group, of, asked } => self.holds(&group, &of, self.clock.moment(asked), at),
+            Fact::Listed { cluster, groups, asked } => self.listed(cluster, &groups, self.clock.moment(asked)),
+            Fact::OffsetsGone { group, of } => self.offsets_gone(&group, &of, at),
+            Fact::GroupGone { group } => self.group_gone(&group, at),
             other => self.about_members(other, at),
         }
         None
@@ -134,27 +162,32 @@ impl Ledger {
     fn about_members(&mut self, fact: Fact, at: Moment) {
         match fact {
             Fact::Beat { group, member, by, within_ms } => {
-                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
                 let until = group.members.beat(member, within_ms, at);
                 self.readers.beat(by, place, until);
             }
             Fact::Subscribed { group, member, topics } => {
-                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
-                group.members.subscribed(member, topics, at);
-                self.leave_behind(place, at);
+                if group.members.subscribed(member, topics, at) {
+                    self.groups.soil(place);
+                }
             }
             Fact::Left { group, member } => {
                 let Some(place) = self.groups.find(&group) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
-                group.members.left(member, at);
-                self.leave_behind(place, at);
+                if group.members.left(member, at) {
+                    self.groups.soil(place);
+                }
             }
             Fact::Stands { group, has_members } => {
-                let Some(place) = self.groups.heard(&group, &self.aims, at) else { return };
+                let Some(place) = self.heard(&group, at) else { return };
                 let Some(group) = self.groups.get_mut(place) else { return };
                 group.members.stands(has_members, at);
+                if !has_members {
+                    self.groups.soil(place);
+                }
             }
             Fact::Throttled { by, ms } if ms > 0 => {
                 for place in self.readers.groups(by, at) {
@@ -167,13 +200,21 @@ impl Ledger {
         }
     }
 
+    /// Finds out what groups read where that has changed: once for many facts, for a group may have thousands of members.
+    fn clean(&mut self, at: Moment) {
+        for place in self.groups.take_dirty() {
+            self.leave_behind(place, at);
+        }
+    }
+
     /// Topics that none of a group's members reads any more are no business of it, until it commits offsets of them anew.
     fn leave_behind(&mut self, place: GroupAt, at: Moment) {
         let Some(group) = self.groups.get_mut(place) else { return };
-        let Some(read) = group.members.subscription(at) else { return };
-        let read: Vec<_> = read.into_iter().filter_map(|key| self.topics.find(key)).collect();
-        let had = self.topics.iter().filter(|(_, topic)| topic.committers.contains(&place));
-        group.left_behind = had.map(|(topic, _)| topic).filter(|topic| !read.contains(topic)).collect();
+        let keys = group.members.subscription(at);
+        group.reads = keys.map(|keys| keys.into_iter().filter_map(|key| self.topics.find(key)).collect());
+        let Some(reads) = &group.reads else { return };
+        let left = group.commits_to.iter().filter(|topic| !reads.contains(topic));
+        group.left_behind = left.copied().collect();
     }
 
     fn fetched(&mut self, of: Partition, by: Option<Reader>, only: bool, stretch: Stretch, ends: Ends, at: Moment) {
@@ -199,11 +240,19 @@ impl Ledger {
         self.pairs += usize::from(new);
     }
 
-    fn group_of(&self, by: Reader, topic: TopicAt, index: i32, at: Moment) -> Option<GroupAt> {
-        let topic = self.topics.get(topic)?;
+    fn group_of(&self, by: Reader, topic_at: TopicAt, index: i32, at: Moment) -> Option<GroupAt> {
+        let topic = self.topics.get(topic_at)?;
         let partition = topic.partitions.get(usize::try_from(index).ok()?)?;
         let of_topic = |group| topic.committers.contains(&group);
-        self.readers.group_of(by, at, of_topic, |group| partition.has_committed(group))
+        let may_read = |group| self.groups.get(group).is_none_or(|group| !group.is_known_not_to_read(topic_at));
+        self.readers.group_of(by, at, may_read, of_topic, |group| partition.has_committed(group))
+    }
+
+    /// A group's place, now that a fact names it. One that there is no room for is counted.
+    pub(super) fn heard(&mut self, group: &StrBytes, at: Moment) -> Option<GroupAt> {
+        let place = self.groups.heard(group, &self.aims, at);
+        self.no_room = self.no_room.saturating_add(u64::from(place.is_none()));
+        place
     }
 
     fn has_room(&self) -> bool {
@@ -211,7 +260,7 @@ impl Ledger {
     }
 
     fn committed(&mut self, group: StrBytes, of: Box<[OffsetOf]>, anew: bool, at: Moment) -> Option<Fact> {
-        let place = self.groups.heard(&group, &self.aims, at)?;
+        let place = self.heard(&group, at)?;
         let mut waiting = Vec::new();
         for (partition, offset) in of {
             if !self.topics.knows(partition) {
@@ -222,16 +271,21 @@ impl Ledger {
                 self.committed_one(place, partition, offset, anew, at);
             }
         }
-        (!waiting.is_empty()).then(|| Fact::Committed { group, of: waiting.into(), anew })
+        // What we asked for is told again by the next sweep.
+        (anew && !waiting.is_empty()).then(|| Fact::Committed { group, of: waiting.into(), anew })
     }
 
-    fn uncommitted(&mut self, group: GroupAt, of: Partition) {
-        if let Some((_, partition)) = self.topics.partition(of) {
-            partition.uncommitted(group);
+    pub(super) fn uncommitted(&mut self, group: GroupAt, of: Partition) {
+        let Some((topic, partition)) = self.topics.partition(of) else { return };
+        let before = partition.pairs.len();
+        partition.uncommitted(group);
+        self.pairs -= before - partition.pairs.len();
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.settle_committer(group);
         }
     }
 
-    fn committed_one(&mut self, group: GroupAt, of: Partition, offset: i64, anew: bool, at: Moment) {
+    pub(super) fn committed_one(&mut self, group: GroupAt, of: Partition, offset: i64, anew: bool, at: Moment) {
         let room = self.has_room();
         let Some((topic, partition)) = self.topics.partition(of) else { return };
         let new = partition.pair(group).is_none();
@@ -243,7 +297,11 @@ impl Ledger {
         self.pairs += usize::from(new);
         let Some(topic_of) = self.topics.get_mut(topic) else { return };
         topic_of.committers.insert(group);
-        let Some(known) = self.groups.get_mut(group).filter(|_| anew) else { return };
+        let Some(known) = self.groups.get_mut(group) else { return };
+        known.commits_to.insert(topic);
+        if !anew {
+            return;
+        }
         known.left_behind.remove(&topic);
         if let Some(step) = step {
             self.level(group, topic, of.index, step, at);
@@ -269,33 +327,34 @@ impl Ledger {
             }
         }
         for (group, of) in transaction.commits.into_iter().filter(|_| committed) {
-            self.committed(group, of, true, at);
+            self.committed(group, of.into_iter().collect(), true, at);
         }
         None
     }
 
-    fn offsets_gone(&mut self, group: &StrBytes, of: &[Partition]) {
+    fn offsets_gone(&mut self, group: &StrBytes, of: &[Partition], at: Moment) {
+        self.deleted.add(group, at);
         let Some(place) = self.groups.find(group) else { return };
         for at in of {
             let Some((topic, partition)) = self.topics.partition(*at) else { continue };
             partition.drop_group(place);
-            let Some(topic) = self.topics.get_mut(topic) else { continue };
-            if !topic.partitions.iter().any(|partition| partition.has_committed(place)) {
-                topic.committers.remove(&place);
+            if let Some(topic) = self.topics.get_mut(topic) {
+                topic.settle_committer(place);
             }
         }
     }
 
-    fn group_gone(&mut self, group: &StrBytes) {
+    fn group_gone(&mut self, group: &StrBytes, at: Moment) {
+        self.deleted.add(group, at);
         if let Some(place) = self.groups.find(group) {
-            self.drop_group(place);
+            self.drop_groups(&HashSet::from([place]));
         }
     }
 
-    fn drop_group(&mut self, place: GroupAt) {
-        self.topics.iter_mut().for_each(|(_, topic)| topic.drop_group(place));
-        self.readers.drop_group(place);
-        self.groups.remove(place);
+    pub(super) fn drop_groups(&mut self, places: &HashSet<GroupAt>) {
+        self.topics.iter_mut().for_each(|(_, topic)| topic.drop_groups(places));
+        self.readers.drop_groups(places);
+        places.iter().for_each(|place| self.groups.remove(*place));
         self.count_pairs();
     }
 
@@ -322,7 +381,7 @@ impl Ledger {
         for seen in self.look(then) {
             let Some((place, group)) = seen.group else { continue };
             let bound = group.bound.as_ref().filter(|bound| bound.pipeline == seen.topic.place.pipeline);
-            let (Some(bound), Some(age)) = (bound, seen.measure.age) else { continue };
+            let (Some(bound), Some(age)) = (bound, seen.measure.at_least) else { continue };
             if let Some(slot) = usize::try_from(place).ok().and_then(|place| late.get_mut(place)) {
                 *slot = Some(slot.unwrap_or(false) || age > bound.within_ms);
             }
@@ -338,9 +397,16 @@ impl Ledger {
     fn tidy(&mut self, now: Moment) {
         self.readers.expire(now);
         self.transactions.expire(now);
+        self.deleted.expire(now);
         let clock = self.clock;
         self.waiting.retain(|noted| clock.moment(noted.at).until(now) <= PATIENCE);
-        self.groups.iter_mut().for_each(|group| group.members.expire(now));
+        let all: Vec<_> = self.groups.iter().map(|(place, _)| place).collect();
+        for place in all {
+            if self.groups.get_mut(place).is_some_and(|group| group.members.expire(now)) {
+                self.groups.soil(place);
+            }
+        }
+        self.clean(now);
         let mut used = vec![false; self.groups.places()];
         let groups = &self.groups;
         for (_, topic) in self.topics.iter_mut() {
@@ -366,13 +432,9 @@ impl Ledger {
             !used && heard.until(now) >= SILENT
         };
         let gone: Vec<_> = self.groups.iter().filter(|(place, group)| silent(*place, group.heard)).collect();
-        let gone: Vec<_> = gone.into_iter().map(|(place, _)| place).collect();
-        for place in gone {
-            self.readers.drop_group(place);
-            self.topics.iter_mut().for_each(|(_, topic)| {
-                topic.committers.remove(&place);
-            });
-            self.groups.remove(place);
+        let gone: HashSet<_> = gone.into_iter().map(|(place, _)| place).collect();
+        if !gone.is_empty() {
+            self.drop_groups(&gone);
         }
     }
 

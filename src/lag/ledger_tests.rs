@@ -4,8 +4,9 @@ use super::exposition::{Swept, Wanted, write};
 use super::levels::{Aims, Slo};
 use super::rows::{Row, Source, Which, Why};
 use super::{Ledger, Now, Place, Unknown, families};
+use crate::placement::build::tests::slot;
 use crate::telemetry::observed::{Ends, Fact, Noted, ProducerOf, Reader, Stretch};
-use crate::types::{Name, Partition, Slot, topic_key};
+use crate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ fn place(topic: &str, id: u128) -> Place {
 
 /// A producer of cluster 0.
 fn on_a(producer: i64) -> ProducerOf {
-    (Slot::new(0).unwrap(), producer)
+    (slot(0), producer)
 }
 
 fn at(topic: &str, index: i32) -> Partition {
@@ -101,6 +102,11 @@ impl Play {
         self.fact(Fact::Committed { group: text(group), of: [(t0(), offset)].into(), anew: false })
     }
 
+    /// What asking for all of a group's offsets told.
+    fn holds(&mut self, group: &str, of: &[(Partition, i64)], asked: Instant) -> &mut Self {
+        self.fact(Fact::Holds { group: text(group), of: of.into(), asked })
+    }
+
     /// What asking for the partition's ends told.
     fn ask(&mut self, ends: Ends) -> &mut Self {
         self.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch: NOWHERE, ends })
@@ -147,7 +153,11 @@ impl Play {
 
     fn aim(&mut self) -> &mut Self {
         let slo = Slo { committed_within: Duration::from_secs(5), objective: 0.999 };
-        self.ledger.aim(Aims { slos: vec![("orders".into(), slo)], pipeline_of: Arc::new(|_| "orders".into()) });
+        self.ledger.aim(Aims {
+            slos: vec![("orders".into(), slo)],
+            pipeline_of: Arc::new(|_| "orders".into()),
+            home_of: Arc::new(|_| Some(slot(0))),
+        });
         self
     }
 
@@ -207,11 +217,11 @@ fn a_marker_of_a_transaction_that_went_past_us_is_asked_for() {
     play.ask(high(11)).hear("g", 10);
     assert_eq!(play.lag("g"), (Some(1), None));
     let unknown = Unknown { topic: text("t"), at: t0(), offset: 10, committed_only: false, lag: 1 };
-    assert_eq!(play.ledger.unknown(10, play.now()), [unknown]);
+    assert_eq!(play.ledger.unknown(10, |_| false, play.now()), [unknown]);
     let stretch = Stretch { from: 10, given: None, next: 11, written_ms: UNIX - 5000 };
     play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(11) });
     assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
-    assert_eq!(play.ledger.unknown(10, play.now()), []);
+    assert_eq!(play.ledger.unknown(10, |_| false, play.now()), []);
 }
 
 #[test]
@@ -359,6 +369,38 @@ fn a_topic_that_a_group_no_longer_reads_is_no_business_of_it() {
 }
 
 #[test]
+fn who_reads_a_topic_that_its_group_does_not_reads_it_for_itself() {
+    let mut play = Play::new();
+    let reads = |topics: &[&str]| {
+        let topics = topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect();
+        Fact::Subscribed { group: text("g"), member: ALICE.0, topics }
+    };
+    play.places(&[place("t", 1), place("u", 2)]);
+    play.beat("g", ALICE).fact(reads(&["u"])).produce(0, 10).fetch(ALICE, 0, 4, high(10));
+    assert_eq!(play.groups(), ["-"], "a tool under the same name");
+    play.fact(reads(&["u", "t"])).fetch(ALICE, 0, 5, high(10));
+    assert_eq!(play.groups(), ["g"]);
+    play.fact(reads(&["u"]));
+    assert!(play.rows().is_empty(), "and what it was handed before counts no more");
+    play.places(&[place("t", 1), place("u", 2), place("v", 3)]);
+    play.fact(reads(&["t"]));
+    assert_eq!(play.groups(), ["g"]);
+}
+
+#[test]
+fn what_a_group_reads_is_found_out_once_for_many_facts() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 5);
+    let (of, noted_at) = (t0().topic, play.now().at);
+    let reads = |member| Fact::Subscribed { group: text("g"), member, topics: [of].into() };
+    play.ledger.apply((0..10_000).map(|member| Noted { at: noted_at, fact: reads(member) }));
+    assert!(play.ledger.groups.take_dirty().is_empty());
+    assert_eq!(play.groups(), ["g"]);
+    play.fact(reads(3));
+    assert!(play.ledger.groups.iter().all(|(_, group)| !group.is_dirty));
+}
+
+#[test]
 fn commits_past_us_are_heard_by_asking_and_an_old_answer_undoes_nothing() {
     let mut play = Play::new();
     play.produce(0, 10).commit("g", 8).wait(0.1).hear("g", 5);
@@ -367,6 +409,60 @@ fn commits_past_us_are_heard_by_asking_and_an_old_answer_undoes_nothing() {
     assert_eq!(play.row("g").committed, Some(5), "somebody has reset it");
     play.hear("g", 9);
     assert_eq!(play.lag("g").0, Some(1));
+}
+
+#[test]
+fn what_a_coordinator_no_longer_has_goes() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 5).commit("h", 5).wait(60.0);
+    let asked = play.now().at;
+    play.holds("g", &[(at("t", 1), 3)], asked);
+    let rows: Vec<_> = play.rows().iter().map(|row| (row.group.to_string(), row.partition)).collect();
+    assert_eq!(rows, [("h".to_owned(), 0), ("g".to_owned(), 1)]);
+    play.holds("h", &[], asked);
+    assert_eq!(play.groups(), ["g"]);
+    play.holds("never", &[], asked).holds("g", &[(at("never", 0), 3), (at("t", 1), -1)], asked);
+    assert!(play.rows().is_empty(), "-1 is none");
+}
+
+#[test]
+fn what_a_coordinator_said_before_its_group_spoke_changes_nothing() {
+    let mut play = Play::new();
+    play.produce(0, 10);
+    let asked = play.now().at;
+    play.wait(30.0).commit("g", 5).wait(30.0).holds("g", &[(t0(), 8)], asked);
+    assert_eq!(play.row("g").committed, Some(5), "it was reset since");
+    play.holds("g", &[(t0(), 2)], asked).holds("g", &[], asked);
+    assert_eq!(play.row("g").committed, Some(5));
+    play.holds("g", &[(t0(), 2)], play.now().at);
+    assert_eq!(play.row("g").committed, Some(2), "and this was asked since");
+}
+
+#[test]
+fn an_answer_from_before_a_deletion_brings_nothing_back() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("a", 5).commit("b", 5).wait(10.0);
+    let asked = play.now().at;
+    play.wait(1.0).fact(Fact::GroupGone { group: text("a") });
+    play.fact(Fact::OffsetsGone { group: text("b"), of: [t0()].into() }).wait(1.0);
+    play.holds("a", &[(t0(), 5)], asked).holds("b", &[(t0(), 5)], asked);
+    assert!(play.rows().is_empty());
+    play.holds("a", &[(t0(), 7)], play.now().at);
+    assert_eq!(play.lag("a").0, Some(3), "it was made again");
+}
+
+#[test]
+fn groups_that_their_home_no_longer_lists_go() {
+    let mut play = Play::new();
+    play.aim().produce(0, 10).commit("a", 5).commit("b", 5).wait(10.0);
+    let listed = |play: &mut Play, cluster, ago: f64| {
+        let asked = play.now().at.checked_sub(Duration::from_secs_f64(ago)).unwrap();
+        play.fact(Fact::Listed { cluster, groups: [text("a")].into(), asked });
+        play.groups()
+    };
+    assert_eq!(listed(&mut play, slot(1), 0.0), ["a", "b"], "another cluster need not know it");
+    assert_eq!(listed(&mut play, slot(0), 10.0), ["a", "b"], "it spoke since");
+    assert_eq!(listed(&mut play, slot(0), 0.0), ["a"]);
 }
 
 #[test]
@@ -381,7 +477,7 @@ fn after_a_restart_records_have_their_own_time_until_we_see_newer_ones() {
     let mut play = Play::new();
     play.ask(high(100)).hear("g", 40).wait(1.0);
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), None), Source::Unknown));
-    assert_eq!(play.ledger.unknown(1, play.now())[0].offset, 40);
+    assert_eq!(play.ledger.unknown(1, |_| false, play.now())[0].offset, 40);
     let stretch = Stretch { from: 40, given: Some(45), next: 45, written_ms: UNIX - 9000 };
     play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(100) });
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), Some(10.0)), Source::RecordTime));
@@ -443,6 +539,37 @@ fn seconds_in_which_a_record_waits_too_long_are_counted_while_the_consumer_is_de
 }
 
 #[test]
+fn nothing_to_read_is_believed_as_long_as_somebody_confirms_it() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 10).commit("h", 4).wait(180.0);
+    assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
+    play.wait(1.0);
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(0), None), Source::Unknown));
+    assert_eq!(play.lag("h"), (Some(6), Some(181.0)), "what waits only grows older");
+    let text = play.text(Wanted::default());
+    assert!(text.contains("fishplate_lag_unknown{reason=\"stale\"} 1\n"), "{text}");
+    assert!(text.contains("fishplate_lag_unknown{reason=\"time\"} 0\n"));
+    play.ask(high(10));
+    assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
+}
+
+#[test]
+fn seconds_are_late_by_when_the_end_was_noticed_to_move_and_no_sooner() {
+    let mut play = Play::new();
+    play.aim().ask(high(0)).commit("g", 0).wait(60.0).ask(high(10));
+    let watched = |play: &mut Play| {
+        play.ledger.tick(play.now());
+        play.level()[2..].to_vec()
+    };
+    assert_eq!(play.lag("g").1, Some(60.0), "it may be so old");
+    assert_eq!(watched(&mut play)[1], "0", "but need not be");
+    play.wait(5.0);
+    assert_eq!(watched(&mut play), ["65", "0"]);
+    play.wait(1.0);
+    assert_eq!(watched(&mut play), ["66", "1"]);
+}
+
+#[test]
 fn who_knows_no_end_tells_none() {
     let mut play = Play::new();
     play.hear("g", 10);
@@ -454,7 +581,7 @@ fn who_knows_no_end_tells_none() {
 }
 
 #[test]
-fn of_too_many_the_worst_are_shown_and_the_sums_are_of_all() {
+fn of_too_many_the_worst_are_shown_and_sums_are_of_all_pairs() {
     let mut play = Play::new();
     play.produce(0, 100).commit("a", 90).commit("b", 10).commit("c", 50);
     let text = play.text(Wanted { max_pairs: 2, compatibility: false });
@@ -465,7 +592,53 @@ fn of_too_many_the_worst_are_shown_and_the_sums_are_of_all() {
     };
     assert_eq!(["a", "b", "c"].map(shown), [false, true, true]);
     assert!(text.contains("fishplate_lag_pairs 3\n") && text.contains("fishplate_lag_pairs_hidden 1\n"));
-    assert!(text.contains("fishplate_pipeline_lag_records{pipeline=\"orders\",group=\"a\"} 10\n"));
+    let sums = |family: &str| text.lines().filter(|line| line.starts_with(&format!("{family}{{"))).count();
+    assert_eq!(["fishplate_topic_lag_records", "fishplate_pipeline_lag_records"].map(sums), [2, 2]);
+    let text = play.text(Wanted { max_pairs: 1, compatibility: true });
+    assert!(text.contains("fishplate_pipeline_lag_records{pipeline=\"orders\",group=\"b\"} 90\n"));
+    assert_eq!(text.matches("\nfishplate_group_members{").count(), 0);
+    play.aim().beat("a", ALICE).beat("b", ALICE).beat("c", ALICE);
+    let text = play.text(Wanted { max_pairs: 1, compatibility: true });
+    for family in ["fishplate_group_members", "fishplate_slo_records_total", "kafka_consumergroup_group_max_lag"] {
+        assert_eq!(text.matches(&format!("\n{family}{{")).count(), 1, "{family}");
+    }
+}
+
+#[test]
+fn a_topic_that_nobody_knows_keeps_no_other_waiting_for_long() {
+    let mut play = Play::new();
+    let lost = |index| Fact::Committed { group: text("g"), of: [(at("never", index), 1)].into(), anew: true };
+    (0..5000).for_each(|index| {
+        play.fact(lost(index));
+    });
+    play.wait(11.0).produce(0, 10);
+    play.fact(Fact::Committed { group: text("h"), of: [(at("u", 0), 1)].into(), anew: true });
+    play.places(&[place("t", 1), place("u", 2)]);
+    assert_eq!(play.groups(), ["h"]);
+}
+
+#[test]
+fn groups_that_there_is_no_room_for_are_counted() {
+    let mut play = Play::new();
+    (0..100_002).for_each(|number| {
+        play.fact(Fact::Stands { group: text(&number.to_string()), has_members: true });
+    });
+    assert!(play.text(Wanted::default()).contains("fishplate_lag_unknown{reason=\"no_room\"} 2\n"));
+}
+
+#[test]
+fn what_need_not_be_asked_for_keeps_nothing_else_from_being_asked() {
+    let mut play = Play::new();
+    play.ask(high(100)).hear("g", 40).fact(Fact::Fetched {
+        at: at("t", 1),
+        by: None,
+        committed_only: false,
+        stretch: NOWHERE,
+        ends: high(10),
+    });
+    play.fact(Fact::Committed { group: text("g"), of: [(at("t", 1), 4)].into(), anew: false });
+    let first = |left_out: Partition| play.ledger.unknown(1, |one| one.at == left_out, play.now())[0].at;
+    assert_eq!([first(at("t", 1)), first(t0())], [t0(), at("t", 1)]);
 }
 
 #[test]
@@ -552,6 +725,12 @@ fn fact() -> impl Strategy<Value = Fact> {
             let topics = of.into_iter().map(|partition| partition.topic).collect();
             Fact::Subscribed { group, member, topics }
         }),
+        (group(), offsets()).prop_map(|(group, of)| Fact::Holds { group, of, asked: Instant::now() }),
+        prop::collection::vec(group(), 0..2).prop_map(|groups| Fact::Listed {
+            cluster: slot(0),
+            groups: groups.into(),
+            asked: Instant::now() + Duration::from_secs(600)
+        }),
         (group(), any::<bool>()).prop_map(|(group, has_members)| Fact::Stands { group, has_members }),
         group().prop_map(|group| Fact::GroupGone { group }),
         (group(), prop::collection::vec(partition(), 0..2))
@@ -579,9 +758,9 @@ proptest! {
             for row in play.rows() {
                 prop_assert!(row.lag.is_none_or(|lag| lag >= 0) && row.seconds.is_none_or(|seconds| seconds >= 0.0));
                 prop_assert!(row.committed.is_none_or(|committed| committed >= 0));
-                prop_assert!(row.lag != Some(0) || row.seconds == Some(0.0));
+                prop_assert!(row.lag != Some(0) || row.seconds.is_none_or(|seconds| seconds == 0.0));
             }
-            let _ = play.ledger.unknown(10, play.now());
+            let _ = play.ledger.unknown(10, |_| false, play.now());
         }
         let text = play.text(Wanted { max_pairs: 3, compatibility: true });
         let mut met = BTreeSet::new();
@@ -598,7 +777,7 @@ fn producers_of_two_clusters_may_have_one_id() {
     // Given an open transaction here, and one on another cluster whose producer has the same id
     let mut play = Play::new();
     play.produce(0, 10).commit("g", 10).produce_in(3, 10, 15);
-    let elsewhere = (Slot::new(1).unwrap(), 3);
+    let elsewhere = (slot(1), 3);
     // When the other one is aborted
     play.fact(Fact::Ended { producer: elsewhere, committed: false });
     // Then this one is still open, and its records count when it is committed

@@ -1,6 +1,6 @@
 //! Service levels: how many records were committed in time, and how many seconds a group was late.
 
-use crate::types::Name;
+use crate::types::{Name, Slot};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,13 +53,18 @@ pub struct Bound {
 /// The pipeline of a group, by its name.
 pub type PipelineOf = Arc<dyn Fn(&str) -> Name + Send + Sync>;
 
-/// What all pipelines promise.
+/// The cluster that is the home of a group, by its name.
+pub type HomeOf = Arc<dyn Fn(&str) -> Option<Slot> + Send + Sync>;
+
+/// What all pipelines promise, and where their groups live.
 #[derive(Clone)]
 pub struct Aims {
     /// By pipeline; those without a promise are not in it.
     pub slos: Vec<(Name, Slo)>,
     /// Which of them a group belongs to.
     pub pipeline_of: PipelineOf,
+    /// Where a group lives.
+    pub home_of: HomeOf,
 }
 
 impl Aims {
@@ -78,7 +83,7 @@ impl Aims {
 
 impl Default for Aims {
     fn default() -> Self {
-        Self { slos: Vec::new(), pipeline_of: Arc::new(|_| Name::none()) }
+        Self { slos: Vec::new(), pipeline_of: Arc::new(|_| Name::none()), home_of: Arc::new(|_| None) }
     }
 }
 

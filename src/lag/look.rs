@@ -94,7 +94,8 @@ impl Ledger {
     fn seen<'l>(&'l self, at: (TopicAt, &'l Topic, i32, &'l Partition), pair: &Pair, then: Then) -> Option<Seen<'l>> {
         let (topic_at, topic, index, partition) = at;
         let group = self.groups.get(pair.group)?;
-        if !group.left_behind.is_empty() && group.left_behind.contains(&topic_at) {
+        let left_behind = !group.left_behind.is_empty() && group.left_behind.contains(&topic_at);
+        if left_behind || pair.committed.is_none() && group.is_known_not_to_read(topic_at) {
             return None;
         }
         let measure = partition.measure(pair.position()?, pair.committed_only, then);

@@ -5,6 +5,9 @@ use super::clock::Moment;
 use super::partition::Partition;
 use super::rows::Source;
 
+/// Who has not heard for so long, in ms, that nothing has changed does not say so: three sweeps.
+pub(super) const STALE: i64 = 180_000;
+
 /// Now, as the ledger counts and by the clock on the wall.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Then {
@@ -21,8 +24,10 @@ pub(super) struct Measure {
     pub(super) end: Option<i64>,
     /// How many records there are up to that.
     pub(super) lag: Option<i64>,
-    /// How old the first one is; 0 where there is none.
+    /// How old the first one is; 0 where there is none, and not known where the end may have moved long since.
     pub(super) age: Option<i64>,
+    /// It is no younger than this: less than `age` where only the end was seen to move.
+    pub(super) at_least: Option<i64>,
     /// Where `age` comes from.
     pub(super) source: Source,
     /// How much younger it is than where the log starts.
@@ -36,16 +41,22 @@ impl Partition {
     #[must_use]
     pub(super) fn measure(&self, position: i64, committed_only: bool, then: Then) -> Measure {
         let first = self.ends.first_given(position.max(0), committed_only);
-        let nothing = Measure { end: None, lag: None, age: None, source: Source::Unknown, margin: None, first };
+        let nothing =
+            Measure { end: None, lag: None, age: None, at_least: None, source: Source::Unknown, margin: None, first };
         let Some(end) = self.ends.consumable(committed_only) else { return nothing };
         let lag = end.saturating_sub(first).max(0);
         let known = Measure { end: Some(end), lag: Some(lag), ..nothing };
         if lag == 0 {
+            if self.ends.confirmed().is_none_or(|confirmed| confirmed.until(then.moment) > STALE) {
+                return known;
+            }
             let source = self.times.last_source().unwrap_or(Source::Noticed);
-            return Measure { age: Some(0), source, ..known };
+            return Measure { age: Some(0), at_least: Some(0), source, ..known };
         }
         let Some((age, source)) = self.age_of(first, then) else { return known };
-        Measure { age: Some(age), source, margin: self.margin(first, age, then), ..known }
+        let noticed = self.times.noticed_at(first).map(|noticed| noticed.until(then.moment));
+        let at_least = noticed.unwrap_or(age);
+        Measure { age: Some(age), at_least: Some(at_least), source, margin: self.margin(first, age, then), ..known }
     }
 
     /// How old a record is.

@@ -1,11 +1,15 @@
 //! Who belongs to a group, as far as passes by or clusters tell, and which topics they read.
 
 use super::clock::Moment;
-use crate::types::{FastMap, TopicKey};
-use std::collections::BTreeSet;
+use super::measure::STALE;
+use crate::types::{FastMap, TopicKey, fast_hash};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Members that are kept of a group.
 const MOST: usize = 10_000;
+/// Topics that a member may read: of more it is not known which.
+const TOPICS: usize = 10_000;
 /// A member that promises to speak within more than this, in ms, is not believed: Kafka's longest is half an hour.
 const LONGEST: i64 = 3_600_000;
 /// How long a member counts that says nothing, where it is not known what it owes, in ms.
@@ -15,8 +19,11 @@ const USUAL: i64 = 60_000;
 struct Member {
     until: Moment,
     within_ms: i64,
-    topics: Option<Box<[TopicKey]>>,
+    topics: Option<Subscription>,
 }
+
+/// What members read, most of them the same: in order, each once, with a hash of all.
+type Subscription = (u64, Arc<[TopicKey]>);
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -42,21 +49,35 @@ impl Members {
         until
     }
 
-    /// A member reads these topics and no others.
-    pub(super) fn subscribed(&mut self, member: u64, topics: Box<[TopicKey]>, at: Moment) {
+    /// A member reads these topics and no others. Whether that is news.
+    pub(super) fn subscribed(&mut self, member: u64, topics: Box<[TopicKey]>, at: Moment) -> bool {
         if !self.all.contains_key(&member) {
             self.beat(member, 0, at);
         }
-        if let Some(known) = self.all.get_mut(&member) {
-            known.topics = Some(topics);
-        }
+        let topics = self.shared(topics.into_vec());
+        let Some(known) = self.all.get_mut(&member) else { return false };
+        let before = std::mem::replace(&mut known.topics, topics);
+        before.map(|before| before.0) != known.topics.as_ref().map(|topics| topics.0)
     }
 
-    /// A member left.
-    pub(super) fn left(&mut self, member: u64, at: Moment) {
-        if self.all.remove(&member).is_some() {
+    fn shared(&self, mut topics: Vec<TopicKey>) -> Option<Subscription> {
+        topics.sort_unstable();
+        topics.dedup();
+        if topics.len() > TOPICS {
+            return None;
+        }
+        let hash = fast_hash(&topics);
+        let same = self.all.values().filter_map(|member| member.topics.as_ref()).find(|known| known.0 == hash);
+        Some(same.cloned().unwrap_or_else(|| (hash, topics.into())))
+    }
+
+    /// A member left. Whether it was known.
+    pub(super) fn left(&mut self, member: u64, at: Moment) -> bool {
+        let known = self.all.remove(&member).is_some();
+        if known {
             self.gone = self.gone.max(Some(at));
         }
+        known
     }
 
     /// The cluster told.
@@ -67,11 +88,12 @@ impl Members {
         }
     }
 
-    /// Forgets who speaks no more.
-    pub(super) fn expire(&mut self, now: Moment) {
+    /// Forgets who speaks no more. Whether there was one.
+    pub(super) fn expire(&mut self, now: Moment) -> bool {
         let gone = self.all.values().map(|member| member.until).filter(|until| *until < now).max();
         self.all.retain(|_, member| member.until >= now);
         self.gone = self.gone.max(gone);
+        gone.is_some()
     }
 
     /// Whether there is a member, where that is known.
@@ -82,18 +104,22 @@ impl Members {
         }
         let gone = self.all.values().map(|member| member.until).max().max(self.gone);
         match self.stands {
-            Some((has, at)) if gone.is_none_or(|gone| gone < at) => Some(has),
+            Some((has, at)) if gone.is_none_or(|gone| gone < at) => (at.until(now) <= STALE).then_some(has),
             _ => gone.map(|_| false),
         }
     }
 
     /// The topics that members read: known only where all of them have said so, and there is one.
     #[must_use]
-    pub(super) fn subscription(&self, now: Moment) -> Option<BTreeSet<TopicKey>> {
-        let live = || self.all.values().filter(|member| member.until >= now);
-        live().next()?;
-        let topics: Option<Vec<_>> = live().map(|member| member.topics.as_ref()).collect();
-        Some(topics?.into_iter().flatten().copied().collect())
+    pub(super) fn subscription(&self, now: Moment) -> Option<HashSet<TopicKey>> {
+        let (mut met, mut all) = (HashSet::new(), HashSet::new());
+        for member in self.all.values().filter(|member| member.until >= now) {
+            let (hash, topics) = member.topics.as_ref()?;
+            if met.insert(*hash) {
+                all.extend(topics.iter().copied());
+            }
+        }
+        (!met.is_empty()).then_some(all)
     }
 }
 
@@ -123,6 +149,8 @@ mod tests {
         assert_eq!(members.any(Moment(64_000)), Some(true));
         members.stands(false, Moment(65_000));
         assert_eq!(members.any(Moment(66_000)), Some(false));
+        assert_eq!(members.any(Moment(65_000 + STALE)), Some(false));
+        assert_eq!(members.any(Moment(65_001 + STALE)), None, "it has said nothing for long");
     }
 
     #[test]
@@ -137,5 +165,18 @@ mod tests {
         assert_eq!(members.subscription(Moment(2)), Some([1, 2].into()));
         members.left(1, Moment(3));
         assert_eq!(members.subscription(Moment(3)), None, "who stopped has not unsubscribed");
+    }
+
+    #[test]
+    fn members_that_read_the_same_topics_share_what_is_kept_of_them_and_of_too_many_none_is_kept() {
+        let mut members = Members::default();
+        assert!(members.subscribed(1, [2, 1, 2].into(), Moment(0)));
+        assert!(!members.subscribed(1, [1, 2].into(), Moment(0)), "nothing new");
+        assert!(members.subscribed(2, [1, 2].into(), Moment(0)));
+        let kept = |member| members.all[&member].topics.clone().unwrap().1;
+        assert!(Arc::ptr_eq(&kept(1), &kept(2)) && kept(1).len() == 2);
+        let many: Vec<_> = (0..=TOPICS as u64).collect();
+        members.subscribed(2, many.into(), Moment(0));
+        assert_eq!(members.subscription(Moment(0)), None);
     }
 }

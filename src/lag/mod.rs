@@ -7,6 +7,7 @@ mod ends;
 pub mod exposition;
 pub mod families;
 mod groups;
+mod held;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;

@@ -15,7 +15,7 @@ const UNTIED: usize = 16;
 /// For how long they count, in ms.
 pub(super) const RECENT: i64 = 60_000;
 /// So long what a group said itself is not undone by an older answer to our asking, in ms.
-const SETTLED: i64 = 2000;
+pub(super) const SETTLED: i64 = 2000;
 
 /// How far a group is.
 #[derive(Clone, Debug)]

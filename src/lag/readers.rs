@@ -3,6 +3,7 @@
 use super::clock::Moment;
 use crate::telemetry::observed::Reader;
 use crate::types::FastMap;
+use std::collections::HashSet;
 
 /// Readers that are kept.
 const MOST: usize = 100_000;
@@ -37,16 +38,17 @@ impl Readers {
     }
 
     /// The one group that it reads a partition for. Of several it is the one that commits offsets of the topic, then of the
-    /// partition; where that leaves several, nobody can tell.
+    /// partition; where that leaves several, nobody can tell. Those whose members do not read the topic it is none of.
     #[must_use]
     pub(super) fn group_of(
         &self,
         reader: Reader,
         now: Moment,
+        may_read: impl Fn(GroupAt) -> bool + Clone,
         of_topic: impl Fn(GroupAt) -> bool,
         of_partition: impl Fn(GroupAt) -> bool,
     ) -> Option<GroupAt> {
-        let all = self.groups(reader, now);
+        let all = self.groups(reader, now).filter(move |group| may_read(*group));
         let committing = all.clone().filter(|group| of_topic(*group));
         match (only(all), committing.clone().next()) {
             (one, None) => one,
@@ -54,9 +56,9 @@ impl Readers {
         }
     }
 
-    /// A group is no more.
-    pub(super) fn drop_group(&mut self, group: GroupAt) {
-        self.0.values_mut().for_each(|groups| groups.retain(|known| known.0 != group));
+    /// Groups are no more.
+    pub(super) fn drop_groups(&mut self, gone: &HashSet<GroupAt>) {
+        self.0.values_mut().for_each(|groups| groups.retain(|known| !gone.contains(&known.0)));
     }
 
     /// Forgets who speaks no more.
@@ -82,7 +84,7 @@ mod tests {
     fn found(groups: &[u32], topic: &[u32], partition: &[u32]) -> Option<u32> {
         let mut readers = Readers::default();
         groups.iter().for_each(|group| readers.beat(WHO, *group, Moment(10)));
-        readers.group_of(WHO, Moment(10), |group| topic.contains(&group), |group| partition.contains(&group))
+        readers.group_of(WHO, Moment(10), |_| true, |group| topic.contains(&group), |group| partition.contains(&group))
     }
 
     #[test]
@@ -97,10 +99,19 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_reads_nothing_for_a_group_that_does_not_read_the_topic() {
+        let mut readers = Readers::default();
+        [1, 2].iter().for_each(|group| readers.beat(WHO, *group, Moment(10)));
+        let found =
+            |reads: &[u32]| readers.group_of(WHO, Moment(10), |group| reads.contains(&group), |_| false, |_| false);
+        assert_eq!([found(&[]), found(&[2]), found(&[1, 2])], [None, Some(2), None]);
+    }
+
+    #[test]
     fn who_speaks_no_more_is_nobodys_reader() {
         let mut readers = Readers::default();
         readers.beat(WHO, 1, Moment(10));
-        assert_eq!(readers.group_of(WHO, Moment(11), |_| true, |_| true), None);
+        assert_eq!(readers.group_of(WHO, Moment(11), |_| true, |_| true, |_| true), None);
         readers.expire(Moment(11));
         assert!(readers.0.is_empty());
     }

@@ -88,7 +88,7 @@ pub struct Row {
     pub end: Option<i64>,
     /// How many records it is behind.
     pub lag: Option<i64>,
-    /// How old the first of them is; 0 where there is none.
+    /// How old the first of them is; 0 where there is none, as far as was confirmed lately.
     pub seconds: Option<f64>,
     /// How long until retention takes that one, if nothing is read.
     pub margin: Option<f64>,

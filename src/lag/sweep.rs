@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 /// Partitions that one request asks about.
 const TOGETHER: usize = 1_000;
@@ -127,18 +128,29 @@ pub fn ask_offsets(group: &StrBytes) -> OffsetFetchRequest {
     OffsetFetchRequest::default().with_group_id(GroupId(group.clone())).with_topics(None)
 }
 
+/// Whether somebody leads all that a cluster keeps for itself, groups' offsets too: else it lists fewer groups than it has.
+#[must_use]
+pub fn keeps_all(placement: &Placement, cluster: Slot) -> bool {
+    let own = placement.topics().filter(|place| place.cluster == cluster && place.topic.internal);
+    let mut led = own.flat_map(|place| (0..).take(place.topic.partitions.len()).map(move |index| place.leader(index)));
+    led.all(|leader| matches!(leader, Leader::At(..)))
+}
+
 /// What a group has committed; `None` where its coordinator does not say.
 #[must_use]
-pub fn offsets_told(group: &StrBytes, answer: &OffsetFetchResponse) -> Option<Fact> {
+pub fn offsets_told(group: &StrBytes, answer: &OffsetFetchResponse, asked: Instant) -> Option<Fact> {
     if answer.error_code != 0 {
         return None;
     }
     let all = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
+    let whole = all.clone().all(|(_, told)| told.error_code == 0);
     let committed = all.filter(|(_, told)| told.error_code == 0 && told.committed_offset >= 0);
     let of: Box<[_]> = committed
         .map(|(topic, told)| (Partition::new(&topic.name, told.partition_index), told.committed_offset))
         .collect();
-    (!of.is_empty()).then(|| Fact::Committed { group: group.clone(), of, anew: false })
+    let group = group.clone();
+    // What is missing is known to be so only where nothing was kept from us.
+    Some(if whole { Fact::Holds { group, of, asked } } else { Fact::Committed { group, of, anew: false } })
 }
 
 /// Asks for the batch at an offset, from the partition's leader. However large it is, it comes whole.
@@ -293,8 +305,15 @@ mod tests {
         ]);
         let answer = OffsetFetchResponse::default().with_topics(vec![topic]);
         let of: Box<[_]> = [(Partition::new("x", 0), 7)].into();
-        assert_eq!(offsets_told(&text("g"), &answer), Some(Fact::Committed { group: text("g"), of, anew: false }));
-        assert_eq!(offsets_told(&text("g"), &answer.with_error_code(15)), None);
+        let asked = Instant::now();
+        let told = |answer: &OffsetFetchResponse| offsets_told(&text("g"), answer, asked);
+        assert_eq!(told(&answer), Some(Fact::Committed { group: text("g"), of: of.clone(), anew: false }));
+        assert_eq!(told(&answer.clone().with_error_code(15)), None);
+        let mut whole = answer;
+        whole.topics[0].partitions.pop();
+        assert_eq!(told(&whole), Some(Fact::Holds { group: text("g"), of, asked }));
+        whole.topics.clear();
+        assert_eq!(told(&whole), Some(Fact::Holds { group: text("g"), of: [].into(), asked }));
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::config::Config;
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::placement::task::Current;
-use crate::telemetry::observed::Notes;
-use crate::types::{BrokerId, Name, Slot};
+use crate::telemetry::observed::{Fact, Notes};
+use crate::types::{BrokerId, Name, Partition, Slot};
 use crate::upstream::{Cluster, Clusters};
+use crate::wire::codec::copied;
 use kafka_protocol::messages::ListGroupsRequest;
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
@@ -180,12 +181,13 @@ fn aims(config: &Arc<Config>) -> Aims {
     let slos =
         config.pipelines.iter().filter_map(|pipeline| Some((pipeline.name.clone(), slo(pipeline.slo.as_ref()?))));
     let slos = slos.collect();
-    let config = Arc::clone(config);
+    let (config, homes) = (Arc::clone(config), Arc::clone(config));
+    let home_of = move |group: &str| Some(homes.pipeline_of_group(group).cluster);
     let pipeline_of = move |group: &str| {
         let pipeline = config.pipeline_of_group(group);
         if pipeline.service_level(group).is_some() { pipeline.name.clone() } else { Name::none() }
     };
-    Aims { slos, pipeline_of: Arc::new(pipeline_of) }
+    Aims { slos, pipeline_of: Arc::new(pipeline_of), home_of: Arc::new(home_of) }
 }
 
 /// Keeps the ledger up to date until the process ends.
@@ -193,7 +195,7 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
     let (mut read, mut look) = (interval(READ_EVERY), interval(LOOK_EVERY));
     read.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looked = HashMap::new();
+    let mut looked = Looked::default();
     // Ends with this task: nobody is left who would read what they note.
     let mut asking = JoinSet::new();
     loop {
@@ -203,36 +205,77 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
                 let all = clusters.all();
                 lag.forget_all_but(&all);
                 for cluster in all.iter().filter(|cluster| cluster.news().borrow().read && lag.begins(cluster.name())) {
-                    asking.spawn(sweep(Arc::clone(&lag), Arc::clone(cluster)));
+                    let (lag, cluster) = (Arc::clone(&lag), Arc::clone(cluster));
+                    asking.spawn(async move {
+                        sweep(lag, cluster).await;
+                        None
+                    });
                 }
                 look_up(&lag, &clusters, &mut looked, &mut asking);
             }
-            Some(_) = asking.join_next() => {}
+            Some(asked) = asking.join_next() => looked.ended(asked.ok().flatten()),
         }
     }
 }
 
-/// Asks for what is not known, the most important first.
-fn look_up(
-    lag: &Arc<Lag>,
-    clusters: &Clusters,
-    looked: &mut HashMap<(crate::types::Partition, i64), Instant>,
-    asking: &mut JoinSet<()>,
-) {
-    let now = Instant::now();
-    looked.retain(|_, at| now.duration_since(*at) < LOOK_AGAIN);
+/// What was asked for lately, and of which partitions nothing was told.
+#[derive(Debug, Default)]
+struct Looked {
+    asked: HashMap<(Partition, i64), Instant>,
+    in_vain: HashMap<Partition, Instant>,
+}
+
+impl Looked {
+    fn has(&self, one: &Unknown) -> bool {
+        self.in_vain.contains_key(&one.at) || self.asked.contains_key(&(one.at, one.offset))
+    }
+
+    fn begins(&mut self, one: &Unknown) {
+        self.asked.insert((one.at, one.offset), Instant::now());
+    }
+
+    /// Asking ended, in vain for this partition.
+    fn ended(&mut self, in_vain: Option<Partition>) {
+        self.in_vain.extend(in_vain.map(|at| (at, Instant::now())));
+    }
+
+    fn expire(&mut self) {
+        self.asked.retain(|_, at| at.elapsed() < LOOK_AGAIN);
+        self.in_vain.retain(|_, at| at.elapsed() < LOOK_AGAIN);
+    }
+}
+
+/// Asks for what is not known, the most important first. Of clusters that are down nothing is asked.
+fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mut JoinSet<Option<Partition>>) {
+    looked.expire();
     let placement = lag.current.load();
-    let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS + looked.len(), now));
-    let new = unknown.into_iter().filter(|one| !looked.contains_key(&(one.at, one.offset)));
-    for one in new.take(LOOKS).collect::<Vec<_>>() {
-        looked.insert((one.at, one.offset), now);
-        let Some((slot, broker, request)) = sweep::ask_batch(&one, &placement) else { continue };
-        let Some(cluster) = clusters.get(slot) else { continue };
+    let all = clusters.all();
+    let down = all.iter().filter(|cluster| cluster.news().borrow().down.is_some()).map(|cluster| cluster.slot());
+    let down: HashSet<_> = down.collect();
+    let is_down = |one: &Unknown| placement.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
+    let left_out = |one: &Unknown| looked.has(one) || is_down(one);
+    let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
+    for one in unknown {
+        looked.begins(&one);
+        let asked =
+            sweep::ask_batch(&one, &placement).and_then(|(slot, to, asked)| Some((clusters.get(slot)?, to, asked)));
+        let Some((cluster, broker, request)) = asked else {
+            looked.ended(Some(one.at));
+            continue;
+        };
         let notes = Arc::clone(&lag.notes);
         asking.spawn(async move {
             match cluster.call(Some(broker), &request, FETCH).await {
-                Ok(answer) => notes.note(sweep::batch_told(&one, &answer)),
-                Err(fault) => not_known(&one, &fault),
+                Ok(answer) => {
+                    let told = sweep::batch_told(&one, &answer);
+                    let in_vain = told.is_none().then_some(one.at);
+                    notes.note(told);
+                    in_vain
+                }
+                Err(fault) => {
+                    not_known(&one, &fault);
+                    Some(one.at)
+                }
             }
         });
     }
@@ -268,11 +311,7 @@ async fn ends(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Resul
     outcome
 }
 
-async fn ends_of(
-    cluster: &Arc<Cluster>,
-    broker: BrokerId,
-    some: &[Sought],
-) -> Result<Vec<crate::telemetry::observed::Fact>, Fault> {
+async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Fact>, Fault> {
     let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
     // The high watermark first: were it asked for behind the stable offset, what comes between would look like an open transaction.
     let (start, high) = (ask(End::Start).await?, ask(End::High).await?);
@@ -283,26 +322,34 @@ async fn ends_of(
 /// How its groups stand, and what they have committed.
 async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
     let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
-    let (mut outcome, mut met) = (Ok(()), HashSet::new());
+    let (mut outcome, mut met, mut listed) = (Ok(()), HashSet::new(), HashSet::new());
+    let (asked, mut all_listed) = (Instant::now(), !brokers.is_empty());
     for broker in brokers {
         let answer = match cluster.call(Some(broker), &ListGroupsRequest::default(), LIST_GROUPS).await {
             Ok(answer) if answer.error_code == 0 => answer,
             Ok(answer) => {
+                all_listed = false;
                 outcome = outcome.and(Err(unwilling(cluster.slot(), answer.error_code)));
                 continue;
             }
             Err(fault) => {
+                all_listed = false;
                 outcome = outcome.and(Err(fault));
                 continue;
             }
         };
         let (mut groups, stands) = sweep::groups_told(&answer, cluster.slot(), placement);
         lag.notes.note(stands);
+        listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
         // Every node of some clusters tells of all groups.
         groups.retain(|group| met.insert(group.clone()));
         for some in groups.chunks(GROUPS_AT_A_TIME) {
             outcome = outcome.and(offsets(lag, cluster, broker, some).await);
         }
+    }
+    // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
+    if all_listed && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
+        lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
     }
     outcome
 }
@@ -314,18 +361,18 @@ fn unwilling(cluster: Slot, code: i16) -> Fault {
 async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: &[StrBytes]) -> Result<(), Fault> {
     let mut asked = JoinSet::new();
     for group in groups {
-        let (group, cluster) = (group.clone(), Arc::clone(cluster));
+        let (group, cluster, notes) = (group.clone(), Arc::clone(cluster), Arc::clone(&lag.notes));
         asked.spawn(async move {
-            let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await;
-            answer.map(|answer| sweep::offsets_told(&group, &answer))
+            let asked = Instant::now();
+            let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await?;
+            // At once: the group may speak for itself while others are waited for.
+            notes.note(sweep::offsets_told(&group, &answer, asked));
+            Ok(())
         });
     }
     let mut outcome = Ok(());
     for told in asked.join_all().await {
-        match told {
-            Ok(fact) => lag.notes.note(fact),
-            Err(fault) => outcome = outcome.and(Err(fault)),
-        }
+        outcome = outcome.and(told);
     }
     outcome
 }

@@ -241,6 +241,15 @@ impl Times {
         Some((run.time_of(offset, next), run.source()))
     }
 
+    /// By when a record had arrived of which we noticed no more than that the end had moved.
+    #[must_use]
+    pub(super) fn noticed_at(&self, offset: i64) -> Option<Moment> {
+        self.next.filter(|end| offset < *end)?;
+        let place = self.runs.partition_point(|run| run.from <= offset);
+        let run = self.runs.get(place.checked_sub(1)?)?.run();
+        run.noticed.then(|| run.last())
+    }
+
     /// Whether a record lies before all that is known.
     #[must_use]
     pub(super) fn is_before(&self, offset: i64) -> bool {

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::readers::GroupAt;
 use crate::types::{FastMap, Partition as At, TopicKey, topic_key};
 use kafka_protocol::protocol::StrBytes;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use uuid::Uuid;
 
 /// A topic's place among all.
@@ -46,10 +46,17 @@ impl Topic {
         At { topic: topic_key(&self.place.topic, Uuid::nil()), index }
     }
 
-    /// A group is nobody's business here any more.
-    pub(super) fn drop_group(&mut self, group: GroupAt) {
-        self.committers.remove(&group);
-        self.partitions.iter_mut().for_each(|partition| partition.drop_group(group));
+    /// Groups are nobody's business here any more.
+    pub(super) fn drop_groups(&mut self, groups: &HashSet<GroupAt>) {
+        self.committers.retain(|group| !groups.contains(group));
+        self.partitions.iter_mut().for_each(|partition| partition.pairs.retain(|pair| !groups.contains(&pair.group)));
+    }
+
+    /// A group has no offset in one of its partitions any more, and maybe in none.
+    pub(super) fn settle_committer(&mut self, group: GroupAt) {
+        if !self.partitions.iter().any(|partition| partition.has_committed(group)) {
+            self.committers.remove(&group);
+        }
     }
 }
 

@@ -7,8 +7,10 @@ use kafka_protocol::protocol::StrBytes;
 
 /// Transactions that are kept; beyond that, those that nobody heard of for long go, and then all.
 const MOST: usize = 16_384;
-/// Partitions, and groups' offsets, that are kept of one.
+/// Partitions that are kept of one.
 const LARGEST: usize = 100_000;
+/// Groups' offsets that are kept of all.
+const OFFSETS: usize = 1_000_000;
 /// Kafka ends a transaction by itself after so many ms, unless told otherwise.
 const LONG: i64 = 900_000;
 
@@ -17,24 +19,34 @@ const LONG: i64 = 900_000;
 pub(super) struct Transaction {
     /// Where it wrote.
     pub(super) wrote: Vec<Partition>,
-    /// What it will commit.
-    pub(super) commits: Vec<(StrBytes, Box<[OffsetOf]>)>,
+    /// What it will commit, by group.
+    pub(super) commits: FastMap<StrBytes, FastMap<Partition, i64>>,
     heard: Option<Moment>,
 }
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Transactions(FastMap<ProducerOf, Transaction>);
+pub(super) struct Transactions {
+    all: FastMap<ProducerOf, Transaction>,
+    /// Groups' offsets of all of them.
+    offsets: usize,
+}
+
+impl Transaction {
+    fn offsets(&self) -> usize {
+        self.commits.values().map(FastMap::len).sum()
+    }
+}
 
 impl Transactions {
     fn of(&mut self, producer: ProducerOf, at: Moment) -> &mut Transaction {
-        if self.0.len() >= MOST && !self.0.contains_key(&producer) {
+        if self.all.len() >= MOST && !self.all.contains_key(&producer) {
             self.expire(at);
-            if self.0.len() >= MOST {
-                self.0.clear();
+            if self.all.len() >= MOST {
+                *self = Self::default();
             }
         }
-        let transaction = self.0.entry(producer).or_default();
+        let transaction = self.all.entry(producer).or_default();
         transaction.heard = Some(at);
         transaction
     }
@@ -49,21 +61,34 @@ impl Transactions {
 
     /// It will commit offsets.
     pub(super) fn commits(&mut self, producer: ProducerOf, group: StrBytes, of: Box<[OffsetOf]>, at: Moment) {
+        let mut room = OFFSETS.saturating_sub(self.offsets);
         let transaction = self.of(producer, at);
-        let kept: usize = transaction.commits.iter().map(|commit| commit.1.len()).sum();
-        if kept + of.len() <= LARGEST {
-            transaction.commits.push((group, of));
+        let commits = transaction.commits.entry(group).or_default();
+        let before = commits.len();
+        for (at, offset) in of {
+            // A transaction that commits often says the same again, further on.
+            if let Some(known) = commits.get_mut(&at) {
+                *known = offset;
+            } else if room > 0 {
+                commits.insert(at, offset);
+                room -= 1;
+            }
         }
+        let new = commits.len() - before;
+        self.offsets += new;
     }
 
     /// It has ended.
     pub(super) fn ended(&mut self, producer: ProducerOf) -> Option<Transaction> {
-        self.0.remove(&producer)
+        let ended = self.all.remove(&producer)?;
+        self.offsets = self.offsets.saturating_sub(ended.offsets());
+        Some(ended)
     }
 
     /// Forgets those that nobody heard of for long.
     pub(super) fn expire(&mut self, now: Moment) {
-        self.0.retain(|_, transaction| transaction.heard.is_some_and(|heard| heard.until(now) < LONG));
+        self.all.retain(|_, transaction| transaction.heard.is_some_and(|heard| heard.until(now) < LONG));
+        self.offsets = self.all.values().map(Transaction::offsets).sum();
     }
 }
 
@@ -71,18 +96,40 @@ impl Transactions {
 mod tests {
     use super::*;
 
+    fn of_a(producer: i64) -> ProducerOf {
+        (crate::types::Slot::new(0).unwrap(), producer)
+    }
+
     #[test]
     fn transactions_that_nobody_ends_do_not_stay() {
         let mut transactions = Transactions::default();
         for producer in 0..100_000 {
-            transactions.wrote(
-                (crate::types::Slot::new(0).unwrap(), producer),
-                Partition { topic: 1, index: 0 },
-                Moment(0),
-            );
+            transactions.wrote(of_a(producer), Partition { topic: 1, index: 0 }, Moment(0));
         }
-        assert!(transactions.0.len() <= MOST);
+        assert!(transactions.all.len() <= MOST);
         transactions.expire(Moment(LONG));
-        assert!(transactions.0.is_empty());
+        assert!(transactions.all.is_empty());
+    }
+
+    #[test]
+    fn offsets_of_a_partition_are_kept_once_and_those_of_all_producers_are_bounded() {
+        let mut transactions = Transactions::default();
+        let group = || StrBytes::from_static_str("g");
+        let of = |topic: u64, many: i32| {
+            (0..many).map(move |index| (Partition { topic, index }, i64::from(index))).collect()
+        };
+        for offset in 0..1000 {
+            transactions.commits(of_a(7), group(), [(Partition { topic: 0, index: 0 }, offset)].into(), Moment(0));
+        }
+        assert_eq!(transactions.offsets, 1);
+        for producer in 0..12 {
+            transactions.commits(of_a(producer), group(), of(1, 100_000), Moment(0));
+        }
+        assert_eq!(transactions.offsets, OFFSETS);
+        let ended = transactions.ended(of_a(7)).unwrap();
+        assert_eq!(ended.commits[&group()][&Partition { topic: 0, index: 0 }], 999, "the newest");
+        assert_eq!(transactions.offsets, OFFSETS - ended.offsets());
+        transactions.expire(Moment(LONG));
+        assert_eq!(transactions.offsets, 0);
     }
 }

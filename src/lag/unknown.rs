@@ -23,9 +23,10 @@ pub struct Unknown {
 }
 
 impl Ledger {
-    /// What is not known and hangs on an offset, the most important first.
+    /// What is not known and hangs on an offset, the most important first. What need not be asked for now is left out before the
+    /// others are counted, so that it keeps none of them away.
     #[must_use]
-    pub fn unknown(&self, most: usize, now: Now) -> Vec<Unknown> {
+    pub fn unknown(&self, most: usize, left_out: impl Fn(&Unknown) -> bool, now: Now) -> Vec<Unknown> {
         let seen: Vec<_> =
             self.look(self.then(now)).filter(|seen| seen.measure.lag.is_some_and(|lag| lag > 0)).collect();
         let endless = self.look(self.then(now)).filter_map(|seen| end(&seen));
@@ -33,7 +34,7 @@ impl Ledger {
             seen.iter().filter_map(first_record).chain(seen.iter().filter_map(start)).chain(endless).collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.lag));
         let mut met = HashSet::new();
-        all.retain(|one| met.insert((one.at, one.offset, one.committed_only)));
+        all.retain(|one| met.insert((one.at, one.offset, one.committed_only)) && !left_out(one));
         all.truncate(most);
         all
     }

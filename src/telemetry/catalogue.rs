@@ -182,7 +182,7 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Lag, "fishplate_slo_objective_ratio", &["pipeline"], "`objective`."),
     gauge(Of::Lag, "fishplate_lag_pairs", &[], "Pairs of a group and a partition that are counted."),
     gauge(Of::Lag, "fishplate_lag_pairs_hidden", &[], "Of them, those that are not shown, being above `metrics.max_pairs`: the largest lags are shown."),
-    gauge(Of::Lag, "fishplate_lag_unknown", &["reason"], "Pairs without a value, and why."),
+    gauge(Of::Lag, "fishplate_lag_unknown", &["reason"], "Pairs without a value, and why: end, time, stale (no lag when the end was last confirmed, over three minutes ago), no_room."),
     counter(Of::Lag, "fishplate_lag_sweeps_total", &["cluster", "result"], "How often a cluster was asked for what does not pass by."),
     gauge(Of::Lag, "fishplate_lag_sweep_age_seconds", &["cluster"], "Since it last answered all of that."),
 

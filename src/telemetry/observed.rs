@@ -80,10 +80,28 @@ pub enum Fact {
         group: StrBytes,
         /// Its offsets.
         of: Box<[OffsetOf]>,
-        /// Whether the group has just said so; else we have asked for it.
+        /// Whether the group has just said so; else we have asked for it, and others may be missing.
         anew: bool,
     },
-    /// The same in a transaction: it holds when that is committed.
+    /// A group's coordinator, asked for all offsets of the group, had exactly these at that time or later.
+    Holds {
+        /// The group.
+        group: StrBytes,
+        /// Its offsets.
+        of: Box<[OffsetOf]>,
+        /// When it was asked.
+        asked: Instant,
+    },
+    /// All brokers of a cluster, asked for their groups, had these at that time or later, and no others.
+    Listed {
+        /// The cluster.
+        cluster: Slot,
+        /// The groups.
+        groups: Box<[StrBytes]>,
+        /// When they were asked.
+        asked: Instant,
+    },
+    /// A group commits offsets in a transaction: that holds when the transaction is committed.
     CommitsWith {
         /// The group.
         group: StrBytes,
