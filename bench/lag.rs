@@ -40,7 +40,7 @@ impl Play {
         play.ledger.place(&places, play.now());
         let slo = Slo { committed_within: Duration::from_secs(5), objective: 0.999 };
         let pipeline_of = Arc::new(|_: &str| Name::from("orders"));
-        play.ledger.aim(Aims { slos: vec![("orders".into(), slo)], pipeline_of });
+        play.ledger.aim(Aims { slos: vec![("orders".into(), slo)], pipeline_of, ..Aims::default() });
         play
     }
 
@@ -163,7 +163,7 @@ fn main() {
     println!("| memory of the ledger, and while rendering | {:.0} and {:.0} MiB |", mib(held), mib(held + more));
     let (took, rows) = median(|| play.ledger.rows(&Which::default(), play.now()).rows.len());
     println!("| all {rows} rows | {took:.1?} |");
-    let (took, unknown) = median(|| play.ledger.unknown(1000, play.now()).len());
+    let (took, unknown) = median(|| play.ledger.unknown(1000, |_| false, play.now()).len());
     println!("| what is to be asked ({unknown}) | {took:.1?} |");
     let (took, _) = median(|| {
         play.ms += 1000;
