@@ -3,8 +3,10 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a program that prints its results")]
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "small numbers")]
 
+use fishplate::config::Slo;
+use fishplate::config::policy::Share;
 use fishplate::lag::exposition::{Wanted, write};
-use fishplate::lag::levels::{Aims, Slo};
+use fishplate::lag::levels::Aims;
 use fishplate::lag::rows::Which;
 use fishplate::lag::{Ledger, Now, Place};
 use fishplate::telemetry::observed::{Ends, Fact, Noted, Reader, Stretch};
@@ -38,7 +40,7 @@ impl Play {
         let mut play = Self { ledger: Ledger::new(Now { at: opened, unix_ms: 0 }), opened, ms: 0, offset: 0 };
         let places: Vec<_> = (0..TOPICS).map(place).collect();
         play.ledger.place(&places, play.now());
-        let slo = Slo { committed_within: Duration::from_secs(5), objective: 0.999 };
+        let slo = Slo { committed_within: Duration::from_secs(5), objective: Share(999_000) };
         let pipeline_of = Arc::new(|_: &str| Name::from("orders"));
         play.ledger.aim(Aims { slos: vec![("orders".into(), slo)], pipeline_of, ..Aims::default() });
         play

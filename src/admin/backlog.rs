@@ -5,7 +5,7 @@ use super::tables::{ROWS, View, plain};
 use super::tokens::{self, TokenRow, Unknown, row};
 use crate::error::Fault;
 use crate::lag::rows::Which;
-use crate::lag::sweep::{ask_records, records_told};
+use crate::lag::sweep::{FETCH, ask_records, records_told};
 use crate::policy::backlog::Backlog;
 use crate::policy::rulings::Ruling;
 use crate::policy::talkers::Counts;
@@ -22,8 +22,6 @@ const FEW: usize = 20;
 const MOST: usize = 16 << 20;
 /// And for no longer.
 const WITHIN: Duration = Duration::from_secs(5);
-/// Of Fetch that is spoken.
-const FETCH: i16 = 12;
 
 /// What is asked.
 #[derive(Clone, Debug, Default, Deserialize)]

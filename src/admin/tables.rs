@@ -2,6 +2,7 @@
 //! many rows are wanted, and is told how many there are.
 
 use crate::config::Config;
+use crate::lag::sweep::{LIST_GROUPS, OFFSET_FETCH, ask_offsets};
 use crate::lag::task::Lag;
 use crate::placement::Placement;
 use crate::placement::fence::Why;
@@ -11,7 +12,7 @@ use crate::session::{Context, Session};
 use crate::types::{BrokerId, Slot};
 use crate::upstream::{Cluster, Clusters};
 use arc_swap::Guard;
-use kafka_protocol::messages::{GroupId, ListGroupsRequest, OffsetFetchRequest};
+use kafka_protocol::messages::ListGroupsRequest;
 use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -23,9 +24,6 @@ pub const ROWS: usize = 10_000;
 /// Groups whose topics are asked for: each is a question to its coordinator.
 const ASKED_GROUPS: usize = 1_000;
 const ASKED_AT_A_TIME: usize = 32;
-/// The first version of ListGroups that tells states, and the last of OffsetFetch that is of one group.
-const LIST_GROUPS: i16 = 4;
-const OFFSET_FETCH: i16 = 5;
 
 /// What there is to look at in a running proxy.
 #[derive(Clone)]
@@ -281,8 +279,7 @@ async fn committed(
     group: &str,
     placement: &Placement,
 ) -> Option<Vec<String>> {
-    let name = GroupId(StrBytes::from_string(group.to_owned()));
-    let request = OffsetFetchRequest::default().with_group_id(name).with_topics(None);
+    let request = ask_offsets(&StrBytes::from_string(group.to_owned()));
     let answer = cluster.call(Some(broker), &request, OFFSET_FETCH).await.ok()?;
     let away = answer.topics.iter().filter(|topic| placement.home_of_topic(&topic.name) != cluster.slot());
     let names: BTreeSet<_> = away.map(|topic| topic.name.to_string()).collect();

@@ -7,8 +7,9 @@ use super::look::{Seen, partitions};
 use super::partition::Partition;
 use super::rows::Source;
 use super::sums::{Sums, Total, Who};
-use super::text::{Family, Value, Writer, labels};
+use super::text::{Value, Writer, labels};
 use super::{Ledger, Now};
+use crate::telemetry::catalogue::Family;
 use crate::types::{FastMap, Name};
 use std::ops::Range;
 use std::time::Duration;
@@ -215,7 +216,7 @@ fn levels(ledger: &Ledger, most: usize, text: &mut String) {
     }
     let mut objective = Writer::new(text, f::SLO_OBJECTIVE);
     for (pipeline, slo) in &ledger.aims.slos {
-        objective.ratio(&labels(&[("pipeline", pipeline.as_str())]), slo.objective);
+        objective.ratio(&labels(&[("pipeline", pipeline.as_str())]), 1.0 - slo.budget());
     }
 }
 

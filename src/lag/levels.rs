@@ -1,18 +1,9 @@
 //! Service levels: how many records were committed in time, and how many seconds a group was late.
 
+use crate::config::Slo;
 use crate::types::{Name, Slot};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// What a pipeline promises.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Slo {
-    /// A record is committed so soon after it was written.
-    pub committed_within: Duration,
-    /// For which part of the records, and of the seconds, that must hold: above 0, at most 1.
-    pub objective: f64,
-}
 
 /// What became of a group's promise so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

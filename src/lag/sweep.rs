@@ -2,10 +2,10 @@
 //! is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
 
 use super::Unknown;
+use crate::api::fetch::handed::{ends_of, stretch_of};
 use crate::placement::{Leader, Placement};
 use crate::telemetry::observed::{Ends, Fact, Stretch};
 use crate::types::{BrokerId, Partition, Slot};
-use crate::wire::batch::stretch::stretch;
 use crate::wire::codec::copied;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -17,6 +17,15 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
+
+/// The first version of ListGroups that tells states; this one and those below are spoken at most.
+pub const LIST_GROUPS: i16 = 4;
+/// The last of OffsetFetch that is of one group.
+pub const OFFSET_FETCH: i16 = 5;
+/// Of ListOffsets.
+pub const LIST_OFFSETS: i16 = 7;
+/// The last of Fetch that names topics.
+pub const FETCH: i16 = 12;
 
 /// Partitions that one request asks about.
 const TOGETHER: usize = 1_000;
@@ -212,11 +221,9 @@ pub fn records_told(answer: &FetchResponse) -> Result<Bytes, i16> {
 pub fn batch_told(unknown: &Unknown, answer: &FetchResponse) -> Option<Fact> {
     let told =
         answer.responses.iter().flat_map(|topic| &topic.partitions).next().filter(|told| told.error_code == 0)?;
-    let records = told.records.as_deref().unwrap_or_default();
-    let aborted = told.aborted_transactions.iter().flatten().map(|one| (one.producer_id.0, one.first_offset));
-    let stretch = stretch(records, unknown.committed_only.then_some(aborted)).unwrap_or(NOTHING);
-    let ends = Ends { high: told.high_watermark, stable: told.last_stable_offset, start: told.log_start_offset };
-    Some(Fact::Fetched { at: unknown.at, by: None, committed_only: unknown.committed_only, stretch, ends })
+    let stretch = stretch_of(told, unknown.committed_only).unwrap_or(NOTHING);
+    let (at, committed_only) = (unknown.at, unknown.committed_only);
+    Some(Fact::Fetched { at, by: None, committed_only, stretch, ends: ends_of(told) })
 }
 
 #[cfg(test)]

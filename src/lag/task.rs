@@ -2,9 +2,9 @@
 //! room is pure.
 
 use super::exposition::{self, Swept, Wanted};
-use super::levels::{Aims, Slo};
+use super::levels::Aims;
 use super::rows::{Rows, Which};
-use super::sweep::{self, End, Sought};
+use super::sweep::{self, End, FETCH, LIST_GROUPS, LIST_OFFSETS, OFFSET_FETCH, Sought};
 use super::{Ledger, Now, Unknown, place};
 use crate::config::Config;
 use crate::error::Fault;
@@ -36,12 +36,6 @@ const LOOKS: usize = 16;
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Groups that are asked for at a time.
 const GROUPS_AT_A_TIME: usize = 16;
-
-/// The versions that are spoken at most: the last ones that name one group, topics by name, and tell states.
-const LIST_GROUPS: i16 = 4;
-const OFFSET_FETCH: i16 = 5;
-const LIST_OFFSETS: i16 = 7;
-const FETCH: i16 = 12;
 
 /// The lag of all groups, kept up to date by [`run`].
 #[derive(Debug)]
@@ -177,10 +171,7 @@ impl State {
 
 /// What the config's pipelines promise.
 fn aims(config: &Arc<Config>) -> Aims {
-    let slo = |slo: &crate::config::Slo| Slo { committed_within: slo.committed_within, objective: 1.0 - slo.budget() };
-    let slos =
-        config.pipelines.iter().filter_map(|pipeline| Some((pipeline.name.clone(), slo(pipeline.slo.as_ref()?))));
-    let slos = slos.collect();
+    let slos = config.pipelines.iter().filter_map(|pipeline| Some((pipeline.name.clone(), pipeline.slo?))).collect();
     let (config, homes) = (Arc::clone(config), Arc::clone(config));
     let home_of = move |group: &str| Some(homes.pipeline_of_group(group).cluster);
     let pipeline_of = move |group: &str| {

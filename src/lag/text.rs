@@ -1,6 +1,8 @@
 //! Writing what Prometheus reads (text format 0.0.4): digits and labels straight into a text, since there may be hundreds of
 //! thousands of samples. Numbers here are whole, so that nothing is ever NaN.
 
+use crate::telemetry::catalogue::Family;
+
 /// Writes a label's value: what stands for something else is escaped.
 pub fn escaped(text: &mut String, value: &str) {
     if !value.bytes().any(|byte| matches!(byte, b'\\' | b'"' | b'\n')) {
@@ -94,28 +96,6 @@ impl Value {
     }
 }
 
-/// What kind of metric a family is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It rises and falls.
-    Gauge,
-    /// It rises.
-    Counter,
-}
-
-/// A family of metrics.
-#[derive(Clone, Copy, Debug)]
-pub struct Family {
-    /// Its name.
-    pub name: &'static str,
-    /// What it says.
-    pub help: &'static str,
-    /// Its kind.
-    pub kind: Kind,
-    /// The names of its labels.
-    pub labels: &'static [&'static str],
-}
-
 /// Writes one family: its head with the first sample, and nothing where there is none.
 #[derive(Debug)]
 pub struct Writer<'t> {
@@ -174,9 +154,8 @@ impl<'t> Writer<'t> {
     }
 
     fn head(&mut self) {
-        let Family { name, help, kind, .. } = self.family;
-        let kind = if kind == Kind::Gauge { "gauge" } else { "counter" };
-        for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
+        let Family { name, means, kind, .. } = self.family;
+        for part in ["# HELP ", name, " ", means, "\n# TYPE ", name, " ", kind.as_str(), "\n"] {
             self.text.push_str(part);
         }
     }
@@ -185,6 +164,7 @@ impl<'t> Writer<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::catalogue::{Kind, Of};
     use proptest::prelude::*;
 
     #[test]
@@ -195,7 +175,7 @@ mod tests {
     #[test]
     fn a_family_without_a_sample_is_not_there() {
         let mut text = String::new();
-        let family = Family { name: "x", help: "What.", kind: Kind::Gauge, labels: &[] };
+        let family = Family { name: "x", means: "What.", kind: Kind::Gauge, labels: &[], of: Of::Lag };
         let mut writer = Writer::new(&mut text, family);
         writer.sample("a=\"1\"", None);
         writer.ratio("", f64::NAN);

@@ -52,6 +52,8 @@ pub struct Session {
     view: OnceLock<View>,
     /// What it calls itself in its first request that says so (its `client.id`).
     pub client_id: OnceLock<Box<[u8]>>,
+    /// The same with where it comes from, for who keeps count.
+    reader: OnceLock<Reader>,
     /// When it connected.
     pub since: Instant,
     /// Its connections to brokers.
@@ -118,6 +120,7 @@ impl Session {
             front: context.front.load_full(),
             view: OnceLock::new(),
             client_id: OnceLock::new(),
+            reader: OnceLock::new(),
             since: Instant::now(),
             last_error: Mutex::default(),
             links: Links::new(Arc::clone(&context.shared), flow),
@@ -191,7 +194,8 @@ impl Session {
 
     /// Who its client is to who keeps count.
     pub fn reader(&self) -> Reader {
-        Reader::of(self.client_id.get().map(|id| &**id), self.peer.ip())
+        // Its first request has said what it calls itself, and is asked for each that follows.
+        *self.reader.get_or_init(|| Reader::of(self.client_id.get().map(|id| &**id), self.peer.ip()))
     }
 
     /// Facts for who keeps count.

@@ -156,41 +156,64 @@ pub const FAMILIES: &[Family] = &[
     counter(Of::Process, "fishplate_task_restarts_total", &["task"], "Our own tasks that panicked and were begun anew."),
     counter(Of::Process, "fishplate_observations_lost_total", &[], "Facts about what passed by that nobody had room for: lag is then known by asking the clusters again."),
 
-    gauge(Of::Lag, "fishplate_group_lag_records", PAIR, "Records that consumers can get and the group has not committed. Never negative."),
-    gauge(Of::Lag, "fishplate_group_lag_seconds", PAIR, "Age of the first of them, 0 where there is none. Computed when it is asked for, so that it grows while nothing happens."),
+    gauge(Of::Lag, "fishplate_group_lag_records", PAIR, "Records of the partition that the group has not committed. Control records at its end are none."),
+    gauge(Of::Lag, "fishplate_group_lag_seconds", PAIR, "Age of the first record that the group has not committed, as of this scrape; 0 where there is none; absent where that was last confirmed more than three minutes ago."),
     gauge(Of::Lag, "fishplate_group_committed_offset", PAIR, "Up to where the group has committed."),
-    gauge(Of::Lag, "fishplate_group_fetched_offset", PAIR, "Up to where it was handed records; absent where that is not known."),
-    gauge(Of::Lag, "fishplate_group_unfetched_records", PAIR, "Records that it was not handed; absent where that is not known."),
-    gauge(Of::Lag, "fishplate_group_retention_margin_seconds", PAIR, "How much younger the first record that is not committed is than where the log starts: until retention takes it, if nothing is read. Absent where everything is committed."),
-    gauge(Of::Lag, "fishplate_group_lag_source", &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1: where the seconds come from. `arrival`: we saw it written; `noticed`: we saw the end move, so it is at most so old; `record_time`: the record's own time stamp; `unknown`: there are no seconds."),
-    gauge(Of::Lag, "fishplate_topic_lag_records", SUM, "Sum over the topic's partitions, those included that are not shown one by one."),
-    gauge(Of::Lag, "fishplate_topic_lag_seconds", SUM, "The largest of its partitions."),
-    gauge(Of::Lag, "fishplate_topic_lag_partitions", SUM, "How many of its partitions are counted."),
-    gauge(Of::Lag, "fishplate_pipeline_lag_records", GROUP, "Sum over the pipeline's topics."),
-    gauge(Of::Lag, "fishplate_pipeline_lag_seconds", GROUP, "The largest of its topics."),
-    gauge(Of::Lag, "fishplate_group_members", GROUP, "1 while the group has members, else 0."),
-    gauge(Of::Lag, "fishplate_partition_end_offset", PARTITION, "Up to where there are records for consumers that read all."),
-    gauge(Of::Lag, "fishplate_partition_stable_offset", PARTITION, "And for those that read what is committed."),
-    gauge(Of::Lag, "fishplate_partition_start_offset", PARTITION, "Where its log starts."),
+    gauge(Of::Lag, "fishplate_group_fetched_offset", PAIR, "Up to where the group was handed records; absent where they did not pass by."),
+    gauge(Of::Lag, "fishplate_group_unfetched_records", PAIR, "Records that the group was not handed yet; absent where that is not known."),
+    gauge(Of::Lag, "fishplate_group_retention_margin_seconds", PAIR, "How much younger the first record that is not committed is than where the log starts: so soon retention takes it, if nothing is read."),
+    gauge(Of::Lag, "fishplate_group_lag_source", &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1. Where the seconds come from: arrival (we saw it written), noticed (we saw the end move: at most so old), record_time (the record's own time stamp), unknown (there are none, or the last word on where the partition ends is older than three minutes)."),
+    gauge(Of::Lag, "fishplate_topic_lag_records", SUM, "Records of the topic that the group has not committed."),
+    gauge(Of::Lag, "fishplate_topic_lag_seconds", SUM, "Age of the oldest record of the topic that the group has not committed."),
+    gauge(Of::Lag, "fishplate_topic_lag_partitions", SUM, "Partitions of the topic that are counted for the group."),
+    gauge(Of::Lag, "fishplate_pipeline_lag_records", GROUP, "Records of the pipeline's topics that the group has not committed."),
+    gauge(Of::Lag, "fishplate_pipeline_lag_seconds", GROUP, "Age of the oldest record of the pipeline's topics that the group has not committed."),
+    gauge(Of::Lag, "fishplate_group_members", GROUP, "1 while the group has members, else 0; absent where that is not known."),
+    gauge(Of::Lag, "fishplate_partition_end_offset", PARTITION, "Behind the last record that a reader is given."),
+    gauge(Of::Lag, "fishplate_partition_stable_offset", PARTITION, "Behind the last record that a reader of committed records is given."),
+    gauge(Of::Lag, "fishplate_partition_start_offset", PARTITION, "Where the log starts."),
     counter(Of::Lag, "fishplate_partition_produced_records_total", PARTITION, "Records written through Fishplate."),
-    counter(Of::Lag, "fishplate_partition_produced_bytes_total", PARTITION, "Bytes of them, as they are stored."),
-    counter(Of::Lag, "fishplate_slo_records_total", GROUP, "Records that the group committed, of a pipeline with `slo`."),
-    counter(Of::Lag, "fishplate_slo_late_records_total", GROUP, "Of them, those committed later than `committed_within`."),
-    counter(Of::Lag, "fishplate_slo_seconds_total", GROUP, "Time for which the group was watched."),
-    counter(Of::Lag, "fishplate_slo_late_seconds_total", GROUP, "Of it, while its lag was above `committed_within`: counts also while a consumer is dead."),
-    gauge(Of::Lag, "fishplate_slo_target_seconds", &["pipeline"], "`committed_within`."),
-    gauge(Of::Lag, "fishplate_slo_objective_ratio", &["pipeline"], "`objective`."),
-    gauge(Of::Lag, "fishplate_lag_pairs", &[], "Pairs of a group and a partition that are counted."),
-    gauge(Of::Lag, "fishplate_lag_pairs_hidden", &[], "Of them, those that are not shown, being above `metrics.max_pairs`: the largest lags are shown."),
-    gauge(Of::Lag, "fishplate_lag_unknown", &["reason"], "Pairs without a value, and why: end, time, stale (no lag when the end was last confirmed, over three minutes ago), no_room."),
-    counter(Of::Lag, "fishplate_lag_sweeps_total", &["cluster", "result"], "How often a cluster was asked for what does not pass by."),
-    gauge(Of::Lag, "fishplate_lag_sweep_age_seconds", &["cluster"], "Since it last answered all of that."),
+    counter(Of::Lag, "fishplate_partition_produced_bytes_total", PARTITION, "Bytes of record batches written through Fishplate."),
+    counter(Of::Lag, "fishplate_slo_records_total", GROUP, "Records that the group has committed and of which it is known when they came."),
+    counter(Of::Lag, "fishplate_slo_late_records_total", GROUP, "Those of them that were committed later than the target."),
+    counter(Of::Lag, "fishplate_slo_seconds_total", GROUP, "Seconds for which the group was watched."),
+    counter(Of::Lag, "fishplate_slo_late_seconds_total", GROUP, "Those of them in which a record was waiting for longer than the target, also while no consumer lives."),
+    gauge(Of::Lag, "fishplate_slo_target_seconds", &["pipeline"], "So soon the pipeline's records are to be committed."),
+    gauge(Of::Lag, "fishplate_slo_objective_ratio", &["pipeline"], "For this part of the records and seconds the target is to hold."),
+    gauge(Of::Lag, "fishplate_lag_pairs", &[], "Groups at partitions that are known."),
+    gauge(Of::Lag, "fishplate_lag_pairs_hidden", &[], "Those of them that are not shown, since there are more than `metrics.max_pairs`: the worst are shown."),
+    gauge(Of::Lag, "fishplate_lag_unknown", &["reason"], "Groups at partitions without a value: end (it is not known where the partition ends), time (nor when the record came), stale (nothing was behind, but for three minutes nobody has said where the partition ends), no_room (facts about further groups, or of further ones, than are kept, since the start)."),
+    counter(Of::Lag, "fishplate_lag_sweeps_total", &["cluster", "result"], "Times that a cluster was asked for what does not pass by."),
+    gauge(Of::Lag, "fishplate_lag_sweep_age_seconds", &["cluster"], "How long ago a cluster last told it."),
 
-    gauge(Of::Compatibility, "kafka_consumergroup_group_lag", &["cluster_name", "group", "topic", "partition"], "As `fishplate_group_lag_records`."),
-    gauge(Of::Compatibility, "kafka_consumergroup_group_lag_seconds", &["cluster_name", "group", "topic", "partition"], "As `fishplate_group_lag_seconds`."),
-    gauge(Of::Compatibility, "kafka_consumergroup_group_max_lag", &["cluster_name", "group"], "The largest of the group's partitions."),
-    gauge(Of::Compatibility, "kafka_consumergroup_group_max_lag_seconds", &["cluster_name", "group"], "The largest of the group's partitions."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_lag", &["cluster_name", "group", "topic", "partition"], "As fishplate_group_lag_records, under the name that dashboards know."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_lag_seconds", &["cluster_name", "group", "topic", "partition"], "As fishplate_group_lag_seconds, under the name that dashboards know."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_max_lag", &["cluster_name", "group"], "The most of kafka_consumergroup_group_lag."),
+    gauge(Of::Compatibility, "kafka_consumergroup_group_max_lag_seconds", &["cluster_name", "group"], "The most of kafka_consumergroup_group_lag_seconds."),
 ];
+
+/// The family of this name, for who writes it: there is one, or the crate does not compile.
+#[must_use]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "asked while compiling, where there is no other way")]
+pub const fn written_as(name: &str) -> Family {
+    let mut at = 0;
+    while at < FAMILIES.len() {
+        if is_same(FAMILIES[at].name.as_bytes(), name.as_bytes()) {
+            return FAMILIES[at];
+        }
+        at += 1;
+    }
+    panic!("no such family stands in the list of all metrics")
+}
+
+#[allow(clippy::indexing_slicing, reason = "within both")]
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
 
 /// The family of a series' name, that of a histogram's parts too.
 #[must_use]

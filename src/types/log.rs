@@ -12,12 +12,6 @@ pub struct Ends {
     pub start: i64,
 }
 
-impl From<[i64; 3]> for Ends {
-    fn from([high, stable, start]: [i64; 3]) -> Self {
-        Self { high, stable, start }
-    }
-}
-
 /// What somebody was handed of a partition's log, in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {

@@ -260,7 +260,7 @@ impl<'a> Fields<'a> {
         frame.get(from..self.cursor.at).unwrap_or_default()
     }
 
-    fn topic(&mut self, version: i16) -> Result<Called<'a>, Malformed> {
+    pub(super) fn topic(&mut self, version: i16) -> Result<Called<'a>, Malformed> {
         Ok(match version {
             ..TOPIC_IDS => (self.text()?, Uuid::nil()),
             _ => (Default::default(), Uuid::from_bytes(self.cursor.take()?)),

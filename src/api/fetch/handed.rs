@@ -2,7 +2,7 @@
 
 use crate::telemetry::observed::{Fact, Reader};
 use crate::types::Partition;
-use crate::types::log::Ends;
+use crate::types::log::{Ends, Stretch};
 use crate::wire::batch::stretch::stretch;
 use crate::wire::fetch::Heard;
 use crate::wire::glance::Called;
@@ -49,12 +49,22 @@ pub(super) fn fetched_as_read(
     by: Reader,
     committed_only: bool,
 ) -> Option<Fact> {
-    let records = told.records.as_ref().filter(|_| has_records(told))?;
-    let aborted = told.aborted_transactions.iter().flatten().map(|one| (one.producer_id.0, one.first_offset));
-    let stretch = stretch(records, committed_only.then_some(aborted))?;
+    let stretch = stretch_of(told, committed_only).filter(|_| has_records(told))?;
     let at = Partition::called(topic, told.partition_index);
-    let ends = Ends { high: told.high_watermark, stable: told.last_stable_offset, start: told.log_start_offset };
-    Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends })
+    Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends: ends_of(told) })
+}
+
+/// What the records are that a broker told of a partition; `None` where there are none.
+#[must_use]
+pub fn stretch_of(told: &PartitionData, committed_only: bool) -> Option<Stretch> {
+    let aborted = told.aborted_transactions.iter().flatten().map(|one| (one.producer_id.0, one.first_offset));
+    stretch(told.records.as_deref()?, committed_only.then_some(aborted))
+}
+
+/// Where it says that the log ends and starts.
+#[must_use]
+pub fn ends_of(told: &PartitionData) -> Ends {
+    Ends { high: told.high_watermark, stable: told.last_stable_offset, start: told.log_start_offset }
 }
 
 /// Whether a client is told to wait.

@@ -1,9 +1,10 @@
 //! A broker's answer to Fetch, read as long as it is plain: no error, no broker, no field that we do not know.
 
-use super::super::glance::{FLEXIBLE_FETCH, Fields, TOPIC_IDS};
+use super::super::glance::{FLEXIBLE_FETCH, Fields};
 use super::super::head::Cursor;
 use super::super::malformed::Malformed;
-use super::{LOG_START, READ_REPLICA, SESSIONS};
+use super::SESSIONS;
+use super::heard::Heard;
 use bytes::Bytes;
 use std::ops::Range;
 use uuid::Uuid;
@@ -97,10 +98,7 @@ impl<'a> PlainAnswer<'a> {
         }
         self.topics -= 1;
         self.begun = true;
-        let (name, id) = match self.version {
-            ..TOPIC_IDS => (self.fields.text()?, Uuid::nil()),
-            _ => (Default::default(), Uuid::from_bytes(self.fields.cursor.take()?)),
-        };
+        let (name, id) = self.fields.topic(self.version)?;
         self.parts = self.fields.count()?;
         Ok(Step::Topic(name, id))
     }
@@ -137,23 +135,9 @@ impl<'a> PlainAnswer<'a> {
 
     fn any_part(&mut self) -> Result<Step<'a>, NotPlain> {
         let from = self.fields.cursor.at;
-        let index = self.fields.cursor.i32()?;
-        if self.fields.cursor.i16()? != 0 {
-            return Err(NotPlain);
-        }
-        let mut end = || self.fields.cursor.take().map(i64::from_be_bytes);
-        let ends = [end()?, end()?, if self.version >= LOG_START { end()? } else { -1 }];
-        for _ in 0..self.fields.count()? {
-            self.fields.cursor.skip(16)?; // an aborted transaction
-            self.no_tags()?;
-        }
-        if self.version >= READ_REPLICA && self.fields.cursor.i32()? >= 0 {
-            return Err(NotPlain); // a replica to read from
-        }
-        let records = self.fields.length(true)?.unwrap_or(0);
-        self.fields.cursor.skip(records)?;
-        self.no_tags()?;
-        Ok(Step::Part(ToldPart { index, ends, records, place: from..self.fields.cursor.at }))
+        let Heard { index, ends, records, .. } = Heard::read(&mut self.fields, self.version)?.ok_or(NotPlain)?;
+        let ends = [ends.high, ends.stable, ends.start];
+        Ok(Step::Part(ToldPart { index, ends, records: records.len(), place: from..self.fields.cursor.at }))
     }
 
     #[inline]

@@ -1,0 +1,126 @@
+//! What went past us, and what clusters say when they are asked.
+
+use super::*;
+
+#[test]
+fn commits_past_us_are_heard_by_asking_and_an_old_answer_undoes_nothing() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 8).wait(0.1).hear("g", 5);
+    assert_eq!(play.row("g").committed, Some(8), "it was asked before that commit");
+    play.wait(60.0).hear("g", 5);
+    assert_eq!(play.row("g").committed, Some(5), "somebody has reset it");
+    play.hear("g", 9);
+    assert_eq!(play.lag("g").0, Some(1));
+}
+
+#[test]
+fn what_a_coordinator_no_longer_has_goes() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 5).commit("h", 5).wait(60.0);
+    let asked = play.now().at;
+    play.holds("g", &[(at("t", 1), 3)], asked);
+    let rows: Vec<_> = play.rows().iter().map(|row| (row.group.to_string(), row.partition)).collect();
+    assert_eq!(rows, [("h".to_owned(), 0), ("g".to_owned(), 1)]);
+    play.holds("h", &[], asked);
+    assert_eq!(play.groups(), ["g"]);
+    play.holds("never", &[], asked).holds("g", &[(at("never", 0), 3), (at("t", 1), -1)], asked);
+    assert!(play.rows().is_empty(), "-1 is none");
+}
+
+#[test]
+fn what_a_coordinator_said_before_its_group_spoke_changes_nothing() {
+    let mut play = Play::new();
+    play.produce(0, 10);
+    let asked = play.now().at;
+    play.wait(30.0).commit("g", 5).wait(30.0).holds("g", &[(t0(), 8)], asked);
+    assert_eq!(play.row("g").committed, Some(5), "it was reset since");
+    play.holds("g", &[(t0(), 2)], asked).holds("g", &[], asked);
+    assert_eq!(play.row("g").committed, Some(5));
+    play.holds("g", &[(t0(), 2)], play.now().at);
+    assert_eq!(play.row("g").committed, Some(2), "and this was asked since");
+}
+
+#[test]
+fn an_answer_from_before_a_deletion_brings_nothing_back() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("a", 5).commit("b", 5).wait(10.0);
+    let asked = play.now().at;
+    play.wait(1.0).fact(Fact::GroupGone { group: text("a") });
+    play.fact(Fact::OffsetsGone { group: text("b"), of: [t0()].into() }).wait(1.0);
+    play.holds("a", &[(t0(), 5)], asked).holds("b", &[(t0(), 5)], asked);
+    assert!(play.rows().is_empty());
+    play.holds("a", &[(t0(), 7)], play.now().at);
+    assert_eq!(play.lag("a").0, Some(3), "it was made again");
+}
+
+#[test]
+fn groups_that_their_home_no_longer_lists_go() {
+    let mut play = Play::new();
+    play.aim().produce(0, 10).commit("a", 5).commit("b", 5).wait(10.0);
+    let listed = |play: &mut Play, cluster, ago: f64| {
+        let asked = play.now().at.checked_sub(Duration::from_secs_f64(ago)).unwrap();
+        play.fact(Fact::Listed { cluster, groups: [text("a")].into(), asked });
+        play.groups()
+    };
+    assert_eq!(listed(&mut play, slot(1), 0.0), ["a", "b"], "another cluster need not know it");
+    assert_eq!(listed(&mut play, slot(0), 10.0), ["a", "b"], "it spoke since");
+    assert_eq!(listed(&mut play, slot(0), 0.0), ["a"]);
+}
+
+#[test]
+fn records_written_past_us_are_at_most_as_old_as_the_last_look() {
+    let mut play = Play::new();
+    play.ask(high(10)).commit("g", 10).wait(60.0).ask(high(20)).wait(2.0);
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(10), Some(62.0)), Source::Noticed));
+}
+
+#[test]
+fn after_a_restart_records_have_their_own_time_until_we_see_newer_ones() {
+    let mut play = Play::new();
+    play.ask(high(100)).hear("g", 40).wait(1.0);
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), None), Source::Unknown));
+    assert_eq!(play.ledger.unknown(1, |_| false, play.now())[0].offset, 40);
+    let stretch = Stretch { from: 40, given: Some(45), next: 45, written_ms: UNIX - 9000 };
+    play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(100) });
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), Some(10.0)), Source::RecordTime));
+    play.produce(100, 110).commit("g", 100).wait(1.0);
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(10), Some(1.0)), Source::Arrival));
+}
+
+#[test]
+fn a_producer_that_waits_for_no_answer_is_seen_by_the_end_that_moves() {
+    let mut play = Play::new();
+    play.beat("g", ALICE).fetch(ALICE, 0, 0, high(0)).commit("g", 0).wait(0.5);
+    play.fetch(ALICE, 0, 0, high(0)).wait(0.5).fetch(ALICE, 0, 8, high(8)).wait(1.0);
+    assert_eq!(play.lag("g"), (Some(8), Some(1.5)));
+}
+
+#[test]
+fn nothing_to_read_is_believed_as_long_as_somebody_confirms_it() {
+    let mut play = Play::new();
+    play.produce(0, 10).commit("g", 10).commit("h", 4).wait(180.0);
+    assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
+    play.wait(1.0);
+    assert_eq!((play.lag("g"), play.row("g").source), ((Some(0), None), Source::Unknown));
+    assert_eq!(play.lag("h"), (Some(6), Some(181.0)), "what waits only grows older");
+    let text = play.text(Wanted::default());
+    assert!(text.contains("fishplate_lag_unknown{reason=\"stale\"} 1\n"), "{text}");
+    assert!(text.contains("fishplate_lag_unknown{reason=\"time\"} 0\n"));
+    play.ask(high(10));
+    assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
+}
+
+#[test]
+fn what_need_not_be_asked_for_keeps_nothing_else_from_being_asked() {
+    let mut play = Play::new();
+    play.ask(high(100)).hear("g", 40).fact(Fact::Fetched {
+        at: at("t", 1),
+        by: None,
+        committed_only: false,
+        stretch: NOWHERE,
+        ends: high(10),
+    });
+    play.fact(Fact::Committed { group: text("g"), of: [(at("t", 1), 4)].into(), anew: false });
+    let first = |left_out: Partition| play.ledger.unknown(1, |one| one.at == left_out, play.now())[0].at;
+    assert_eq!([first(at("t", 1)), first(t0())], [t0(), at("t", 1)]);
+}

@@ -1,0 +1,39 @@
+//! Promises, and what became of them.
+
+use super::*;
+
+#[test]
+fn records_that_are_committed_too_late_are_counted() {
+    let mut play = Play::new();
+    play.aim().commit("g", 0).produce(0, 10).wait(3.0).produce(10, 15).wait(3.0).commit("g", 12);
+    assert_eq!(play.level()[..2], ["12", "10"]);
+    play.hear("g", 14);
+    assert_eq!(play.level()[..2], ["12", "10"], "what was committed past us came in nobody knows what time");
+}
+
+#[test]
+fn seconds_in_which_a_record_waits_too_long_are_counted_while_the_consumer_is_dead() {
+    let mut play = Play::new();
+    play.aim().commit("g", 0).produce(0, 10);
+    for _ in 0..20 {
+        play.wait(1.0);
+        play.ledger.tick(play.now());
+    }
+    assert_eq!(play.level(), ["0", "0", "20", "15"]);
+}
+
+#[test]
+fn seconds_are_late_by_when_the_end_was_noticed_to_move_and_no_sooner() {
+    let mut play = Play::new();
+    play.aim().ask(high(0)).commit("g", 0).wait(60.0).ask(high(10));
+    let watched = |play: &mut Play| {
+        play.ledger.tick(play.now());
+        play.level()[2..].to_vec()
+    };
+    assert_eq!(play.lag("g").1, Some(60.0), "it may be so old");
+    assert_eq!(watched(&mut play)[1], "0", "but need not be");
+    play.wait(5.0);
+    assert_eq!(watched(&mut play), ["65", "0"]);
+    play.wait(1.0);
+    assert_eq!(watched(&mut play), ["66", "1"]);
+}
