@@ -146,7 +146,9 @@ pub enum Seen {
     Written(Told),
     /// Something is missing before it, which may be on its way over another connection: it must wait.
     Early,
-    /// Something is missing before it, or it is too old to be remembered: 45.
+    /// What is missing before it was refused, and comes again: it fails with that.
+    Behind,
+    /// Something is missing before it that will not come, or it is too old to be remembered: 45.
     OutOfOrder,
     /// Its producer has begun anew: 47.
     Fenced,
@@ -170,7 +172,9 @@ pub enum When {
     Now,
     /// When those before it have come to their end.
     Later,
-    /// Not before one that failed has come again: 45.
+    /// Not before one that failed has come again: it fails with that one.
+    Failed,
+    /// It, or one before it, was given up: 45.
     Never,
 }
 
@@ -298,9 +302,8 @@ impl Deputy {
             Some(seen) => seen,
             None if fits => Seen::New,
             // Nobody was elsewhere meanwhile who has sent here what is missing, or what is older.
-            None if self.by == by && (self.hole || before == Before::Refused || !self.is_ahead(client.sequence)) => {
-                return Seen::OutOfOrder;
-            }
+            None if self.by == by && (self.hole || !self.is_ahead(client.sequence)) => return Seen::OutOfOrder,
+            None if self.by == by && before == Before::Refused => return Seen::Behind,
             None if before == Before::Underway => return Seen::Early,
             None if (self.by != by || self.is_in_doubt()) && self.waits(by, now, came.is_open) => return Seen::Early,
             None => {
@@ -426,9 +429,11 @@ impl Deputy {
     fn when(&self, visit: Visit) -> When {
         let before = || self.lately.iter().filter(|batch| batch.number < visit.number && batch.parting.is_some());
         let own = self.lately.iter().find(|batch| batch.number == visit.number);
-        let is_gone = own.map_or(visit.number < self.gone, |batch| batch.parting.is_some() && visit.came <= batch.over);
+        let failed = own.is_some_and(|batch| batch.parting.is_some() && visit.came <= batch.over);
         let goes = own.and_then(Batch::goes_to);
-        if is_gone {
+        if failed {
+            When::Failed
+        } else if own.is_none() && visit.number < self.gone {
             When::Never
         } else if before().all(|batch| goes.is_some() && batch.goes_to() == goes) {
             When::Now

@@ -207,7 +207,7 @@ impl Turn<'_, '_> {
 
     /// What a deputy writes fails behind what failed: without that its client would take us for broken (L6).
     fn fail_behind(&mut self, cells: Vec<Cell>) -> Vec<Cell> {
-        let fails = |cell: &Cell| cell.when() == When::Never;
+        let fails = |cell: &Cell| matches!(cell.when(), When::Failed | When::Never);
         if !cells.iter().any(fails) {
             return cells;
         }

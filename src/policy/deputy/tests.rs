@@ -207,9 +207,9 @@ fn l6_no_batch_succeeds_after_one_that_failed() {
     deputy.ends(parted, Lane::MAIN, offset(2));
     assert_eq!(deputy.when(last), When::Later, "half of it");
     deputy.ends(parted, OVERFLOW, Outcome::Open);
-    assert_eq!(deputy.when(last), When::Never, "its client sends both again");
+    assert_eq!(deputy.when(last), When::Failed, "its client sends both again");
     let parted = comes_again(&mut deputy, client(0, 2), 2, ONE);
-    assert_eq!(deputy.when(last), When::Never, "whenever that is looked at");
+    assert_eq!(deputy.when(last), When::Failed, "whenever that is looked at");
     let last = comes_again(&mut deputy, client(0, 4), 1, ONE);
     assert_eq!(deputy.when(last), When::Later);
     deputy.ends(parted, OVERFLOW, offset(9));
@@ -229,7 +229,7 @@ fn l6_what_came_while_one_before_it_had_failed_fails_also_when_that_comes_again_
     deputy.ends(first, Lane::MAIN, Outcome::Open);
     let (second, _) = take(&mut deputy, client(0, 2), 1, &[]);
     comes_again(&mut deputy, client(0, 0), 2, ONE);
-    assert_eq!(deputy.when(second), When::Never, "its client waits for an answer to it before the other's");
+    assert_eq!(deputy.when(second), When::Failed, "its client waits for an answer to it before the other's");
 }
 
 /// [L6]
@@ -259,7 +259,7 @@ fn l6_what_is_all_dropped_is_no_success_before_what_it_follows() {
     let (dropped, _) = deputy.take(client(0, 2), 3, Parting::Whole(Fate { to: None, change: None }), leads);
     assert_eq!(deputy.when(dropped), When::Later);
     deputy.ends(first, Lane::MAIN, Outcome::Open);
-    assert_eq!(deputy.when(dropped), When::Never);
+    assert_eq!(deputy.when(dropped), When::Failed);
     let first = comes_again(&mut deputy, client(0, 0), 2, ONE);
     let dropped = comes_again(&mut deputy, client(0, 2), 3, ONE);
     assert_eq!(deputy.when(dropped), When::Later);
@@ -309,7 +309,7 @@ fn who_was_elsewhere_meanwhile_and_comes_by_the_same_connection_begins_anew() {
     assert_eq!(see(&mut deputy, 50, Before::Nothing), Seen::Early, "one is on its way");
     deputy.ends(number, Lane::MAIN, offset(0));
     assert_eq!(see(&mut deputy, 50, Before::Underway), Seen::Early);
-    assert_eq!(see(&mut deputy, 50, Before::Refused), Seen::OutOfOrder, "what is missing was refused");
+    assert_eq!(see(&mut deputy, 50, Before::Refused), Seen::Behind, "what is missing was refused, and comes again");
     let id = deputy.id;
     assert_eq!(see(&mut deputy, 50, Before::Nothing), Seen::New);
     assert_ne!(deputy.id, id);

@@ -62,6 +62,10 @@ impl Judging<'_> {
                 (cell.waits, cell.judged) = (true, false);
                 self.admitted.cells.push(cell);
             }
+            Seen::Behind => {
+                let why = "a batch of this producer before this one was refused, and did not come again yet".to_owned();
+                self.ledger.refuse(&cell, codes::REQUEST_TIMED_OUT, why, Vec::new());
+            }
             Seen::OutOfOrder => {
                 let why = "batches of this producer before this one are missing".to_owned();
                 self.ledger.refuse(&cell, codes::OUT_OF_ORDER_SEQUENCE_NUMBER, why, Vec::new());

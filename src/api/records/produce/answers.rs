@@ -6,7 +6,7 @@ use crate::api::scrub::scrubbed_message;
 use crate::api::untag::Untag;
 use crate::api::{Effect, Effects, Seen, codes};
 use crate::error::Fault;
-use crate::policy::deputy::{Outcome, Told};
+use crate::policy::deputy::{Outcome, Told, When};
 use crate::types::{Partition, Slot};
 use kafka_protocol::messages::ProduceResponse;
 use kafka_protocol::messages::produce_response::{
@@ -94,9 +94,13 @@ impl Ledger {
         }
     }
 
-    /// A batch of the same producer that came before this one has failed: both are to be sent again.
+    /// A batch of the same producer that came before this one has failed: where both are to be sent again, this one fails as that
+    /// one may have. 45 would have clients take a newer epoch, under which they send the first as a new one, and it may be
+    /// written (librdkafka's "skipped sequence numbers", franz-go; sarama gives up). It is right where the first was given up.
     pub fn fail_behind(&mut self, cell: &Cell) {
-        self.settle(cell, failed(codes::OUT_OF_ORDER_SEQUENCE_NUMBER));
+        let given_up = cell.when() == When::Never;
+        let code = if given_up { codes::OUT_OF_ORDER_SEQUENCE_NUMBER } else { codes::REQUEST_TIMED_OUT };
+        self.settle(cell, failed(code));
     }
 
     /// All of a batch is dropped, and nothing before it may fail any more.
