@@ -10,7 +10,6 @@ use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest, HeartbeatRequest, MetadataRequest,
     TopicName,
 };
-use tokio::io::AsyncWriteExt;
 
 pub(super) fn fetch(session: (i32, i32), topics: &[&str]) -> FetchRequest {
     let topic = |name: &&str| {

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::crowd::{Admitted, Full};
 use super::reader;
 use crate::wire::outlet::tune;
+use crate::wire::transport::Transport;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr, _admitted: Admitted) {
-    reader::serve(context, socket, peer).await;
+    reader::serve(context, Transport::plain(socket), peer).await;
 }
 
 /// Its socket is closed when it is dropped.

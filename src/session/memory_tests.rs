@@ -9,6 +9,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
+use std::io::IoSliceMut;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
@@ -154,7 +155,7 @@ async fn l4_a_client_that_takes_a_byte_now_and_then_gives_back_what_others_wait_
     // When the first takes a byte now and then
     let sips = async {
         loop {
-            let _one = slow.socket.try_read(&mut [0; 1]);
+            let _one = slow.socket.read(&mut [IoSliceMut::new(&mut [0; 1])], false);
             world.context.sweep();
             sleep(MOMENT).await;
         }

@@ -16,6 +16,7 @@ use crate::wire::head::RequestHead;
 use crate::wire::malformed::Malformed;
 use crate::wire::outlet::Together;
 use crate::wire::pool::{Pool, Tab};
+use crate::wire::transport::Transport;
 use crate::wire::versions;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, MetadataRequest};
@@ -26,8 +27,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, sleep_until};
 
 /// From this version on a client says what it is (KIP-511).
@@ -78,7 +77,7 @@ impl Broken {
 }
 
 /// Serves one client connection to its end.
-pub async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr) {
+pub async fn serve(context: Arc<Context>, socket: Transport, peer: SocketAddr) {
     let socket = Arc::new(socket);
     let session = Ending(Session::new(&context, Arc::clone(&socket), peer));
     tracing::debug!(session = %session.id, %peer, "client connected");
@@ -110,7 +109,7 @@ impl Drop for Ending {
     }
 }
 
-async fn read_all(session: &Arc<Session>, socket: &TcpStream) -> Result<(), Broken> {
+async fn read_all(session: &Arc<Session>, socket: &Transport) -> Result<(), Broken> {
     let context = &session.context;
     let reader = Reader::new(Arc::clone(&context.shared.pool), context.limits().frame);
     let mut reader = reader.telling(Arc::clone(&session.amid));
@@ -142,24 +141,17 @@ const LOOK_FOR_CLIENT: Duration = Duration::from_millis(250);
 
 /// Waits until the session may take more, or the client has hung up: nothing more comes then than what is in the socket
 /// already, and what stands there behind a long poll must not wait for it (L5).
-async fn room(session: &Session, socket: &TcpStream) {
+async fn room(session: &Session, socket: &Transport) {
     let mut room = pin!(session.room());
     if poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx))).await.is_ready() {
         return;
     }
-    while !has_hung_up(socket).await {
+    while !socket.has_hung_up().await {
         tokio::select! {
             () = &mut room => return,
             () = sleep(LOOK_FOR_CLIENT) => {}
         }
     }
-}
-
-/// Whether the client has said that it sends no more, or is gone. Does not wait.
-async fn has_hung_up(socket: &TcpStream) -> bool {
-    let mut ready = pin!(socket.ready(Interest::READABLE));
-    let ready = poll_fn(|cx| Poll::Ready(ready.as_mut().poll(cx))).await;
-    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed()) || matches!(ready, Poll::Ready(Err(_)))
 }
 
 /// A client that hung up is no news; one that sends what cannot be read is, now and then.
@@ -297,7 +289,7 @@ mod tests {
     use crate::wire::codec::encode_request;
     use kafka_protocol::protocol::StrBytes;
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinHandle;
     use tokio::time::timeout;
 
@@ -314,7 +306,7 @@ mod tests {
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(there, listener.accept());
         let (socket, peer) = accepted.unwrap();
-        let serving = tokio::spawn(serve(Arc::clone(&context), socket, peer));
+        let serving = tokio::spawn(serve(Arc::clone(&context), Transport::plain(socket), peer));
         while context.sessions.is_empty() {
             sleep(Duration::from_millis(1)).await;
         }

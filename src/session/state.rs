@@ -25,6 +25,7 @@ use crate::upstream::{Lead, Topic};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, copied, size_of};
 use crate::wire::outlet::Outlet;
+use crate::wire::transport::Transport;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
@@ -33,7 +34,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
@@ -105,7 +105,7 @@ const SMALL_REQUEST: usize = 4 << 10;
 impl Session {
     /// A session on a connection that was just accepted.
     #[must_use]
-    pub fn new(context: &Arc<Context>, socket: Arc<TcpStream>, peer: SocketAddr) -> Arc<Self> {
+    pub fn new(context: &Arc<Context>, socket: Arc<Transport>, peer: SocketAddr) -> Arc<Self> {
         let outlet = Outlet::new(socket);
         let memory = &context.shared.memory;
         let requests = Share::of(&memory.requests, SMALL_REQUEST);

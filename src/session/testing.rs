@@ -15,6 +15,7 @@ use crate::wire::frame::Reader;
 use crate::wire::head::read_response;
 use crate::wire::pool::Pool;
 use crate::wire::shape::Shaped;
+use crate::wire::transport::Transport;
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -22,7 +23,6 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ProduceRequest, Produ
 use kafka_protocol::protocol::{Request, StrBytes};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -122,6 +122,7 @@ pipelines:
     /// A client that does not say what it is.
     pub(super) async fn unnamed(&self) -> Client {
         let socket = TcpStream::connect((&*self.address.host, self.address.port)).await.unwrap();
+        let socket = Transport::plain(socket);
         Client { socket, reader: Reader::new(Pool::new(0), 1 << 20), sent: 0, received: 0 }
     }
 
@@ -178,7 +179,7 @@ pipelines:
 }
 
 pub(super) struct Client {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Transport,
     reader: Reader,
     /// Bytes of whole frames.
     pub(super) sent: usize,

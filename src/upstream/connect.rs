@@ -13,6 +13,7 @@ use crate::wire::head::read_response;
 use crate::wire::malformed::Malformed;
 use crate::wire::outlet::{Outlet, Together, tune};
 use crate::wire::pool::Pool;
+use crate::wire::transport::Transport;
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
@@ -259,17 +260,18 @@ impl Drop for Abandoned<'_> {
     }
 }
 
-async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<TcpStream>, Reader, Versions), Broken> {
+async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<Transport>, Reader, Versions), Broken> {
     let connect = |e| Broken::Connect(address.clone(), e);
     let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
     tune(&socket).map_err(connect)?;
+    let socket = Transport::plain(socket);
     let mut reader = Reader::new(Arc::clone(&shared.pool), shared.frame_limit);
     let versions = negotiate(&socket, &mut reader).await?;
     Ok((Arc::new(socket), reader, versions))
 }
 
 /// KIP-511: a broker that lacks the version asked answers 35 in version 0, with the range it has.
-async fn negotiate(socket: &TcpStream, reader: &mut Reader) -> Result<Versions, Broken> {
+async fn negotiate(socket: &Transport, reader: &mut Reader) -> Result<Versions, Broken> {
     let answer = ask_versions(socket, reader, ASKED_FIRST).await?;
     let answer = match answer.error_code {
         UNSUPPORTED_VERSION => ask_versions(socket, reader, 0).await?,
@@ -281,7 +283,7 @@ async fn negotiate(socket: &TcpStream, reader: &mut Reader) -> Result<Versions, 
     }
 }
 
-async fn ask_versions(socket: &TcpStream, reader: &mut Reader, version: i16) -> Result<ApiVersionsResponse, Broken> {
+async fn ask_versions(socket: &Transport, reader: &mut Reader, version: i16) -> Result<ApiVersionsResponse, Broken> {
     let mut request = ApiVersionsRequest::default();
     if version >= ASKED_FIRST {
         request.client_software_name = StrBytes::from_static_str("fishplate");
@@ -290,7 +292,7 @@ async fn ask_versions(socket: &TcpStream, reader: &mut Reader, version: i16) -> 
     let client_id = Bytes::from_static(b"fishplate");
     let frame = encode_request(ApiKey::ApiVersions, version, -1, Some(&client_id), &request, &[])
         .map_err(|e| Malformed::Field(e.to_string()))?;
-    write_all(socket, &frame.concat()).await.map_err(FrameError::from)?;
+    socket.write_all(&frame.concat()).await.map_err(FrameError::from)?;
     let answer = reader.next(socket).await?.ok_or(Broken::Closed)?;
     let (_, body_at) = read_response(&answer, ApiKey::ApiVersions, version)?;
     let body = answer.slice(body_at..);
@@ -301,19 +303,7 @@ async fn ask_versions(socket: &TcpStream, reader: &mut Reader, version: i16) -> 
     Ok(decode(body, version)?)
 }
 
-async fn write_all(socket: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        socket.writable().await?;
-        match socket.try_write(bytes) {
-            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
-async fn read_all(link: &Link, socket: &TcpStream, reader: &mut Reader, flow: Option<&Flow>) -> Result<(), Broken> {
+async fn read_all(link: &Link, socket: &Transport, reader: &mut Reader, flow: Option<&Flow>) -> Result<(), Broken> {
     let mut together = Together::default();
     while let Some(size) = together.wait(reader.length(socket)).await? {
         let charge = match flow {
@@ -367,7 +357,7 @@ mod tests {
 
     /// Tells its versions, and then answers the first request that comes.
     async fn broker(listener: TcpListener) {
-        let (mut socket, _) = listener.accept().await.unwrap();
+        let socket = Transport::plain(listener.accept().await.unwrap().0);
         let mut reader = Reader::new(Pool::new(0), 1 << 20);
         reader.next(&socket).await.unwrap();
         let versions =
@@ -506,7 +496,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (near, client) = tokio::join!(there, listener.accept());
-        let outlet = Outlet::new(Arc::new(near.unwrap()));
+        let outlet = Outlet::new(Arc::new(Transport::plain(near.unwrap())));
         while outlet.backlog() == 0 {
             outlet.send(vec![Bytes::from(vec![0; 1 << 20])]);
         }

@@ -4,6 +4,7 @@ use super::super::outgoing::Patience;
 use super::*;
 use crate::telemetry::{Telemetry, Use};
 use crate::types::{BrokerId, Slot};
+use crate::wire::transport::Transport;
 use std::sync::atomic::AtomicUsize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -20,7 +21,7 @@ async fn outlet() -> (Arc<Outlet>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let there = TcpStream::connect(listener.local_addr().unwrap());
     let (near, far) = tokio::join!(there, listener.accept());
-    (Outlet::new(Arc::new(near.unwrap())), far.unwrap().0)
+    (Outlet::new(Arc::new(Transport::plain(near.unwrap()))), far.unwrap().0)
 }
 
 fn unanswered(size: usize, told: &Arc<AtomicUsize>) -> Outgoing {

@@ -6,6 +6,7 @@ use crate::wire::frame::Reader;
 use crate::wire::head::RequestHead;
 use crate::wire::pool::Pool;
 use crate::wire::shape::Shaped;
+use crate::wire::transport::Transport;
 use crate::wire::versions::{SERVED, Served};
 use bytes::Bytes;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
@@ -17,7 +18,6 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -163,7 +163,8 @@ async fn accept(listener: TcpListener, id: i32, known: Known, script: Arc<Script
     }
 }
 
-async fn serve(mut socket: TcpStream, id: i32, known: Known, script: Arc<Script>) {
+async fn serve(socket: TcpStream, id: i32, known: Known, script: Arc<Script>) {
+    let socket = Transport::plain(socket);
     let mut reader = Reader::new(Pool::new(0), 1 << 20);
     while let Ok(Some(frame)) = reader.next(&socket).await {
         let head = RequestHead::read(&frame).unwrap();

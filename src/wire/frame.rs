@@ -4,13 +4,11 @@
 
 use super::pool::{Buffer, Pool, Tab};
 use super::strangers::guess;
+use super::transport::Transport;
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
-use std::io::{self, IoSliceMut, Read};
+use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
 
 /// What a frame's length field takes.
@@ -86,7 +84,7 @@ impl Reader {
     }
 
     /// The next frame without its length field; `None` at a clean end. An idle reader holds no buffer.
-    pub async fn next(&mut self, socket: &TcpStream) -> Result<Option<Bytes>, FrameError> {
+    pub async fn next(&mut self, socket: &Transport) -> Result<Option<Bytes>, FrameError> {
         match self.length(socket).await? {
             Some(_) => self.body(socket, Tab::default()).await.map(Some),
             None => Ok(None),
@@ -94,7 +92,7 @@ impl Reader {
     }
 
     /// The length of the next frame, once that has come; `None` at a clean end. No memory is taken for it yet.
-    pub async fn length(&mut self, socket: &TcpStream) -> Result<Option<usize>, FrameError> {
+    pub async fn length(&mut self, socket: &Transport) -> Result<Option<usize>, FrameError> {
         while self.body.is_none() && self.length.have < LENGTH {
             if self.read_some(socket).await? == 0 {
                 return if self.length.have == 0 { Ok(None) } else { Err(FrameError::Cut) };
@@ -114,7 +112,7 @@ impl Reader {
     }
 
     /// The frame whose length has come, read into memory that was drawn for it.
-    pub async fn body(&mut self, socket: &TcpStream, charge: Tab) -> Result<Bytes, FrameError> {
+    pub async fn body(&mut self, socket: &Transport, charge: Tab) -> Result<Bytes, FrameError> {
         if self.body.is_none() {
             let announced = u32::from_be_bytes(std::mem::take(&mut self.length).bytes);
             let size = usize::try_from(announced).unwrap_or(usize::MAX).min(self.limit);
@@ -139,7 +137,7 @@ impl Reader {
     }
 
     /// Reads what there is, and waits for it; 0 at the end.
-    async fn read_some(&mut self, socket: &TcpStream) -> Result<usize, FrameError> {
+    async fn read_some(&mut self, socket: &Transport) -> Result<usize, FrameError> {
         // A peer that always has more to read must not keep this thread from everybody else.
         consume_budget().await;
         loop {
@@ -156,7 +154,7 @@ impl Reader {
     }
 
     /// One read at most. The body's rest and the next frame's length field come in one system call.
-    fn fill(&mut self, socket: &TcpStream) -> io::Result<usize> {
+    fn fill(&mut self, socket: &Transport) -> io::Result<usize> {
         let Length { bytes, have } = &mut self.length;
         let length_rest = bytes.get_mut(*have..).unwrap_or_default();
         let Some(body) = &mut self.body else {
@@ -164,7 +162,7 @@ impl Reader {
             if read == 0 && self.small {
                 read = read_ahead(socket, length_rest, &mut self.ahead)?;
             } else if read == 0 {
-                read = read_now(socket, &mut [IoSliceMut::new(length_rest)], true)?;
+                read = socket.read(&mut [IoSliceMut::new(length_rest)], true)?;
             }
             *have += read;
             return Ok(read);
@@ -173,7 +171,7 @@ impl Reader {
         let room = body.buffer.memory_mut().get_mut(body.have..body.size).unwrap_or_default();
         let mut read = take(&mut self.ahead, room);
         if read == 0 {
-            read = read_now(socket, &mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)], missing <= MUCH)?;
+            read = socket.read(&mut [IoSliceMut::new(room), IoSliceMut::new(length_rest)], missing <= MUCH)?;
         }
         body.have += read.min(missing);
         *have += read.saturating_sub(missing);
@@ -194,9 +192,9 @@ fn take(ahead: &mut Bytes, into: &mut [u8]) -> usize {
 }
 
 /// Reads a length field's rest and what comes behind it. Gives how much of the field came.
-fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Bytes) -> io::Result<usize> {
+fn read_ahead(socket: &Transport, length: &mut [u8], ahead: &mut Bytes) -> io::Result<usize> {
     let mut behind = [0; SMALL];
-    let read = read_now(socket, &mut [IoSliceMut::new(length), IoSliceMut::new(&mut behind)], true)?;
+    let read = socket.read(&mut [IoSliceMut::new(length), IoSliceMut::new(&mut behind)], true)?;
     let more = read.saturating_sub(length.len());
     if more > 0 {
         *ahead = Bytes::copy_from_slice(behind.get(..more).unwrap_or_default());
@@ -204,36 +202,25 @@ fn read_ahead(socket: &TcpStream, length: &mut [u8], ahead: &mut Bytes) -> io::R
     Ok(read - more)
 }
 
-/// One read of what there is. A socket that gave less than there was room for was empty: where so asked, the next read
-/// waits until more comes, instead of a system call to be told so (as tokio's own reads do it).
-fn read_now(socket: &TcpStream, into: &mut [IoSliceMut<'_>], then_waits: bool) -> io::Result<usize> {
-    let room: usize = into.iter().map(|part| part.len()).sum();
-    let mut read = 0;
-    let emptied = socket.try_io(Interest::READABLE, || {
-        read = (&*SockRef::from(socket)).read_vectored(into)?;
-        if then_waits && 0 < read && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    });
-    match emptied {
-        Err(error) if read == 0 => Err(error),
-        _ => Ok(read),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    async fn pair() -> (TcpStream, Transport) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (client, server) = tokio::join!(there, listener.accept());
-        (client.unwrap(), server.unwrap().0)
+        (client.unwrap(), Transport::plain(server.unwrap().0))
     }
 
-    async fn read_all(socket: TcpStream, limit: usize) -> (Vec<Bytes>, Result<(), FrameError>) {
+    fn now(socket: &Transport, into: &mut [u8]) -> io::Result<usize> {
+        socket.read(&mut [IoSliceMut::new(into)], false)
+    }
+
+    async fn read_all(socket: Transport, limit: usize) -> (Vec<Bytes>, Result<(), FrameError>) {
         let mut reader = Reader::new(Pool::new(1 << 20), limit);
         let mut frames = Vec::new();
         loop {
@@ -285,7 +272,7 @@ mod tests {
         let mut reader = Reader::new(Pool::new(0), 1 << 10);
         assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![1; 30]);
         // Nothing is left in the socket, and what was read is all there.
-        assert_eq!(to.try_read(&mut [0; 9]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(now(&to, &mut [0; 9]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![]);
         assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![2; 300]);
         drop(from);
@@ -299,7 +286,7 @@ mod tests {
         from.write_all(&bytes).await.unwrap();
         let mut reader = Reader::new(Pool::new(0), 1 << 20);
         assert_eq!(reader.next(&to).await.unwrap().unwrap(), vec![1; 3 * SMALL]);
-        assert_eq!(to.try_read(&mut [0; 99]).unwrap(), 30, "records behind it stay for a buffer of their own");
+        assert_eq!(now(&to, &mut [0; 99]).unwrap(), 30, "records behind it stay for a buffer of their own");
     }
 
     #[tokio::test]

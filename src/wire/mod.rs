@@ -18,4 +18,5 @@ pub mod pieces;
 pub mod pool;
 pub mod shape;
 mod strangers;
+pub mod transport;
 pub mod versions;

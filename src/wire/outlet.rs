@@ -4,6 +4,7 @@
 //! that one task makes without waiting in between leave together: see [`Together`].
 
 use super::codec::Frame;
+use super::transport::Transport;
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use socket2::{SockRef, TcpKeepalive};
@@ -36,7 +37,7 @@ pub fn tune(socket: &TcpStream) -> io::Result<()> {
 /// See the module's text.
 #[derive(Debug)]
 pub struct Outlet {
-    socket: Arc<TcpStream>,
+    socket: Arc<Transport>,
     queue: Mutex<Queue>,
     /// Rings when the queue has become shorter, and when the outlet closes.
     drained: Notify,
@@ -68,7 +69,7 @@ enum End {
 impl Outlet {
     /// The sending half of `socket`.
     #[must_use]
-    pub fn new(socket: Arc<TcpStream>) -> Arc<Self> {
+    pub fn new(socket: Arc<Transport>) -> Arc<Self> {
         Arc::new(Self { socket, queue: Mutex::default(), drained: Notify::new() })
     }
 
@@ -150,8 +151,9 @@ impl Outlet {
         let mut queue = self.queue.lock();
         if queue.end == End::Open {
             queue.end = End::Finishing;
-            if queue.pieces.is_empty() {
-                self.shut(Shutdown::Write);
+            // Else by who empties the queue.
+            if queue.pieces.is_empty() && !queue.emptying {
+                self.socket.shut(Shutdown::Write);
             }
         }
     }
@@ -169,7 +171,7 @@ impl Outlet {
     fn close_locked(&self, queue: &mut Queue) {
         if queue.end != End::Closed {
             *queue = Queue { end: End::Closed, ..Queue::default() };
-            self.shut(Shutdown::Both);
+            self.socket.shut(Shutdown::Both);
             self.drained.notify_waiters();
         }
     }
@@ -208,21 +210,17 @@ impl Outlet {
         while !queue.pieces.is_empty() {
             let mut slices = [IoSlice::new(&[]); PIECES_A_WRITE];
             let count = slices.iter_mut().zip(&queue.pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
-            match self.socket.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+            match self.socket.write(slices.get(..count).unwrap_or_default()) {
                 Ok(written) => queue.consume(written),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
+        self.socket.flush()?;
         if queue.end == End::Finishing {
-            self.shut(Shutdown::Write);
+            self.socket.shut(Shutdown::Write);
         }
         Ok(())
-    }
-
-    /// An error here means that the peer was faster.
-    fn shut(&self, how: Shutdown) {
-        let _ = SockRef::from(&*self.socket).shutdown(how);
     }
 }
 
@@ -304,7 +302,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (near, far) = tokio::join!(there, listener.accept());
-        (Outlet::new(Arc::new(near.unwrap())), far.unwrap().0)
+        (Outlet::new(Arc::new(Transport::plain(near.unwrap()))), far.unwrap().0)
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use fishplate::wire::frame::Reader;
 use fishplate::wire::glance::{Produce, plain_fetch, plain_produce};
 use fishplate::wire::head::{RequestHead, read_response};
 use fishplate::wire::pool::Pool;
+use fishplate::wire::transport::Transport;
 use fishplate::wire::versions::serves;
 use kafka_protocol::messages::{ApiKey, MetadataResponse};
 use tokio::io::AsyncWriteExt;
@@ -193,7 +194,7 @@ impl Targets {
                 }
             };
             let reading = async move {
-                let mut reader = Reader::new(Pool::new(0), 1 << 20);
+                let (mut reader, to) = (Reader::new(Pool::new(0), 1 << 20), Transport::plain(to));
                 while reader.next(&to).await?.is_some() {}
                 Ok::<_, fishplate::wire::frame::FrameError>(())
             };
