@@ -21,6 +21,7 @@ pub mod provision;
 
 pub mod api;
 
+pub mod security;
 pub mod session;
 
 pub mod lag;

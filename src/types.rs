@@ -2,9 +2,11 @@
 //! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
 
 pub mod log;
+mod mechanism;
 pub mod moment;
 pub mod producer;
 
+pub use mechanism::Mechanism;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};

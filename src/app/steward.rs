@@ -8,10 +8,12 @@ use crate::config::diff::{Change, Diff, What};
 use crate::config::{self, Config};
 use crate::placement::fence::{Fence, Why};
 use crate::placement::task::{self, Current, Publisher};
+use crate::security::client::Credentials;
 use crate::session::{Context, Limits};
 use crate::telemetry::{Telemetry, log};
 use crate::types::{HostPort, Name, Slot};
 use crate::upstream::connect::Shared;
+use crate::upstream::door::Door;
 use crate::upstream::places::Limit;
 use crate::upstream::{Cluster, Clusters, refresh};
 use std::collections::{HashMap, HashSet};
@@ -147,6 +149,7 @@ impl Steward {
     fn read(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
         let config::Cluster { slot, name, bootstrap, max_links, links_per_second, kind, .. } = configured.clone();
         self.shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
+        self.shared.doors.set(slot, door(configured));
         let meter = self.telemetry.cluster(&name);
         let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(&self.shared), meter);
         cluster.in_zone(kind.zone());
@@ -354,7 +357,11 @@ impl Steward {
                 self.forget.push((Instant::now() + FORGET_AFTER, "pipeline", pipeline.name.clone()));
             }
         }
-        for config::Cluster { slot, max_links, links_per_second, kind, .. } in &then.clusters {
+        for cluster in &then.clusters {
+            if self.config.cluster(cluster.slot).map(|before| &before.login) != Some(&cluster.login) {
+                self.shared.doors.set(cluster.slot, door(cluster));
+            }
+            let config::Cluster { slot, max_links, links_per_second, kind, .. } = cluster;
             self.shared.places.limit(*slot, Limit { links: *max_links, per_second: *links_per_second });
             if let Some(cluster) = self.clusters.get(*slot) {
                 cluster.in_zone(kind.zone());
@@ -397,6 +404,16 @@ impl Steward {
             }
         }
     }
+}
+
+/// How a cluster is entered.
+fn door(of: &config::Cluster) -> Door {
+    let login = of.login.as_ref().map(|login| match login {
+        config::Login::Password { mechanism, username, password } => {
+            Credentials::password(*mechanism, username, password.clone())
+        }
+    });
+    Door { tls: None, login }
 }
 
 /// What an operator set until the next reload is over with it.

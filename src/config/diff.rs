@@ -1,6 +1,6 @@
 //! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
 
-use super::{Cluster, Config, Patterns, Pipeline};
+use super::{Cluster, Config, Login, Patterns, Pipeline};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,17 +167,32 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| "as they are".into())
     };
+    let login = |one: &Cluster| match &one.login {
+        None => "none".to_owned(),
+        Some(login @ Login::Password { username, .. }) => format!("{} as {username}", login.mechanism()),
+    };
     let how = |now: &Cluster, then: &Cluster| {
         let differences = [
             differs("bootstrap", &addresses(now), &addresses(then)),
             differs("links", &links(now), &links(then)),
             differs("kind", &now.kind.to_string(), &then.kind.to_string()),
             differs("racks", &racks(now), &racks(then)),
+            differs("sasl", &login(now), &login(then)).or_else(|| other_password(now, then)),
         ];
         differences.into_iter().flatten().collect()
     };
     let words = |one: &Cluster| vec![format!("slot {}, bootstrap {}", one.slot, addresses(one))];
     by_name("clusters", (&now.clusters, &then.clusters), |one| one.name.as_str(), how, words)
+}
+
+/// Nobody is told which it was, nor which it is.
+fn other_password(now: &Cluster, then: &Cluster) -> Option<String> {
+    let (Some(Login::Password { password: now, .. }), Some(Login::Password { password: then, .. })) =
+        (&now.login, &then.login)
+    else {
+        return None;
+    };
+    now.is_other(then).then(|| "sasl: another password".to_owned())
 }
 
 fn pipelines(now: &Config, then: &Config) -> Vec<Change> {

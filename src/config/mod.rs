@@ -17,6 +17,7 @@ pub mod diff;
 mod findings;
 mod levels;
 mod load;
+pub mod login;
 mod patterns;
 pub mod policy;
 mod racks;
@@ -24,6 +25,7 @@ pub mod rates;
 mod raw;
 mod read;
 mod schema;
+mod secret;
 mod suggest;
 mod surroundings;
 pub mod tokens;
@@ -34,10 +36,12 @@ mod yaml;
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use levels::{Metrics, Slo};
+pub use login::Login;
 pub use patterns::Patterns;
 pub use policy::Policy;
 pub use racks::Racks;
 pub use schema::schema;
+pub use secret::Secret;
 pub use written::written;
 
 /// The name of the pipeline of all that no other pipeline claims.
@@ -243,6 +247,8 @@ pub struct Cluster {
     pub kind: Kind,
     /// What it calls racks.
     pub racks: Racks,
+    /// How we log in to it, if we do.
+    pub login: Option<Login>,
 }
 
 /// What a cluster is, where that makes a difference.

@@ -1,6 +1,8 @@
 //! Brings a link to life: connects, asks the broker what it speaks, then reads its answers until either side ends.
 
+use super::door::{Door, Doors, Tls};
 use super::link::Link;
+use super::login::{Asks, NotIn, keep_in, log_in};
 use super::pace::Pace;
 use super::places::{Place, Places};
 use super::versions::Versions;
@@ -18,6 +20,7 @@ use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -74,6 +77,8 @@ pub struct Shared {
     pub pace: Pace<(Target, HostPort)>,
     /// How many links sessions may have.
     pub places: Places,
+    /// How clusters are entered.
+    pub doors: Doors,
     /// Holds repeated warnings back.
     seldom: Seldom<(Target, News)>,
 }
@@ -98,7 +103,8 @@ impl Shared {
     pub fn within(memory: Memory, keep: usize, frame_limit: usize) -> Arc<Self> {
         let seldom = Seldom::new(Duration::from_secs(60));
         let pool = Pool::within(keep, vec![Arc::clone(&memory.requests), Arc::clone(&memory.responses)]);
-        Arc::new(Self { pool, memory, frame_limit, pace: Pace::default(), places: Places::default(), seldom })
+        let (pace, places, doors) = (Pace::default(), Places::default(), Doors::default());
+        Arc::new(Self { pool, memory, frame_limit, pace, places, doors, seldom })
     }
 }
 
@@ -132,7 +138,7 @@ impl Flow {
 
 /// Why a link could not be opened or had to end.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+pub(super) enum Broken {
     #[error("cannot connect to {0}: {1}")]
     Connect(HostPort, io::Error),
     #[error("{0} did not answer within {OPEN_WITHIN:?}")]
@@ -149,6 +155,14 @@ enum Broken {
     Malformed(#[from] Malformed),
     #[error("the broker refused to tell its versions: error {0}")]
     Refused(i16),
+    #[error("TLS with {0} failed: {1}")]
+    Tls(HostPort, io::Error),
+    #[error("{0}")]
+    Login(#[from] NotIn),
+    #[error("{0} (not tried again for a while)")]
+    Shut(Arc<str>),
+    #[error("the broker did not answer a new login within {0:?}")]
+    LoginSlow(Duration),
 }
 
 impl Broken {
@@ -167,6 +181,8 @@ impl Broken {
             Self::Closed => "eof",
             Self::Read(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
             Self::Refused(_) => "versions",
+            Self::Tls(..) => "tls",
+            Self::Login(_) | Self::Shut(_) | Self::LoginSlow(_) => "login",
         }
     }
 }
@@ -195,20 +211,33 @@ pub async fn serve(
         }
     }
     sleep(shared.pace.wait(&place, Instant::now())).await;
-    let opened = timeout(OPEN_WITHIN, open(&place.1, &shared)).await.unwrap_or(Err(Broken::Slow(place.1.clone())));
-    let (socket, mut reader, versions) = match opened {
+    let opened = timeout(OPEN_WITHIN, open(link.target(), &place.1, &shared));
+    let opened = opened.await.unwrap_or_else(|_| Err(Broken::Slow(place.1.clone())));
+    let Open { socket, mut reader, versions, door, lifetime } = match opened {
         Ok(opened) => opened,
         Err(broken) => {
             meter.link_failed(broken.word());
-            shared.pace.failed(place, Instant::now());
+            match &broken {
+                Broken::Login(why) => shared.doors.refused(link.target(), &why.to_string(), Instant::now()),
+                Broken::Shut(_) => {}
+                _ => shared.pace.failed(place, Instant::now()),
+            }
             report(&link, &shared, &broken, flow.is_some());
             return link.poison(broken.word(), &broken);
         }
     };
     shared.pace.succeeded(&place);
     let whose = if flow.is_some() { Use::Session } else { Use::Own };
-    link.ready(Arc::new(versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
-    let end = read_all(&link, &socket, &mut reader, flow.as_ref()).await.err().unwrap_or(Broken::Closed);
+    let versions = Arc::new(versions);
+    link.ready(Arc::clone(&versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
+    let reading = read_all(&link, &socket, &mut reader, flow.as_ref());
+    let end = match &door.login {
+        None => reading.await.err().unwrap_or(Broken::Closed),
+        Some(_) => tokio::select! {
+            read = reading => read.err().unwrap_or(Broken::Closed),
+            end = keep_in(&link, &shared.doors, lifetime, &versions) => end,
+        },
+    };
     if end.is_nonsense()
         && let Some(held_back) = shared.seldom.pass((link.target(), News::Nonsense))
     {
@@ -260,14 +289,42 @@ impl Drop for Abandoned<'_> {
     }
 }
 
-async fn open(address: &HostPort, shared: &Shared) -> Result<(Arc<Transport>, Reader, Versions), Broken> {
+/// A connection that may be used.
+struct Open {
+    socket: Arc<Transport>,
+    reader: Reader,
+    versions: Versions,
+    door: Arc<Door>,
+    /// For how long the broker believes who we are.
+    lifetime: Option<Duration>,
+}
+
+async fn open(at: Target, address: &HostPort, shared: &Shared) -> Result<Open, Broken> {
     let connect = |e| Broken::Connect(address.clone(), e);
+    if let Some(why) = shared.doors.is_shut(at, Instant::now()) {
+        return Err(Broken::Shut(why));
+    }
+    let door = shared.doors.of(at.cluster);
     let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
     tune(&socket).map_err(connect)?;
-    let socket = Transport::plain(socket);
+    let socket = match &door.tls {
+        None => Transport::plain(socket),
+        Some(tls) => over_tls(socket, address, tls).await.map_err(|e| Broken::Tls(address.clone(), e))?,
+    };
     let mut reader = Reader::new(Arc::clone(&shared.pool), shared.frame_limit);
     let versions = negotiate(&socket, &mut reader).await?;
-    Ok((Arc::new(socket), reader, versions))
+    let lifetime = match &door.login {
+        None => None,
+        Some(login) => log_in(login, &versions, Asks::Opening(&socket, &mut reader)).await?,
+    };
+    shared.doors.entered(at);
+    Ok(Open { socket: Arc::new(socket), reader, versions, door, lifetime })
+}
+
+async fn over_tls(socket: TcpStream, address: &HostPort, tls: &Tls) -> io::Result<Transport> {
+    let name = tls.server_name.as_deref().unwrap_or(&address.host);
+    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+    Transport::connect(socket, Arc::clone(&tls.config), name).await
 }
 
 /// KIP-511: a broker that lacks the version asked answers 35 in version 0, with the range it has.

@@ -41,6 +41,8 @@ struct State {
     debts: Debts,
     /// The latest request that was sent and is never answered.
     unanswered: Option<Expect>,
+    /// What came while we say anew who we are: brokers take nothing else meanwhile. `None`: we do not.
+    withheld: Option<Vec<Outgoing>>,
     /// Takes no more requests; ends when what it has is done.
     finishing: bool,
     used: Instant,
@@ -70,6 +72,7 @@ impl Link {
             next_correlation: 0,
             debts: Debts::new(now),
             unanswered: None,
+            withheld: None,
             finishing: false,
             used: now,
             gauge: None,
@@ -105,7 +108,8 @@ impl Link {
     /// Whether a new request would be written at once.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(self.state.lock().phase, Phase::Ready(..))
+        let state = self.state.lock();
+        matches!(state.phase, Phase::Ready(..)) && state.withheld.is_none()
     }
 
     /// Whether a new request would be refused at once.
@@ -120,7 +124,7 @@ impl Link {
     pub fn end_if_idle(&self, since: Instant) {
         let mut state = self.state.lock();
         let Phase::Ready(_, outlet) = &state.phase else { return };
-        if state.debts.is_empty() && outlet.backlog() == 0 && state.used < since {
+        if state.debts.is_empty() && state.withheld.is_none() && outlet.backlog() == 0 && state.used < since {
             outlet.close();
             state.unanswered = None;
             state.phase = Phase::Poisoned(Fault::upstream(self.target, false, "it was idle"));
@@ -149,7 +153,7 @@ impl Link {
     /// nothing, or we do not listen.
     pub fn owed(&self, now: Instant) -> Option<Owed> {
         let state = self.state.lock();
-        if let Phase::Opening(waiting) = &state.phase {
+        if let Some(waiting) = state.waiting() {
             return waiting.first().map(|oldest| Owed::after(state.debts.turn(now), oldest.patience.late));
         }
         let answer = state.debts.oldest(now).map(|(oldest, waited)| Owed::after(waited, oldest.patience.late));
@@ -165,21 +169,23 @@ impl Link {
     /// answers that are missing.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        match &self.state.lock().phase {
-            Phase::Opening(waiting) => waiting.iter().map(|request| request.expect.unanswered_bytes()).sum(),
-            Phase::Ready(_, outlet) => outlet.backlog(),
-            Phase::Poisoned(_) => 0,
-        }
+        let state = self.state.lock();
+        let waiting = state.waiting().unwrap_or_default().iter();
+        let queued = if let Phase::Ready(_, outlet) = &state.phase { outlet.backlog() } else { 0 };
+        queued + waiting.map(|request| request.expect.unanswered_bytes()).sum::<usize>()
     }
 
     /// Waits until no more than `limit` bytes wait, or the link has ended.
     pub async fn room(&self, limit: usize) {
         while self.backlog() > limit {
             let opened = self.opened.notified();
-            let ready = match &self.state.lock().phase {
-                Phase::Opening(_) => None,
-                Phase::Ready(_, outlet) => Some(Arc::clone(outlet)),
-                Phase::Poisoned(_) => return,
+            let ready = {
+                let state = self.state.lock();
+                match &state.phase {
+                    Phase::Ready(_, outlet) if state.withheld.is_none() => Some(Arc::clone(outlet)),
+                    Phase::Opening(_) | Phase::Ready(..) => None,
+                    Phase::Poisoned(_) => return,
+                }
             };
             match ready {
                 Some(outlet) => outlet.room(limit).await,
@@ -204,7 +210,9 @@ impl Link {
     pub fn finish(&self) {
         let mut state = self.state.lock();
         state.finishing = true;
-        if let Phase::Ready(_, outlet) = &state.phase {
+        if let Phase::Ready(_, outlet) = &state.phase
+            && state.withheld.is_none()
+        {
             outlet.finish();
         }
     }
@@ -215,11 +223,12 @@ impl Link {
         let polled = {
             let state = self.state.lock();
             let sent = state.unanswered.is_none() && state.debts.are_all(ApiKey::Fetch);
-            sent && match &state.phase {
-                Phase::Opening(waiting) => waiting.iter().all(|waiting| waiting.api == ApiKey::Fetch),
-                Phase::Ready(_, outlet) => !state.debts.is_empty() && outlet.backlog() == 0,
-                Phase::Poisoned(_) => true,
-            }
+            let polls = state.waiting().unwrap_or_default().iter().all(|waiting| waiting.api == ApiKey::Fetch);
+            sent && polls
+                && match &state.phase {
+                    Phase::Ready(_, outlet) => !state.debts.is_empty() && outlet.backlog() == 0,
+                    Phase::Opening(_) | Phase::Poisoned(_) => true,
+                }
         };
         if polled {
             self.poison("session", &"the client is gone");
@@ -241,7 +250,7 @@ impl Link {
                 Phase::Opening(waiting) => waiting,
                 Phase::Ready(_, outlet) => {
                     outlet.close();
-                    Vec::new()
+                    state.withheld.take().unwrap_or_default()
                 }
                 Phase::Poisoned(first) => {
                     state.phase = Phase::Poisoned(first);
@@ -268,20 +277,35 @@ impl Link {
 
     /// The broker is connected and has told what it speaks: what was queued goes out.
     pub(super) fn ready(&self, versions: Arc<Versions>, outlet: Arc<Outlet>, count: impl FnOnce() -> LinkGauge) {
-        let mut refused = Vec::new();
-        {
+        let refused = {
             let mut state = self.state.lock();
             let Phase::Opening(waiting) = &mut state.phase else { return outlet.close() };
             let waiting = std::mem::take(waiting);
-            state.phase = Phase::Ready(versions, Arc::clone(&outlet));
+            state.phase = Phase::Ready(versions, outlet);
             state.gauge = Some(count());
-            let finishing = std::mem::replace(&mut state.finishing, false);
-            refused.extend(waiting.into_iter().filter_map(|request| state.send(request).err()));
-            state.finishing = finishing;
-            if finishing {
-                outlet.finish();
-            }
-        }
+            state.send_all(waiting)
+        };
+        self.opened.notify_waiters();
+        refused.into_iter().for_each(Refused::tell);
+    }
+
+    /// From now on nothing goes but what [`Link::send_past`] sends.
+    pub(super) fn withhold(&self) {
+        self.state.lock().withheld.get_or_insert_default();
+    }
+
+    /// Sends what does not wait for who is withheld.
+    pub(super) fn send_past(&self, outgoing: Outgoing) -> Result<(), Refused> {
+        self.state.lock().write(outgoing)
+    }
+
+    /// What was withheld goes out, in its order.
+    pub(super) fn release(&self) {
+        let refused = {
+            let mut state = self.state.lock();
+            let withheld = state.withheld.take().unwrap_or_default();
+            state.send_all(withheld)
+        };
         self.opened.notify_waiters();
         refused.into_iter().for_each(Refused::tell);
     }
@@ -326,13 +350,40 @@ impl State {
         (queued && self.debts.is_empty()).then(|| now.saturating_duration_since(self.used))
     }
 
+    /// What has not been written yet, and waits for that.
+    fn waiting(&self) -> Option<&[Outgoing]> {
+        match &self.phase {
+            Phase::Opening(waiting) => Some(waiting),
+            Phase::Ready(..) => self.withheld.as_deref(),
+            Phase::Poisoned(_) => None,
+        }
+    }
+
+    /// Sends what waited, also where nothing else is taken any more. Gives back what is refused.
+    fn send_all(&mut self, waiting: Vec<Outgoing>) -> Vec<Refused> {
+        let refused = waiting.into_iter().filter_map(|request| self.write(request).err()).collect();
+        if let Phase::Ready(_, outlet) = &self.phase
+            && self.finishing
+        {
+            outlet.finish();
+        }
+        refused
+    }
+
     fn send(&mut self, outgoing: Outgoing) -> Result<(), Refused> {
-        let fault = match &mut self.phase {
-            _ if self.finishing => Fault::left(false),
-            Phase::Opening(waiting) => {
+        match (&mut self.phase, &mut self.withheld) {
+            _ if self.finishing => Err(Refused::new(outgoing.expect, Fault::left(false))),
+            (Phase::Opening(waiting), _) | (Phase::Ready(..), Some(waiting)) => {
                 waiting.push(outgoing);
-                return Ok(());
+                Ok(())
             }
+            (Phase::Ready(..), None) | (Phase::Poisoned(_), _) => self.write(outgoing),
+        }
+    }
+
+    fn write(&mut self, outgoing: Outgoing) -> Result<(), Refused> {
+        let fault = match &mut self.phase {
+            Phase::Opening(_) => Fault::left(false),
             Phase::Poisoned(fault) => fault.clone(),
             Phase::Ready(versions, outlet) => {
                 let correlation = self.next_correlation;

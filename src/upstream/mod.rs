@@ -4,7 +4,9 @@
 pub mod cluster;
 pub mod clusters;
 pub mod connect;
+pub mod door;
 pub mod link;
+pub mod login;
 pub mod outgoing;
 pub mod owed;
 pub mod pace;

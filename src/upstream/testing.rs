@@ -190,5 +190,7 @@ fn versions() -> ApiVersionsResponse {
     let row = |row: &Served| {
         ApiVersion::default().with_api_key(row.api as i16).with_min_version(row.min).with_max_version(row.max)
     };
-    ApiVersionsResponse::default().with_api_keys(SERVED.iter().map(row).collect())
+    let login = [(ApiKey::SaslHandshake, 1), (ApiKey::SaslAuthenticate, 2)]
+        .map(|(api, max)| ApiVersion::default().with_api_key(api as i16).with_max_version(max));
+    ApiVersionsResponse::default().with_api_keys(SERVED.iter().map(row).chain(login).collect())
 }

@@ -2,6 +2,7 @@
 
 use super::link::Link;
 use super::process::{Process, command};
+use super::secured::Doors;
 use super::{cache, repository};
 use anyhow::Context;
 use std::fs::{self, File};
@@ -18,6 +19,8 @@ pub struct Broker {
     pub port: u16,
     /// A way to it that tests can cut; who bootstraps over such a link is told only such links.
     pub link: Link,
+    /// Where clients reach it over TLS.
+    pub doors: Doors,
     kafka: &'static str,
     directory: PathBuf,
     process: Mutex<Option<Process>>,
@@ -25,8 +28,8 @@ pub struct Broker {
 
 impl Broker {
     /// Does not start it.
-    pub fn new(name: String, port: u16, link: Link, kafka: &'static str, directory: PathBuf) -> Self {
-        Self { name, port, link, kafka, directory, process: Mutex::new(None) }
+    pub fn new(name: String, port: u16, link: Link, doors: Doors, kafka: &'static str, directory: PathBuf) -> Self {
+        Self { name, port, link, doors, kafka, directory, process: Mutex::new(None) }
     }
 
     /// Starts the process. Whether it is ready is the cluster's to say.

@@ -4,6 +4,7 @@
 use super::broker::{Broker, format, java, kafka_uuid};
 use super::link::Link;
 use super::ports::Ports;
+use super::secured::{self, Doors, PROTOCOLS, Pki};
 use super::{Bootstrap, wait};
 use anyhow::Context;
 use rdkafka::ClientConfig;
@@ -31,19 +32,21 @@ pub struct Plan {
 pub struct Cluster {
     name: &'static str,
     brokers: Vec<Broker>,
+    pki: Pki,
     eyes: BaseConsumer,
 }
 
 impl Cluster {
     /// Starts it in a folder of its own under `directory` and returns when all brokers serve.
     pub fn start(plan: Plan, ports: &Ports, directory: &Path) -> anyhow::Result<Self> {
-        let brokers = lay_out(plan, ports, &directory.join(plan.name))?;
+        let pki = Pki::make(directory.join(plan.name).join("tls"))?;
+        let brokers = lay_out(plan, ports, &pki, &directory.join(plan.name))?;
         for broker in &brokers {
             broker.start()?;
         }
         let servers = servers(&brokers, |broker| broker.port);
         let eyes = ClientConfig::new().set("bootstrap.servers", servers).set("log_level", "0").create()?;
-        let cluster = Self { name: plan.name, brokers, eyes };
+        let cluster = Self { name: plan.name, brokers, pki, eyes };
         cluster.wait_for_start()?;
         Ok(cluster)
     }
@@ -63,6 +66,23 @@ impl Cluster {
     pub fn over_links(&self) -> Bootstrap {
         let servers = servers(&self.brokers, |broker| broker.link.port());
         Bootstrap { name: format!("{} over links", self.name), servers }
+    }
+
+    /// Its brokers where SASL over TLS is spoken.
+    pub fn secured(&self) -> Bootstrap {
+        let servers = servers(&self.brokers, |broker| broker.doors.secured);
+        Bootstrap { name: format!("{} over TLS", self.name), servers }
+    }
+
+    /// Its brokers where clients show a certificate.
+    pub fn mutual(&self) -> Bootstrap {
+        let servers = servers(&self.brokers, |broker| broker.doors.mutual);
+        Bootstrap { name: format!("{} over mutual TLS", self.name), servers }
+    }
+
+    /// Its certificates.
+    pub fn pki(&self) -> &Pki {
+        &self.pki
     }
 
     /// Kafka's own number of a broker, from 1.
@@ -146,7 +166,7 @@ fn servers(brokers: &[Broker], port: impl Fn(&Broker) -> u16) -> String {
 }
 
 /// Writes every node's files.
-fn lay_out(plan: Plan, ports: &Ports, directory: &Path) -> anyhow::Result<Vec<Broker>> {
+fn lay_out(plan: Plan, ports: &Ports, pki: &Pki, directory: &Path) -> anyhow::Result<Vec<Broker>> {
     let cluster_id = kafka_uuid();
     let controller = ports.take();
     let mut brokers = Vec::new();
@@ -155,14 +175,16 @@ fn lay_out(plan: Plan, ports: &Ports, directory: &Path) -> anyhow::Result<Vec<Br
         let (port, linked) = (ports.take(), ports.take());
         let link = Link::new(ports.take(), linked)?;
         fs::create_dir_all(&folder)?;
-        let settings = settings(plan, node, controller, port, linked, link.port(), &folder);
-        fs::write(folder.join("server.properties"), settings)?;
+        let doors = Doors::take(ports);
+        let settings = settings(plan, node, controller, (port, linked, link.port()), doors, &folder);
+        fs::write(folder.join("server.properties"), settings + &secured::settings(pki))?;
         if node == 1 {
             format_controller(plan.kafka, &folder, &cluster_id)?;
         } else {
             format(&folder, &cluster_id, node)?;
         }
-        brokers.push(Broker::new(format!("broker {node} of {}", plan.name), port, link, plan.kafka, folder));
+        let name = format!("broker {node} of {}", plan.name);
+        brokers.push(Broker::new(name, port, link, doors, plan.kafka, folder));
     }
     Ok(brokers)
 }
@@ -171,14 +193,23 @@ fn lay_out(plan: Plan, ports: &Ports, directory: &Path) -> anyhow::Result<Vec<Br
 fn format_controller(kafka: &str, folder: &Path, cluster_id: &str) -> anyhow::Result<()> {
     let mut tool = java(kafka)?;
     tool.args(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"]).arg(folder.join("server.properties"));
-    let output = tool.output().context("cannot run java")?;
+    let output = tool.args(secured::first_users()).output().context("cannot run java")?;
     let said = [output.stdout, output.stderr].concat();
     anyhow::ensure!(output.status.success(), "StorageTool: {}", String::from_utf8_lossy(&said));
     Ok(())
 }
 
-/// Three listeners: DIRECT for brokers and tests, LINKED for who comes over the link, CONTROLLER on node 1.
-fn settings(plan: Plan, node: usize, controller: u16, port: u16, linked: u16, link: u16, folder: &Path) -> String {
+/// Five listeners: DIRECT for brokers and tests, LINKED for who comes over the link, SECURED and MUTUAL over TLS, CONTROLLER on
+/// node 1.
+fn settings(
+    plan: Plan,
+    node: usize,
+    controller: u16,
+    (port, linked, link): (u16, u16, u16),
+    doors: Doors,
+    folder: &Path,
+) -> String {
+    let over_tls = doors.listeners();
     let data = folder.join("data");
     let replicas = plan.brokers;
     let in_sync = replicas.min(2);
@@ -192,9 +223,9 @@ node.id={node}
 broker.rack=r{node}
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=DIRECT://127.0.0.1:{port},LINKED://127.0.0.1:{linked}{own_listener}
-advertised.listeners=DIRECT://127.0.0.1:{port},LINKED://127.0.0.1:{link}
-listener.security.protocol.map=DIRECT:PLAINTEXT,LINKED:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=DIRECT://127.0.0.1:{port},LINKED://127.0.0.1:{linked}{over_tls}{own_listener}
+advertised.listeners=DIRECT://127.0.0.1:{port},LINKED://127.0.0.1:{link}{over_tls}
+listener.security.protocol.map=DIRECT:PLAINTEXT,LINKED:PLAINTEXT,CONTROLLER:PLAINTEXT{PROTOCOLS}
 inter.broker.listener.name=DIRECT
 log.dirs={data}
 default.replication.factor={replicas}
@@ -227,7 +258,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 share.coordinator.state.topic.num.partitions=8
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=true
-super.users=User:ANONYMOUS
+super.users=User:ANONYMOUS;User:fishplate;User:CN=client
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=4194304

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod refusing;
+pub mod secured;
 pub mod standin;
 pub mod topics;
 pub mod wait;

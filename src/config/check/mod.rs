@@ -9,6 +9,7 @@ mod clusters;
 mod hosts;
 mod kinds;
 mod levels;
+mod logins;
 mod pipelines;
 mod policy;
 

@@ -196,6 +196,36 @@ pub(super) struct Cluster {
     /// Racks (zones) that it calls otherwise than clients do: the clients' name, then the cluster's. Others are the same.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) racks: Option<Vec<(Text, Text)>>,
+    /// How Fishplate logs in to it. Default: it does not.
+    pub(super) sasl: Option<Sasl>,
+}
+
+/// How Fishplate logs in to a cluster.
+#[derive(Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Sasl {
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    #[schemars(required, example = "SCRAM-SHA-512")]
+    pub(super) mechanism: Option<Text>,
+    /// Who Fishplate is there.
+    #[schemars(required)]
+    pub(super) username: Option<Text>,
+    /// Better from outside: `${NAME}` or `${file:/path}`.
+    #[schemars(required, example = "${KAFKA_PASSWORD}")]
+    pub(super) password: Option<Text>,
+}
+
+impl Sasl {
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let mut fields = Fields::of(node, "sasl", reader)?;
+        let sasl = Self {
+            mechanism: fields.required("mechanism", "SCRAM-SHA-512", text),
+            username: fields.required("username", "fishplate", text),
+            password: fields.required("password", "\"${KAFKA_PASSWORD}\"", text),
+        };
+        fields.finish(&[]);
+        Some(sasl)
+    }
 }
 
 /// What a cluster is.
@@ -372,8 +402,8 @@ impl Cluster {
         let name = Text::from_key(entry);
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
             let (slot, bootstrap, max_links, links_per_second) = (None, None, None, None);
-            let (kind, zone, racks) = (None, None, None);
-            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks });
+            let (kind, zone, racks, sasl) = (None, None, None, None);
+            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, sasl });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
@@ -383,8 +413,14 @@ impl Cluster {
         let racks = fields.optional("racks", |node, reader| {
             named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
         });
-        fields.finish(&["tls", "sasl"]);
-        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks })
+        let sasl = fields.optional("sasl", Sasl::read);
+        fields.finish(&["tls"]);
+        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, sasl })
+    }
+
+    /// Nobody on the way reads along.
+    pub(super) fn is_over_tls(&self) -> bool {
+        false
     }
 }
 

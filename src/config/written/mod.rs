@@ -3,7 +3,8 @@
 
 pub(super) mod policy;
 
-use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Nodes, Pipeline};
+use super::secret::Secret;
+use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Login, Nodes, Pipeline};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -100,6 +101,10 @@ fn cluster(cluster: &Cluster) -> Value {
         "max_links": max_links,
         "links_per_second": links_per_second,
     });
+    if let Some(Login::Password { mechanism, username, .. }) = &cluster.login {
+        file["sasl"] =
+            json!({ "mechanism": mechanism.as_str(), "username": text(username), "password": Secret::HIDDEN });
+    }
     if let Kind::Warpstream { zone } = &cluster.kind {
         file["kind"] = "warpstream".into();
         if let Some(zone) = zone {

@@ -1,0 +1,347 @@
+//! Logging in to a broker (SASL), when a link is opened and again before what the broker granted is over (KIP-368).
+
+use super::connect::Broken;
+use super::door::Doors;
+use super::link::Link;
+use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
+use super::versions::Versions;
+use crate::error::Fault;
+use crate::security::client::Credentials;
+use crate::types::Mechanism;
+use crate::wire::codec::{Frame, decode, encode_request};
+use crate::wire::frame::{FrameError, Reader};
+use crate::wire::head::read_response;
+use crate::wire::malformed::Malformed;
+use crate::wire::shape::Shaped;
+use crate::wire::transport::Transport;
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, SaslAuthenticateRequest, SaslHandshakeRequest};
+use kafka_protocol::protocol::{Encodable, Request, StrBytes};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+
+/// Kafka's code for a mechanism that a listener does not have.
+const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
+/// No mechanism goes to and fro more often.
+const ROUNDS: usize = 5;
+/// The version of `SaslHandshake` behind which tokens go in `SaslAuthenticate` (KIP-152).
+const HANDSHAKE: i16 = 1;
+/// A lifetime that is shorter is taken for this one: nothing else would be done.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The exchange on a link that is in use may take so long: what it carries is answered first.
+const AGAIN_WITHIN: Duration = Duration::from_secs(60);
+
+/// Why a broker did not let us in.
+#[derive(Debug, thiserror::Error)]
+pub enum NotIn {
+    /// It has other mechanisms.
+    #[error("the broker does not take {mechanism}, but {theirs}: set `mechanism` in the cluster's `sasl`")]
+    Mechanism {
+        /// Ours.
+        mechanism: Mechanism,
+        /// What it takes.
+        theirs: String,
+    },
+    /// It does not believe us, or does not want us.
+    #[error("the broker refused the login with {mechanism}: {why} (error {code}); is the cluster's `sasl` right?")]
+    Refused {
+        /// How.
+        mechanism: Mechanism,
+        /// Its words.
+        why: String,
+        /// Its code.
+        code: i16,
+    },
+    /// It could not show that it knows the password, or said what makes no sense.
+    #[error("the broker did not log us in with {mechanism} as it should: {why}")]
+    Odd {
+        /// How.
+        mechanism: Mechanism,
+        /// What was odd.
+        why: String,
+    },
+}
+
+/// Where a broker is asked.
+pub(super) enum Asks<'a> {
+    /// On a link that is being opened.
+    Opening(&'a Transport, &'a mut Reader),
+    /// On one that is in use.
+    Again(&'a Link),
+}
+
+/// Says who we are. Gives for how long the broker believes it, where that ends.
+pub(super) async fn log_in(
+    login: &Credentials,
+    versions: &Versions,
+    mut asks: Asks<'_>,
+) -> Result<Option<Duration>, Broken> {
+    let mechanism = login.mechanism();
+    let odd = |why: &dyn std::fmt::Display| NotIn::Odd { mechanism, why: why.to_string() };
+    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.as_str()));
+    let answer = asks.call(HANDSHAKE, request).await?;
+    match answer.error_code {
+        0 => {}
+        UNSUPPORTED_SASL_MECHANISM => {
+            let theirs = answer.mechanisms.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+            return Err(NotIn::Mechanism { mechanism, theirs }.into());
+        }
+        code => return Err(NotIn::Refused { mechanism, why: "it takes no login now".to_owned(), code }.into()),
+    }
+    let version = versions.nearest(ApiKey::SaslAuthenticate, 2).unwrap_or(0);
+    let mut exchange = login.exchange().map_err(|why| odd(&why))?;
+    let mut token = exchange.first();
+    for _ in 0..ROUNDS {
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(token);
+        let answer = asks.call(version, request).await?;
+        if answer.error_code != 0 {
+            let why = answer.error_message.map_or_else(|| "it does not say why".to_owned(), |why| why.to_string());
+            return Err(NotIn::Refused { mechanism, why, code: answer.error_code }.into());
+        }
+        match exchange.step(&answer.auth_bytes).map_err(|why| odd(&why))? {
+            Some(next) => token = next,
+            None => return Ok(lifetime(answer.session_lifetime_ms)),
+        }
+    }
+    Err(odd(&"it asks without end").into())
+}
+
+/// KIP-368: 0 is for ever.
+fn lifetime(ms: i64) -> Option<Duration> {
+    u64::try_from(ms).ok().filter(|ms| *ms > 0).map(|ms| Duration::from_millis(ms).max(SHORTEST))
+}
+
+/// Logs in again and again before each lifetime is over, as the cluster is to be entered then. Ends where the broker does not
+/// let us in any more.
+pub(super) async fn keep_in(link: &Link, doors: &Doors, mut lifetime: Option<Duration>, versions: &Versions) -> Broken {
+    loop {
+        let Some(granted) = lifetime else { return std::future::pending().await };
+        sleep(granted.mul_f64(begin_at())).await;
+        let Some(login) = doors.of(link.target().cluster).login.clone() else { return std::future::pending().await };
+        link.withhold();
+        let entered = timeout(AGAIN_WITHIN, log_in(&login, versions, Asks::Again(link))).await;
+        link.release();
+        match entered {
+            Ok(Ok(granted)) => lifetime = granted,
+            Ok(Err(broken)) => return broken,
+            Err(_) => return Broken::LoginSlow(AGAIN_WITHIN),
+        }
+    }
+}
+
+/// As Java's client: so that not all links do it at once, and the answers that are owed come in time.
+fn begin_at() -> f64 {
+    0.75 + 0.15 * fastrand::f64()
+}
+
+impl Asks<'_> {
+    async fn call<R>(&mut self, version: i16, request: R) -> Result<R::Response, Broken>
+    where
+        R: Request<Response: Shaped + Send> + Encodable + Send + 'static,
+    {
+        let api = ApiKey::try_from(R::KEY).map_err(|()| Malformed::Field("an API without a key".to_owned()))?;
+        match self {
+            Self::Opening(socket, reader) => {
+                let frame = frame(api, version, -1, &request)?;
+                socket.write_all(&frame.concat()).await.map_err(FrameError::from)?;
+                let answer = reader.next(socket).await?.ok_or(Broken::Closed)?;
+                let (_, body_at) = read_response(&answer, api, version)?;
+                Ok(decode(answer.slice(body_at..), version)?)
+            }
+            Self::Again(link) => call_on(link, api, version, request).await,
+        }
+    }
+}
+
+fn frame<R: Encodable>(api: ApiKey, version: i16, correlation: i32, request: &R) -> Result<Frame, Malformed> {
+    let client_id = Bytes::from_static(b"fishplate");
+    encode_request(api, version, correlation, Some(&client_id), request, &[])
+        .map_err(|e| Malformed::Field(e.to_string()))
+}
+
+/// Behind all that the link has sent; nothing else goes meanwhile.
+async fn call_on<R>(link: &Link, api: ApiKey, version: i16, request: R) -> Result<R::Response, Broken>
+where
+    R: Request<Response: Shaped + Send> + Encodable + Send + 'static,
+{
+    let (target, (tell, told)) = (link.target(), oneshot::channel());
+    let outgoing = Outgoing {
+        api,
+        write: Box::new(move |_, correlation| {
+            let frame = frame(api, version, correlation, &request);
+            frame.map(|frame| (version, frame)).map_err(|e| Fault::upstream(target, false, e))
+        }),
+        expect: Expect::Answer(Box::new(move |answer| {
+            let read = |answer: Answer| answer.decode().map_err(|e| Fault::upstream(target, true, e));
+            drop(tell.send(answer.and_then(read)));
+        })),
+        patience: Patience { late: AGAIN_WITHIN, over: AGAIN_WITHIN },
+    };
+    link.send_past(outgoing).unwrap_or_else(Refused::tell);
+    // Where the link has ended, that is what its task ends with.
+    told.await.ok().and_then(Result::ok).ok_or(Broken::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::{Shared, serve};
+    use super::super::door::Door;
+    use super::super::testing::{Asked, FakeCluster, Reply};
+    use super::*;
+    use crate::config::Secret;
+    use crate::telemetry::Telemetry;
+    use crate::types::{BrokerId, HostPort, Slot, Target};
+    use kafka_protocol::messages::{
+        HeartbeatRequest, HeartbeatResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+    };
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// What a broker was asked, in turn.
+    type Heard = Arc<Mutex<Vec<ApiKey>>>;
+
+    /// A broker that knows one password, and believes it for so long.
+    fn knows(password: &'static str, lifetime_ms: i64, heard: &Heard) -> impl Fn(i32, Asked) -> Reply + Clone + use<> {
+        let heard = Arc::clone(heard);
+        move |_, asked| {
+            heard.lock().push(asked.api);
+            match asked.api {
+                ApiKey::SaslHandshake => {
+                    let request: SaslHandshakeRequest = asked.request();
+                    let error = if &*request.mechanism == "PLAIN" { 0 } else { UNSUPPORTED_SASL_MECHANISM };
+                    let plain = StrBytes::from_static_str("PLAIN");
+                    asked.answer(&SaslHandshakeResponse::default().with_error_code(error).with_mechanisms(vec![plain]))
+                }
+                ApiKey::SaslAuthenticate => {
+                    let request: SaslAuthenticateRequest = asked.request();
+                    let answer = SaslAuthenticateResponse::default();
+                    if request.auth_bytes.as_ref() == format!("\0us\0{password}").as_bytes() {
+                        asked.answer(&answer.with_session_lifetime_ms(lifetime_ms))
+                    } else {
+                        let why = Some(StrBytes::from_static_str("Invalid username or password"));
+                        asked.answer(&answer.with_error_code(58).with_error_message(why))
+                    }
+                }
+                _ => asked.answer(&HeartbeatResponse::default()),
+            }
+        }
+    }
+
+    fn target() -> Target {
+        Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) }
+    }
+
+    fn login(mechanism: Mechanism, password: &str) -> Door {
+        let login = Credentials::password(mechanism, "us", Secret::new(password.to_owned()));
+        Door { tls: None, login: Some(login) }
+    }
+
+    struct World {
+        shared: Arc<Shared>,
+        telemetry: Telemetry,
+        address: HostPort,
+    }
+
+    impl World {
+        fn at(cluster: &FakeCluster, door: Door) -> Self {
+            let shared = Shared::new(0, 1 << 20);
+            shared.doors.set(target().cluster, door);
+            Self { shared, telemetry: Telemetry::new().unwrap(), address: cluster.bootstrap()[0].clone() }
+        }
+
+        fn link(&self) -> Arc<Link> {
+            let link = Link::opening(target());
+            let (shared, meter) = (Arc::clone(&self.shared), self.telemetry.cluster(&"a".into()));
+            tokio::spawn(serve(Arc::clone(&link), self.address.clone(), shared, meter, None));
+            link
+        }
+    }
+
+    async fn beat(link: &Link) -> Result<(), Fault> {
+        let (tell, told) = oneshot::channel();
+        let outgoing = Outgoing {
+            api: ApiKey::Heartbeat,
+            write: Box::new(|_, correlation| {
+                let request = HeartbeatRequest::default();
+                Ok((4, encode_request(ApiKey::Heartbeat, 4, correlation, None, &request, &[]).unwrap()))
+            }),
+            expect: Expect::Answer(Box::new(move |answer| drop(tell.send(answer.map(drop))))),
+            patience: Patience { late: AGAIN_WITHIN, over: AGAIN_WITHIN },
+        };
+        link.send(outgoing).unwrap_or_else(Refused::tell);
+        timeout(Duration::from_secs(20), told).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_waits_for_the_login() {
+        let heard = Heard::default();
+        let cluster = FakeCluster::start(1, &[], knows("right", 0, &heard)).await;
+        let world = World::at(&cluster, login(Mechanism::Plain, "right"));
+        beat(&world.link()).await.unwrap();
+        assert_eq!(*heard.lock(), [ApiKey::SaslHandshake, ApiKey::SaslAuthenticate, ApiKey::Heartbeat]);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_refuses_is_asked_once_for_many_links_and_again_with_another_password() {
+        let heard = Heard::default();
+        let cluster = FakeCluster::start(1, &[], knows("right", 0, &heard)).await;
+        let world = World::at(&cluster, login(Mechanism::Plain, "wrong"));
+        for _ in 0..20 {
+            let refused = beat(&world.link()).await.unwrap_err().to_string();
+            assert!(refused.contains("Invalid username or password") && !refused.contains("wrong"), "{refused}");
+        }
+        assert_eq!(heard.lock().len(), 2, "a handshake and a token");
+        let failed = world.telemetry.shown("fishplate_links_failed_total", &[("cluster", "a"), ("reason", "login")]);
+        assert_eq!(failed, Some(20.0));
+        world.shared.doors.set(target().cluster, login(Mechanism::Plain, "right"));
+        beat(&world.link()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_has_another_mechanism_is_named_what_there_is() {
+        let heard = Heard::default();
+        let cluster = FakeCluster::start(1, &[], knows("right", 0, &heard)).await;
+        let world = World::at(&cluster, login(Mechanism::ScramSha512, "right"));
+        let refused = beat(&world.link()).await.unwrap_err().to_string();
+        assert!(refused.contains("does not take SCRAM-SHA-512, but PLAIN"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_login_is_renewed_before_it_is_over_and_nothing_comes_between() {
+        let heard = Heard::default();
+        let cluster = FakeCluster::start(1, &[], knows("right", 1_000, &heard)).await;
+        let world = World::at(&cluster, login(Mechanism::Plain, "right"));
+        // Given a link that is used all the time
+        let (link, end) = (world.link(), Instant::now() + Duration::from_secs(20));
+        let logins = || heard.lock().iter().filter(|api| **api == ApiKey::SaslHandshake).count();
+        while logins() < 4 {
+            assert!(Instant::now() < end, "{} logins", logins());
+            let mut beats = tokio::task::JoinSet::new();
+            for _ in 0..20 {
+                let link = Arc::clone(&link);
+                beats.spawn(async move { beat(&link).await });
+            }
+            beats.join_all().await.into_iter().for_each(|beat| beat.unwrap());
+        }
+        // Then each login is whole
+        let heard = heard.lock();
+        let tokens = heard.iter().enumerate().filter(|(_, api)| **api == ApiKey::SaslAuthenticate);
+        for (place, _) in tokens {
+            assert_eq!(heard[place - 1], ApiKey::SaslHandshake, "{heard:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_ends_whose_login_is_not_renewed() {
+        let heard = Heard::default();
+        let cluster = FakeCluster::start(1, &[], knows("right", 1_000, &heard)).await;
+        let world = World::at(&cluster, login(Mechanism::Plain, "right"));
+        let link = world.link();
+        beat(&link).await.unwrap();
+        world.shared.doors.set(target().cluster, login(Mechanism::Plain, "wrong"));
+        timeout(Duration::from_secs(10), link.ended()).await.unwrap();
+        assert!(beat(&link).await.unwrap_err().to_string().contains("Invalid username or password"));
+    }
+}
