@@ -15,7 +15,7 @@ use crate::harness::config::{Config, View};
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, repository};
-use crate::world::{World, alone, shared};
+use crate::world::{World, alone, full, shared};
 use libtest_mimic::Trial;
 use outcomes::{Counts, Known, Rounds};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,8 @@ impl Way {
 /// All trials: whole suites where `FISHPLATE_SUITES` says how many rounds, and a part of them else.
 pub fn trials() -> Vec<Trial> {
     let Some(rounds) = rounds() else {
-        return SUITES.iter().filter(|suite| !suite.part.is_empty()).flat_map(parts).collect();
+        let with_parts = SUITES.iter().filter(|suite| !suite.part.is_empty());
+        return with_parts.enumerate().flat_map(|(place, suite)| parts(place, suite)).collect();
     };
     let whole = |suite: &'static Suite| {
         let bare: &'static OnceLock<Rounds> = Box::leak(Box::default());
@@ -114,8 +115,8 @@ fn rounds() -> Option<u32> {
 /// They keep both cores busy: one at a time, so that clients' own time-outs are not what is judged.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// The part that everybody runs, in both views, topics on two clusters.
-fn parts(suite: &'static Suite) -> Vec<Trial> {
+/// The part that everybody runs, topics on two clusters: at the full level in both views, else in one of them, another for each suite.
+fn parts(place: usize, suite: &'static Suite) -> Vec<Trial> {
     let of = |way: Way| {
         shared(format!("suite {}, a part: {}", suite.name, way.name()), move |world| {
             let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +136,9 @@ fn parts(suite: &'static Suite) -> Vec<Trial> {
             }
         })
     };
-    Way::ALL.into_iter().filter(|way| way.two_clusters).map(of).collect()
+    let ways = || Way::ALL.into_iter().filter(|way| way.two_clusters);
+    let one = place % ways().count();
+    ways().enumerate().filter(|(own, _)| full() || *own == one).map(|(_, way)| of(way)).collect()
 }
 
 fn on_bare_kafka(suite: &Suite, world: &World, rounds: u32) -> Rounds {
