@@ -167,16 +167,21 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| "as they are".into())
     };
+    let tls = |one: &Cluster| one.tls.as_ref().map_or_else(|| "none".to_owned(), |tls| super::written::tls::words(tls));
     let how = |now: &Cluster, then: &Cluster| {
         let differences = [
             differs("bootstrap", &addresses(now), &addresses(then)),
             differs("links", &links(now), &links(then)),
             differs("kind", &now.kind.to_string(), &then.kind.to_string()),
             differs("racks", &racks(now), &racks(then)),
+            differs("tls", &tls(now), &tls(then)),
         ];
         differences.into_iter().flatten().collect()
     };
-    let words = |one: &Cluster| vec![format!("slot {}, bootstrap {}", one.slot, addresses(one))];
+    let words = |one: &Cluster| {
+        let encrypted = one.tls.as_ref().map(|_| format!(", tls {}", tls(one))).unwrap_or_default();
+        vec![format!("slot {}, bootstrap {}{encrypted}", one.slot, addresses(one))]
+    };
     by_name("clusters", (&now.clusters, &then.clusters), |one| one.name.as_str(), how, words)
 }
 

@@ -18,7 +18,9 @@ mod findings;
 mod levels;
 mod load;
 mod patterns;
+mod patterns_of_java;
 pub mod policy;
+mod principals;
 mod racks;
 pub mod rates;
 mod raw;
@@ -26,6 +28,7 @@ mod read;
 mod schema;
 mod suggest;
 mod surroundings;
+mod tls;
 pub mod tokens;
 pub mod twins;
 mod written;
@@ -36,8 +39,10 @@ pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use levels::{Metrics, Slo};
 pub use patterns::Patterns;
 pub use policy::Policy;
+pub use principals::{BadRule, PrincipalMapping};
 pub use racks::Racks;
 pub use schema::schema;
+pub use tls::{ClientAuth, ClientCertificates, ClientTls, Identity, Tls, TlsVersion};
 pub use written::written;
 
 /// The name of the pipeline of all that no other pipeline claims.
@@ -141,6 +146,8 @@ pub struct Listener {
     pub nodes: Nodes,
     /// An address of its own for each node, for the view `hosts`.
     pub hosts: Option<Hosts>,
+    /// Encryption, and who clients are by their certificates.
+    pub tls: Option<Tls>,
 }
 
 /// Who decides how clients of a listener are shown nodes.
@@ -243,6 +250,8 @@ pub struct Cluster {
     pub kind: Kind,
     /// What it calls racks.
     pub racks: Racks,
+    /// Encryption, and that brokers are who they should be.
+    pub tls: Option<ClientTls>,
 }
 
 /// What a cluster is, where that makes a difference.

@@ -9,7 +9,7 @@ use super::super::read::{Number, Text};
 use super::super::suggest::nearest;
 use super::addresses::host_port;
 use super::bounds::links;
-use super::{kinds, label};
+use super::{kinds, label, tls};
 use crate::types::{HostPort, Name, Slot};
 
 /// So many names stand in a message at most: there are no more slots.
@@ -81,9 +81,14 @@ fn cluster(
     let bootstrap = raw.bootstrap.as_ref().and_then(|list| bootstrap(list, &raw.name, addresses, findings));
     let (max_links, links_per_second) = links(raw, findings);
     let (kind, racks) = (kinds::kind(raw, findings), kinds::racks(raw, findings));
+    let tls = raw.tls.as_ref().map(|raw| tls::client(raw, findings));
     let name = Name::from(name?.value.as_str());
     let (kind, racks) = (kind?, racks?);
-    Some(Cluster { slot: slot?, name, bootstrap: bootstrap?, max_links, links_per_second, kind, racks })
+    let tls = match tls {
+        Some(None) => return None,
+        tls => tls.flatten(),
+    };
+    Some(Cluster { slot: slot?, name, bootstrap: bootstrap?, max_links, links_per_second, kind, racks, tls })
 }
 
 /// Who has which slot.

@@ -11,6 +11,7 @@ mod kinds;
 mod levels;
 mod pipelines;
 mod policy;
+mod tls;
 
 use super::findings::Findings;
 use super::raw::File;

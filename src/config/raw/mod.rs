@@ -12,9 +12,11 @@ use super::yaml::{Entry, Node, What};
 
 mod levels;
 mod policy;
+mod tls;
 
 pub(super) use levels::{Metrics, Slo};
 pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
+pub(super) use tls::{ClientTls, Tls};
 
 /// The config of Fishplate.
 #[derive(Debug, JsonSchema)]
@@ -89,6 +91,8 @@ pub(super) struct Listener {
     /// An address of its own for each node: a name with `{node}` in it, or one name with a range of ports.
     #[schemars(with = "Option<HostsAsWritten>")]
     pub(super) hosts: Option<Hosts>,
+    /// Encryption, and who clients are by their certificates. Default: none.
+    pub(super) tls: Option<Tls>,
 }
 
 /// Addresses of nodes, as they are written.
@@ -196,6 +200,8 @@ pub(super) struct Cluster {
     /// Racks (zones) that it calls otherwise than clients do: the clients' name, then the cluster's. Others are the same.
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) racks: Option<Vec<(Text, Text)>>,
+    /// Encryption, and that brokers are who they should be. Default: none.
+    pub(super) tls: Option<ClientTls>,
 }
 
 /// What a cluster is.
@@ -330,8 +336,9 @@ impl Listener {
             advertised: fields.optional("advertised", text),
             nodes: fields.optional("nodes", text),
             hosts: fields.optional("hosts", Hosts::read),
+            tls: fields.optional("tls", Tls::read),
         };
-        fields.finish(&["tls", "sasl"]);
+        fields.finish(&["sasl"]);
         Some(listener)
     }
 }
@@ -372,8 +379,8 @@ impl Cluster {
         let name = Text::from_key(entry);
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
             let (slot, bootstrap, max_links, links_per_second) = (None, None, None, None);
-            let (kind, zone, racks) = (None, None, None);
-            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks });
+            let (kind, zone, racks, tls) = (None, None, None, None);
+            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
@@ -383,8 +390,9 @@ impl Cluster {
         let racks = fields.optional("racks", |node, reader| {
             named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
         });
-        fields.finish(&["tls", "sasl"]);
-        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks })
+        let tls = fields.optional("tls", ClientTls::read);
+        fields.finish(&["sasl"]);
+        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls })
     }
 }
 
