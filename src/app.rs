@@ -58,6 +58,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// What the config asks for is more than this program does: it must not do less without a word.
+    #[error("tls of {0}: this build reads `tls` and does not speak it yet; leave it out")]
+    Unspoken(String),
     /// A mistake of ours in the metrics.
     #[error("cannot set the metrics up: {0}")]
     Metrics(String),
@@ -97,6 +100,7 @@ impl Running {
     /// The same; what is logged may be changed by a reload.
     async fn start_at(config: Config, level: Option<log::Level>) -> Result<Self, StartError> {
         let config = Arc::new(config);
+        unspoken(&config)?;
         let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
         let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
         let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -193,6 +197,13 @@ impl Running {
         let _ = self.stop.send(true);
         while self.tasks.join_next().await.is_some() {}
     }
+}
+
+/// Until sessions and links speak TLS, nobody is to take them for encrypted.
+fn unspoken(config: &Config) -> Result<(), StartError> {
+    let listener = config.listeners.iter().find(|one| one.tls.is_some()).map(|one| format!("listener {}", one.bind));
+    let cluster = config.clusters.iter().find(|one| one.tls.is_some()).map(|one| format!("cluster {}", one.name));
+    listener.or(cluster).map_or(Ok(()), |whose| Err(StartError::Unspoken(whose)))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -12,6 +12,8 @@ pub mod wire;
 
 pub mod config;
 
+pub mod security;
+
 pub mod upstream;
 
 pub mod placement;

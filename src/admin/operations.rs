@@ -11,6 +11,7 @@ use super::outlook::Outlook;
 use crate::config::diff::{Change, Diff, moved};
 use crate::config::{Cluster, Config, Listener, Mistakes, Pipeline, Reading};
 use crate::placement::Front;
+use crate::security::tls;
 use crate::telemetry::Telemetry;
 use crate::types::{Slot, View};
 
@@ -64,17 +65,20 @@ impl Face {
     }
 }
 
-/// Checks a config file without talking to anything.
+/// Checks a config file, and the certificates that it names, without talking to anything.
 #[must_use]
 pub fn check(file: &Path) -> (Check, Option<Config>) {
-    let Reading { config, found, .. } = Reading::of_file(file);
-    let size = config.as_ref().map(|config| Size {
+    let Reading { config, mut found, .. } = Reading::of_file(file);
+    let name = file.display().to_string();
+    found.extend(config.iter().flat_map(|config| tls::survey(config, &name)));
+    let fine = config.is_some() && found.count().0 == 0;
+    let size = config.as_ref().filter(|_| fine).map(|config| Size {
         listeners: config.listeners.len(),
         clusters: config.clusters.len(),
         pipelines: config.pipelines.len() - 1,
     });
     let listeners = config.iter().flat_map(|config| &config.listeners).map(Face::of).collect();
-    let check = Check { file: file.display().to_string(), fine: config.is_some(), found, size, listeners, live: None };
+    let check = Check { file: name, fine, found, size, listeners, live: None };
     (check, config)
 }
 

@@ -171,6 +171,7 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
         None => "none".to_owned(),
         Some(login @ Login::Password { username, .. }) => format!("{} as {username}", login.mechanism()),
     };
+    let tls = |one: &Cluster| one.tls.as_ref().map_or_else(|| "none".to_owned(), |tls| super::written::tls::words(tls));
     let how = |now: &Cluster, then: &Cluster| {
         let differences = [
             differs("bootstrap", &addresses(now), &addresses(then)),
@@ -178,10 +179,14 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
             differs("kind", &now.kind.to_string(), &then.kind.to_string()),
             differs("racks", &racks(now), &racks(then)),
             differs("sasl", &login(now), &login(then)).or_else(|| other_password(now, then)),
+            differs("tls", &tls(now), &tls(then)),
         ];
         differences.into_iter().flatten().collect()
     };
-    let words = |one: &Cluster| vec![format!("slot {}, bootstrap {}", one.slot, addresses(one))];
+    let words = |one: &Cluster| {
+        let encrypted = one.tls.as_ref().map(|_| format!(", tls {}", tls(one))).unwrap_or_default();
+        vec![format!("slot {}, bootstrap {}{encrypted}", one.slot, addresses(one))]
+    };
     by_name("clusters", (&now.clusters, &then.clusters), |one| one.name.as_str(), how, words)
 }
 

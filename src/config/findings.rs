@@ -82,6 +82,11 @@ impl Mistakes {
         (mistakes, self.list.len() - mistakes)
     }
 
+    /// Adds what was found outside of the files' text.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Mistake>) {
+        self.list.extend(more);
+    }
+
     /// Nothing was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -19,7 +19,9 @@ mod levels;
 mod load;
 pub mod login;
 mod patterns;
+mod patterns_of_java;
 pub mod policy;
+mod principals;
 mod racks;
 pub mod rates;
 mod raw;
@@ -28,6 +30,7 @@ mod schema;
 mod secret;
 mod suggest;
 mod surroundings;
+mod tls;
 pub mod tokens;
 pub mod twins;
 mod written;
@@ -39,9 +42,11 @@ pub use levels::{Metrics, Slo};
 pub use login::Login;
 pub use patterns::Patterns;
 pub use policy::Policy;
+pub use principals::{BadRule, PrincipalMapping};
 pub use racks::Racks;
 pub use schema::schema;
 pub use secret::Secret;
+pub use tls::{ClientAuth, ClientCertificates, ClientTls, Identity, Tls, TlsVersion};
 pub use written::written;
 
 /// The name of the pipeline of all that no other pipeline claims.
@@ -145,6 +150,8 @@ pub struct Listener {
     pub nodes: Nodes,
     /// An address of its own for each node, for the view `hosts`.
     pub hosts: Option<Hosts>,
+    /// Encryption, and who clients are by their certificates.
+    pub tls: Option<Tls>,
 }
 
 /// Who decides how clients of a listener are shown nodes.
@@ -249,6 +256,8 @@ pub struct Cluster {
     pub racks: Racks,
     /// How we log in to it, if we do.
     pub login: Option<Login>,
+    /// Encryption, and that brokers are who they should be.
+    pub tls: Option<ClientTls>,
 }
 
 /// What a cluster is, where that makes a difference.

@@ -154,6 +154,21 @@ pub(super) fn text(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     Some(Text { value, shown: scalar.text.clone(), at: node.at })
 }
 
+/// Reads the path of a file. A relative one starts from the config file's directory; what is kept starts from the root.
+pub(super) fn path(node: &Node, reader: &mut Reader<'_>) -> Option<Text> {
+    let text = text(node, reader)?;
+    let joined = reader.surroundings.directory.join(&text.value);
+    // Fails where there is no current directory: then the path stays as it is.
+    let absolute = std::path::absolute(&joined).unwrap_or(joined);
+    match absolute.into_os_string().into_string() {
+        Ok(value) => Some(Text::of(value, &text)),
+        Err(_) => {
+            reader.findings.mistake(text.at, "the directory of this file is not UTF-8", "move it to one that is");
+            None
+        }
+    }
+}
+
 /// Reads a whole number that is not negative.
 pub(super) fn number(node: &Node, reader: &mut Reader<'_>) -> Option<Number> {
     let What::Scalar(scalar) = &node.what else {

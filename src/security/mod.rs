@@ -1,6 +1,7 @@
-//! Who is who, and how that is proven: pure mechanisms for both sides, Fishplate's clients and the clusters. Who sends and reads is `session`
-//! and `upstream`.
+//! Who may speak to us and whom we speak to: certificates and keys, names and proofs, for both sides. Mechanisms only: no sockets, no
+//! sessions, and nothing here knows what a request is.
 
 pub mod client;
 pub mod plain;
 pub mod scram;
+pub mod tls;

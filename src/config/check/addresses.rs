@@ -6,7 +6,7 @@ use super::super::Listener;
 use super::super::findings::{At, Findings};
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::hosts;
+use super::{hosts, tls};
 use crate::types::HostPort;
 
 /// Where a cluster can be reached or a client be sent.
@@ -67,6 +67,7 @@ fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Op
     let told = raw.advertised.as_ref().map(|text| host_port(text, findings));
     let nodes = hosts::nodes(raw, findings);
     let hosts = raw.hosts.as_ref().map(|written| hosts::hosts(written, clusters, findings));
+    let tls = raw.tls.as_ref().map(|raw| tls::server(raw, findings));
     let address = address?;
     if let (Some(text), None, true) = (&raw.bind, &raw.advertised, address.ip().is_unspecified()) {
         let what = format!("clients cannot be told `{text}`, which means every address of this machine");
@@ -77,11 +78,15 @@ fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Op
         findings.mistake(text.at, what, instead);
         return None;
     }
-    match (told, hosts) {
-        (Some(None), _) | (_, Some(None)) => None,
-        (told, hosts) => {
-            Some(Listener { bind: address, advertised: told.flatten(), nodes: nodes?, hosts: hosts.flatten() })
-        }
+    match (told, hosts, tls) {
+        (Some(None), ..) | (_, Some(None), _) | (.., Some(None)) => None,
+        (told, hosts, tls) => Some(Listener {
+            bind: address,
+            advertised: told.flatten(),
+            nodes: nodes?,
+            hosts: hosts.flatten(),
+            tls: tls.flatten(),
+        }),
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::read::{Number, Text};
 use super::super::suggest::nearest;
 use super::addresses::host_port;
 use super::bounds::links;
-use super::{kinds, label, logins};
+use super::{kinds, label, logins, tls};
 use crate::types::{HostPort, Name, Slot};
 
 /// So many names stand in a message at most: there are no more slots.
@@ -82,9 +82,14 @@ fn cluster(
     let (max_links, links_per_second) = links(raw, findings);
     let (kind, racks) = (kinds::kind(raw, findings), kinds::racks(raw, findings));
     let login = logins::login(raw, findings);
+    let tls = raw.tls.as_ref().map(|raw| tls::client(raw, findings));
     let name = Name::from(name?.value.as_str());
     let (kind, racks, login) = (kind?, racks?, login?);
-    Some(Cluster { slot: slot?, name, bootstrap: bootstrap?, max_links, links_per_second, kind, racks, login })
+    let tls = match tls {
+        Some(None) => return None,
+        tls => tls.flatten(),
+    };
+    Some(Cluster { slot: slot?, name, bootstrap: bootstrap?, max_links, links_per_second, kind, racks, tls, login })
 }
 
 /// Who has which slot.

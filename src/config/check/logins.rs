@@ -13,7 +13,7 @@ pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Optio
     let mechanism = mechanism(sasl, findings);
     let (username, password) = (sasl.username.as_ref()?, sasl.password.as_ref()?);
     let mechanism = mechanism?;
-    if mechanism == Mechanism::Plain && !raw.is_over_tls() {
+    if mechanism == Mechanism::Plain && raw.tls.is_none() {
         let what = "with PLAIN and without TLS everybody on the way can read the password";
         findings.warning(password.at, what, "write `tls: {}` beside `sasl`, or use SCRAM-SHA-512");
     }
@@ -24,7 +24,7 @@ pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Optio
     }))
 }
 
-fn mechanism(sasl: &raw::Sasl, findings: &mut Findings) -> Option<Mechanism> {
+fn mechanism(sasl: &raw::Login, findings: &mut Findings) -> Option<Mechanism> {
     let text = sasl.mechanism.as_ref()?;
     let known = Mechanism::named(&text.value);
     if known.is_none() {

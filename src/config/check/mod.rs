@@ -12,6 +12,7 @@ mod levels;
 mod logins;
 mod pipelines;
 mod policy;
+mod tls;
 
 use super::findings::Findings;
 use super::raw::File;

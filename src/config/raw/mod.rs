@@ -11,10 +11,14 @@ use super::read::{Fields, Number, Reader, Text, list, named, number, some, text,
 use super::yaml::{Entry, Node, What};
 
 mod levels;
+mod login;
 mod policy;
+mod tls;
 
 pub(super) use levels::{Metrics, Slo};
+pub(super) use login::Login;
 pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
+pub(super) use tls::{ClientTls, Tls};
 
 /// The config of Fishplate.
 #[derive(Debug, JsonSchema)]
@@ -89,6 +93,8 @@ pub(super) struct Listener {
     /// An address of its own for each node: a name with `{node}` in it, or one name with a range of ports.
     #[schemars(with = "Option<HostsAsWritten>")]
     pub(super) hosts: Option<Hosts>,
+    /// Encryption, and who clients are by their certificates. Default: none.
+    pub(super) tls: Option<Tls>,
 }
 
 /// Addresses of nodes, as they are written.
@@ -197,35 +203,9 @@ pub(super) struct Cluster {
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) racks: Option<Vec<(Text, Text)>>,
     /// How Fishplate logs in to it. Default: it does not.
-    pub(super) sasl: Option<Sasl>,
-}
-
-/// How Fishplate logs in to a cluster.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Sasl {
-    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
-    #[schemars(required, example = "SCRAM-SHA-512")]
-    pub(super) mechanism: Option<Text>,
-    /// Who Fishplate is there.
-    #[schemars(required)]
-    pub(super) username: Option<Text>,
-    /// Better from outside: `${NAME}` or `${file:/path}`.
-    #[schemars(required, example = "${KAFKA_PASSWORD}")]
-    pub(super) password: Option<Text>,
-}
-
-impl Sasl {
-    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let mut fields = Fields::of(node, "sasl", reader)?;
-        let sasl = Self {
-            mechanism: fields.required("mechanism", "SCRAM-SHA-512", text),
-            username: fields.required("username", "fishplate", text),
-            password: fields.required("password", "\"${KAFKA_PASSWORD}\"", text),
-        };
-        fields.finish(&[]);
-        Some(sasl)
-    }
+    pub(super) sasl: Option<Login>,
+    /// Encryption, and that brokers are who they should be. Default: none.
+    pub(super) tls: Option<ClientTls>,
 }
 
 /// What a cluster is.
@@ -360,8 +340,9 @@ impl Listener {
             advertised: fields.optional("advertised", text),
             nodes: fields.optional("nodes", text),
             hosts: fields.optional("hosts", Hosts::read),
+            tls: fields.optional("tls", Tls::read),
         };
-        fields.finish(&["tls", "sasl"]);
+        fields.finish(&["sasl"]);
         Some(listener)
     }
 }
@@ -402,8 +383,8 @@ impl Cluster {
         let name = Text::from_key(entry);
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
             let (slot, bootstrap, max_links, links_per_second) = (None, None, None, None);
-            let (kind, zone, racks, sasl) = (None, None, None, None);
-            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, sasl });
+            let (kind, zone, racks, tls, sasl) = (None, None, None, None, None);
+            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls, sasl });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
@@ -413,14 +394,9 @@ impl Cluster {
         let racks = fields.optional("racks", |node, reader| {
             named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
         });
-        let sasl = fields.optional("sasl", Sasl::read);
-        fields.finish(&["tls"]);
-        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, sasl })
-    }
-
-    /// Nobody on the way reads along.
-    pub(super) fn is_over_tls(&self) -> bool {
-        false
+        let (tls, sasl) = (fields.optional("tls", ClientTls::read), fields.optional("sasl", Login::read));
+        fields.finish(&[]);
+        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls, sasl })
     }
 }
 

@@ -11,6 +11,7 @@ mod mistakes;
 mod odd;
 mod policy;
 mod schema;
+mod tls;
 
 const BASE: &str = "\
 virtual_cluster: v

@@ -24,6 +24,8 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Listener/properties", "listeners: [{ ", " }]"),
         ("/$defs/Cluster/properties", "clusters: { a: { ", " } }"),
         ("/$defs/Pipeline/properties", "pipelines: [{ ", " }]"),
+        ("/$defs/Tls/properties", "listeners: [{ tls: { ", " } }]"),
+        ("/$defs/ClientTls/properties", "clusters: { a: { tls: { ", " } } }"),
         ("/$defs/Admin/properties", "admin: { ", " }"),
         ("/$defs/Memory/properties", "memory: { ", " }"),
         ("/$defs/Limits/properties", "limits: { ", " }"),
@@ -62,6 +64,8 @@ fn full_yaml_has_every_key_of_the_schema() {
         "Canary",
         "Slo",
         "Metrics",
+        "Tls",
+        "ClientTls",
     ];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
     let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));

@@ -2,6 +2,7 @@
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
 pub(super) mod policy;
+pub(super) mod tls;
 
 use super::secret::Secret;
 use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Login, Nodes, Pipeline};
@@ -81,6 +82,9 @@ fn listener(listener: &Listener) -> Value {
         }
         None => {}
     }
+    if let Some(tls) = &listener.tls {
+        file["tls"] = tls::server(tls);
+    }
     file
 }
 
@@ -115,6 +119,9 @@ fn cluster(cluster: &Cluster) -> Value {
     let racks: Map<_, _> = racks.collect();
     if !racks.is_empty() {
         file["racks"] = racks.into();
+    }
+    if let Some(tls) = &cluster.tls {
+        file["tls"] = tls::client(tls);
     }
     file
 }

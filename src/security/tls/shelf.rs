@@ -1,0 +1,141 @@
+//! All TLS material of a running proxy, so that its files can be looked at again and its certificates be counted: what each
+//! listener and each cluster has.
+
+use super::expiry::Expiry;
+use super::problem::TlsProblem;
+use super::{Client, Reload, SOON, Server};
+use crate::config::{ClientTls, Identity, Tls};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Whose material it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// The listener that is bound there.
+    Listener(Arc<str>),
+    /// The cluster of that name.
+    Cluster(Arc<str>),
+}
+
+impl Side {
+    /// As metrics say it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Listener(_) => "listener",
+            Self::Cluster(_) => "cluster",
+        }
+    }
+
+    /// Which one.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let (Self::Listener(name) | Self::Cluster(name)) = self;
+        name
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.as_str(), self.name())
+    }
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Shelf(Mutex<BTreeMap<Side, Material>>);
+
+#[derive(Clone, Debug)]
+enum Material {
+    Server(Arc<Server>),
+    Client(Arc<Client>),
+}
+
+/// What a look at one side's files found.
+#[derive(Debug)]
+pub struct Look {
+    /// Whose they are.
+    pub side: Side,
+    /// What became of them.
+    pub reload: Result<Reload, TlsProblem>,
+    /// Until when what is in force holds.
+    pub expiries: Vec<Expiry>,
+    /// What of it does not hold, or soon will not.
+    pub warning: Option<TlsProblem>,
+}
+
+impl Shelf {
+    /// A listener's material, loaded; the same as before where it is there already.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how; what was there stays in force.
+    pub fn server(&self, bind: &str, tls: &Tls) -> Result<Arc<Server>, TlsProblem> {
+        let side = Side::Listener(bind.into());
+        let there = self.0.lock().get(&side).cloned();
+        if let Some(Material::Server(server)) = there {
+            return server.become_as(tls).map(|_| server);
+        }
+        let server = Arc::new(Server::load(tls)?);
+        self.0.lock().insert(side, Material::Server(Arc::clone(&server)));
+        Ok(server)
+    }
+
+    /// A cluster's; the same as before where it is there already, so that who holds it has what is new.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how; what was there stays in force.
+    pub fn client(&self, cluster: &str, tls: &ClientTls) -> Result<Arc<Client>, TlsProblem> {
+        let side = Side::Cluster(cluster.into());
+        let there = self.0.lock().get(&side).cloned();
+        if let Some(Material::Client(client)) = there {
+            return client.become_as(tls).map(|_| client);
+        }
+        let client = Arc::new(Client::load(tls)?);
+        self.0.lock().insert(side, Material::Client(Arc::clone(&client)));
+        Ok(client)
+    }
+
+    /// The cluster is gone, or speaks no TLS any more.
+    pub fn forget(&self, cluster: &str) {
+        self.0.lock().remove(&Side::Cluster(cluster.into()));
+    }
+
+    /// Looks at all files again. Reads them.
+    pub fn look(&self) -> Vec<Look> {
+        let all: Vec<_> = self.0.lock().iter().map(|(side, material)| (side.clone(), material.clone())).collect();
+        all.into_iter().map(|(side, material)| material.look(side)).collect()
+    }
+
+    /// Where the files are, to be watched.
+    pub fn directories(&self) -> BTreeSet<PathBuf> {
+        let all = self.0.lock();
+        let files = all.values().flat_map(Material::files);
+        files.filter_map(|file| file.parent().map(Path::to_owned)).collect()
+    }
+}
+
+impl Material {
+    fn look(&self, side: Side) -> Look {
+        let (reload, expiries, lapsed, soon) = match self {
+            Self::Server(server) => (server.reload(), server.expiries(), server.lapsed(), server.expiring(SOON)),
+            Self::Client(client) => (client.reload(), client.expiries(), client.lapsed(), client.expiring(SOON)),
+        };
+        Look { side, reload, expiries, warning: lapsed.or(soon) }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let both = |identity: Identity| [identity.certificate, identity.key];
+        match self {
+            Self::Server(server) => {
+                let tls = server.settings();
+                both(tls.identity).into_iter().chain(tls.clients.map(|clients| clients.ca)).collect()
+            }
+            Self::Client(client) => {
+                let tls = client.settings();
+                tls.identity.into_iter().flat_map(both).chain(tls.ca).collect()
+            }
+        }
+    }
+}
