@@ -12,6 +12,8 @@ pub mod wire;
 
 pub mod config;
 
+pub mod security;
+
 pub mod upstream;
 
 pub mod placement;
@@ -21,7 +23,6 @@ pub mod provision;
 
 pub mod api;
 
-pub mod security;
 pub mod session;
 
 pub mod lag;

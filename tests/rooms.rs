@@ -12,6 +12,7 @@ const STEPS: &[&[&str]] = &[
     &["types"],
     &["error"],
     &["telemetry", "wire", "config"],
+    &["security"],
     &["upstream"],
     &["control"],
     &["placement", "policy", "provision"],

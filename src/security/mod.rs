@@ -1,6 +1,8 @@
-//! Who is who, and how that is proven: pure mechanisms for both sides, Fishplate's clients and the clusters. Who sends and reads is `session`
-//! and `upstream`.
+//! Who may speak to us and whom we speak to: mechanisms that prove it, to us and by us. Mechanisms only: no sockets, no sessions,
+//! and nothing here knows what a request is.
 
 pub mod client;
 pub mod plain;
 pub mod scram;
+pub mod server;
+pub mod users;
