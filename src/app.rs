@@ -8,6 +8,7 @@ use crate::lag::task::{self as lag, Lag};
 use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
+use crate::security::tls::{Shelf, TlsProblem};
 use crate::session::{Context, Limits, listener};
 use crate::telemetry::{PoolFacts, Telemetry, log};
 use crate::upstream::connect::{Memory, Shared};
@@ -23,9 +24,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
+mod doors;
 mod steward;
 mod watch;
 
+use doors::Doors;
 pub use steward::Outcome;
 use steward::Steward;
 
@@ -58,9 +61,14 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
-    /// What the config asks for is more than this program does: it must not do less without a word.
-    #[error("tls of {0}: this build reads `tls` and does not speak it yet; leave it out")]
-    Unspoken(String),
+    /// What TLS needs is not there, or wrong.
+    #[error("tls of {whose}: {why}")]
+    Tls {
+        /// A listener's or a cluster's.
+        whose: String,
+        /// Which file, and what is wrong with it.
+        why: TlsProblem,
+    },
     /// A mistake of ours in the metrics.
     #[error("cannot set the metrics up: {0}")]
     Metrics(String),
@@ -100,7 +108,6 @@ impl Running {
     /// The same; what is logged may be changed by a reload.
     async fn start_at(config: Config, level: Option<log::Level>) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        unspoken(&config)?;
         let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
         let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
         let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -116,7 +123,12 @@ impl Running {
         let crate::config::Memory { requests, responses, parked } = config.memory;
         let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
         let limits = Limits::from(&*config);
-        let mut steward = Steward::new(Arc::clone(&config), &shared, &telemetry, &readiness);
+        let doors = Doors::new(&shared);
+        for cluster in &config.clusters {
+            let of = |why| StartError::Tls { whose: format!("cluster {}", cluster.name), why };
+            doors.open(cluster).map_err(of)?;
+        }
+        let mut steward = Steward::new(Arc::clone(&config), (&shared, &doors), &telemetry, &readiness);
         let (clusters, current) = (steward.clusters().clone(), steward.current().clone());
         wait_for_clusters(&clusters.all(), &current).await;
         // Before anybody is served what must not be.
@@ -135,7 +147,7 @@ impl Running {
             reload,
         };
         for (sockets, listener) in bound {
-            running.listen(sockets, &listener, &clusters, &current, &shared, limits)?;
+            running.listen(sockets, &listener, &clusters, &current, (&shared, doors.shelf()), limits)?;
         }
         let contexts = running.contexts.clone();
         let lag = Lag::new(Arc::clone(running.telemetry.notes()), current.clone());
@@ -152,7 +164,7 @@ impl Running {
         listener: &config::Listener,
         clusters: &Clusters,
         current: &Current,
-        shared: &Arc<Shared>,
+        (shared, shelf): (&Arc<Shared>, &Shelf),
         limits: Limits,
     ) -> Result<(), StartError> {
         let Some(first) = sockets.first() else { return Ok(()) };
@@ -164,6 +176,10 @@ impl Running {
         let rulings = Arc::clone(&self.rulings);
         let context =
             Context::new(current.clone(), clusters.clone(), telemetry, rulings, front, Arc::clone(shared), limits);
+        if let Some(tls) = &listener.tls {
+            let of = |why| StartError::Tls { whose: format!("listener {}", listener.bind), why };
+            context.over_tls(shelf.server(&address.to_string(), tls).map_err(of)?);
+        }
         for socket in sockets {
             self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
         }
@@ -197,13 +213,6 @@ impl Running {
         let _ = self.stop.send(true);
         while self.tasks.join_next().await.is_some() {}
     }
-}
-
-/// Until sessions and links speak TLS, nobody is to take them for encrypted.
-fn unspoken(config: &Config) -> Result<(), StartError> {
-    let listener = config.listeners.iter().find(|one| one.tls.is_some()).map(|one| format!("listener {}", one.bind));
-    let cluster = config.clusters.iter().find(|one| one.tls.is_some()).map(|one| format!("cluster {}", one.name));
-    listener.or(cluster).map_or(Ok(()), |whose| Err(StartError::Unspoken(whose)))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -23,7 +23,6 @@ pub mod provision;
 
 pub mod api;
 
-pub mod security;
 pub mod session;
 
 pub mod lag;

@@ -4,9 +4,11 @@
 pub mod log;
 mod mechanism;
 pub mod moment;
+mod principal;
 pub mod producer;
 
 pub use mechanism::Mechanism;
+pub use principal::Principal;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};

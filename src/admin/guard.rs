@@ -46,6 +46,11 @@ pub enum Refusal {
         /// What was found.
         why: String,
     },
+    /// What TLS needs is not there, or wrong.
+    Files {
+        /// Which file, and how.
+        why: String,
+    },
     /// A topic that holds records would get another home.
     Moves {
         /// The topic.
@@ -102,6 +107,7 @@ impl Refusal {
                 format!("the new addresses of cluster {cluster} do not lead to it: {why}"),
                 "a cluster is told by its own id; give another one a name and a slot of its own".into(),
             ),
+            Self::Files { why } => (format!("TLS cannot be set up: {why}"), "mend the file, then reload".into()),
             Self::Moves { topic, from, to, pipeline, how } => (
                 format!(
                     "topic {topic} holds records on {from} and the pipeline {pipeline} would have it on {to}: {how}"

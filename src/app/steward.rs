@@ -1,6 +1,7 @@
 //! Who keeps a running proxy what its config says: starts clusters and ends them, takes another config or refuses it whole,
 //! and keeps topics from clients whose records are where the config does not look.
 
+use super::doors::Doors;
 use crate::admin::Readiness;
 use crate::admin::guard::{self, Moving, Refusal};
 use crate::api::records::produce::{TopicKey, keys_of};
@@ -8,12 +9,11 @@ use crate::config::diff::{Change, Diff, What};
 use crate::config::{self, Config};
 use crate::placement::fence::{Fence, Why};
 use crate::placement::task::{self, Current, Publisher};
-use crate::security::client::Credentials;
+use crate::security::tls::TlsProblem;
 use crate::session::{Context, Limits};
 use crate::telemetry::{Telemetry, log};
 use crate::types::{HostPort, Name, Slot};
 use crate::upstream::connect::Shared;
-use crate::upstream::door::Door;
 use crate::upstream::places::Limit;
 use crate::upstream::{Cluster, Clusters, refresh};
 use std::collections::{HashMap, HashSet};
@@ -65,6 +65,7 @@ pub enum Outcome {
 pub(super) struct Steward {
     config: Arc<Config>,
     shared: Arc<Shared>,
+    doors: Doors,
     telemetry: Arc<Telemetry>,
     readiness: Arc<Readiness>,
     clusters: Clusters,
@@ -84,7 +85,7 @@ impl Steward {
     /// Starts the config's clusters.
     pub(super) fn new(
         config: Arc<Config>,
-        shared: &Arc<Shared>,
+        (shared, doors): (&Arc<Shared>, &Doors),
         telemetry: &Arc<Telemetry>,
         readiness: &Arc<Readiness>,
     ) -> Self {
@@ -92,6 +93,7 @@ impl Steward {
         let mut steward = Self {
             config: Arc::clone(&config),
             shared: Arc::clone(shared),
+            doors: doors.clone(),
             telemetry: Arc::clone(telemetry),
             readiness: Arc::clone(readiness),
             clusters: Clusters::default(),
@@ -140,18 +142,17 @@ impl Steward {
     }
 
     fn start(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
-        let (cluster, mut tasks) = self.read(configured);
+        let (cluster, mut tasks) = self.read(configured, &self.shared);
         tasks.spawn(watch_cluster(Arc::clone(&cluster), Arc::clone(&self.readiness), Arc::clone(&self.telemetry)));
         (cluster, tasks)
     }
 
     /// Reads a cluster without saying anywhere that it is up or down.
-    fn read(&self, configured: &config::Cluster) -> (Arc<Cluster>, JoinSet<()>) {
+    fn read(&self, configured: &config::Cluster, shared: &Arc<Shared>) -> (Arc<Cluster>, JoinSet<()>) {
         let config::Cluster { slot, name, bootstrap, max_links, links_per_second, kind, .. } = configured.clone();
-        self.shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
-        self.shared.doors.set(slot, door(configured));
+        shared.places.limit(slot, Limit { links: max_links, per_second: links_per_second });
         let meter = self.telemetry.cluster(&name);
-        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(&self.shared), meter);
+        let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(shared), meter);
         cluster.in_zone(kind.zone());
         let mut tasks = JoinSet::new();
         let (refreshed, telemetry) = (Arc::clone(&cluster), Arc::clone(&self.telemetry));
@@ -225,6 +226,9 @@ impl Steward {
         if !restart.is_empty() {
             return Outcome::Refused(restart);
         }
+        if let Err(wrong) = self.tried(&then) {
+            return Outcome::Refused(vec![wrong]);
+        }
         let added: Vec<_> = then
             .clusters
             .iter()
@@ -233,6 +237,9 @@ impl Steward {
             .collect();
         let refusals = match self.judge(&then, &diff, &added, contexts).await {
             Ok(()) => {
+                if let Err(wrong) = self.doors.change(&self.config, &then) {
+                    return Outcome::Refused(vec![Refusal::Files { why: wrong.to_string() }]);
+                }
                 self.apply(Arc::new(then), added, contexts).await;
                 return Outcome::Applied(diff.changes);
             }
@@ -242,6 +249,18 @@ impl Steward {
             self.forget.push((Instant::now() + FORGET_AFTER, "cluster", cluster.name().clone()));
         }
         Outcome::Refused(refusals)
+    }
+
+    /// New clusters are entered from now on as the config says; of those that are there nothing is changed yet.
+    fn tried(&self, then: &Config) -> Result<(), Refusal> {
+        let files = |wrong: TlsProblem| Refusal::Files { why: wrong.to_string() };
+        for cluster in &then.clusters {
+            match self.config.cluster(cluster.slot) {
+                None => self.doors.open(cluster).map_err(files)?,
+                Some(_) => drop(Doors::tried(cluster).map_err(files)?),
+            }
+        }
+        Ok(())
     }
 
     /// Whether the config may be taken. Where it may, topics that get another home are fenced off when this returns, and
@@ -298,9 +317,12 @@ impl Steward {
             let sought = config::Cluster {
                 name,
                 bootstrap,
-                ..self.config.cluster(cluster.slot()).cloned().unwrap_or_else(|| then.clusters[0].clone())
+                ..then.cluster(cluster.slot()).cloned().unwrap_or_else(|| then.clusters[0].clone())
             };
-            let (there, _tasks) = self.read(&sought);
+            // Entered as it would be: who is here enters as before.
+            let shared = Shared::new(0, super::UPSTREAM_FRAME);
+            shared.doors.set(cluster.slot(), Doors::tried(&sought).unwrap_or_default());
+            let (there, _tasks) = self.read(&sought, &shared);
             let mut news = there.news();
             let told = timeout(TOLD_WITHIN, news.wait_for(|news| news.read || news.down.is_some())).await;
             let news = match told {
@@ -357,11 +379,7 @@ impl Steward {
                 self.forget.push((Instant::now() + FORGET_AFTER, "pipeline", pipeline.name.clone()));
             }
         }
-        for cluster in &then.clusters {
-            if self.config.cluster(cluster.slot).map(|before| &before.login) != Some(&cluster.login) {
-                self.shared.doors.set(cluster.slot, door(cluster));
-            }
-            let config::Cluster { slot, max_links, links_per_second, kind, .. } = cluster;
+        for config::Cluster { slot, max_links, links_per_second, kind, .. } in &then.clusters {
             self.shared.places.limit(*slot, Limit { links: *max_links, per_second: *links_per_second });
             if let Some(cluster) = self.clusters.get(*slot) {
                 cluster.in_zone(kind.zone());
@@ -404,16 +422,6 @@ impl Steward {
             }
         }
     }
-}
-
-/// How a cluster is entered.
-fn door(of: &config::Cluster) -> Door {
-    let login = of.login.as_ref().map(|login| match login {
-        config::Login::Password { mechanism, username, password } => {
-            Credentials::password(*mechanism, username, password.clone())
-        }
-    });
-    Door { tls: None, login }
 }
 
 /// What an operator set until the next reload is over with it.

@@ -4,4 +4,6 @@
 pub mod client;
 pub mod plain;
 pub mod scram;
+pub mod server;
 pub mod tls;
+pub mod users;

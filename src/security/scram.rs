@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod messages;
+pub mod server;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
@@ -18,7 +19,7 @@ pub const FEWEST_ITERATIONS: u32 = 4096;
 /// More than this no credential of ours has: Kafka's own bound.
 pub const MOST_ITERATIONS: u32 = 16_384;
 /// Bytes of a salt that we make.
-const SALT: usize = 32;
+pub(super) const SALT: usize = 32;
 /// Bytes of what is random in a nonce: text of a third more.
 const NONCE: usize = 24;
 
@@ -187,3 +188,6 @@ impl fmt::Debug for Credential {
         f.debug_struct("Credential").field("iterations", &self.iterations).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
+use crate::security::tls::Server;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::types::{SessionId, Slot};
 use crate::upstream::connect::Shared;
@@ -19,8 +20,8 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -122,6 +123,8 @@ pub struct Context {
     pub rulings: Arc<Rulings>,
     /// What links share.
     pub shared: Arc<Shared>,
+    /// What clients' connections are encrypted with, if they are.
+    tls: OnceLock<Arc<Server>>,
     /// Bounds.
     limits: ArcSwap<Limits>,
     /// Holds repeated warnings back.
@@ -156,6 +159,7 @@ impl Context {
             rulings,
             front: ArcSwap::from_pointee(front),
             shared,
+            tls: OnceLock::new(),
             limits: ArcSwap::from_pointee(limits),
             seldom: Seldom::new(Duration::from_secs(60)),
             meanings: Meanings::default(),
@@ -164,6 +168,17 @@ impl Context {
             crowd: Arc::default(),
             next_session: AtomicU64::new(1),
         })
+    }
+
+    /// Clients' connections are encrypted with this. Said before the first one comes.
+    pub fn over_tls(&self, server: Arc<Server>) {
+        let _once = self.tls.set(server);
+    }
+
+    /// What clients' connections are encrypted with, if they are.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<Server>> {
+        self.tls.get()
     }
 
     /// Bounds, as they are now.

@@ -5,16 +5,45 @@ use super::crowd::{Admitted, Full};
 use super::reader;
 use crate::wire::outlet::tune;
 use crate::wire::transport::Transport;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// After a failed accept (no descriptors left, say): others get a chance to close something.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr, _admitted: Admitted) {
-    reader::serve(context, Transport::plain(socket), peer).await;
+    let Some(tls) = context.tls() else { return reader::serve(context, Transport::plain(socket), peer).await };
+    let within = context.limits().handshake;
+    let shaken = timeout(within, Transport::accept(socket, tls.current())).await;
+    match shaken.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {within:?}"))))
+    {
+        Ok(socket) => reader::serve(context, socket, peer).await,
+        Err(error) => no_handshake(&context, peer, &error),
+    }
+}
+
+/// Who looks whether a port is open hangs up at once, and that is no news.
+fn no_handshake(context: &Context, peer: SocketAddr, error: &io::Error) {
+    let reason = match error.kind() {
+        io::ErrorKind::InvalidData => "protocol",
+        io::ErrorKind::TimedOut => "timeout",
+        _ => "io",
+    };
+    context.telemetry.handshake_failed(reason);
+    if reason == "io" {
+        return tracing::debug!(%peer, %error, "a client went before its TLS handshake was done");
+    }
+    if let Some(held_back) = context.seldom.pass(format!("handshake {} {error}", peer.ip())) {
+        tracing::warn!(
+            %peer, reason = %error, held_back,
+            "closing a client connection: its TLS handshake failed. Does the client speak TLS (security.protocol), trust the \
+             listener's certificate, and show one of its own where `client_ca` asks for it?"
+        );
+    }
 }
 
 /// Its socket is closed when it is dropped.

@@ -117,6 +117,7 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Clients, "fishplate_sessions", &[], "Client connections."),
     counter(Of::Clients, "fishplate_sessions_opened_total", &[], "Client connections that were accepted."),
     counter(Of::Clients, "fishplate_sessions_closed_total", &["reason"], "Client connections that ended, and why."),
+    counter(Of::Clients, "fishplate_handshakes_failed_total", &["reason"], "TLS handshakes of clients that came to nothing: `protocol` (no TLS, a wrong or missing certificate), `timeout`, `io` (the client went)."),
     counter(Of::Clients, "fishplate_sessions_refused_total", &["limit"], "Client connections closed at once since `limits` allows no more."),
     gauge(Of::Clients, "fishplate_client_sessions", &["software", "version", "view"], "Client connections by what clients say they are, and what they are shown; `unknown` where they do not say; at most 200 kinds, the rest is `other`."),
     counter(Of::Clients, "fishplate_client_sightings_total", &["software", "version", "view"], "How often such a client came."),

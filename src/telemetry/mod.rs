@@ -189,6 +189,11 @@ impl Telemetry {
         self.sessions.refused.with_label_values(&[limit]).inc();
     }
 
+    /// A client's TLS handshake came to nothing, for this reason.
+    pub fn handshake_failed(&self, reason: &str) {
+        self.sessions.handshakes_failed.with_label_values(&[reason]).inc();
+    }
+
     /// How a pool of memory stands.
     pub fn memory(&self, pool: &str, facts: PoolFacts) {
         self.memory.stand(pool, facts);

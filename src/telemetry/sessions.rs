@@ -85,6 +85,7 @@ pub(super) struct SessionFamilies {
     opened: IntCounter,
     closed: IntCounterVec,
     pub(super) refused: IntCounterVec,
+    pub(super) handshakes_failed: IntCounterVec,
     in_flight: IntGauge,
     by_software: IntGaugeVec,
     sightings: IntCounterVec,
@@ -108,6 +109,11 @@ impl SessionFamilies {
                 "fishplate_sessions_refused_total",
                 "Client connections closed at once since a limit was reached, and which.",
                 &["limit"],
+            )?,
+            handshakes_failed: counters(
+                "fishplate_handshakes_failed_total",
+                "TLS handshakes of clients that came to nothing, and why.",
+                &["reason"],
             )?,
             in_flight: register(
                 registry,

@@ -1,11 +1,12 @@
 //! Brings a link to life: connects, asks the broker what it speaks, then reads its answers until either side ends.
 
-use super::door::{Door, Doors, Tls};
+use super::door::{Door, Doors};
 use super::link::Link;
 use super::login::{Asks, NotIn, keep_in, log_in};
 use super::pace::Pace;
 use super::places::{Place, Places};
 use super::versions::Versions;
+use crate::security::tls::Client;
 use crate::telemetry::{ClusterMeter, Seldom, Use};
 use crate::types::{HostPort, Target};
 use crate::wire::budget::{Budget, Charge, Share};
@@ -20,7 +21,6 @@ use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
-use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -321,10 +321,9 @@ async fn open(at: Target, address: &HostPort, shared: &Shared) -> Result<Open, B
     Ok(Open { socket: Arc::new(socket), reader, versions, door, lifetime })
 }
 
-async fn over_tls(socket: TcpStream, address: &HostPort, tls: &Tls) -> io::Result<Transport> {
-    let name = tls.server_name.as_deref().unwrap_or(&address.host);
-    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    Transport::connect(socket, Arc::clone(&tls.config), name).await
+async fn over_tls(socket: TcpStream, address: &HostPort, tls: &Client) -> io::Result<Transport> {
+    let name = tls.server_name(&address.host).map_err(io::Error::other)?;
+    Transport::connect(socket, tls.current(), name).await
 }
 
 /// KIP-511: a broker that lacks the version asked answers 35 in version 0, with the range it has.

@@ -3,9 +3,9 @@
 //! a wrong password must not become a storm.
 
 use crate::security::client::Credentials;
+use crate::security::tls::Client;
 use crate::types::{Slot, Target};
 use parking_lot::Mutex;
-use rustls::ClientConfig;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,18 +24,9 @@ pub struct Doors {
 #[derive(Clone, Debug, Default)]
 pub struct Door {
     /// `None`: nothing is encrypted.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Client>>,
     /// `None`: nobody asks who we are.
     pub login: Option<Credentials>,
-}
-
-/// Over TLS.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// Whom we trust, and what we show.
-    pub config: Arc<ClientConfig>,
-    /// The name that brokers' certificates must bear; `None`: the one that each is connected to by.
-    pub server_name: Option<Arc<str>>,
 }
 
 /// A broker that did not let us in.

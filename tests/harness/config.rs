@@ -23,11 +23,21 @@ struct Listener {
     nodes: Option<&'static str>,
     ports: Option<RangeInclusive<u16>>,
     names: Option<String>,
+    /// Other keys: lines of YAML.
+    keys: String,
 }
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { host: Ipv4Addr::LOCALHOST, port: 0, advertised: None, nodes: None, ports: None, names: None }
+        Self {
+            host: Ipv4Addr::LOCALHOST,
+            port: 0,
+            advertised: None,
+            nodes: None,
+            ports: None,
+            names: None,
+            keys: String::new(),
+        }
     }
 }
 
@@ -106,6 +116,13 @@ impl Config {
     /// The last listener tells clients this address instead of the one it listens on.
     pub fn advertised(mut self, address: &str) -> Self {
         self.last().advertised = Some(address.to_owned());
+        self
+    }
+
+    /// The last listener has this key too, as YAML in a line.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn keeps(mut self, key: &str) -> Self {
+        self.last().keys.push_str(&format!("    {key}\n"));
         self
     }
 
@@ -200,7 +217,7 @@ impl Config {
         let default = self.clusters.first().map_or("a", |(name, ..)| name);
         let mut text = format!("virtual_cluster: fishplate-test\ndefault_cluster: {default}\nlisteners:\n");
         // Writing to a String cannot fail.
-        for Listener { host, port, advertised, nodes, ports, names } in &self.listeners {
+        for Listener { host, port, advertised, nodes, ports, names, keys } in &self.listeners {
             let _ = writeln!(text, "  - bind: {host}:{port}");
             let _ = advertised.as_ref().map(|address| writeln!(text, "    advertised: {address}"));
             let _ = nodes.map(|nodes| writeln!(text, "    nodes: {nodes}"));
@@ -209,6 +226,7 @@ impl Config {
                 let (first, last) = (ports.start(), ports.end());
                 let _ = writeln!(text, "    hosts: {{ name: \"127.0.0.1:{{port}}\", ports: {first}-{last} }}");
             }
+            text.push_str(keys);
         }
         text.push_str("clusters:\n");
         for (slot, (name, servers, keys)) in self.clusters.iter().enumerate() {

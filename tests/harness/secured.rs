@@ -59,6 +59,16 @@ impl Pki {
         (self.file("client", "crt"), self.file("client", "key"))
     }
 
+    /// A certificate and key for 127.0.0.1, as brokers have them.
+    pub fn server(&self) -> (PathBuf, PathBuf) {
+        (self.file("broker", "crt"), self.file("broker", "key"))
+    }
+
+    /// The client's certificate and key in one file, as Java's clients want it.
+    pub fn client_in_one(&self) -> PathBuf {
+        self.file("client", "pem")
+    }
+
     fn file(&self, name: &str, kind: &str) -> PathBuf {
         self.directory.join(format!("{name}.{kind}"))
     }

@@ -49,6 +49,7 @@ mod raw;
 mod refused;
 mod reload;
 mod scenarios;
+mod secured;
 mod shadows;
 mod shares;
 mod split;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         lacking::trials(),
         zones::trials(),
         reload::trials(),
+        secured::trials(),
         lag::trials(),
         monitoring::trials(),
         operator::trials(),

@@ -30,3 +30,4 @@ impl Login {
         fields.finish(&[]);
         Some(sasl)
     }
+}
