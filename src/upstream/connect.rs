@@ -155,7 +155,7 @@ pub(super) enum Broken {
     Malformed(#[from] Malformed),
     #[error("the broker refused to tell its versions: error {0}")]
     Refused(i16),
-    #[error("TLS with {0} failed: {1}")]
+    #[error("TLS with {0} failed: {1}; does it speak TLS there, and is the cluster's `tls` right?")]
     Tls(HostPort, io::Error),
     #[error("{0}")]
     Login(#[from] NotIn),
