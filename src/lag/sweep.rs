@@ -1,5 +1,5 @@
-//! What does not pass by is asked of clusters now and then: where partitions end, how groups stand and what they have committed. Here
-//! is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
+//! What does not pass by is asked of clusters now and then: where partitions end and how groups stand (what they have committed:
+//! `committed`). Here is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
 
 use super::Unknown;
 use crate::api::fetch::handed::{ends_of, stretch_of};
@@ -11,17 +11,13 @@ use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
-    FetchRequest, FetchResponse, GroupId, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    FetchRequest, FetchResponse, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
 
 /// The first version of ListGroups that tells states; this one and those below are spoken at most.
 pub const LIST_GROUPS: i16 = 4;
-/// The last of OffsetFetch that is of one group.
-pub const OFFSET_FETCH: i16 = 5;
 /// Of ListOffsets.
 pub const LIST_OFFSETS: i16 = 7;
 /// The last of Fetch that names topics.
@@ -131,35 +127,12 @@ pub fn groups_told(answer: &ListGroupsResponse, cluster: Slot, placement: &Place
     (groups, stands.collect())
 }
 
-/// Asks for all that a group has committed.
-#[must_use]
-pub fn ask_offsets(group: &StrBytes) -> OffsetFetchRequest {
-    OffsetFetchRequest::default().with_group_id(GroupId(group.clone())).with_topics(None)
-}
-
 /// Whether somebody leads all that a cluster keeps for itself, groups' offsets too: else it lists fewer groups than it has.
 #[must_use]
 pub fn keeps_all(placement: &Placement, cluster: Slot) -> bool {
     let own = placement.topics().filter(|place| place.cluster == cluster && place.topic.internal);
     let mut led = own.flat_map(|place| (0..).take(place.topic.partitions.len()).map(move |index| place.leader(index)));
     led.all(|leader| matches!(leader, Leader::At(..)))
-}
-
-/// What a group has committed; `None` where its coordinator does not say.
-#[must_use]
-pub fn offsets_told(group: &StrBytes, answer: &OffsetFetchResponse, asked: Instant) -> Option<Fact> {
-    if answer.error_code != 0 {
-        return None;
-    }
-    let all = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
-    let whole = all.clone().all(|(_, told)| told.error_code == 0);
-    let committed = all.filter(|(_, told)| told.error_code == 0 && told.committed_offset >= 0);
-    let of: Box<[_]> = committed
-        .map(|(topic, told)| (Partition::new(&topic.name, told.partition_index), told.committed_offset))
-        .collect();
-    let group = group.clone();
-    // What is missing is known to be so only where nothing was kept from us.
-    Some(if whole { Fact::Holds { group, of, asked } } else { Fact::Committed { group, of, anew: false } })
 }
 
 /// Asks for the batch at an offset, from the partition's leader. However large it is, it comes whole.
@@ -232,10 +205,10 @@ mod tests {
     use crate::api::testing::{World, text};
     use crate::placement::build::tests::{slot, topic};
     use crate::wire::batch::testing::plain;
+    use kafka_protocol::messages::GroupId;
     use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
     use kafka_protocol::messages::list_groups_response::ListedGroup;
     use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-    use kafka_protocol::messages::offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic};
 
     fn answered(asked: &ListOffsetsRequest, offset: impl Fn(i32) -> (i16, i64)) -> ListOffsetsResponse {
         let topic = |topic: &ListOffsetsTopic| {
@@ -297,30 +270,6 @@ mod tests {
         assert_eq!(groups, ["g", "empty", "old"].map(text));
         let stand = |group: &str, has_members| Fact::Stands { group: text(group), has_members };
         assert_eq!(stands, [stand("g", true), stand("empty", false)]);
-    }
-
-    #[test]
-    fn what_a_group_has_not_committed_is_not_said() {
-        let partition = |index, offset, code| {
-            let told = OffsetFetchResponsePartition::default().with_partition_index(index);
-            told.with_committed_offset(offset).with_error_code(code)
-        };
-        let topic = OffsetFetchResponseTopic::default().with_name(TopicName(text("x"))).with_partitions(vec![
-            partition(0, 7, 0),
-            partition(1, -1, 0),
-            partition(2, 8, 14),
-        ]);
-        let answer = OffsetFetchResponse::default().with_topics(vec![topic]);
-        let of: Box<[_]> = [(Partition::new("x", 0), 7)].into();
-        let asked = Instant::now();
-        let told = |answer: &OffsetFetchResponse| offsets_told(&text("g"), answer, asked);
-        assert_eq!(told(&answer), Some(Fact::Committed { group: text("g"), of: of.clone(), anew: false }));
-        assert_eq!(told(&answer.clone().with_error_code(15)), None);
-        let mut whole = answer;
-        whole.topics[0].partitions.pop();
-        assert_eq!(told(&whole), Some(Fact::Holds { group: text("g"), of, asked }));
-        whole.topics.clear();
-        assert_eq!(told(&whole), Some(Fact::Holds { group: text("g"), of: [].into(), asked }));
     }
 
     #[test]
