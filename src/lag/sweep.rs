@@ -194,7 +194,9 @@ pub fn records_told(answer: &FetchResponse) -> Result<Bytes, i16> {
 pub fn batch_told(unknown: &Unknown, answer: &FetchResponse) -> Option<Fact> {
     let told =
         answer.responses.iter().flat_map(|topic| &topic.partitions).next().filter(|told| told.error_code == 0)?;
-    let stretch = stretch_of(told, unknown.committed_only).unwrap_or(NOTHING);
+    // What we asked for and lies before the first batch, compaction has taken: who stands there is given this batch next.
+    let from_asked = |all: Stretch| Stretch { from: all.from.min(unknown.offset), ..all };
+    let stretch = stretch_of(told, unknown.committed_only).map_or(NOTHING, from_asked);
     let (at, committed_only) = (unknown.at, unknown.committed_only);
     Some(Fact::Fetched { at, by: None, committed_only, stretch, ends: ends_of(told) })
 }
@@ -298,6 +300,15 @@ mod tests {
             panic!("nothing is said")
         };
         assert_eq!((stretch.next > stretch.from, ends), (true, Ends { high: 9, stable: 8, start: 1 }));
+        assert_eq!(stretch.from, 0, "where the batch begins");
+        let after = |offset| Unknown { offset, ..unknown("x", 0) };
+        let mut later = plain();
+        later[..8].copy_from_slice(&9_i64.to_be_bytes());
+        let behind_a_hole = answer(told.clone().with_records(Some(later.into())));
+        let Some(Fact::Fetched { stretch, .. }) = batch_told(&after(5), &behind_a_hole) else {
+            panic!("nothing is said")
+        };
+        assert_eq!(stretch.from, 5, "the first batch begins at 9, and nothing lies before it");
         assert_eq!(batch_told(&unknown("x", 0), &answer(told.with_error_code(1))), None);
     }
 }
