@@ -300,15 +300,14 @@ mod tests {
             panic!("nothing is said")
         };
         assert_eq!((stretch.next > stretch.from, ends), (true, Ends { high: 9, stable: 8, start: 1 }));
-        assert_eq!(stretch.from, 0, "where the batch begins");
-        let after = |offset| Unknown { offset, ..unknown("x", 0) };
-        let mut later = plain();
-        later[..8].copy_from_slice(&9_i64.to_be_bytes());
-        let behind_a_hole = answer(told.clone().with_records(Some(later.into())));
-        let Some(Fact::Fetched { stretch, .. }) = batch_told(&after(5), &behind_a_hole) else {
+        assert_eq!(stretch.from, 5, "the batch begins at 7, and nothing lies before it");
+        let from_within = Unknown { offset: 8, ..unknown("x", 0) };
+        let Some(Fact::Fetched { stretch, .. }) =
+            batch_told(&from_within, &answer(told.clone().with_records(Some(plain().into()))))
+        else {
             panic!("nothing is said")
         };
-        assert_eq!(stretch.from, 5, "the first batch begins at 9, and nothing lies before it");
+        assert_eq!(stretch.from, 7, "where the batch begins");
         assert_eq!(batch_told(&unknown("x", 0), &answer(told.with_error_code(1))), None);
     }
 }
