@@ -5,7 +5,7 @@ use super::Unknown;
 use crate::api::fetch::handed::{ends_of, stretch_of};
 use crate::placement::{Leader, Placement};
 use crate::telemetry::observed::{Ends, Fact, Stretch};
-use crate::types::{BrokerId, Partition, Slot};
+use crate::types::{BrokerId, FastMap, Partition, Slot};
 use crate::wire::codec::copied;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
     FetchRequest, FetchResponse, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// The first version of ListGroups that tells states; this one and those below are spoken at most.
 pub const LIST_GROUPS: i16 = 4;
@@ -97,7 +97,7 @@ pub fn ends_told(
 ) -> Vec<Fact> {
     let (high, stable, start) = (by_name(high), by_name(stable), by_name(start));
     let fact = |one: &Sought| {
-        let of = |told: &HashMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
+        let of = |told: &FastMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
         let high = of(&high)?;
         let ends = Ends { high, stable: of(&stable)?.min(high), start: of(&start)? };
         Some(Fact::Fetched { at: one.at, by: None, committed_only: false, stretch: NOTHING, ends })
@@ -105,7 +105,7 @@ pub fn ends_told(
     of.iter().filter_map(fact).collect()
 }
 
-fn by_name(answer: &ListOffsetsResponse) -> HashMap<(&StrBytes, i32), i64> {
+fn by_name(answer: &ListOffsetsResponse) -> FastMap<(&StrBytes, i32), i64> {
     let partitions = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
     let told = partitions.filter(|(_, told)| told.error_code == 0 && told.offset >= 0);
     told.map(|(topic, told)| ((&topic.name.0, told.partition_index), told.offset)).collect()

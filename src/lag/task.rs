@@ -30,6 +30,9 @@ const SWEEP_AGAIN: Duration = Duration::from_secs(10);
 /// What is not known is asked for so often, and so much of it at a time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOKS: usize = 16;
+/// Finding that out may take no more than one part in so many of a core's time, and is put off for no longer than this.
+const LOOK_SHARE: u32 = 50;
+const LOOK_PUT_OFF: Duration = Duration::from_secs(10);
 /// What was asked for is asked again no sooner than this: an answer may leave it unknown.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
@@ -198,7 +201,9 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
                         None
                     });
                 }
-                look_up(&lag, &clusters, &mut looked, &mut asking);
+                if looked.is_time() {
+                    look_up(&lag, &clusters, &mut looked, &mut asking);
+                }
             }
             Some(asked) = asking.join_next() => looked.ended(asked.ok().flatten()),
         }
@@ -210,6 +215,8 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
 struct Looked {
     asked: HashMap<(Partition, i64), Instant>,
     in_vain: HashMap<Partition, Instant>,
+    /// No sooner than this is it time again.
+    next: Option<Instant>,
 }
 
 impl Looked {
@@ -219,6 +226,16 @@ impl Looked {
 
     fn begins(&mut self, one: &Unknown) {
         self.asked.insert((one.at, one.offset), Instant::now());
+    }
+
+    fn is_time(&self) -> bool {
+        self.next.is_none_or(|next| Instant::now() >= next)
+    }
+
+    /// It took so long to find out what is to be asked: with very many groups at partitions that is not done every time.
+    fn took(&mut self, began: Instant) {
+        let pause = began.elapsed().saturating_mul(LOOK_SHARE).min(LOOK_PUT_OFF);
+        self.next = Some(Instant::now() + pause);
     }
 
     /// Asking ended, in vain for this partition.
@@ -241,7 +258,9 @@ fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mu
     let down: HashSet<_> = down.collect();
     let is_down = |one: &Unknown| placement.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
     let left_out = |one: &Unknown| looked.has(one) || is_down(one);
+    let began = Instant::now();
     let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
+    looked.took(began);
     for one in unknown {
         looked.begins(&one);
         let asked =
@@ -270,4 +289,18 @@ fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mu
 
 fn not_known(one: &Unknown, fault: &Fault) {
     tracing::debug!(topic = %one.topic, partition = one.at.index, %fault, "cannot look when a record was written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_to_find_out_is_found_out_less_often() {
+        let mut looked = Looked::default();
+        assert!(looked.is_time());
+        looked.took(Instant::now().checked_sub(Duration::from_secs(3600)).unwrap());
+        assert!(!looked.is_time());
+        assert!(looked.next.unwrap() <= Instant::now() + LOOK_PUT_OFF);
+    }
 }

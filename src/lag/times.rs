@@ -10,7 +10,7 @@ const FINE: i64 = 20;
 /// Runs that a partition keeps at most.
 pub(super) const MOST: usize = 512;
 /// After thinning there are at most so many, so that it is seldom done.
-const THINNED: usize = MOST / 8 * 7;
+const THINNED: usize = MOST / 4 * 3;
 /// How long a run may be at first, in thousandths of its age, and at last.
 const SHARES: [i64; 9] = [10, 13, 16, 20, 25, 32, 40, 64, 100];
 
