@@ -161,6 +161,14 @@ fn main() {
     let more = allocation_counter::measure(|| _ = black_box(render(&play))).bytes_max;
     let (took, bytes) = median(|| render(&play));
     println!("| one rendering of {} pairs, {:.0} MiB of text | {took:.1?} |", GROUPS * TOPICS * 100, mib(bytes as u64));
+    let mut text = String::new();
+    let (took, _) = median(|| {
+        text.clear();
+        write(&play.ledger, Wanted::default(), &[], play.now(), &mut text);
+        text.len()
+    });
+    drop(text);
+    println!("| the same into the text of the last one, as scrapes do | {took:.1?} |");
     let held = u64::try_from(held).unwrap_or(0);
     println!("| memory of the ledger, and while rendering | {:.0} and {:.0} MiB |", mib(held), mib(held + more));
     let (took, rows) = median(|| play.ledger.rows(&Which::default(), play.now()).rows.len());

@@ -7,11 +7,13 @@ use super::limits::{AskedRate, LimitRow, limits, set_rate};
 use super::operator::{Operator, Peer};
 use super::outlook::{AskedRecord, live};
 use super::readiness::{Readiness, Ready};
+use super::sheet::Sheet;
 use super::tables::{self, View};
 use super::tokens::{AskedTokens, tokens};
 use crate::config::written;
 use crate::telemetry::{Seldom, Telemetry};
 use crate::wire::pieces::record_bytes_copied;
+use axum::body::Body;
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -152,23 +154,26 @@ fn router(state: AdminState) -> Router {
         .route("/api/v1/limits", get(all_limits).post(another_rate))
         .route("/api/v1/explain", post(explain_record))
         .fallback(what_exists)
+        .layer(Extension(Sheet::default()))
         .with_state(state)
 }
 
-async fn metrics(State(state): State<AdminState>) -> Response {
+async fn metrics(State(state): State<AdminState>, Extension(sheet): Extension<Sheet>) -> Response {
     const FORMAT: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     state.telemetry.record_bytes_copied(record_bytes_copied());
     match state.telemetry.render() {
-        Ok(mut text) => {
+        Ok(rendered) => {
             // Tens of MiB where there are many groups: not on a thread that carries clients.
             let written = spawn_blocking(move || {
-                if let Some(view) = state.view.get() {
-                    view.lag.write(&mut text);
-                }
-                text
+                sheet.write(|text| {
+                    text.push_str(&rendered);
+                    if let Some(view) = state.view.get() {
+                        view.lag.write(text);
+                    }
+                })
             });
             match written.await {
-                Ok(text) => (FORMAT, text).into_response(),
+                Ok(page) => (FORMAT, Body::from(page)).into_response(),
                 Err(error) => unwritten(&error),
             }
         }

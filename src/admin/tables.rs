@@ -2,7 +2,8 @@
 //! many rows are wanted, and is told how many there are.
 
 use crate::config::Config;
-use crate::lag::sweep::{LIST_GROUPS, OFFSET_FETCH, ask_offsets};
+use crate::lag::committed::{OF_ONE, ask_one};
+use crate::lag::sweep::LIST_GROUPS;
 use crate::lag::task::Lag;
 use crate::placement::Placement;
 use crate::placement::fence::Why;
@@ -279,8 +280,8 @@ async fn committed(
     group: &str,
     placement: &Placement,
 ) -> Option<Vec<String>> {
-    let request = ask_offsets(&StrBytes::from_string(group.to_owned()));
-    let answer = cluster.call(Some(broker), &request, OFFSET_FETCH).await.ok()?;
+    let request = ask_one(&StrBytes::from_string(group.to_owned()));
+    let answer = cluster.call(Some(broker), &request, OF_ONE).await.ok()?;
     let away = answer.topics.iter().filter(|topic| placement.home_of_topic(&topic.name) != cluster.slot());
     let names: BTreeSet<_> = away.map(|topic| topic.name.to_string()).collect();
     Some(names.into_iter().collect())

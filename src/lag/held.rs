@@ -63,6 +63,15 @@ impl Ledger {
         }
     }
 
+    /// How many offsets a group's coordinator may hold, as far as is known: no more than the topics have partitions of which it has
+    /// committed any. `None` where it is not known to have committed anything.
+    #[must_use]
+    pub(super) fn may_hold(&self, group: &StrBytes) -> Option<usize> {
+        let group = self.groups.get(self.groups.find(group)?)?;
+        let topics = group.commits_to.iter().filter_map(|topic| self.topics.get(*topic));
+        Some(topics.map(|topic| topic.partitions.len()).sum()).filter(|partitions| *partitions > 0)
+    }
+
     fn has_said_since(&mut self, group: GroupAt, of: Partition, asked: Moment) -> bool {
         let partition = self.topics.partition(of).map(|(_, partition)| partition);
         partition.and_then(|partition| partition.pair(group)).is_some_and(|pair| pair.has_said_since(asked))

@@ -9,11 +9,12 @@ use super::measure::Then;
 use super::partition::Step;
 use super::place::Place;
 use super::readers::{GroupAt, Readers};
-use super::topics::{TopicAt, Topics};
+use super::topics::{Topic, TopicAt, Topics};
 use super::transactions::Transactions;
 use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, ProducerOf, Reader, Stretch};
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
+use std::cell::Cell;
 use std::collections::HashSet;
 
 /// Facts that wait for their topic, and for how long, in ms.
@@ -377,17 +378,25 @@ impl Ledger {
         if self.aims.slos.is_empty() {
             return;
         }
-        let mut late: Vec<Option<bool>> = vec![None; self.groups.places()];
-        for seen in self.look(then) {
-            let Some((place, group)) = seen.group else { continue };
-            let bound = group.bound.as_ref().filter(|bound| bound.pipeline == seen.topic.place.pipeline);
-            let (Some(bound), Some(age)) = (bound, seen.measure.at_least) else { continue };
-            if let Some(slot) = usize::try_from(place).ok().and_then(|place| late.get_mut(place)) {
-                *slot = Some(slot.unwrap_or(false) || age > bound.within_ms);
+        let late = vec![Cell::new(None); self.groups.places()];
+        let of = |place: GroupAt| usize::try_from(place).ok().and_then(|place| late.get(place));
+        let within = |topic: &Topic, place| {
+            let bound = self.groups.get(place)?.bound.as_ref()?;
+            (bound.pipeline == topic.place.pipeline).then_some(bound.within_ms)
+        };
+        // One that is late need not be looked at further.
+        let wants = |topic: &Topic, place| {
+            of(place).is_some_and(|late| late.get() != Some(true)) && within(topic, place).is_some()
+        };
+        for seen in self.look_at(then, wants) {
+            let Some((place, _)) = seen.group else { continue };
+            let (Some(within_ms), Some(age)) = (within(seen.topic, place), seen.measure.at_least) else { continue };
+            if let Some(late) = of(place) {
+                late.set(Some(age > within_ms));
             }
         }
         for (place, late) in (0..).zip(late) {
-            if let (Some(group), Some(late)) = (self.groups.get_mut(place), late) {
+            if let (Some(group), Some(late)) = (self.groups.get_mut(place), late.get()) {
                 group.level.watched(seconds, late);
             }
         }

@@ -81,10 +81,19 @@ pub(super) fn partitions(topics: &Topics) -> impl Iterator<Item = (TopicAt, &Top
 impl Ledger {
     /// See the module's text.
     pub(super) fn look(&self, then: Then) -> impl Iterator<Item = Seen<'_>> {
+        self.look_at(then, |_, _| true)
+    }
+
+    /// The same of these groups at these topics, and of readers of none.
+    pub(super) fn look_at<'l>(
+        &'l self,
+        then: Then,
+        wants: impl Fn(&Topic, GroupAt) -> bool + Copy + 'l,
+    ) -> impl Iterator<Item = Seen<'l>> {
         // A group may be called as those that belong to none are: then these are not told, so that no series stands twice.
         let apart = self.groups.find(&StrBytes::from_static_str(UNTIED)).is_none();
         partitions(&self.topics).flat_map(move |(topic_at, topic, index, partition)| {
-            let pairs = partition.pairs.iter();
+            let pairs = partition.pairs.iter().filter(move |pair| wants(topic, pair.group));
             let seen = move |pair| self.seen((topic_at, topic, index, partition), pair, then);
             let untied = untied((topic_at, topic, index, partition), then).filter(|_| apart);
             pairs.filter_map(seen).chain(untied)

@@ -36,6 +36,13 @@ pub(super) struct Measure {
     pub(super) first: i64,
 }
 
+/// How old a record is, and at least, in ms.
+struct Age {
+    age: i64,
+    at_least: i64,
+    source: Source,
+}
+
 impl Partition {
     /// How far a reader here is behind.
     #[must_use]
@@ -53,19 +60,19 @@ impl Partition {
             let source = self.times.last_source().unwrap_or(Source::Noticed);
             return Measure { age: Some(0), at_least: Some(0), source, ..known };
         }
-        let Some((age, source)) = self.age_of(first, then) else { return known };
-        let noticed = self.times.noticed_at(first).map(|noticed| noticed.until(then.moment));
-        let at_least = noticed.unwrap_or(age);
-        Measure { age: Some(age), at_least: Some(at_least), source, margin: self.margin(first, age, then), ..known }
+        let Some(Age { age, at_least, source }) = self.age_of(first, then) else { return known };
+        let margin = self.margin(first, age, then);
+        Measure { age: Some(age), at_least: Some(at_least), source, margin, ..known }
     }
 
-    /// How old a record is.
-    fn age_of(&self, offset: i64, then: Then) -> Option<(i64, Source)> {
-        if let Some((moment, source)) = self.times.time_of(offset) {
-            return Some((moment.until(then.moment), source));
+    fn age_of(&self, offset: i64, then: Then) -> Option<Age> {
+        if let Some(arrival) = self.times.time_of(offset) {
+            let age = arrival.at.until(then.moment);
+            let at_least = arrival.noticed.map_or(age, |noticed| noticed.until(then.moment));
+            return Some(Age { age, at_least, source: arrival.source });
         }
-        let written = self.dated.time_of(offset)?;
-        Some((then.unix_ms.saturating_sub(written).max(0), Source::RecordTime))
+        let age = then.unix_ms.saturating_sub(self.dated.time_of(offset)?).max(0);
+        Some(Age { age, at_least: age, source: Source::RecordTime })
     }
 
     fn margin(&self, first: i64, age: i64, then: Then) -> Option<i64> {
@@ -75,7 +82,7 @@ impl Partition {
         }
         let written = self.start.filter(|known| known.0 == start).map(|known| known.1);
         let by_itself = written.map(|written| then.unix_ms.saturating_sub(written));
-        let oldest = by_itself.or_else(|| self.age_of(start, then).map(|(age, _)| age))?;
+        let oldest = by_itself.or_else(|| self.age_of(start, then).map(|known| known.age))?;
         Some(oldest.saturating_sub(age).max(0))
     }
 }

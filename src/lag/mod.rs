@@ -2,6 +2,7 @@
 //! Facts come from sessions and from our own asking, and look the same. All of it but `task` is pure: time comes from the caller.
 
 pub mod clock;
+pub mod committed;
 mod dated;
 mod ends;
 pub mod exposition;

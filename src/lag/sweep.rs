@@ -1,27 +1,23 @@
-//! What does not pass by is asked of clusters now and then: where partitions end, how groups stand and what they have committed. Here
-//! is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
+//! What does not pass by is asked of clusters now and then: where partitions end and how groups stand (what they have committed:
+//! `committed`). Here is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
 
 use super::Unknown;
 use crate::api::fetch::handed::{ends_of, stretch_of};
 use crate::placement::{Leader, Placement};
 use crate::telemetry::observed::{Ends, Fact, Stretch};
-use crate::types::{BrokerId, Partition, Slot};
+use crate::types::{BrokerId, FastMap, Partition, Slot};
 use crate::wire::codec::copied;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
-    FetchRequest, FetchResponse, GroupId, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse,
-    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    FetchRequest, FetchResponse, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+use std::collections::BTreeMap;
 
 /// The first version of ListGroups that tells states; this one and those below are spoken at most.
 pub const LIST_GROUPS: i16 = 4;
-/// The last of OffsetFetch that is of one group.
-pub const OFFSET_FETCH: i16 = 5;
 /// Of ListOffsets.
 pub const LIST_OFFSETS: i16 = 7;
 /// The last of Fetch that names topics.
@@ -101,7 +97,7 @@ pub fn ends_told(
 ) -> Vec<Fact> {
     let (high, stable, start) = (by_name(high), by_name(stable), by_name(start));
     let fact = |one: &Sought| {
-        let of = |told: &HashMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
+        let of = |told: &FastMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
         let high = of(&high)?;
         let ends = Ends { high, stable: of(&stable)?.min(high), start: of(&start)? };
         Some(Fact::Fetched { at: one.at, by: None, committed_only: false, stretch: NOTHING, ends })
@@ -109,7 +105,7 @@ pub fn ends_told(
     of.iter().filter_map(fact).collect()
 }
 
-fn by_name(answer: &ListOffsetsResponse) -> HashMap<(&StrBytes, i32), i64> {
+fn by_name(answer: &ListOffsetsResponse) -> FastMap<(&StrBytes, i32), i64> {
     let partitions = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
     let told = partitions.filter(|(_, told)| told.error_code == 0 && told.offset >= 0);
     told.map(|(topic, told)| ((&topic.name.0, told.partition_index), told.offset)).collect()
@@ -131,35 +127,12 @@ pub fn groups_told(answer: &ListGroupsResponse, cluster: Slot, placement: &Place
     (groups, stands.collect())
 }
 
-/// Asks for all that a group has committed.
-#[must_use]
-pub fn ask_offsets(group: &StrBytes) -> OffsetFetchRequest {
-    OffsetFetchRequest::default().with_group_id(GroupId(group.clone())).with_topics(None)
-}
-
 /// Whether somebody leads all that a cluster keeps for itself, groups' offsets too: else it lists fewer groups than it has.
 #[must_use]
 pub fn keeps_all(placement: &Placement, cluster: Slot) -> bool {
     let own = placement.topics().filter(|place| place.cluster == cluster && place.topic.internal);
     let mut led = own.flat_map(|place| (0..).take(place.topic.partitions.len()).map(move |index| place.leader(index)));
     led.all(|leader| matches!(leader, Leader::At(..)))
-}
-
-/// What a group has committed; `None` where its coordinator does not say.
-#[must_use]
-pub fn offsets_told(group: &StrBytes, answer: &OffsetFetchResponse, asked: Instant) -> Option<Fact> {
-    if answer.error_code != 0 {
-        return None;
-    }
-    let all = answer.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |told| (topic, told)));
-    let whole = all.clone().all(|(_, told)| told.error_code == 0);
-    let committed = all.filter(|(_, told)| told.error_code == 0 && told.committed_offset >= 0);
-    let of: Box<[_]> = committed
-        .map(|(topic, told)| (Partition::new(&topic.name, told.partition_index), told.committed_offset))
-        .collect();
-    let group = group.clone();
-    // What is missing is known to be so only where nothing was kept from us.
-    Some(if whole { Fact::Holds { group, of, asked } } else { Fact::Committed { group, of, anew: false } })
 }
 
 /// Asks for the batch at an offset, from the partition's leader. However large it is, it comes whole.
@@ -221,7 +194,9 @@ pub fn records_told(answer: &FetchResponse) -> Result<Bytes, i16> {
 pub fn batch_told(unknown: &Unknown, answer: &FetchResponse) -> Option<Fact> {
     let told =
         answer.responses.iter().flat_map(|topic| &topic.partitions).next().filter(|told| told.error_code == 0)?;
-    let stretch = stretch_of(told, unknown.committed_only).unwrap_or(NOTHING);
+    // What we asked for and lies before the first batch, compaction has taken: who stands there is given this batch next.
+    let from_asked = |all: Stretch| Stretch { from: all.from.min(unknown.offset), ..all };
+    let stretch = stretch_of(told, unknown.committed_only).map_or(NOTHING, from_asked);
     let (at, committed_only) = (unknown.at, unknown.committed_only);
     Some(Fact::Fetched { at, by: None, committed_only, stretch, ends: ends_of(told) })
 }
@@ -232,10 +207,10 @@ mod tests {
     use crate::api::testing::{World, text};
     use crate::placement::build::tests::{slot, topic};
     use crate::wire::batch::testing::plain;
+    use kafka_protocol::messages::GroupId;
     use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
     use kafka_protocol::messages::list_groups_response::ListedGroup;
     use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-    use kafka_protocol::messages::offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic};
 
     fn answered(asked: &ListOffsetsRequest, offset: impl Fn(i32) -> (i16, i64)) -> ListOffsetsResponse {
         let topic = |topic: &ListOffsetsTopic| {
@@ -300,30 +275,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_group_has_not_committed_is_not_said() {
-        let partition = |index, offset, code| {
-            let told = OffsetFetchResponsePartition::default().with_partition_index(index);
-            told.with_committed_offset(offset).with_error_code(code)
-        };
-        let topic = OffsetFetchResponseTopic::default().with_name(TopicName(text("x"))).with_partitions(vec![
-            partition(0, 7, 0),
-            partition(1, -1, 0),
-            partition(2, 8, 14),
-        ]);
-        let answer = OffsetFetchResponse::default().with_topics(vec![topic]);
-        let of: Box<[_]> = [(Partition::new("x", 0), 7)].into();
-        let asked = Instant::now();
-        let told = |answer: &OffsetFetchResponse| offsets_told(&text("g"), answer, asked);
-        assert_eq!(told(&answer), Some(Fact::Committed { group: text("g"), of: of.clone(), anew: false }));
-        assert_eq!(told(&answer.clone().with_error_code(15)), None);
-        let mut whole = answer;
-        whole.topics[0].partitions.pop();
-        assert_eq!(told(&whole), Some(Fact::Holds { group: text("g"), of, asked }));
-        whole.topics.clear();
-        assert_eq!(told(&whole), Some(Fact::Holds { group: text("g"), of: [].into(), asked }));
-    }
-
-    #[test]
     fn the_batch_at_an_offset_is_looked_at_by_its_header() {
         let world = World::with(&[topic("x", &[2])], &[]);
         let unknown = |topic: &str, index| Unknown {
@@ -349,6 +300,14 @@ mod tests {
             panic!("nothing is said")
         };
         assert_eq!((stretch.next > stretch.from, ends), (true, Ends { high: 9, stable: 8, start: 1 }));
+        assert_eq!(stretch.from, 5, "the batch begins at 7, and nothing lies before it");
+        let from_within = Unknown { offset: 8, ..unknown("x", 0) };
+        let Some(Fact::Fetched { stretch, .. }) =
+            batch_told(&from_within, &answer(told.clone().with_records(Some(plain().into()))))
+        else {
+            panic!("nothing is said")
+        };
+        assert_eq!(stretch.from, 7, "where the batch begins");
         assert_eq!(batch_told(&unknown("x", 0), &answer(told.with_error_code(1))), None);
     }
 }

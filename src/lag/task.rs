@@ -1,21 +1,19 @@
 //! The tasks of lag: read what sessions noted, ask clusters for what does not pass by, and answer who wants to know. All else in this
 //! room is pure.
 
+mod sweeping;
+
 use super::exposition::{self, Swept, Wanted};
 use super::levels::Aims;
 use super::rows::{Rows, Which};
-use super::sweep::{self, End, FETCH, LIST_GROUPS, LIST_OFFSETS, OFFSET_FETCH, Sought};
+use super::sweep::{self, FETCH};
 use super::{Ledger, Now, Unknown, place};
 use crate::config::Config;
 use crate::error::Fault;
-use crate::placement::Placement;
 use crate::placement::task::Current;
-use crate::telemetry::observed::{Fact, Notes};
-use crate::types::{BrokerId, Name, Partition, Slot};
+use crate::telemetry::observed::Notes;
+use crate::types::{Name, Partition};
 use crate::upstream::{Cluster, Clusters};
-use crate::wire::codec::copied;
-use kafka_protocol::messages::ListGroupsRequest;
-use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -32,10 +30,11 @@ const SWEEP_AGAIN: Duration = Duration::from_secs(10);
 /// What is not known is asked for so often, and so much of it at a time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOKS: usize = 16;
+/// Finding that out may take no more than one part in so many of a core's time, and is put off for no longer than this.
+const LOOK_SHARE: u32 = 50;
+const LOOK_PUT_OFF: Duration = Duration::from_secs(10);
 /// What was asked for is asked again no sooner than this: an answer may leave it unknown.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Groups that are asked for at a time.
-const GROUPS_AT_A_TIME: usize = 16;
 
 /// The lag of all groups, kept up to date by [`run`].
 #[derive(Debug)]
@@ -198,11 +197,13 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
                 for cluster in all.iter().filter(|cluster| cluster.news().borrow().read && lag.begins(cluster.name())) {
                     let (lag, cluster) = (Arc::clone(&lag), Arc::clone(cluster));
                     asking.spawn(async move {
-                        sweep(lag, cluster).await;
+                        sweeping::sweep(lag, cluster).await;
                         None
                     });
                 }
-                look_up(&lag, &clusters, &mut looked, &mut asking);
+                if looked.is_time() {
+                    look_up(&lag, &clusters, &mut looked, &mut asking);
+                }
             }
             Some(asked) = asking.join_next() => looked.ended(asked.ok().flatten()),
         }
@@ -214,6 +215,8 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
 struct Looked {
     asked: HashMap<(Partition, i64), Instant>,
     in_vain: HashMap<Partition, Instant>,
+    /// No sooner than this is it time again.
+    next: Option<Instant>,
 }
 
 impl Looked {
@@ -223,6 +226,16 @@ impl Looked {
 
     fn begins(&mut self, one: &Unknown) {
         self.asked.insert((one.at, one.offset), Instant::now());
+    }
+
+    fn is_time(&self) -> bool {
+        self.next.is_none_or(|next| Instant::now() >= next)
+    }
+
+    /// It took so long to find out what is to be asked: with very many groups at partitions that is not done every time.
+    fn took(&mut self, began: Instant) {
+        let pause = began.elapsed().saturating_mul(LOOK_SHARE).min(LOOK_PUT_OFF);
+        self.next = Some(Instant::now() + pause);
     }
 
     /// Asking ended, in vain for this partition.
@@ -245,7 +258,9 @@ fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mu
     let down: HashSet<_> = down.collect();
     let is_down = |one: &Unknown| placement.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
     let left_out = |one: &Unknown| looked.has(one) || is_down(one);
+    let began = Instant::now();
     let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
+    looked.took(began);
     for one in unknown {
         looked.begins(&one);
         let asked =
@@ -276,94 +291,16 @@ fn not_known(one: &Unknown, fault: &Fault) {
     tracing::debug!(topic = %one.topic, partition = one.at.index, %fault, "cannot look when a record was written");
 }
 
-/// Asks a cluster for all that does not pass by.
-async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
-    let placement = lag.current.load();
-    let ends = ends(&lag, &cluster, &placement);
-    let groups = groups(&lag, &cluster, &placement);
-    let (ends, groups) = tokio::join!(ends, groups);
-    let outcome = ends.and(groups);
-    if let Err(fault) = &outcome {
-        tracing::debug!(cluster = %cluster.name(), %fault, "a cluster did not tell all that lag is counted from; it is asked again");
-    }
-    lag.ended(cluster.name(), &outcome);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Where its partitions end. One request at a time, for its brokers have other work; the first fault is told, and the others are
-/// asked all the same.
-async fn ends(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
-    let mut outcome = Ok(());
-    for (broker, some) in sweep::sought(placement, cluster.slot()) {
-        match ends_of(cluster, broker, &some).await {
-            Ok(facts) => lag.notes.note(facts),
-            Err(fault) => outcome = outcome.and(Err(fault)),
-        }
+    #[test]
+    fn what_takes_long_to_find_out_is_found_out_less_often() {
+        let mut looked = Looked::default();
+        assert!(looked.is_time());
+        looked.took(Instant::now().checked_sub(Duration::from_secs(3600)).unwrap());
+        assert!(!looked.is_time());
+        assert!(looked.next.unwrap() <= Instant::now() + LOOK_PUT_OFF);
     }
-    outcome
-}
-
-async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Fact>, Fault> {
-    let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
-    // The high watermark first: were it asked for behind the stable offset, what comes between would look like an open transaction.
-    let (start, high) = (ask(End::Start).await?, ask(End::High).await?);
-    let stable = ask(End::Stable).await?;
-    Ok(sweep::ends_told(some, &high, &stable, &start))
-}
-
-/// How its groups stand, and what they have committed.
-async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
-    let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
-    let (mut outcome, mut met, mut listed) = (Ok(()), HashSet::new(), HashSet::new());
-    let (asked, mut all_listed) = (Instant::now(), !brokers.is_empty());
-    for broker in brokers {
-        let answer = match cluster.call(Some(broker), &ListGroupsRequest::default(), LIST_GROUPS).await {
-            Ok(answer) if answer.error_code == 0 => answer,
-            Ok(answer) => {
-                all_listed = false;
-                outcome = outcome.and(Err(unwilling(cluster.slot(), answer.error_code)));
-                continue;
-            }
-            Err(fault) => {
-                all_listed = false;
-                outcome = outcome.and(Err(fault));
-                continue;
-            }
-        };
-        let (mut groups, stands) = sweep::groups_told(&answer, cluster.slot(), placement);
-        lag.notes.note(stands);
-        listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
-        // Every node of some clusters tells of all groups.
-        groups.retain(|group| met.insert(group.clone()));
-        for some in groups.chunks(GROUPS_AT_A_TIME) {
-            outcome = outcome.and(offsets(lag, cluster, broker, some).await);
-        }
-    }
-    // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
-    if all_listed && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
-        lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
-    }
-    outcome
-}
-
-fn unwilling(cluster: Slot, code: i16) -> Fault {
-    Fault::cluster(cluster, format_args!("it does not list its groups: {}", crate::api::errors::name(code)))
-}
-
-async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: &[StrBytes]) -> Result<(), Fault> {
-    let mut asked = JoinSet::new();
-    for group in groups {
-        let (group, cluster, notes) = (group.clone(), Arc::clone(cluster), Arc::clone(&lag.notes));
-        asked.spawn(async move {
-            let asked = Instant::now();
-            let answer = cluster.call(Some(broker), &sweep::ask_offsets(&group), OFFSET_FETCH).await?;
-            // At once: the group may speak for itself while others are waited for.
-            notes.note(sweep::offsets_told(&group, &answer, asked));
-            Ok(())
-        });
-    }
-    let mut outcome = Ok(());
-    for told in asked.join_all().await {
-        outcome = outcome.and(told);
-    }
-    outcome
 }

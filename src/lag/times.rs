@@ -10,7 +10,7 @@ const FINE: i64 = 20;
 /// Runs that a partition keeps at most.
 pub(super) const MOST: usize = 512;
 /// After thinning there are at most so many, so that it is seldom done.
-const THINNED: usize = MOST / 8 * 7;
+const THINNED: usize = MOST / 4 * 3;
 /// How long a run may be at first, in thousandths of its age, and at last.
 const SHARES: [i64; 9] = [10, 13, 16, 20, 25, 32, 40, 64, 100];
 
@@ -81,6 +81,17 @@ impl Run {
         let step = (late + i128::from(self.span) - 1) / i128::from(self.span);
         i64::try_from(step).map_or(next, |step| self.from.saturating_add(step).min(next))
     }
+}
+
+/// When a record arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// Then; where we only noticed that the end had moved, no sooner.
+    pub(super) at: Moment,
+    /// How we know.
+    pub(super) source: Source,
+    /// By when it had, where we only noticed it.
+    pub(super) noticed: Option<Moment>,
 }
 
 /// See the module's text.
@@ -231,23 +242,24 @@ impl Times {
         self.next = self.next.map(|end| end.min(next));
     }
 
-    /// When a record arrived, and how we know. `None` where we do not, or where there is none.
+    /// When a record arrived. `None` where we do not know, or where there is none.
     #[must_use]
-    pub(super) fn time_of(&self, offset: i64) -> Option<(Moment, Source)> {
-        let end = self.next.filter(|end| offset < *end)?;
-        let place = self.runs.partition_point(|run| run.from <= offset);
-        let run = self.runs.get(place.checked_sub(1)?)?.run();
-        let next = self.runs.get(place).map_or(end, |next| next.from);
-        Some((run.time_of(offset, next), run.source()))
+    pub(super) fn time_of(&self, offset: i64) -> Option<Arrival> {
+        let (run, next) = self.run_of(offset)?;
+        Some(Arrival { at: run.time_of(offset, next), source: run.source(), noticed: run.noticed.then(|| run.last()) })
     }
 
-    /// By when a record had arrived of which we noticed no more than that the end had moved.
-    #[must_use]
-    pub(super) fn noticed_at(&self, offset: i64) -> Option<Moment> {
-        self.next.filter(|end| offset < *end)?;
+    /// The run that a record is of, and where the next one begins. Looked for from both ends at first, for that is where groups stand.
+    fn run_of(&self, offset: i64) -> Option<(Run, i64)> {
+        let end = self.next.filter(|end| offset < *end)?;
+        let last = self.runs.back().filter(|last| last.from <= offset);
+        if let Some(last) = last {
+            return Some((last.run(), end));
+        }
+        self.runs.front().filter(|first| first.from <= offset)?;
         let place = self.runs.partition_point(|run| run.from <= offset);
         let run = self.runs.get(place.checked_sub(1)?)?.run();
-        run.noticed.then(|| run.last())
+        Some((run, self.runs.get(place).map_or(end, |next| next.from)))
     }
 
     /// Whether a record lies before all that is known.
@@ -291,7 +303,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn seen(times: &Times, offset: i64) -> Option<i64> {
-        times.time_of(offset).map(|(moment, _)| moment.0)
+        times.time_of(offset).map(|arrival| arrival.at.0)
+    }
+
+    fn known(times: &Times, offset: i64) -> Option<(Moment, Source)> {
+        times.time_of(offset).map(|arrival| (arrival.at, arrival.source))
     }
 
     #[test]
@@ -316,12 +332,12 @@ mod tests {
         let mut times = Times::default();
         times.begin(10, Moment(0));
         times.noticed(20, Moment(1000), Moment(4000));
-        assert_eq!(times.time_of(10), Some((Moment(1000), Source::Noticed)));
+        assert_eq!(known(&times, 10), Some((Moment(1000), Source::Noticed)));
         times.arrived(12, 15, Moment(4001));
-        assert_eq!(times.time_of(10), Some((Moment(1000), Source::Noticed)));
-        assert_eq!(times.time_of(12), Some((Moment(4000), Source::Arrival)));
-        assert_eq!(times.time_of(14), Some((Moment(4000), Source::Arrival)));
-        assert_eq!(times.time_of(15), Some((Moment(4000), Source::Noticed)));
+        assert_eq!(known(&times, 10), Some((Moment(1000), Source::Noticed)));
+        assert_eq!(known(&times, 12), Some((Moment(4000), Source::Arrival)));
+        assert_eq!(known(&times, 14), Some((Moment(4000), Source::Arrival)));
+        assert_eq!(known(&times, 15), Some((Moment(4000), Source::Noticed)));
     }
 
     #[test]
@@ -329,10 +345,10 @@ mod tests {
         let mut times = Times::default();
         times.arrived(0, 10, Moment(0));
         times.arrived(20, 30, Moment(100));
-        assert_eq!(times.time_of(10), Some((Moment(100), Source::Noticed)));
+        assert_eq!(known(&times, 10), Some((Moment(100), Source::Noticed)));
         times.arrived(10, 20, Moment(101));
-        assert_eq!(times.time_of(10), Some((Moment(100), Source::Arrival)));
-        assert_eq!(times.time_of(29), Some((Moment(100), Source::Arrival)));
+        assert_eq!(known(&times, 10), Some((Moment(100), Source::Arrival)));
+        assert_eq!(known(&times, 29), Some((Moment(100), Source::Arrival)));
     }
 
     #[test]
@@ -408,7 +424,7 @@ mod tests {
                 prop_assert!(times.len() <= MOST);
                 let mut last = i64::MIN;
                 for offset in 0..64 {
-                    if let Some((moment, _)) = times.time_of(offset) {
+                    if let Some(Arrival { at: moment, .. }) = times.time_of(offset) {
                         prop_assert!(moment.0 >= last);
                         last = moment.0;
                     }

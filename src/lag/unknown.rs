@@ -27,16 +27,21 @@ impl Ledger {
     /// others are counted, so that it keeps none of them away.
     #[must_use]
     pub fn unknown(&self, most: usize, left_out: impl Fn(&Unknown) -> bool, now: Now) -> Vec<Unknown> {
-        let seen: Vec<_> =
-            self.look(self.then(now)).filter(|seen| seen.measure.lag.is_some_and(|lag| lag > 0)).collect();
-        let endless = self.look(self.then(now)).filter_map(|seen| end(&seen));
-        let mut all: Vec<_> =
-            seen.iter().filter_map(first_record).chain(seen.iter().filter_map(start)).chain(endless).collect();
+        let mut all: Vec<_> = self.look(self.then(now)).flat_map(|seen| asked_of(&seen)).flatten().collect();
         all.sort_by_key(|one| std::cmp::Reverse(one.lag));
         let mut met = HashSet::new();
         all.retain(|one| met.insert((one.at, one.offset, one.committed_only)) && !left_out(one));
         all.truncate(most);
         all
+    }
+}
+
+/// What would have to be asked because of a group at a partition.
+fn asked_of(seen: &Seen<'_>) -> [Option<Unknown>; 2] {
+    match seen.measure.lag {
+        Some(lag) if lag > 0 => [first_record(seen), start(seen)],
+        Some(_) => [None, None],
+        None => [end(seen), None],
     }
 }
 
@@ -49,7 +54,7 @@ fn first_record(seen: &Seen<'_>) -> Option<Unknown> {
 
 /// Where a group stands, where it is not known how far the log goes from there.
 fn end(seen: &Seen<'_>) -> Option<Unknown> {
-    let offset = seen.committed.or(seen.fetched).filter(|_| seen.measure.lag.is_none())?;
+    let offset = seen.committed.or(seen.fetched)?;
     Some(unknown(seen, offset, seen.committed_only, 0))
 }
 

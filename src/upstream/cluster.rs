@@ -310,6 +310,14 @@ impl Cluster {
         }
     }
 
+    /// The highest version of an API that a broker speaks, as it told when our own link to it was opened: `None` where there is none.
+    #[must_use]
+    pub fn speaks(&self, broker: BrokerId, api: ApiKey) -> Option<i16> {
+        let address = self.news.borrow().snapshot.brokers.get(&broker)?.address.clone();
+        let link = self.links.lock().get(&address).map(Arc::clone);
+        link?.speaks(api)
+    }
+
     /// Whom to ask, best first: the one that was named, else the live brokers in random order, then the bootstrap.
     fn candidates(&self, broker: Option<BrokerId>) -> Vec<(BrokerId, HostPort)> {
         let news = self.news.borrow();

@@ -112,6 +112,15 @@ impl Link {
         matches!(state.phase, Phase::Ready(..)) && state.withheld.is_none()
     }
 
+    /// The highest version of an API that its broker speaks; `None` where it lacks it, or is not known yet.
+    #[must_use]
+    pub fn speaks(&self, api: ApiKey) -> Option<i16> {
+        match &self.state.lock().phase {
+            Phase::Ready(versions, _) => versions.highest(api),
+            Phase::Opening(_) | Phase::Poisoned(_) => None,
+        }
+    }
+
     /// Whether a new request would be refused at once.
     #[must_use]
     pub fn is_dead(&self) -> bool {

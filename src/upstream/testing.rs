@@ -60,6 +60,7 @@ pub(crate) struct FakeCluster {
     addresses: Vec<HostPort>,
     metadata: Arc<Mutex<MetadataResponse>>,
     silent: Arc<AtomicBool>,
+    versions: Arc<Mutex<ApiVersionsResponse>>,
     brokers: Vec<AbortHandle>,
     _running: JoinSet<()>,
 }
@@ -89,17 +90,26 @@ impl FakeCluster {
         let metadata = Arc::new(Mutex::new(metadata(&addresses, topics)));
         let script: Arc<Script> = Arc::new(script);
         let silent = Arc::new(AtomicBool::new(false));
+        let versions = Arc::new(Mutex::new(versions()));
         let (mut running, mut brokers) = (JoinSet::new(), Vec::new());
         for (listener, id) in listeners.into_iter().zip(1..) {
-            let known = Known { metadata: Arc::clone(&metadata), silent: Arc::clone(&silent) };
+            let (metadata, silent, versions) = (Arc::clone(&metadata), Arc::clone(&silent), Arc::clone(&versions));
+            let known = Known { metadata, silent, versions };
             brokers.push(running.spawn(accept(listener, id, known, Arc::clone(&script))));
         }
-        Self { addresses, metadata, silent, brokers, _running: running }
+        Self { addresses, metadata, silent, versions, brokers, _running: running }
     }
 
     /// From now on nobody who asks for metadata is answered.
     pub(crate) fn fall_silent(&self) {
         self.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Who connects from now on is told that they speak no higher version of this API.
+    pub(crate) fn speak_at_most(&self, api: ApiKey, version: i16) {
+        let mut versions = self.versions.lock();
+        let rows = versions.api_keys.iter_mut().filter(|row| row.api_key == api as i16);
+        rows.for_each(|row| row.max_version = version);
     }
 
     /// From now on a topic's partitions are led by these brokers, -1 for nobody; who asks for metadata hears of it.
@@ -153,6 +163,7 @@ fn described(name: &str, leaders: &[i32]) -> MetadataResponseTopic {
 struct Known {
     metadata: Arc<Mutex<MetadataResponse>>,
     silent: Arc<AtomicBool>,
+    versions: Arc<Mutex<ApiVersionsResponse>>,
 }
 
 async fn accept(listener: TcpListener, id: i32, known: Known, script: Arc<Script>) {
@@ -170,7 +181,7 @@ async fn serve(socket: TcpStream, id: i32, known: Known, script: Arc<Script>) {
         let head = RequestHead::read(&frame).unwrap();
         let asked = Asked { api: ApiKey::try_from(head.api_key).unwrap(), head, frame };
         let reply = match asked.api {
-            ApiKey::ApiVersions => asked.answer(&versions()),
+            ApiKey::ApiVersions => asked.answer(&*known.versions.lock()),
             ApiKey::Metadata if known.silent.load(Ordering::SeqCst) => Reply::Silence,
             ApiKey::Metadata => asked.answer(&*known.metadata.lock()),
             _ => script(id, asked),

@@ -1,6 +1,9 @@
 //! How far groups are behind, held against a truth that the trials keep themselves: what they sent, read and committed on real
 //! clusters, and when. Ages are bracketed by what is known to have been before and after, so that no trial depends on how fast it is.
 
+mod amid;
+mod compacted;
+
 use crate::harness::metrics::{Metrics, page};
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
@@ -33,7 +36,10 @@ pub fn trials() -> Vec<Trial> {
         shared("lag: what went past Fishplate, and what it knows after a restart", past_fishplate),
         shared("lag: readers that do not commit, and records that nobody acknowledged", without_commits),
         shared("lag: metrics say the same, and a promise is counted", metrics),
+        shared("lag: in a compacted topic, before and after", compacted::compacted),
+        shared("lag: is true while Fishplate is killed and starts again amid records", amid::restarted),
         alone("lag: of a cluster that is down stays, and its seconds grow", cluster_down),
+        alone("measure: how exact lag is under load", amid::exact).with_ignored_flag(true),
     ];
     trials.extend(["classic", "consumer"].map(|protocol| {
         shared(format!("lag: of members that come and go, protocol {protocol}"), move |world| members(world, protocol))
@@ -105,6 +111,10 @@ impl Told {
     /// Asked as the program asks, without a process for each question: some are asked for minutes.
     fn of_group(proxy: &Proxy, group: &str) -> Self {
         sleep(PAUSE);
+        Self::at_once(proxy, group)
+    }
+
+    fn at_once(proxy: &Proxy, group: &str) -> Self {
         let asked = Instant::now();
         let page = page(&proxy.admin(), &format!("/api/v1/lag?limit=10000&group={group}")).expect("an answer");
         let answered = Instant::now();
@@ -142,13 +152,14 @@ fn lag_is(proxy: &Proxy, group: &str, (topic, partition): (&str, i32), lag: i64,
     })
 }
 
+/// Times are kept to the millisecond, and records of batches that came within 20 ms share one.
+const GRAIN: f64 = 0.025;
+
 /// An age that was told is that of something which happened between two moments.
 #[track_caller]
 fn is_age_of(told: &Told, topic: &str, partition: i32, (began, over): (Instant, Instant)) {
     let row = told.row(topic, partition).unwrap_or_else(|| panic!("no row of {topic} {partition}: {told:?}"));
     let seconds = row["seconds"].as_f64().unwrap_or_else(|| panic!("no age: {row}"));
-    // Times are kept to the millisecond, and records of batches that came within 20 ms share one.
-    const GRAIN: f64 = 0.025;
     let least = told.asked.duration_since(over).as_secs_f64() - GRAIN;
     let most = told.answered.duration_since(began).as_secs_f64() + GRAIN;
     assert!(seconds >= least && seconds <= most, "{seconds} is not within {least} and {most}: {row}");

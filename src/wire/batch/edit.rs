@@ -2,7 +2,7 @@
 //! stand, header bytes are never encoded anew; what changes are the numbers that count from the batch. Pure.
 //! Source: Kafka's `MemoryRecordsBuilder`, and what `LogValidator` asks of a producer's batch: offsets without a gap.
 
-use super::header::{CRC_COVERS_FROM, write_header};
+use super::header::{APPEND_TIME, CRC_COVERS_FROM, DELETE_HORIZON, write_header};
 use super::{Batch, HEADER, Header, Malformed, Record, Records};
 use crate::wire::compression::{Codec, Packed, Press, Scratch, TooLarge, pack};
 use bytes::Bytes;
@@ -198,11 +198,6 @@ struct Place {
     timestamp_delta: i64,
     offset_delta: i32,
 }
-
-/// Attributes: timestamps are the broker's, and all are the header's highest.
-const APPEND_TIME: i16 = 1 << 3;
-/// Attributes: the base timestamp is when tombstones may go. No producer sets it.
-const DELETE_HORIZON: i16 = 1 << 6;
 
 impl Span {
     fn beginning(header: &Header, first: &Record<'_>) -> Self {

@@ -41,8 +41,12 @@ pub struct Header {
     pub count: i32,
 }
 
+/// Timestamps are the broker's, and all are the header's highest.
+pub(super) const APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
+/// The base timestamp is when tombstones may go (KIP-534). No producer sets it.
+pub(super) const DELETE_HORIZON: i16 = 1 << 6;
 
 impl Header {
     /// The header of the batch that `bytes` begin with; `None` where it is cut short. What is there of it is looked at.
@@ -71,6 +75,13 @@ impl Header {
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
+    }
+
+    /// When its first record was written, ms; where the header does not tell, when its youngest was.
+    #[must_use]
+    pub fn written_ms(&self) -> i64 {
+        let is_first = self.attributes & (APPEND_TIME | DELETE_HORIZON) == 0;
+        if is_first { self.base_timestamp } else { self.max_timestamp }
     }
 
     /// The offset behind its last record, whatever compaction left of them.

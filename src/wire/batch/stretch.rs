@@ -18,7 +18,7 @@ pub fn stretch(set: &[u8], aborted: Option<impl Iterator<Item = Aborted>>) -> Op
     let mut all: Option<Stretch> = None;
     for header in Batches::of(set).map_while(Result::ok).map(|batch| batch.header) {
         let (first, next) = (header.base_offset, header.next_offset());
-        let so_far = all.get_or_insert(Stretch { from: first, given: None, next, written_ms: header.base_timestamp });
+        let so_far = all.get_or_insert(Stretch { from: first, given: None, next, written_ms: header.written_ms() });
         so_far.next = next;
         while let Some((producer, _)) = aborted.next_if(|(_, from)| *from < next) {
             open.insert(producer);
@@ -34,6 +34,7 @@ pub fn stretch(set: &[u8], aborted: Option<impl Iterator<Item = Aborted>>) -> Op
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::{APPEND_TIME, DELETE_HORIZON};
     use super::super::testing::{batch, plain_header, plain_record};
     use super::super::{HEADER, Header};
     use super::*;
@@ -105,6 +106,17 @@ mod tests {
         assert_eq!(told, Some((None, 40_010)));
         // What takes the square of it takes minutes.
         assert!(spent() - began < 20);
+    }
+
+    #[test]
+    fn where_the_header_has_no_time_of_its_first_record_the_youngest_ones_counts() {
+        let written = |attributes| {
+            let header = Header { attributes, base_timestamp: 5_000, max_timestamp: 4_000, ..plain_header() };
+            stretch(&batch(header, &[plain_record()]), None::<std::iter::Empty<_>>).map(|told| told.written_ms)
+        };
+        assert_eq!(written(0), Some(5_000));
+        assert_eq!(written(DELETE_HORIZON), Some(4_000), "the first one is when tombstones may go");
+        assert_eq!(written(APPEND_TIME), Some(4_000), "the first one is the producer's");
     }
 
     #[test]

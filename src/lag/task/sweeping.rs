@@ -1,0 +1,286 @@
+//! Asking a cluster for all that does not pass by. One request at a time, for its brokers have other work; the first fault is told, and
+//! what else there is to ask is asked all the same.
+
+use super::Lag;
+use crate::error::Fault;
+use crate::lag::committed::{self, OF_MANY, OF_ONE};
+use crate::lag::sweep::{self, End, LIST_GROUPS, LIST_OFFSETS, Sought};
+use crate::placement::Placement;
+use crate::telemetry::observed::Fact;
+use crate::types::{BrokerId, Slot};
+use crate::upstream::Cluster;
+use crate::wire::codec::copied;
+use kafka_protocol::messages::{ApiKey, ListGroupsRequest, ListGroupsResponse};
+use kafka_protocol::protocol::StrBytes;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// Groups that are asked for at a time where each takes a request.
+const GROUPS_AT_A_TIME: usize = 16;
+
+/// Asks a cluster for all of it.
+pub(super) async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
+    let placement = lag.current.load();
+    let ends = ends(&lag, &cluster, &placement);
+    let groups = groups(&lag, &cluster, &placement);
+    let (ends, groups) = tokio::join!(ends, groups);
+    let outcome = ends.and(groups);
+    if let Err(fault) = &outcome {
+        tracing::debug!(cluster = %cluster.name(), %fault, "a cluster did not tell all that lag is counted from; it is asked again");
+    }
+    lag.ended(cluster.name(), &outcome);
+}
+
+/// Where its partitions end.
+async fn ends(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for (broker, some) in sweep::sought(placement, cluster.slot()) {
+        match ends_of(cluster, broker, &some).await {
+            Ok(facts) => lag.notes.note(facts),
+            Err(fault) => outcome = outcome.and(Err(fault)),
+        }
+    }
+    outcome
+}
+
+async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Fact>, Fault> {
+    let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
+    // The high watermark first: were it asked for behind the stable offset, what comes between would look like an open transaction.
+    let (start, high) = (ask(End::Start).await?, ask(End::High).await?);
+    let stable = ask(End::Stable).await?;
+    Ok(sweep::ends_told(some, &high, &stable, &start))
+}
+
+/// How its groups stand, and what they have committed.
+async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
+    let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
+    let (mut outcome, mut met, mut listed) = (Ok(()), HashSet::new(), HashSet::new());
+    let (asked, mut all_listed) = (Instant::now(), !brokers.is_empty());
+    for broker in brokers {
+        let answer = match list(cluster, broker).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                all_listed = false;
+                outcome = outcome.and(Err(fault));
+                continue;
+            }
+        };
+        let (mut groups, stands) = sweep::groups_told(&answer, cluster.slot(), placement);
+        lag.notes.note(stands);
+        listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
+        // Every node of some clusters tells of all groups.
+        groups.retain(|group| met.insert(group.clone()));
+        outcome = outcome.and(offsets(lag, cluster, broker, groups).await);
+    }
+    // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
+    if all_listed && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
+        lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
+    }
+    outcome
+}
+
+async fn list(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<ListGroupsResponse, Fault> {
+    let answer = cluster.call(Some(broker), &ListGroupsRequest::default(), LIST_GROUPS).await?;
+    if answer.error_code == 0 { Ok(answer) } else { Err(unwilling(cluster.slot(), answer.error_code)) }
+}
+
+fn unwilling(cluster: Slot, code: i16) -> Fault {
+    Fault::cluster(cluster, format_args!("it does not list its groups: {}", crate::api::errors::name(code)))
+}
+
+/// What groups have committed. Each answer is noted at once: a group may speak for itself while others are waited for.
+async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: Vec<StrBytes>) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    // It has just been asked for its groups, so that what it speaks is known.
+    if cluster.speaks(broker, ApiKey::OffsetFetch).is_some_and(|highest| highest >= OF_MANY) {
+        for some in committed::together(weighed(lag, cluster.slot(), groups)) {
+            outcome = outcome.and(offsets_of_many(lag, cluster, broker, &some).await);
+        }
+    } else {
+        for some in groups.chunks(GROUPS_AT_A_TIME) {
+            outcome = outcome.and(offsets_of_each(lag, cluster, broker, some).await);
+        }
+    }
+    outcome
+}
+
+/// How many offsets each may have.
+fn weighed(lag: &Lag, cluster: Slot, groups: Vec<StrBytes>) -> Vec<(StrBytes, usize)> {
+    let placement = lag.current.load();
+    let there = placement.topics().filter(|place| place.cluster == cluster);
+    let reckoned = committed::reckoned(there.map(|place| place.topic.partitions.len()).sum());
+    let weigh = |known: Option<usize>| known.unwrap_or(reckoned);
+    lag.up_to_date(|ledger, _| {
+        groups.into_iter().map(|group| (group.clone(), weigh(ledger.may_hold(&group)))).collect()
+    })
+}
+
+async fn offsets_of_many(
+    lag: &Lag,
+    cluster: &Arc<Cluster>,
+    broker: BrokerId,
+    groups: &[StrBytes],
+) -> Result<(), Fault> {
+    let asked = Instant::now();
+    let answer = cluster.call(Some(broker), &committed::ask_many(groups), OF_MANY).await?;
+    lag.notes.note(committed::told_of_many(groups, &answer, asked));
+    Ok(())
+}
+
+async fn offsets_of_each(
+    lag: &Lag,
+    cluster: &Arc<Cluster>,
+    broker: BrokerId,
+    groups: &[StrBytes],
+) -> Result<(), Fault> {
+    let mut asked = JoinSet::new();
+    for group in groups {
+        let (group, cluster, notes) = (group.clone(), Arc::clone(cluster), Arc::clone(&lag.notes));
+        asked.spawn(async move {
+            let asked = Instant::now();
+            let answer = cluster.call(Some(broker), &committed::ask_one(&group), OF_ONE).await?;
+            notes.note(committed::told_of_one(&group, &answer, asked));
+            Ok(())
+        });
+    }
+    let mut outcome = Ok(());
+    for told in asked.join_all().await {
+        outcome = outcome.and(told);
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::lag::rows::Which;
+    use crate::placement::task;
+    use crate::telemetry::Telemetry;
+    use crate::upstream::connect::Shared;
+    use crate::upstream::refresh;
+    use crate::upstream::testing::{Asked, FakeCluster, Reply};
+    use kafka_protocol::messages::list_groups_response::ListedGroup;
+    use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+    use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+    use kafka_protocol::messages::offset_fetch_response::{
+        OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+        OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+    };
+    use kafka_protocol::messages::{
+        GroupId, ListOffsetsRequest, ListOffsetsResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    };
+    use parking_lot::Mutex;
+
+    const GROUPS: usize = 450;
+    const END: i64 = 10;
+
+    type Seen = Arc<Mutex<Vec<(ApiKey, i16)>>>;
+
+    fn name(number: usize) -> GroupId {
+        GroupId(StrBytes::from_string(format!("g{number}")))
+    }
+
+    /// A group is as far as its number says, up to the end.
+    fn committed_by(group: &GroupId) -> i64 {
+        group.trim_start_matches('g').parse::<i64>().unwrap() % END
+    }
+
+    fn topic() -> TopicName {
+        TopicName(StrBytes::from_static_str("x"))
+    }
+
+    fn groups() -> ListGroupsResponse {
+        let group = |number| ListedGroup::default().with_group_id(name(number));
+        ListGroupsResponse::default().with_groups((0..GROUPS).map(group).collect())
+    }
+
+    fn ends(of: &ListOffsetsRequest) -> ListOffsetsResponse {
+        let topics = of.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|asked| {
+                let offset = if asked.timestamp == -2 { 0 } else { END };
+                ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index).with_offset(offset)
+            });
+            ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
+        });
+        ListOffsetsResponse::default().with_topics(topics.collect())
+    }
+
+    fn offsets(of: &OffsetFetchRequest) -> OffsetFetchResponse {
+        if of.groups.is_empty() {
+            let partition = OffsetFetchResponsePartition::default().with_committed_offset(committed_by(&of.group_id));
+            let told = OffsetFetchResponseTopic::default().with_name(topic()).with_partitions(vec![partition]);
+            return OffsetFetchResponse::default().with_topics(vec![told]);
+        }
+        let group = |asked: &OffsetFetchRequestGroup| {
+            let partition =
+                OffsetFetchResponsePartitions::default().with_committed_offset(committed_by(&asked.group_id));
+            let told = OffsetFetchResponseTopics::default().with_name(topic()).with_partitions(vec![partition]);
+            OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone()).with_topics(vec![told])
+        };
+        OffsetFetchResponse::default().with_groups(of.groups.iter().map(group).collect())
+    }
+
+    fn broker(seen: &Seen, asked: Asked) -> Reply {
+        seen.lock().push((asked.api, asked.head.version));
+        match asked.api {
+            ApiKey::ListGroups => asked.answer(&groups()),
+            ApiKey::ListOffsets => asked.answer(&ends(&asked.request())),
+            ApiKey::OffsetFetch => asked.answer(&offsets(&asked.request())),
+            other => panic!("{other:?} was asked"),
+        }
+    }
+
+    /// Sweeps a cluster whose brokers speak OffsetFetch up to a version; what was asked, in order.
+    async fn swept(version: i16) -> Vec<(ApiKey, i16)> {
+        let (seen, partitions) = (Seen::default(), [1; 100]);
+        let noted = Arc::clone(&seen);
+        let there = FakeCluster::start(1, &[("x", &partitions)], move |_, asked| broker(&noted, asked)).await;
+        there.speak_at_most(ApiKey::OffsetFetch, version);
+        let telemetry = Telemetry::new().unwrap();
+        let (slot, meter, shared) = (Slot::new(0).unwrap(), telemetry.cluster(&"a".into()), Shared::new(0, 1 << 20));
+        let (cluster, asked) = Cluster::new(slot, "a".into(), there.bootstrap(), shared, meter);
+        let refreshing = tokio::spawn(refresh::run(Arc::clone(&cluster), asked));
+        cluster.news().wait_for(|news| news.read).await.unwrap();
+        let config = "{ virtual_cluster: v, default_cluster: a, listeners: [{ bind: '127.0.0.1:0' }],
+            clusters: { a: { slot: 0, bootstrap: ['127.0.0.1:1'] } } }";
+        let config = Arc::new(Config::from_text("c.yaml", config).unwrap());
+        let current = task::start(config, &[Arc::clone(&cluster)]);
+        current.caught_up(&cluster).await;
+        let lag = Lag::new(Arc::clone(telemetry.notes()), current);
+        lag.read_on();
+        assert!(lag.begins(cluster.name()));
+        sweep(Arc::clone(&lag), cluster).await;
+        assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
+        // Each group is behind by what it has not committed
+        let told = lag.rows(&Which::default());
+        assert_eq!(told.rows.len(), GROUPS);
+        for row in &told.rows {
+            assert_eq!(row.lag, Some(END - committed_by(&GroupId(row.group.clone()))), "{row:?}");
+        }
+        refreshing.abort();
+        let seen = seen.lock();
+        seen.clone()
+    }
+
+    fn count(seen: &[(ApiKey, i16)], api: ApiKey, version: i16) -> usize {
+        seen.iter().filter(|one| **one == (api, version)).count()
+    }
+
+    #[tokio::test]
+    async fn a_broker_is_asked_for_many_groups_and_partitions_together() {
+        let seen = swept(9).await;
+        assert_eq!(count(&seen, ApiKey::OffsetFetch, OF_MANY), 3, "450 groups, of which a request asks about 200");
+        assert_eq!(count(&seen, ApiKey::ListOffsets, LIST_OFFSETS), 3, "start, end and stable end");
+        assert_eq!(seen.len(), 3 + 3 + 1);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_can_be_asked_for_one_group_only_is_asked_for_each() {
+        let seen = swept(OF_MANY - 1).await;
+        assert_eq!(count(&seen, ApiKey::OffsetFetch, OF_ONE), GROUPS);
+        assert_eq!(seen.len(), GROUPS + 3 + 1);
+    }
+}
