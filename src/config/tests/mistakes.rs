@@ -62,7 +62,6 @@ fn keys_of_other_versions_are_known_as_such() {
     for (text, key) in [
         (base("control: { cluster: a }\n"), "control"),
         (base("pipelines: [{ name: p, topics: [t], cluster: a, mirror: {} }]\n"), "mirror"),
-        (BASE.replace("slot: 1,", "slot: 1, sasl: {},"), "sasl"),
     ] {
         let all = found(&text);
         assert_eq!(all.len(), 1, "{all:?}");
@@ -155,6 +154,21 @@ fn each_mistake_is_found_once() {
         assert_eq!(all.len(), 1, "{words}: {all:#?}");
         assert!(all[0].starts_with(words), "{words}: {all:#?}");
     }
+}
+
+#[test]
+fn how_a_cluster_is_logged_in_to_is_checked() {
+    let sasl = |keys: &str| BASE.replace("slot: 1,", &format!("slot: 1, tls: {{}}, sasl: {{ {keys} }},"));
+    let all = found(&sasl("mechanism: scram_sha_512, username: u, password: p"));
+    assert!(all[0].contains("`scram_sha_512` is no mechanism that Fishplate logs in with -> did you mean `SCRAM-SHA-512`?"), "{all:?}");
+    let all = found(&sasl("mechanism: GSSAPI, username: u, password: p"));
+    assert!(all[0].ends_with("-> write one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"), "{all:?}");
+    assert_eq!(found(&sasl("mechanism: PLAIN")).len(), 1, "what is missing is told together");
+    let open = sasl("mechanism: PLAIN, username: u, password: hunter2").replace("tls: {}, ", "");
+    let config = Config::from_text("f.yaml", &open).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let printed = written(&config).to_string();
+    assert!(printed.contains("(hidden)") && !printed.contains("hunter2"), "{printed}");
 }
 
 #[test]
