@@ -149,7 +149,7 @@ fn unknown_authority(world: &World) {
 /// Settings of a Java client that trusts this cluster's authority, as a file.
 fn settings(world: &World, cluster: &Cluster, shows: bool) -> String {
     let mut text = format!(
-        "security.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.location={}\n",
+        "max.block.ms=15000\nsecurity.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.location={}\n",
         cluster.pki().ca().display()
     );
     if shows {

@@ -160,7 +160,10 @@ fn each_mistake_is_found_once() {
 fn how_a_cluster_is_logged_in_to_is_checked() {
     let sasl = |keys: &str| BASE.replace("slot: 1,", &format!("slot: 1, tls: {{}}, sasl: {{ {keys} }},"));
     let all = found(&sasl("mechanism: scram_sha_512, username: u, password: p"));
-    assert!(all[0].contains("`scram_sha_512` is no mechanism that Fishplate logs in with -> did you mean `SCRAM-SHA-512`?"), "{all:?}");
+    assert!(
+        all[0].contains("`scram_sha_512` is no mechanism that Fishplate logs in with -> did you mean `SCRAM-SHA-512`?"),
+        "{all:?}"
+    );
     let all = found(&sasl("mechanism: GSSAPI, username: u, password: p"));
     assert!(all[0].ends_with("-> write one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"), "{all:?}");
     assert_eq!(found(&sasl("mechanism: PLAIN")).len(), 1, "what is missing is told together");
