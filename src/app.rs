@@ -9,6 +9,7 @@ use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
 use crate::security::tls::{Shelf, TlsProblem};
+use crate::security::users::file::UsersProblem;
 use crate::session::{Context, Limits, listener};
 use crate::telemetry::{PoolFacts, Telemetry, log};
 use crate::upstream::connect::{Memory, Shared};
@@ -26,6 +27,7 @@ use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
 mod doors;
 mod steward;
+mod users;
 mod watch;
 
 use doors::Doors;
@@ -69,6 +71,9 @@ pub enum StartError {
         /// Which file, and what is wrong with it.
         why: TlsProblem,
     },
+    /// A listener's users cannot be read.
+    #[error("{0}; a listener with `sasl` needs its users at the start")]
+    Users(#[from] UsersProblem),
     /// A mistake of ours in the metrics.
     #[error("cannot set the metrics up: {0}")]
     Metrics(String),
@@ -180,6 +185,7 @@ impl Running {
             let of = |why| StartError::Tls { whose: format!("listener {}", listener.bind), why };
             context.over_tls(shelf.server(&address.to_string(), tls).map_err(of)?);
         }
+        users::guard(listener.sasl.as_ref(), address, &context, &mut self.tasks)?;
         for socket in sockets {
             self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
         }

@@ -25,6 +25,7 @@ mod remote;
 mod tables;
 mod text;
 mod tokens;
+mod users;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +135,8 @@ Examples:
   fishplate limits set --pipeline events --limit per-token --rate 500/s
 What stands under UNTIL RELOAD was set so, and is in no file: the limit's rate, or keys (masked) with one of their own.")]
     Limits(limits::LimitsArgs),
+    /// Add, remove and show the users that may log in at listeners with `sasl`
+    Users(users::UsersArgs),
     /// Write Prometheus rules with tests of them, Grafana dashboards and runbooks for the pipelines of a config
     #[command(after_help = "\
 Examples:
@@ -283,6 +286,7 @@ pub(crate) fn perform(command: Command) -> anyhow::Result<Verdict> {
         Command::Lag(args) => lag::lag(&args),
         Command::Backlog(args) => backlog::backlog(&args),
         Command::Limits(args) => limits::limits(&args),
+        Command::Users(args) => users::users(&args),
         Command::Provision(args) => provision::provision(&args),
         Command::Demo(args) => demo(&args),
         Command::Schema => say(&config::schema()?),
@@ -462,6 +466,7 @@ mod tests {
             "lag",
             "backlog",
             "limits",
+            "users",
             "provision",
             "demo",
             "schema",

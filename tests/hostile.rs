@@ -72,7 +72,6 @@ fn cases() -> Vec<Case> {
             "Metadata (API 3) in version 99 is not served: versions 0 to 13 are",
         ),
         case("an old Produce", request(ApiKey::Produce, 2, &[0; 20]), "not served: versions 3 to 13 are"),
-        case("a login", request(ApiKey::SaslHandshake, 1, b"\0\x05PLAIN"), "nobody logs in at this listener"),
         case("an answer", framed(&[0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0]), "it ends too early"),
         case("a negative size", [0xff; 8], too_large),
         case("a large size", [0x7f, 0xff, 0xff, 0xff, 0, 3], too_large),

@@ -11,7 +11,7 @@ use super::outlook::Outlook;
 use crate::config::diff::{Change, Diff, moved};
 use crate::config::{Cluster, Config, Listener, Mistakes, Pipeline, Reading};
 use crate::placement::Front;
-use crate::security::tls;
+use crate::security::{tls, users};
 use crate::telemetry::Telemetry;
 use crate::types::{Slot, View};
 
@@ -71,6 +71,7 @@ pub fn check(file: &Path) -> (Check, Option<Config>) {
     let Reading { config, mut found, .. } = Reading::of_file(file);
     let name = file.display().to_string();
     found.extend(config.iter().flat_map(|config| tls::survey(config, &name)));
+    found.extend(config.iter().flat_map(|config| users::file::survey(config, &name)));
     let fine = config.is_some() && found.count().0 == 0;
     let size = config.as_ref().filter(|_| fine).map(|config| Size {
         listeners: config.listeners.len(),

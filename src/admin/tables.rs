@@ -122,6 +122,8 @@ pub struct ClientRow {
     pub name: String,
     /// And of which version.
     pub version: String,
+    /// Who it has proven to be.
+    pub principal: String,
     /// Its own word for itself, of its first request.
     pub client_id: Option<String>,
     /// How it is shown nodes; `None`: it has not asked yet.
@@ -159,6 +161,7 @@ fn client(session: &Session) -> ClientRow {
         address: session.peer.to_string(),
         name: software.name.clone(),
         version: software.version.clone(),
+        principal: plain(session.principal().as_str().as_bytes()),
         client_id: session.client_id.get().map(|id| plain(id)),
         view: session.shown().map(|view| view.as_str()),
         links: session.links.count(),

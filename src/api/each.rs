@@ -110,6 +110,8 @@ each! {
         Produce,
         Fetch,
         ApiVersions,
+        SaslHandshake,
+        SaslAuthenticate,
         ShareFetch,
         ShareAcknowledge,
     }

@@ -57,6 +57,8 @@ macro_rules! error_codes {
 
 error_codes! {
     api_versions_response::{ ApiVersionsResponse { error_code } }
+    sasl_handshake_response::{ SaslHandshakeResponse { error_code } }
+    sasl_authenticate_response::{ SaslAuthenticateResponse { error_code } }
     metadata_response::{
         MetadataResponse { error_code, topics }
         MetadataResponseTopic { error_code, partitions }

@@ -65,6 +65,7 @@ const CLIENTS: Columns = &[
     ("ADDRESS", "address"),
     ("NAME", "name"),
     ("VERSION", "version"),
+    ("PRINCIPAL", "principal"),
     ("CLIENT ID", "client_id"),
     ("VIEW", "view"),
     ("LINKS", "links"),

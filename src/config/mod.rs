@@ -26,6 +26,7 @@ mod racks;
 pub mod rates;
 mod raw;
 mod read;
+pub mod sasl;
 mod schema;
 mod secret;
 mod suggest;
@@ -44,6 +45,7 @@ pub use patterns::Patterns;
 pub use policy::Policy;
 pub use principals::{BadRule, PrincipalMapping};
 pub use racks::Racks;
+pub use sasl::{Sasl, UsersFrom};
 pub use schema::schema;
 pub use secret::Secret;
 pub use tls::{ClientAuth, ClientCertificates, ClientTls, Identity, Tls, TlsVersion};
@@ -152,6 +154,8 @@ pub struct Listener {
     pub hosts: Option<Hosts>,
     /// Encryption, and who clients are by their certificates.
     pub tls: Option<Tls>,
+    /// How clients log in; `None`: nobody asks who they are.
+    pub sasl: Option<Sasl>,
 }
 
 /// Who decides how clients of a listener are shown nodes.

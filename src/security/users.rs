@@ -5,6 +5,7 @@
 //! alice SCRAM-SHA-256 salt=...,stored_key=...,server_key=...,iterations=4096
 //! ```
 
+pub mod file;
 mod line;
 mod text;
 

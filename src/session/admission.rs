@@ -56,8 +56,8 @@ pub(super) fn admit(
         return Admitted { cells, ..Admitted::default() };
     }
     let client_id = String::from_utf8_lossy(client_id.unwrap_or_default());
-    // Nobody logs in here yet: who a client is, is not known.
-    let who = Who { principal: "", client_id: &client_id };
+    let principal = session.principal();
+    let who = Who { principal: principal.name(), client_id: &client_id };
     let (now, time) = (Instant::now(), SystemTime::now());
     let mut admitted = Admitted::default();
     for mut cell in cells {

@@ -2,6 +2,7 @@
 
 use super::crowd::Crowd;
 use super::followers::Referrals;
+use super::gate::Gate;
 use super::join::join;
 use super::late::Watch;
 use super::state::Session;
@@ -137,6 +138,8 @@ pub struct Context {
     pub referrals: Referrals,
     /// Who may come.
     pub crowd: Arc<Crowd>,
+    /// What clients must show to be let in; nothing where nobody asks.
+    gate: OnceLock<Arc<Gate>>,
     next_session: AtomicU64,
 }
 
@@ -166,6 +169,7 @@ impl Context {
             sessions: DashMap::new(),
             referrals: Referrals::default(),
             crowd: Arc::default(),
+            gate: OnceLock::new(),
             next_session: AtomicU64::new(1),
         })
     }
@@ -195,6 +199,17 @@ impl Context {
             session.requests.resize();
             session.responses.resize();
         }
+    }
+
+    /// From now on clients must log in; said once, before anybody comes.
+    pub fn close_gate(&self, gate: Arc<Gate>) {
+        let _the_first_stands = self.gate.set(gate);
+    }
+
+    /// What clients must show to be let in.
+    #[must_use]
+    pub fn gate(&self) -> Option<&Arc<Gate>> {
+        self.gate.get()
     }
 
     /// A number for a new session.

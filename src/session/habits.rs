@@ -20,12 +20,14 @@ pub struct Found {
     pub owed: usize,
     /// Others wait for memory that it may hold.
     pub sought: bool,
+    /// It must log in, and has not.
+    pub outside: bool,
 }
 
 /// What a client does not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It sent no first request.
+    /// It sent no first request, or did not log in.
     Handshake,
     /// It does not go on with a request.
     Stalled,
@@ -57,7 +59,7 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Handshake => "it sent no first request in time",
+            Self::Handshake => "it sent no first request, or did not log in, in time",
             Self::Stalled => "a request that it began was not complete in time",
             Self::Slow => "it does not take its answers, or a few bytes now and then, and others wait for the memory",
             Self::Idle => "it asked nothing for too long",
@@ -69,6 +71,8 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub struct Habits {
     last: Found,
+    /// It was accepted.
+    since: Instant,
     /// The last request, or its being accepted.
     asked_at: Instant,
     /// The request before this that is still not complete was seen first.
@@ -107,7 +111,7 @@ impl Habits {
     /// Of a session that begins now.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { last: Found::default(), asked_at: now, amid_since: None, took_at: now, watched: None }
+        Self { last: Found::default(), since: now, asked_at: now, amid_since: None, took_at: now, watched: None }
     }
 
     /// Remembers what was found. Tells what the client has not done for too long.
@@ -126,7 +130,8 @@ impl Habits {
         self.watch(found, now, limits);
         self.last = *found;
         let since = |then: Instant| now.saturating_duration_since(then);
-        if found.asked == 0 && since(self.asked_at) >= limits.handshake {
+        let is_late = since(self.since) >= limits.handshake && found.outside;
+        if is_late || found.asked == 0 && since(self.asked_at) >= limits.handshake {
             return Some(Fault::Handshake);
         }
         if self.amid_since.is_some_and(|then| since(then) >= limits.stalled) {
@@ -165,6 +170,13 @@ mod tests {
         assert_eq!(watch(60, |_| Found::default()), Some((10, Fault::Handshake)));
         assert_eq!(watch(60, |_| Found { amid: true, ..Found::default() }), Some((10, Fault::Handshake)));
         assert_eq!(watch(60, |_| Found { asked: 1, ..Found::default() }), None);
+    }
+
+    #[test]
+    fn who_must_log_in_does_so_in_time() {
+        let asks = |at| Found { asked: at, outside: true, ..Found::default() };
+        assert_eq!(watch(60, asks), Some((10, Fault::Handshake)), "whatever it asks meanwhile");
+        assert_eq!(watch(60, |at| Found { outside: at < 9, ..asks(at) }), None);
     }
 
     #[test]

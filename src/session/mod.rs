@@ -2,12 +2,14 @@
 //! path happens here; what a request means is decided in `api`.
 
 mod admission;
+pub mod brake;
 pub mod clients;
 pub mod context;
 pub mod crowd;
 pub mod ends;
 pub mod fetch;
 pub mod followers;
+pub mod gate;
 pub mod generic;
 pub mod habits;
 pub mod join;
@@ -15,6 +17,7 @@ pub mod known;
 pub mod late;
 pub mod links;
 pub mod listener;
+mod login;
 pub mod needs;
 pub mod orders;
 pub mod polls;
@@ -36,6 +39,8 @@ pub mod underway;
 
 #[cfg(test)]
 mod counting_tests;
+#[cfg(test)]
+mod login_tests;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::clients::Software;
 use super::context::Context;
+use super::login::{self, Login, Then};
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce, shares, subscriptions};
@@ -26,24 +27,26 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, sleep_until};
 
 /// From this version on a client says what it is (KIP-511).
 const SAYS_SOFTWARE: i16 = 3;
 
-/// Of longer names of itself that a client gives, the end is cut.
-const LONGEST_CLIENT_ID: usize = 100;
-
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+pub(super) enum Broken {
     #[error("{0}")]
     Frame(#[from] FrameError),
     #[error("a request that cannot be read: {0}")]
     Malformed(#[from] Malformed),
     #[error("{}", not_served(*api, *version))]
     NotServed { api: i16, version: i16 },
+    /// Before it has logged in, or in the midst of it.
+    #[error("{} where the client must log in; is its security.protocol SASL_PLAINTEXT or SASL_SSL?", named(*api))]
+    Outside { api: i16 },
+    #[error("the system gives no random bytes, and so nobody can log in")]
+    Randomness,
     /// What is no records takes many times its size once it is decoded.
     #[error(
         "a request ({api:?}) of {size} bytes; only Produce may be larger than an eighth of `memory.requests`, which is \
@@ -52,16 +55,14 @@ enum Broken {
     Large { api: ApiKey, size: usize, share: usize },
 }
 
+fn named(api: i16) -> String {
+    ApiKey::try_from(api).map_or_else(|()| format!("API {api}"), |name| format!("{name:?} (API {api})"))
+}
+
 /// What is not served, and what is.
 fn not_served(api: i16, version: i16) -> String {
-    let name = ApiKey::try_from(api).map_or_else(|()| format!("API {api}"), |name| format!("{name:?} (API {api})"));
-    let instead = match (versions::served(api), ApiKey::try_from(api)) {
-        (Some(served), _) => format!(": versions {} to {} are", served.lowest(), served.max),
-        (None, Ok(ApiKey::SaslHandshake | ApiKey::SaslAuthenticate)) => {
-            ": nobody logs in at this listener; set the client's security.protocol to PLAINTEXT".to_owned()
-        }
-        _ => String::new(),
-    };
+    let instead = versions::served(api).map(|served| format!(": versions {} to {} are", served.lowest(), served.max));
+    let (name, instead) = (named(api), instead.unwrap_or_default());
     format!("{name} in version {version} is not served{instead}")
 }
 
@@ -72,6 +73,7 @@ impl Broken {
             Self::Frame(FrameError::Io(_) | FrameError::Cut) => "io",
             Self::Frame(FrameError::TooLarge { .. }) | Self::Malformed(_) | Self::Large { .. } => "protocol",
             Self::NotServed { .. } => "refused",
+            Self::Outside { .. } | Self::Randomness => "login",
         }
     }
 }
@@ -113,7 +115,9 @@ async fn read_all(session: &Arc<Session>, socket: &Transport) -> Result<(), Brok
     let context = &session.context;
     let reader = Reader::new(Arc::clone(&context.shared.pool), context.limits().frame);
     let mut reader = reader.telling(Arc::clone(&session.amid));
+    let mut login = context.gate().map(|gate| Login::new(Arc::clone(gate)));
     let mut together = Together::default();
+    reader.limit(largest(login.as_ref(), context));
     while let Some(size) = together.wait(reader.length(socket)).await? {
         let takes = Pool::takes(size, session.requests.capacity());
         let charge = match session.requests.try_draw(takes) {
@@ -126,6 +130,20 @@ async fn read_all(session: &Arc<Session>, socket: &Transport) -> Result<(), Brok
         if session.is_closed() {
             return Ok(());
         }
+        match &mut login {
+            Some(login) if login.takes(&frame, Instant::now()) => {
+                if let Then::Ends = together.wait(login.take(session, &frame, &tab)).await? {
+                    return Ok(());
+                }
+                reader.limit(largest(Some(login), context));
+                continue;
+            }
+            Some(login) if login.is_over(Instant::now()) => {
+                session.gauge.closing("expired");
+                return Ok(());
+            }
+            _ => {}
+        }
         together.gather(|| dispatch(session, frame, &tab))?;
         let pause = session.pause.lock().take();
         if let Some(until) = pause {
@@ -134,6 +152,12 @@ async fn read_all(session: &Arc<Session>, socket: &Transport) -> Result<(), Brok
         together.wait(room(session, socket)).await;
     }
     Ok(())
+}
+
+/// The largest frame that is read: small ones until the client has logged in.
+fn largest(login: Option<&Login>, context: &Context) -> usize {
+    let limit = context.limits().frame;
+    if login.is_some_and(Login::is_outside) { limit.min(login::LARGEST_FRAME) } else { limit }
 }
 
 /// How often a client that is read no further is looked for.
@@ -172,9 +196,7 @@ fn log(session: &Session, broken: &Broken) {
 fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broken> {
     let mut head = RequestHead::read(&frame)?;
     head.client_id = head.client_id.map(without_options);
-    if let Some(id) = head.client_id.as_ref().filter(|_| session.client_id.get().is_none()) {
-        let _first_stands = session.client_id.set(id.iter().take(LONGEST_CLIENT_ID).copied().collect());
-    }
+    session.hear_client_id(&head);
     if head.api_key == ApiKey::ApiVersions as i16 {
         return Ok(answer_versions(session, head, &frame)?);
     }
@@ -188,6 +210,10 @@ fn dispatch(session: &Arc<Session>, frame: Bytes, tab: &Tab) -> Result<(), Broke
     match api {
         ApiKey::Produce => produce::submit(ticket, &frame),
         ApiKey::Fetch => fetch::submit(ticket, &frame),
+        ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => {
+            login::out_of_order(ticket);
+            Ok(())
+        }
         ApiKey::Metadata => answer_metadata(ticket, &frame),
         ApiKey::ConsumerGroupHeartbeat => subscriptions::submit::<ConsumerGroupHeartbeat>(ticket, &frame),
         ApiKey::ShareFetch => shares::fetch(ticket, &frame),
@@ -212,7 +238,7 @@ impl each::Visitor for Submit<'_> {
     }
 }
 
-fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {
+pub(super) fn answer_versions(session: &Arc<Session>, head: RequestHead, frame: &Bytes) -> Result<(), Malformed> {
     let transactions = session.context.current.load().config.transaction_version;
     let (answer, version) = api_versions::answer(head.version, transactions);
     let says_software = version == head.version && version >= SAYS_SOFTWARE;

@@ -19,11 +19,12 @@ use crate::config::Config;
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::telemetry::observed::{Fact, Reader};
 use crate::telemetry::{Recent, SessionGauge};
-use crate::types::{BrokerId, CoordinatorType, SessionId, Slot, View};
+use crate::types::{BrokerId, CoordinatorType, Principal, SessionId, Slot, View};
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
 use crate::upstream::{Lead, Topic};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, copied, size_of};
+use crate::wire::head::RequestHead;
 use crate::wire::outlet::Outlet;
 use crate::wire::transport::Transport;
 use kafka_protocol::messages::ApiKey;
@@ -52,7 +53,9 @@ pub struct Session {
     view: OnceLock<View>,
     /// What it calls itself in its first request that says so (its `client.id`).
     pub client_id: OnceLock<Box<[u8]>>,
-    /// The same with where it comes from, for who keeps count.
+    /// Who it has proven to be.
+    principal: OnceLock<Principal>,
+    /// What it calls itself with where it comes from, for who keeps count.
     reader: OnceLock<Reader>,
     /// When it connected.
     pub since: Instant,
@@ -98,6 +101,9 @@ pub struct Session {
     habits: Mutex<Habits>,
 }
 
+/// Of longer names of itself that a client gives, the end is cut.
+const LONGEST_CLIENT_ID: usize = 100;
+
 /// Requests of up to so many bytes, of a session that holds none, are always read: heartbeats must not wait behind
 /// others' records.
 const SMALL_REQUEST: usize = 4 << 10;
@@ -120,6 +126,7 @@ impl Session {
             front: context.front.load_full(),
             view: OnceLock::new(),
             client_id: OnceLock::new(),
+            principal: OnceLock::new(),
             reader: OnceLock::new(),
             since: Instant::now(),
             last_error: Mutex::default(),
@@ -146,6 +153,24 @@ impl Session {
         });
         context.sessions.insert(session.id, Arc::clone(&session));
         session
+    }
+
+    /// Who the client has proven to be, or else `User:ANONYMOUS`. The same for ever: who logs in anew must be who it was.
+    #[must_use]
+    pub fn principal(&self) -> Principal {
+        self.principal.get().cloned().unwrap_or_else(Principal::anonymous)
+    }
+
+    /// The client has proven to be this one. The first proof stands.
+    pub fn identify(&self, principal: Principal) {
+        let _first_stands = self.principal.set(principal);
+    }
+
+    /// What a request says of who sends it. The first word stands.
+    pub(super) fn hear_client_id(&self, head: &RequestHead) {
+        if let Some(id) = head.client_id.as_ref().filter(|_| self.client_id.get().is_none()) {
+            let _first_stands = self.client_id.set(id.iter().take(LONGEST_CLIENT_ID).copied().collect());
+        }
     }
 
     /// What the client says it is.
@@ -305,6 +330,7 @@ impl Session {
                 taken: self.outlet.taken(),
                 owed: self.outlet.backlog(),
                 sought,
+                outside: self.context.gate().is_some() && self.principal.get().is_none(),
             }
         };
         let Some(fault) = self.habits.lock().look(&found, now, &self.context.limits()) else { return };
@@ -417,7 +443,12 @@ impl Session {
         }
     }
 
-    async fn closed(&self) {
+    /// Waits until all that was answered has left.
+    pub(super) async fn told(&self) {
+        self.outlet.room(0).await;
+    }
+
+    pub(super) async fn closed(&self) {
         loop {
             let rings = self.answered.notified();
             if self.is_closed() {

@@ -215,6 +215,14 @@ impl Client {
         Some(decode(frame.slice(body_at..), version).unwrap())
     }
 
+    /// Sends a frame that is no request, and gives the next one; `None` where the connection has ended.
+    pub(super) async fn bare(&mut self, bytes: Bytes) -> Option<Bytes> {
+        let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        self.socket.write_all(&[&length[..], &bytes].concat()).await.unwrap();
+        let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
+        frame.ok().flatten()
+    }
+
     pub(super) async fn is_closed(&mut self) {
         let end = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an end in time");
         assert!(matches!(end, Ok(None) | Err(_)), "{end:?}");

@@ -121,6 +121,10 @@ pub const FAMILIES: &[Family] = &[
     counter(Of::Clients, "fishplate_sessions_refused_total", &["limit"], "Client connections closed at once since `limits` allows no more."),
     gauge(Of::Clients, "fishplate_client_sessions", &["software", "version", "view"], "Client connections by what clients say they are, and what they are shown; `unknown` where they do not say; at most 200 kinds, the rest is `other`."),
     counter(Of::Clients, "fishplate_client_sightings_total", &["software", "version", "view"], "How often such a client came."),
+    counter(Of::Clients, "fishplate_logins_total", &["listener", "mechanism", "result"], "Clients that logged in (`succeeded`), showed again who they are (`renewed`), or were turned away (`failed`; mechanism `none`: they wanted one that the listener does not have)."),
+    counter(Of::Clients, "fishplate_logins_held_seconds_total", &["listener"], "How long answers to clients that were turned away were held, against guessing."),
+    gauge(Of::Clients, "fishplate_users", &["listener"], "Users that may log in with a password."),
+    counter(Of::Clients, "fishplate_users_reloads_total", &["listener", "result"], "Files of users that had changed: `applied`, or `invalid` (the users before stay)."),
 
     gauge(Of::Clusters, "fishplate_cluster_up", &["cluster"], "1 while a broker of it answers, else 0."),
     histogram(Of::Clusters, "fishplate_upstream_duration_seconds", &["cluster"], "How long a cluster took: the rest of a request's time is ours."),

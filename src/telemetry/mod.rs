@@ -6,6 +6,7 @@ pub mod catalogue;
 mod clusters;
 mod config;
 pub mod log;
+mod logins;
 mod memory;
 mod meter;
 pub mod observed;
@@ -16,6 +17,7 @@ mod sessions;
 
 pub use clusters::{ClusterMeter, LinkGauge, Use};
 pub use config::ConfigMeter;
+pub use logins::{LoginMeter, LoginResult};
 pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
 pub use policy::{LaneClock, LimitMeter, PolicyMeter};
@@ -50,6 +52,7 @@ pub struct Telemetry {
     known_clusters: RwLock<HashMap<Name, Arc<ClusterMeter>>>,
     sessions: Arc<SessionFamilies>,
     config: ConfigMeter,
+    logins: LoginMeter,
     misplaced: IntGaugeVec,
     restarts: IntCounterVec,
     memory: MemoryFamilies,
@@ -74,6 +77,7 @@ impl Telemetry {
             known_clusters: RwLock::default(),
             sessions: Arc::new(SessionFamilies::new(&registry)?),
             config: ConfigMeter::new(&registry)?,
+            logins: LoginMeter::new(&registry)?,
             misplaced: register(
                 &registry,
                 IntGaugeVec::new(
@@ -133,6 +137,12 @@ impl Telemetry {
     #[must_use]
     pub fn config(&self) -> &ConfigMeter {
         &self.config
+    }
+
+    /// Who logged in at listeners.
+    #[must_use]
+    pub fn logins(&self) -> &LoginMeter {
+        &self.logins
     }
 
     /// So many topics have records elsewhere: with none at home, and with some.

@@ -47,7 +47,7 @@ impl SessionGauge {
     }
 
     /// Why it is about to end, in one of a few words. The client did: `client` (it hung up), `io`, `protocol` (it sent
-    /// what cannot be read), `handshake`, `stalled`, `slow`, `idle` (it did not do its part in time). We did: `refused` (we would harm it), `memory` (there is none for what it names), `upstream`, `held`, `overtaking`, `unwritable`,
+    /// what cannot be read), `handshake`, `stalled`, `slow`, `idle` (it did not do its part in time). We did: `refused` (we would harm it), `login` (it was not let in), `expired` (its session is over, and it has not logged in anew), `memory` (there is none for what it names), `upstream`, `held`, `overtaking`, `unwritable`,
     /// `unanswered` (only so does it send its requests again), `shutdown`. The first word stands; without one it is `dropped`.
     pub fn closing(&self, reason: &'static str) {
         let _first_stands = self.reason.set(reason);

@@ -76,6 +76,11 @@ impl Reader {
         Self { pool, limit, length, body, ahead, small: true, amid: Arc::default() }
     }
 
+    /// From now on frames of at most this are read.
+    pub fn limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Says to `amid` whether it has waited for the peer inside the frame that it reads: whoever sends that in drops is
     /// inside it all the time.
     #[must_use]

@@ -82,6 +82,9 @@ impl Served {
     }
 }
 
+const SASL: &str =
+    "Clients log in at Fishplate, by what the listener has (docs/security.md); a listener without `sasl` answers 34.";
+
 /// The table.
 pub const SERVED: &[Served] = &[
     // Shown from 0 as Kafka 4 does (KAFKA-18659): old librdkafka stops compressing otherwise. 0-2 are refused.
@@ -108,6 +111,8 @@ pub const SERVED: &[Served] = &[
     row(ApiKey::ApiVersions, 0, 4, By::Us).differs(
         "This table, whatever the clusters speak. Of features `transaction.version` alone is shown, as the config says.",
     ),
+    row(ApiKey::SaslHandshake, 0, 1, By::Us).differs(SASL),
+    row(ApiKey::SaslAuthenticate, 0, 2, By::Us).differs(SASL),
     row(ApiKey::CreateTopics, 2, 7, By::TopicsHome).differs(
         "Replica assignments name nodes of the topic's own cluster; in `single` they are a number of partitions.",
     ),

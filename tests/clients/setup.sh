@@ -58,7 +58,8 @@ java_classes() {
 
 # franz-go's, and one program under the names of the other libraries: it goes by the name that it is called by.
 go_clients() {
-  (cd "$here/go" && go build -o "$out/franz" ./franz && go build -o "$out/sarama" ./libraries) &&
+  (cd "$here/go" && go build -o "$out/franz" ./franz && go build -o "$out/sarama" ./libraries &&
+    go build -o "$out/franz-login" ./login) &&
     ln -f "$out/sarama" "$out/kafka-go"
 }
 

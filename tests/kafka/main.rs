@@ -50,6 +50,7 @@ mod refused;
 mod reload;
 mod scenarios;
 mod secured;
+mod security;
 mod shadows;
 mod shares;
 mod split;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         lag::trials(),
         monitoring::trials(),
         operator::trials(),
+        security::trials(),
         policy::trials(),
         parted::trials(),
         rates::trials(),

@@ -6,7 +6,7 @@ use super::super::Listener;
 use super::super::findings::{At, Findings};
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::{hosts, tls};
+use super::{hosts, sasl, tls};
 use crate::types::HostPort;
 
 /// Where a cluster can be reached or a client be sent.
@@ -68,6 +68,7 @@ fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Op
     let nodes = hosts::nodes(raw, findings);
     let hosts = raw.hosts.as_ref().map(|written| hosts::hosts(written, clusters, findings));
     let tls = raw.tls.as_ref().map(|raw| tls::server(raw, findings));
+    let sasl = sasl::sasl(raw, findings);
     let address = address?;
     if let (Some(text), None, true) = (&raw.bind, &raw.advertised, address.ip().is_unspecified()) {
         let what = format!("clients cannot be told `{text}`, which means every address of this machine");
@@ -86,6 +87,7 @@ fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Op
             nodes: nodes?,
             hosts: hosts.flatten(),
             tls: tls.flatten(),
+            sasl: sasl?,
         }),
     }
 }

@@ -1,7 +1,7 @@
 //! The canaries of a pipeline: what they need, and the cluster that they name.
 
 use super::super::findings::Findings;
-use super::super::policy::{Canary, Key, OnDown, Share};
+use super::super::policy::{Canary, OnDown, Share};
 use super::super::raw;
 use super::super::tokens::Token;
 use super::clusters::Known;
@@ -44,10 +44,6 @@ fn canary(raw: &raw::Canary, known: &Known, home: Option<Slot>, findings: &mut F
     if let (Some(text), true) = (&raw.to, to.is_some() && to == home) {
         let what = format!("`{text}` is the cluster that the pipeline lives on");
         findings.mistake(text.at, what, "name another one");
-    }
-    if let (Some(text), Some(Key::Principal)) = (&raw.key, &key) {
-        let what = "nobody logs in at Fishplate yet: all clients have one principal";
-        findings.warning(text.at, what, "take `client_id`, or what records say");
     }
     let share = raw.share.map_or(Share::NONE, |share| Share(share.millionths));
     Some(Canary { key: key?, values, share, to: to?, on_down })

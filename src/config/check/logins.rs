@@ -3,6 +3,7 @@
 use super::super::findings::Findings;
 use super::super::login::Login;
 use super::super::raw;
+use super::super::read::Text;
 use super::super::secret::Secret;
 use super::super::suggest::nearest;
 use crate::types::Mechanism;
@@ -10,7 +11,7 @@ use crate::types::Mechanism;
 /// How it logs in to one; `None` where that is wrong, `Some(None)` where it does not.
 pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Option<Login>> {
     let Some(sasl) = &raw.sasl else { return Some(None) };
-    let mechanism = mechanism(sasl, findings);
+    let mechanism = sasl.mechanism.as_ref().and_then(|text| mechanism(text, "Fishplate logs in with", findings));
     let (username, password) = (sasl.username.as_ref()?, sasl.password.as_ref()?);
     let mechanism = mechanism?;
     if mechanism == Mechanism::Plain && raw.tls.is_none() {
@@ -24,8 +25,8 @@ pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Optio
     }))
 }
 
-fn mechanism(sasl: &raw::Login, findings: &mut Findings) -> Option<Mechanism> {
-    let text = sasl.mechanism.as_ref()?;
+/// The mechanism that a text names.
+pub(super) fn mechanism(text: &Text, who: &str, findings: &mut Findings) -> Option<Mechanism> {
     let known = Mechanism::named(&text.value);
     if known.is_none() {
         let names = Mechanism::ALL.map(Mechanism::as_str);
@@ -33,7 +34,7 @@ fn mechanism(sasl: &raw::Login, findings: &mut Findings) -> Option<Mechanism> {
         let near = text.is_literal().then(|| nearest(&typed, names)).flatten();
         let instead =
             near.map_or_else(|| format!("write one of {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
-        findings.mistake(text.at, format!("`{text}` is no mechanism that Fishplate logs in with"), instead);
+        findings.mistake(text.at, format!("`{text}` is no mechanism that {who}"), instead);
     }
     known
 }

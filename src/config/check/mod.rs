@@ -12,6 +12,7 @@ mod levels;
 mod logins;
 mod pipelines;
 mod policy;
+mod sasl;
 mod tls;
 
 use super::findings::Findings;
@@ -31,6 +32,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let clients = clients::all(raw, findings);
     let admin = addresses::admin(raw, findings);
     addresses::apart(raw, findings);
+    sasl::principals(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
     let transaction_version = bounds::transaction_version(raw, findings);
     let metrics = levels::metrics(raw, findings);

@@ -373,11 +373,6 @@ fn warn(policy: &Policy, raw: &raw::Pipeline, findings: &mut Findings) {
                     restarted, kafka-python 3 stops sending, and franz-go fails what it has buffered";
         findings.warning(at, what, "prefer `overflow` or `stamp`");
     }
-    for (_, raw) in limits().filter(|(limit, _)| limit.key == Key::Principal) {
-        let at = raw.key.as_ref().map_or(raw.at, |text| text.at);
-        let what = "nobody logs in at Fishplate yet: all clients have one principal, and share the limit";
-        findings.warning(at, what, "take `client_id`, or what records say");
-    }
     let diverts = |action| matches!(action, Action::Overflow | Action::Drop);
     let moves = policy.limits.iter().any(|limit| diverts(limit.action))
         || !policy.canaries.is_empty()

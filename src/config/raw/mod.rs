@@ -13,11 +13,13 @@ use super::yaml::{Entry, Node, What};
 mod levels;
 mod login;
 mod policy;
+mod sasl;
 mod tls;
 
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
 pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
+pub(super) use sasl::Sasl;
 pub(super) use tls::{ClientTls, Tls};
 
 /// The config of Fishplate.
@@ -95,6 +97,8 @@ pub(super) struct Listener {
     pub(super) hosts: Option<Hosts>,
     /// Encryption, and who clients are by their certificates. Default: none.
     pub(super) tls: Option<Tls>,
+    /// How clients log in. Default: nobody is asked who they are.
+    pub(super) sasl: Option<Sasl>,
 }
 
 /// Addresses of nodes, as they are written.
@@ -237,7 +241,7 @@ pub(super) struct Memory {
 pub(super) struct Limits {
     /// The largest request, at most 200MiB. Default: 100MiB. Only Produce may be larger than an eighth of `memory.requests`.
     pub(super) request: Option<Amount>,
-    /// A connection that has not sent its first request by then is closed. Default: 10s.
+    /// A connection that has not sent its first request by then, or not logged in where it must, is closed. Default: 10s.
     pub(super) handshake: Option<Amount>,
     /// A connection whose request has begun and is not complete by then is closed. Default: 30s.
     pub(super) stalled: Option<Amount>,
@@ -341,8 +345,9 @@ impl Listener {
             nodes: fields.optional("nodes", text),
             hosts: fields.optional("hosts", Hosts::read),
             tls: fields.optional("tls", Tls::read),
+            sasl: fields.optional("sasl", Sasl::read),
         };
-        fields.finish(&["sasl"]);
+        fields.finish(&[]);
         Some(listener)
     }
 }

@@ -174,8 +174,11 @@ fn what_has_consequences_is_told() {
             "never moved aside",
         ),
         (pipeline("transactional_ids: [t], canaries: [{ key: key, share: 1%, to: a }]"), "and a canary leaves them"),
-        (pipeline("limits: [{ name: l, key: principal, rate: 1/s }]"), "all clients have one principal"),
-        (pipeline("canaries: [{ key: principal, share: 1%, to: a }]"), "all clients have one principal"),
+        (pipeline("limits: [{ name: l, key: principal, rate: 1/s }]"), "all have one principal, and share the limit"),
+        (
+            pipeline("canaries: [{ key: principal, share: 1%, to: a }]"),
+            "all have one principal, and are chosen together",
+        ),
         (
             pipeline("limits: [{ name: l, key: client_id, rate: 1/s, action: throttle, shared_sessions: accept }]"),
             "`shared_sessions` is for `throttle` by what records say",

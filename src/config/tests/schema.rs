@@ -26,6 +26,7 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Pipeline/properties", "pipelines: [{ ", " }]"),
         ("/$defs/Tls/properties", "listeners: [{ tls: { ", " } }]"),
         ("/$defs/ClientTls/properties", "clusters: { a: { tls: { ", " } } }"),
+        ("/$defs/Sasl/properties", "listeners: [{ sasl: { ", " } }]"),
         ("/$defs/Admin/properties", "admin: { ", " }"),
         ("/$defs/Memory/properties", "memory: { ", " }"),
         ("/$defs/Limits/properties", "limits: { ", " }"),
@@ -66,6 +67,7 @@ fn full_yaml_has_every_key_of_the_schema() {
         "Metrics",
         "Tls",
         "ClientTls",
+        "Sasl",
     ];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
     let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));

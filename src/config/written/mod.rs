@@ -2,6 +2,7 @@
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
 pub(super) mod policy;
+mod sasl;
 pub(super) mod tls;
 
 use super::secret::Secret;
@@ -85,6 +86,9 @@ fn listener(listener: &Listener) -> Value {
     if let Some(tls) = &listener.tls {
         file["tls"] = tls::server(tls);
     }
+    if let Some(sasl) = &listener.sasl {
+        file["sasl"] = sasl::of_listener(sasl);
+    }
     file
 }
 
@@ -161,6 +165,11 @@ mod tests {
         let mut config = config.clone();
         for Login::Password { password, .. } in config.clusters.iter_mut().filter_map(|one| one.login.as_mut()) {
             *password = Secret::new(Secret::HIDDEN.to_owned());
+        }
+        for users in config.listeners.iter_mut().filter_map(|one| one.sasl.as_mut()?.users.as_mut()) {
+            if let crate::config::UsersFrom::Text(text) = users {
+                *text = Secret::new(Secret::HIDDEN.to_owned());
+            }
         }
         Config::from_text("written.yaml", &written(&config).to_string()).expect("a config") == config
     }

@@ -20,7 +20,6 @@ const GONE: &str = "Kafka 4 has it no more.";
 const BROKERS: &str = "Spoken between brokers.";
 const CONTROLLERS: &str = "Spoken to controllers.";
 const LATER: &str = "Not built yet.";
-const LOGIN: &str = "Nobody logs in at Fishplate yet.";
 const TOKENS: &str = "A token is one cluster's, and its clients log in at Fishplate.";
 const QUORUM: &str = "Each cluster has a quorum of its own, whose voters are not among the nodes that clients see: ask the cluster itself.";
 const ONE_CLUSTERS: &str = "It changes one cluster for ever and does not say which: ask the cluster itself.";
@@ -32,14 +31,12 @@ pub const HIDDEN: &[Hidden] = &[
     hidden(5, "StopReplica", GONE),
     hidden(6, "UpdateMetadata", GONE),
     hidden(7, "ControlledShutdown", GONE),
-    hidden(17, "SaslHandshake", LOGIN),
     hidden(27, "WriteTxnMarkers", BROKERS),
     hidden(
         34,
         "AlterReplicaLogDirs",
         "It means the directories of the broker that it is sent to, and content alone says where a request goes.",
     ),
-    hidden(36, "SaslAuthenticate", LOGIN),
     hidden(38, "CreateDelegationToken", TOKENS),
     hidden(39, "RenewDelegationToken", TOKENS),
     hidden(40, "ExpireDelegationToken", TOKENS),

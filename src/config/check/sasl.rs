@@ -1,0 +1,98 @@
+//! How clients log in at listeners: which words are no mechanisms, and what belongs together. Whether the files are there is not
+//! looked at.
+
+use super::super::amounts::Amount;
+use super::super::findings::Findings;
+use super::super::raw::{self, File};
+use super::super::read::Text;
+use super::super::sasl::{Sasl, UsersFrom};
+use super::super::secret::Secret;
+use super::logins::mechanism;
+use crate::types::Mechanism;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Clients take a login anew a second after the last one at the soonest.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(2);
+
+/// A listener's; `None` where something is wrong.
+pub(super) fn sasl(raw: &raw::Listener, findings: &mut Findings) -> Option<Option<Sasl>> {
+    let Some(sasl) = &raw.sasl else { return Some(None) };
+    let mechanisms = mechanisms(sasl.mechanisms.as_deref(), findings);
+    let session_lifetime = sasl.session_lifetime.map(|amount| lifetime(amount, findings));
+    let mechanisms = mechanisms?;
+    let users = users(sasl, findings)?;
+    if let (Some(Text { at, .. }), true, None) =
+        (sasl.mechanisms.as_deref().and_then(<[_]>::first), mechanisms.contains(&Mechanism::Plain), &raw.tls)
+    {
+        let what = "with PLAIN and without TLS everybody on the way can read the clients' passwords";
+        findings.warning(*at, what, "write `tls:` beside `sasl`, or take SCRAM-SHA-512");
+    }
+    Some(Some(Sasl { mechanisms, users: Some(users), session_lifetime }))
+}
+
+fn mechanisms(written: Option<&[Text]>, findings: &mut Findings) -> Option<Vec<Mechanism>> {
+    let mut all = Some(Vec::new());
+    for text in written? {
+        let Some(known) = mechanism(text, "clients log in with", findings) else {
+            all = None;
+            continue;
+        };
+        match &mut all {
+            Some(all) if all.contains(&known) => {
+                findings.mistake(text.at, format!("`{text}` stands twice"), "leave one out");
+            }
+            Some(all) => all.push(known),
+            None => {}
+        }
+    }
+    all
+}
+
+fn users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<UsersFrom> {
+    match (&sasl.users_file, &sasl.users) {
+        (Some(file), None) => Some(UsersFrom::File(PathBuf::from(&file.value))),
+        (None, Some(lines)) => Some(UsersFrom::Text(Secret::new(lines.value.clone()))),
+        (Some(_), Some(lines)) => {
+            findings.mistake(lines.at, "there are users in `users_file` already", "leave one of the two out");
+            None
+        }
+        (None, None) => {
+            let instead = "add `users_file: /etc/fishplate/users`, which `fishplate users add` writes";
+            findings.mistake(sasl.at, "nobody could log in: there are no users", instead);
+            None
+        }
+    }
+}
+
+fn lifetime(amount: Amount, findings: &mut Findings) -> Duration {
+    let lifetime = Duration::from_millis(amount.value);
+    if lifetime < SHORTEST_LIFETIME {
+        let what = format!("in {lifetime:?} no client logs in anew");
+        findings.mistake(amount.at, what, "write at least 2s, for example 1h");
+    }
+    lifetime
+}
+
+/// What is counted by principal needs clients that have one.
+pub(super) fn principals(raw: &File, findings: &mut Findings) {
+    let proves =
+        |one: &raw::Listener| one.sasl.is_some() || one.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    if raw.listeners.iter().flatten().any(proves) {
+        return;
+    }
+    for pipeline in raw.pipelines.iter().flatten() {
+        let limits = pipeline.limits.iter().flatten().map(|limit| (&limit.key, "share the limit"));
+        let canaries = pipeline.canaries.iter().flatten().map(|canary| (&canary.key, "are chosen together"));
+        for (key, therefore) in limits.chain(canaries) {
+            if let Some(text) = key.as_ref().filter(|text| text.value == "principal") {
+                let what = format!("no listener asks clients who they are: all have one principal, and {therefore}");
+                findings.warning(
+                    text.at,
+                    what,
+                    "add `sasl` to the listeners, or take `client_id`, or what records say",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! SASL of listeners, as a file says it; users that stand in the config itself are left out.
+
+use super::{text, time};
+use crate::config::sasl::{Sasl, UsersFrom};
+use crate::config::secret::Secret;
+use serde_json::{Value, json};
+
+/// A listener's.
+pub(super) fn of_listener(sasl: &Sasl) -> Value {
+    let mechanisms: Vec<_> = sasl.mechanisms.iter().map(|one| one.as_str()).collect();
+    let mut file = json!({ "mechanisms": mechanisms });
+    match &sasl.users {
+        Some(UsersFrom::File(path)) => file["users_file"] = text(path.to_string_lossy()),
+        Some(UsersFrom::Text(_)) => file["users"] = Secret::HIDDEN.into(),
+        None => {}
+    }
+    if let Some(lifetime) = sasl.session_lifetime {
+        file["session_lifetime"] = time(lifetime).into();
+    }
+    file
+}

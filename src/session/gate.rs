@@ -1,0 +1,79 @@
+//! What a listener asks of who comes: by which mechanisms clients log in, who there is, for how long they are let in.
+
+use super::brake::Brake;
+use crate::config::Sasl;
+use crate::security::server::{Refusal, ServerExchange, Step};
+use crate::security::users::Users;
+use crate::types::Mechanism;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+/// See the module's text.
+pub struct Gate {
+    mechanisms: Vec<Mechanism>,
+    /// A session that has not logged in anew by then ends; `None`: it lasts.
+    lifetime: Option<Duration>,
+    users: ArcSwap<Users>,
+    /// Holds up who guesses.
+    pub brake: Brake,
+    /// Passwords that are salted at the same time: half of the processors stay for who is in already.
+    salting: Semaphore,
+}
+
+impl Gate {
+    /// As a listener says it, with these users.
+    #[must_use]
+    pub fn new(sasl: &Sasl, users: Users) -> Arc<Self> {
+        let half = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+        Arc::new(Self {
+            mechanisms: sasl.mechanisms.clone(),
+            lifetime: sasl.session_lifetime,
+            users: ArcSwap::from_pointee(users),
+            brake: Brake::default(),
+            salting: Semaphore::new(half),
+        })
+    }
+
+    /// By which clients may log in, in the order of the config.
+    #[must_use]
+    pub fn mechanisms(&self) -> &[Mechanism] {
+        &self.mechanisms
+    }
+
+    /// For how long a login is good whose own proof lasts for so long; `None`: for ever.
+    #[must_use]
+    pub fn lifetime(&self, of_proof: Option<Duration>) -> Option<Duration> {
+        [self.lifetime, of_proof].into_iter().flatten().min()
+    }
+
+    /// From now on these; who is in stays until its session's lifetime is over.
+    pub fn admit(&self, users: Users) {
+        self.users.store(Arc::new(users));
+    }
+
+    /// A step of an exchange, against the users that there are now. Gives the exchange back.
+    pub(super) async fn step(
+        &self,
+        mut exchange: ServerExchange,
+        message: Bytes,
+    ) -> (ServerExchange, Result<Step, Refusal>) {
+        let users = self.users.load_full();
+        if !exchange.is_costly() {
+            let step = exchange.step(&message, &users);
+            return (exchange, step);
+        }
+        // It is never closed.
+        let _permit = self.salting.acquire().await;
+        let salted = spawn_blocking(move || {
+            let step = exchange.step(&message, &users);
+            (exchange, step)
+        });
+        // It panics nowhere; and if it did, nobody would be let in.
+        salted.await.unwrap_or_else(|_| (ServerExchange::Plain, Err(Refusal::of("Fishplate is ending"))))
+    }
+}
