@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::crowd::{Admitted, Full};
 use super::reader;
+use crate::types::Principal;
 use crate::wire::outlet::tune;
 use crate::wire::transport::Transport;
 use std::io;
@@ -16,12 +17,19 @@ use tokio::time::timeout;
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 async fn serve(context: Arc<Context>, socket: TcpStream, peer: SocketAddr, _admitted: Admitted) {
-    let Some(tls) = context.tls() else { return reader::serve(context, Transport::plain(socket), peer).await };
+    let Some(tls) = context.tls() else { return reader::serve(context, Transport::plain(socket), peer, None).await };
     let within = context.limits().handshake;
     let shaken = timeout(within, Transport::accept(socket, tls.current())).await;
     match shaken.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("not done within {within:?}"))))
     {
-        Ok(socket) => reader::serve(context, socket, peer).await,
+        Ok(socket) => match tls.principal(&socket.peer_certificates()) {
+            // Where clients log in, that says who they are: as with Kafka's SASL_SSL.
+            Ok(name) => {
+                let principal = name.filter(|_| context.gate().is_none()).map(|name| Principal::user(&name));
+                reader::serve(context, socket, peer, principal).await;
+            }
+            Err(nobody) => no_handshake(&context, peer, &io::Error::new(io::ErrorKind::InvalidData, nobody)),
+        },
         Err(error) => no_handshake(&context, peer, &error),
     }
 }

@@ -10,6 +10,7 @@ use crate::api::groups::heartbeats::{ConsumerGroupHeartbeat, ShareGroupHeartbeat
 use crate::api::overview::{metadata, versions as api_versions};
 use crate::api::{Api, Refusals, each};
 use crate::error::Blame;
+use crate::types::Principal;
 use crate::wire::client_id::without_options;
 use crate::wire::codec::frame_response;
 use crate::wire::frame::{FrameError, Reader};
@@ -79,9 +80,12 @@ impl Broken {
 }
 
 /// Serves one client connection to its end.
-pub async fn serve(context: Arc<Context>, socket: Transport, peer: SocketAddr) {
+///
+/// `principal`: who the client is by its certificate.
+pub async fn serve(context: Arc<Context>, socket: Transport, peer: SocketAddr, principal: Option<Principal>) {
     let socket = Arc::new(socket);
     let session = Ending(Session::new(&context, Arc::clone(&socket), peer));
+    principal.into_iter().for_each(|principal| session.identify(principal));
     tracing::debug!(session = %session.id, %peer, "client connected");
     match read_all(&session, &socket).await {
         Ok(()) => session.gauge.closing("client"),
@@ -332,7 +336,7 @@ mod tests {
         let there = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(there, listener.accept());
         let (socket, peer) = accepted.unwrap();
-        let serving = tokio::spawn(serve(Arc::clone(&context), Transport::plain(socket), peer));
+        let serving = tokio::spawn(serve(Arc::clone(&context), Transport::plain(socket), peer, None));
         while context.sessions.is_empty() {
             sleep(Duration::from_millis(1)).await;
         }
