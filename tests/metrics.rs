@@ -68,6 +68,7 @@ fn everything_counted_once() -> String {
     telemetry.memory("requests", PoolFacts::default());
     telemetry.session_opened().client("x", "1", fishplate::types::View::Single);
     telemetry.config().reloaded("applied", 1);
+    telemetry.certificates().holds_until("listener", "127.0.0.1:9093", "certificate", 1);
     telemetry.misplaced(1, 0);
     telemetry.task_restarted("metadata");
     let policy = telemetry.policy(&"p".into());

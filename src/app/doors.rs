@@ -42,6 +42,9 @@ impl Doors {
         let same = |one: &&config::Cluster| {
             now.cluster(one.slot).is_some_and(|before| (&before.tls, &before.login) == (&one.tls, &one.login))
         };
+        for gone in now.clusters.iter().filter(|one| then.cluster(one.slot).is_none()) {
+            self.shelf.forget(gone.name.as_str());
+        }
         then.clusters.iter().filter(|one| !same(one)).try_for_each(|one| self.open(one))
     }
 

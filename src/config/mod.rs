@@ -156,6 +156,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// How clients log in; `None`: nobody asks who they are.
     pub sasl: Option<Sasl>,
+    /// A load balancer says who each client is, in a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// Who decides how clients of a listener are shown nodes.

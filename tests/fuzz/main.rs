@@ -14,6 +14,7 @@ mod fetch;
 mod messages;
 mod produce;
 mod shares;
+mod strangers;
 mod supervisor;
 mod targets;
 mod worker;

@@ -3,7 +3,7 @@
 use super::clusters::World;
 use super::messages::damage::{blow_up, damage};
 use super::messages::{Kind, kinds};
-use super::{behind, fetch, produce};
+use super::{behind, fetch, produce, strangers};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
 use fishplate::config::Config;
@@ -56,7 +56,9 @@ impl Targets {
             620..650 => ("fetch", fetch::round(&self.world, rng)),
             650..660 => ("clusters", self.clusters(rng)),
             660..665 => ("config", config(rng)),
-            665..800 => self.message(rng, "requests", "Request"),
+            665..680 => ("proxy", strangers::proxy_header(rng)),
+            680..690 => ("certificates", strangers::certificate(rng)),
+            690..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
         }
     }

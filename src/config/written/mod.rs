@@ -89,6 +89,9 @@ fn listener(listener: &Listener) -> Value {
     if let Some(sasl) = &listener.sasl {
         file["sasl"] = sasl::of_listener(sasl);
     }
+    if listener.proxy_protocol {
+        file["proxy_protocol"] = "required".into();
+    }
     file
 }
 

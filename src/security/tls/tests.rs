@@ -417,3 +417,34 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     shelf.forget("a");
     assert_eq!(found(&shelf).len(), 1);
 }
+
+/// Bytes of what is written in hexadecimal.
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect(text)).collect()
+}
+
+/// tests/vectors/names/make.sh made these pairs with Java and with Kafka's own class.
+#[test]
+fn names_are_what_java_prints_and_principals_what_kafka_makes_of_them() {
+    let text = |hex: &str| String::from_utf8(unhex(hex)).expect("UTF-8");
+    let (mut names, mut principals) = (0, 0);
+    for line in include_str!("../../../tests/vectors/names/pairs.txt").lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["name", der, printed] => {
+                let der = unhex(der);
+                let name = Name::read(der::Elements(&der).expect(der::SEQUENCE).expect("a sequence")).expect("a name");
+                assert_eq!(name.as_str(), text(printed), "{der:02x?}");
+                names += 1;
+            }
+            ["rule", rules, name, made] => {
+                let (rules, name) = (text(rules), text(name));
+                let mapping = PrincipalMapping::parse([rules.as_str()]).expect("rules");
+                let made = made.strip_prefix('=').map(text);
+                assert_eq!(mapping.principal(&name), made, "{rules} of {name:?}");
+                principals += 1;
+            }
+            _ => assert!(line.starts_with('#'), "{line}"),
+        }
+    }
+    assert!(names == 400 && principals == 560, "{names} {principals}");
+}
