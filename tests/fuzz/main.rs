@@ -13,6 +13,7 @@ mod fetch;
 #[path = "../messages/mod.rs"]
 mod messages;
 mod produce;
+mod sasl;
 mod shares;
 mod strangers;
 mod supervisor;
