@@ -36,7 +36,10 @@ async fn world(session_lifetime: Option<Duration>) -> World {
     let limits = Limits { handshake: Duration::from_secs(60), ..Limits::default() };
     let world = World::within(limits, |_, _| Reply::Silence).await;
     let mechanisms = Mechanism::ALL.to_vec();
-    world.context.close_gate(Gate::new(&Sasl { mechanisms, users: None, session_lifetime }, users(&["alice", "bob"])));
+    world.context.close_gate(Gate::new(
+        &Sasl { mechanisms, users: None, session_lifetime, oauthbearer: None },
+        users(&["alice", "bob"]),
+    ));
     world
 }
 
@@ -287,7 +290,7 @@ async fn who_does_not_log_in_in_time_is_closed() {
     let limits = Limits { handshake: Duration::from_millis(200), ..Limits::default() };
     let world = World::within(limits, |_, _| Reply::Silence).await;
     world.context.close_gate(Gate::new(
-        &Sasl { mechanisms: vec![Mechanism::Plain], users: None, session_lifetime: None },
+        &Sasl { mechanisms: vec![Mechanism::Plain], users: None, session_lifetime: None, oauthbearer: None },
         users(&["alice"]),
     ));
     let mut inside = world.client().await;

@@ -3,6 +3,7 @@
 use super::clusters::World;
 use super::messages::damage::{blow_up, damage};
 use super::messages::{Kind, kinds};
+use super::tokens::Tokens;
 use super::{behind, fetch, produce, strangers};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
@@ -32,13 +33,14 @@ const GLANCE_PER_BYTE: usize = 64;
 pub struct Targets {
     kinds: Vec<Kind>,
     world: World,
+    tokens: Tokens,
     runtime: Runtime,
 }
 
 impl Targets {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { kinds: kinds(), world: World::new(), runtime }
+        Self { kinds: kinds(), world: World::new(), tokens: Tokens::new(), runtime }
     }
 
     /// One case: which target it was for, and whether what it made passed.
@@ -58,7 +60,8 @@ impl Targets {
             660..665 => ("config", config(rng)),
             665..680 => ("proxy", strangers::proxy_header(rng)),
             680..690 => ("certificates", strangers::certificate(rng)),
-            690..800 => self.message(rng, "requests", "Request"),
+            690..700 => ("tokens", self.tokens.run(rng)),
+            700..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
         }
     }
