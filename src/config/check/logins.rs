@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Option<Login>> {
     let Some(sasl) = &raw.sasl else { return Some(None) };
     let way = way(sasl, findings)?;
-    let mut checked = Keys { sasl, way, findings, taken: vec![] };
+    let mut checked = Keys { sasl, way, findings, taken: vec![], missing: vec![] };
     let login = match way {
         Way::Of(Mechanism::OauthBearer) => checked.tokens().map(Login::Tokens),
         Way::Of(mechanism) => checked.password(mechanism),
@@ -91,6 +91,8 @@ struct Keys<'a, 'f> {
     way: Way,
     findings: &'f mut Findings,
     taken: Vec<&'static str>,
+    /// Keys that are needed and not there, each with an example of its value.
+    missing: Vec<(&'static str, &'static str)>,
 }
 
 impl<'a> Keys<'a, '_> {
@@ -101,26 +103,31 @@ impl<'a> Keys<'a, '_> {
     }
 
     /// The key's value; that it is not there is a mistake.
-    fn required(&mut self, key: &'static str, example: &str) -> Option<&'a Text> {
+    fn required(&mut self, key: &'static str, example: &'static str) -> Option<&'a Text> {
         let text = self.optional(key);
         if text.is_none() {
-            let what = format!("sasl with {} needs `{key}`", self.way.name());
-            self.findings.mistake(self.sasl.at, what, format!("add for example `{key}: {example}`"));
+            self.missing.push((key, example));
         }
         text
     }
 
-    /// Whether no key is left that goes with another mechanism.
+    /// Whether no key is missing, and none is left that goes with another mechanism.
     fn others(self) -> bool {
-        let mut none = true;
+        let mut all_well = self.missing.is_empty();
+        if !all_well {
+            let keys: Vec<_> = self.missing.iter().map(|(key, _)| format!("`{key}`")).collect();
+            let lines: Vec<_> = self.missing.iter().map(|(key, example)| format!("{key}: {example}")).collect();
+            let what = format!("sasl with {} needs {}", self.way.name(), keys.join(" and "));
+            self.findings.mistake(self.sasl.at, what, format!("add for example `{}`", lines.join(", ")));
+        }
         for (key, text) in self.sasl.written().filter(|(key, _)| !self.taken.contains(key)) {
             let what = format!("`{key}` does not go with {}", self.way.name());
             let with =
                 if self.taken.is_empty() { String::new() } else { format!("; with it go {}", self.taken.join(", ")) };
             self.findings.mistake(text.at, what, format!("leave it out{with}"));
-            none = false;
+            all_well = false;
         }
-        none
+        all_well
     }
 
     fn password(&mut self, mechanism: Mechanism) -> Option<Login> {
