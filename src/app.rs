@@ -130,7 +130,7 @@ impl Running {
         let crate::config::Memory { requests, responses, parked } = config.memory;
         let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
         let limits = Limits::from(&*config);
-        let doors = Doors::new(&shared);
+        let doors = Doors::new(&shared, &telemetry);
         for cluster in &config.clusters {
             let of = |why| StartError::Tls { whose: format!("cluster {}", cluster.name), why };
             doors.open(cluster).map_err(of)?;

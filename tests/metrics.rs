@@ -62,6 +62,7 @@ fn everything_counted_once() -> String {
     let cluster = telemetry.cluster(&"a".into());
     cluster.metadata_refreshed(true);
     cluster.link_failed("connect");
+    cluster.token_fetched(true);
     cluster.set_up(true);
     drop(cluster.link_opened(Use::Own));
     telemetry.session_refused("sessions");

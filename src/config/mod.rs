@@ -18,6 +18,7 @@ mod findings;
 mod levels;
 mod load;
 pub mod login;
+pub mod oauth;
 mod patterns;
 mod patterns_of_java;
 pub mod policy;
@@ -34,6 +35,7 @@ mod surroundings;
 mod tls;
 pub mod tokens;
 pub mod twins;
+pub mod url;
 mod written;
 mod yaml;
 

@@ -50,7 +50,7 @@ impl Hash {
         match mechanism {
             Mechanism::ScramSha256 => Some(Self::Sha256),
             Mechanism::ScramSha512 => Some(Self::Sha512),
-            Mechanism::Plain => None,
+            Mechanism::Plain | Mechanism::OauthBearer => None,
         }
     }
 

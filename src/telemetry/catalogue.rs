@@ -130,6 +130,7 @@ pub const FAMILIES: &[Family] = &[
     histogram(Of::Clusters, "fishplate_upstream_duration_seconds", &["cluster"], "How long a cluster took: the rest of a request's time is ours."),
     gauge(Of::Clusters, "fishplate_metadata_age_seconds", &["cluster"], "How old is what we know of it."),
     counter(Of::Clusters, "fishplate_metadata_refreshes_total", &["cluster", "result"], "How often its metadata was read."),
+    counter(Of::Clusters, "fishplate_cluster_tokens_total", &["cluster", "result"], "Tokens that were asked for to log in with (OAUTHBEARER, AWS_MSK_IAM): `ok`, `failed`."),
     gauge(Of::Clusters, "fishplate_links", &["cluster", "use"], "Connections to brokers: a client's `session`, or our `own`."),
     counter(Of::Clusters, "fishplate_links_opened_total", &["cluster"], "Connections that became usable."),
     counter(Of::Clusters, "fishplate_links_closed_total", &["cluster", "reason"], "Connections that ended, and why."),

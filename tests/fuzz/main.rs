@@ -10,6 +10,8 @@
 mod behind;
 mod clusters;
 mod fetch;
+#[path = "../harness/issuer.rs"]
+mod issuer;
 #[path = "../messages/mod.rs"]
 mod messages;
 mod produce;
@@ -18,6 +20,7 @@ mod shares;
 mod strangers;
 mod supervisor;
 mod targets;
+mod tokens;
 mod worker;
 
 use libtest_mimic::{Arguments, Trial};

@@ -4,6 +4,7 @@ use super::clusters::World;
 use super::messages::damage::{blow_up, damage};
 use super::messages::{Kind, kinds};
 use super::sasl::Sasl;
+use super::tokens::Tokens;
 use super::{behind, fetch, produce, strangers};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
@@ -34,13 +35,14 @@ pub struct Targets {
     kinds: Vec<Kind>,
     world: World,
     sasl: Sasl,
+    tokens: Tokens,
     runtime: Runtime,
 }
 
 impl Targets {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { kinds: kinds(), world: World::new(), sasl: Sasl::new(), runtime }
+        Self { kinds: kinds(), world: World::new(), sasl: Sasl::new(), tokens: Tokens::new(), runtime }
     }
 
     /// One case: which target it was for, and whether what it made passed.
@@ -61,7 +63,8 @@ impl Targets {
             665..680 => ("proxy", strangers::proxy_header(rng)),
             680..690 => ("certificates", strangers::certificate(rng)),
             690..720 => ("sasl", self.sasl.any(rng)),
-            720..800 => self.message(rng, "requests", "Request"),
+            720..740 => ("tokens", self.tokens.run(rng)),
+            740..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
         }
     }

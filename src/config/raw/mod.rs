@@ -12,12 +12,14 @@ use super::yaml::{Entry, Node, What};
 
 mod levels;
 mod login;
+mod oauthbearer;
 mod policy;
 mod sasl;
 mod tls;
 
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
+pub(super) use oauthbearer::Oauthbearer;
 pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
 pub(super) use sasl::Sasl;
 pub(super) use tls::{ClientTls, Tls};

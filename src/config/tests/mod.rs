@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 mod files;
+mod logins;
 mod mistakes;
 mod odd;
 mod policy;
