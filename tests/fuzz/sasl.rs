@@ -11,6 +11,7 @@ use fishplate::security::server::{ServerExchange, Step};
 use fishplate::security::users::{Line, Users, with};
 use fishplate::types::Mechanism;
 use std::num::NonZeroU32;
+use tokio::runtime::Runtime;
 
 /// One user, and who logs in as it.
 pub struct Sasl {
@@ -30,18 +31,18 @@ impl Sasl {
     }
 
     /// Whether what was made passed. Panics where somebody is let in by what was damaged or is not there.
-    pub fn any(&self, rng: &mut Rng) -> bool {
+    pub fn any(&self, rng: &mut Rng, runtime: &Runtime) -> bool {
         match rng.u8(..10) {
             0 => Users::read(&String::from_utf8_lossy(&damage(rng, &Bytes::from(self.text.clone())))).is_ok(),
             1 => noise(rng),
-            _ => self.exchange(rng).is_some(),
+            _ => self.exchange(rng, runtime).is_some(),
         }
     }
 
     /// Salts a password for what is damaged in one case of many: that takes milliseconds.
-    fn exchange(&self, rng: &mut Rng) -> Option<()> {
+    fn exchange(&self, rng: &mut Rng, runtime: &Runtime) -> Option<()> {
         let who = rng.usize(..self.logins.len());
-        let mut client: ClientExchange = self.logins.get(who)?.exchange().ok()?;
+        let mut client: ClientExchange = runtime.block_on(self.logins.get(who)?.exchange()).ok()?;
         let mut server = ServerExchange::new(Mechanism::ScramSha256).ok()?;
         let (at, mut spoiled) = (rng.u8(..4), false);
         let first = spoil(rng, at == 0, client.first(), &mut spoiled);

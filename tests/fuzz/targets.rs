@@ -62,7 +62,7 @@ impl Targets {
             660..665 => ("config", config(rng)),
             665..680 => ("proxy", strangers::proxy_header(rng)),
             680..690 => ("certificates", strangers::certificate(rng)),
-            690..720 => ("sasl", self.sasl.any(rng)),
+            690..720 => ("sasl", self.sasl.any(rng, &self.runtime)),
             720..740 => ("tokens", self.tokens.run(rng)),
             740..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
