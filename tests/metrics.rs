@@ -69,6 +69,11 @@ fn everything_counted_once() -> String {
     telemetry.memory("requests", PoolFacts::default());
     telemetry.session_opened().client("x", "1", fishplate::types::View::Single);
     telemetry.config().reloaded("applied", 1);
+    telemetry.handshake_failed("io");
+    let listener = "127.0.0.1:9093".parse().unwrap();
+    telemetry.logins().began(listener, std::iter::once("PLAIN"), 1);
+    telemetry.logins().held(listener, std::time::Duration::from_secs(1));
+    telemetry.logins().reloaded(listener, Some(1));
     telemetry.certificates().holds_until("listener", "127.0.0.1:9093", "certificate", 1);
     telemetry.misplaced(1, 0);
     telemetry.task_restarted("metadata");
