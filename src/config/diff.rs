@@ -168,7 +168,7 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
             .unwrap_or_else(|| "as they are".into())
     };
     let login = |one: &Cluster| one.login.as_ref().map_or_else(|| "none".to_owned(), Login::words);
-    let tls = |one: &Cluster| one.tls.as_ref().map_or_else(|| "none".to_owned(), |tls| super::written::tls::words(tls));
+    let tls = |one: &Cluster| one.tls.as_ref().map_or_else(|| "none".to_owned(), super::written::tls::words);
     let how = |now: &Cluster, then: &Cluster| {
         let differences = [
             differs("bootstrap", &addresses(now), &addresses(then)),

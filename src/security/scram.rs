@@ -65,7 +65,7 @@ impl Hash {
 
     /// Bytes of its digests.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn digest_len(self) -> usize {
         self.digests().output_len()
     }
 

@@ -367,7 +367,9 @@ fn what_is_wrong_with_a_file_is_said() {
         let (at_certificate, at_key) = (stage.directory.0.join("t.crt"), stage.directory.0.join("t.key"));
         for (at, content) in [(&at_certificate, certificate), (&at_key, key)] {
             let _ = fs::remove_file(at);
-            content.map(|content| fs::write(at, content).expect("a file"));
+            if let Some(content) = content {
+                fs::write(at, content).expect("a file");
+            }
         }
         let tls = Tls { identity: Identity { certificate: at_certificate, key: at_key }, ..stage.tls() };
         let problem = Server::load(&tls).expect_err(said);
@@ -398,7 +400,7 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     let server = shelf.server("127.0.0.1:9093", &tls).expect("a server");
     let client =
         shelf.client("a", &stage.known("duke", Validity::For(Duration::from_secs(3 * 86_400)))).expect("a client");
-    assert_eq!(shelf.directories().into_iter().collect::<Vec<_>>(), [stage.directory.0.clone()]);
+    assert_eq!(shelf.directories().into_iter().collect::<Vec<_>>(), std::slice::from_ref(&stage.directory.0));
     let found = |shelf: &Shelf| {
         let words = |look: Look| {
             format!("{}: {:?} {}", look.side, look.reload.map_err(|bad| said(&bad)), look.warning.is_some())
