@@ -94,7 +94,7 @@ impl Hash {
             Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
             Self::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
         };
-        let mut salted = Zeroizing::new(vec![0; self.len()]);
+        let mut salted = Zeroizing::new(vec![0; self.digest_len()]);
         pbkdf2::derive(algorithm, iterations, salt, password.as_bytes(), &mut salted);
         salted
     }
