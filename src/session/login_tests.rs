@@ -19,6 +19,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use tokio::time::sleep;
 
+const BY_PASSWORD: [Mechanism; 3] = [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512];
 const PASSWORD: &str = "planted-secret";
 
 fn users(names: &[&str]) -> Users {
@@ -35,7 +36,7 @@ fn users(names: &[&str]) -> Users {
 async fn world(session_lifetime: Option<Duration>) -> World {
     let limits = Limits { handshake: Duration::from_secs(60), ..Limits::default() };
     let world = World::within(limits, |_, _| Reply::Silence).await;
-    let mechanisms = Mechanism::ALL.to_vec();
+    let mechanisms = BY_PASSWORD.to_vec();
     world.context.close_gate(Gate::new(
         &Sasl { mechanisms, users: None, session_lifetime, oauthbearer: None },
         users(&["alice", "bob"]),
@@ -75,7 +76,7 @@ async fn log_in(client: &mut Client, mechanism: Mechanism, user: &str, password:
 #[tokio::test]
 async fn who_knows_the_password_is_let_in_and_known_by_name() {
     let world = world(None).await;
-    for mechanism in Mechanism::ALL {
+    for mechanism in BY_PASSWORD {
         let mut client = world.client().await;
         assert_eq!(world.session().principal().as_str(), "User:ANONYMOUS");
         let answer = log_in(&mut client, mechanism, "alice", PASSWORD).await;
