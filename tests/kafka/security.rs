@@ -62,8 +62,7 @@ impl Guarded {
         proxy.wait_ready();
         proxy.log().allow("a client was not let in");
         // What `check` says of PLAIN without TLS, line by line.
-        for part in ["everybody on the way can read the clients' passwords", "|", "sasl: {", "write `tls:` beside"]
-        {
+        for part in ["everybody on the way can read the clients' passwords", "|", "sasl: {", "write `tls:` beside"] {
             proxy.log().allow(part);
         }
         Self { proxy, users }
