@@ -75,8 +75,10 @@ pub(super) fn any(world: &World, rng: &mut Rng) -> bool {
         ApiKey::ShareFetch | ApiKey::ShareAcknowledge if rng.bool() => shares::round(world, rng),
         ApiKey::ShareFetch => share::<ShareFetchRequest>(world, rng),
         ApiKey::ShareAcknowledge => share::<ShareAcknowledgeRequest>(world, rng),
-        // It is answered from our table, and no cluster is asked.
-        ApiKey::ApiVersions => round::<metadata::Metadata>(world, rng),
+        // They are answered from our table, or by who keeps the gate (the target `sasl`), and no cluster is asked.
+        ApiKey::ApiVersions | ApiKey::SaslHandshake | ApiKey::SaslAuthenticate => {
+            round::<metadata::Metadata>(world, rng)
+        }
         other => show(other, Led(world, rng)).unwrap_or_else(|| panic!("{other:?} is led through nothing here")),
     }
 }
