@@ -151,9 +151,21 @@ fn clients(world: &World) {
     let (headings, shown) = line(&proxy, "clients", &address);
     assert_eq!(
         headings,
-        ["ADDRESS", "NAME", "VERSION", "CLIENT ID", "VIEW", "LINKS", "REQUESTS", "BYTES", "LAST ERROR", "SECONDS"]
+        [
+            "ADDRESS",
+            "NAME",
+            "VERSION",
+            "PRINCIPAL",
+            "CLIENT ID",
+            "VIEW",
+            "LINKS",
+            "REQUESTS",
+            "BYTES",
+            "LAST ERROR",
+            "SECONDS"
+        ]
     );
-    assert_eq!(shown[1..5], ["apache-kafka-java", "4.3.1", "raw", "single"]);
+    assert_eq!(shown[1..6], ["apache-kafka-java", "4.3.1", "User:ANONYMOUS", "raw", "single"]);
     assert_eq!((&*shown[6], &*shown[8]), ("1", "Fetch: UNKNOWN_TOPIC_OR_PARTITION"));
     // And who is gone is told no more
     drop(raw);

@@ -14,7 +14,7 @@ public final class Login {
         properties.put("security.protocol", "SASL_PLAINTEXT");
         properties.put("sasl.mechanism", args[1]);
         properties.put("sasl.jaas.config", "org.apache.kafka.common.security." + module + " required username=\"" + args[2] + "\" password=\"" + args[3] + "\";");
-        properties.put("max.block.ms", "8000");
+        properties.put("max.block.ms", "20000");
         properties.put("key.serializer", StringSerializer.class);
         properties.put("value.serializer", StringSerializer.class);
         AtomicLong done = new AtomicLong();

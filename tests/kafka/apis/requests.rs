@@ -424,6 +424,11 @@ fn of_transactions(way: &mut Way<'_>, api: ApiKey, version: i16, aside: &[&str])
             let states = vec![text("PrepareEpochFence")];
             way.ask(To::Any, version, &ListTransactionsRequest::default().with_state_filters(states), aside)
         }
+        // Where nobody logs in.
+        ApiKey::SaslHandshake => {
+            way.ask(To::Any, version, &SaslHandshakeRequest::default().with_mechanism(text("PLAIN")), aside)
+        }
+        ApiKey::SaslAuthenticate => way.ask(To::Any, version, &SaslAuthenticateRequest::default(), aside),
         other => panic!("{other:?} is shown, and no request of it is here"),
     }
 }
