@@ -166,7 +166,7 @@ fn clients(world: &World) {
         ]
     );
     assert_eq!(shown[1..6], ["apache-kafka-java", "4.3.1", "User:ANONYMOUS", "raw", "single"]);
-    assert_eq!((&*shown[6], &*shown[8]), ("1", "Fetch: UNKNOWN_TOPIC_OR_PARTITION"));
+    assert_eq!((&*shown[7], &*shown[9]), ("1", "Fetch: UNKNOWN_TOPIC_OR_PARTITION"));
     // And who is gone is told no more
     drop(raw);
     wait::until("it is gone", wait::seconds(30), || row(&proxy, "clients", "client_id", "raw").is_none());
