@@ -226,8 +226,10 @@ impl Steward {
         if !restart.is_empty() {
             return Outcome::Refused(restart);
         }
-        if let Err(wrong) = self.tried(&then) {
-            return Outcome::Refused(vec![wrong]);
+        let files = |wrong: TlsProblem| vec![Refusal::Files { why: wrong.to_string() }];
+        if let Err(wrong) = self.doors.begin(&self.config, &then) {
+            self.doors.withdraw(&self.config, &then);
+            return Outcome::Refused(files(wrong));
         }
         let added: Vec<_> = then
             .clusters
@@ -236,31 +238,23 @@ impl Steward {
             .map(|one| self.start(one))
             .collect();
         let refusals = match self.judge(&then, &diff, &added, contexts).await {
-            Ok(()) => {
-                if let Err(wrong) = self.doors.change(&self.config, &then) {
-                    return Outcome::Refused(vec![Refusal::Files { why: wrong.to_string() }]);
+            Ok(()) => match self.doors.change(&self.config, &then) {
+                Ok(()) => {
+                    self.apply(Arc::new(then), added, contexts).await;
+                    return Outcome::Applied(diff.changes);
                 }
-                self.apply(Arc::new(then), added, contexts).await;
-                return Outcome::Applied(diff.changes);
-            }
+                Err(wrong) => {
+                    self.publisher.fence(self.strays.fence()).await;
+                    files(wrong)
+                }
+            },
             Err(refusals) => refusals,
         };
+        self.doors.withdraw(&self.config, &then);
         for (cluster, _) in &added {
             self.forget.push((Instant::now() + FORGET_AFTER, "cluster", cluster.name().clone()));
         }
         Outcome::Refused(refusals)
-    }
-
-    /// New clusters are entered from now on as the config says; of those that are there nothing is changed yet.
-    fn tried(&self, then: &Config) -> Result<(), Refusal> {
-        let files = |wrong: TlsProblem| Refusal::Files { why: wrong.to_string() };
-        for cluster in &then.clusters {
-            match self.config.cluster(cluster.slot) {
-                None => self.doors.open(cluster).map_err(files)?,
-                Some(_) => drop(Doors::tried(cluster).map_err(files)?),
-            }
-        }
-        Ok(())
     }
 
     /// Whether the config may be taken. Where it may, topics that get another home are fenced off when this returns, and

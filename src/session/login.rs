@@ -115,10 +115,9 @@ impl Login {
         }
         let head = RequestHead::read(frame)?;
         session.hear_client_id(&head);
-        let api = ApiKey::try_from(head.api_key).ok();
-        let outside = Broken::Outside { api: head.api_key };
+        let api = ApiKey::try_from(head.api_key).map_err(|()| Broken::Outside { api: head.api_key })?;
         match (&self.stage, api) {
-            (Stage::Fresh, Some(ApiKey::ApiVersions)) => {
+            (Stage::Fresh, ApiKey::ApiVersions) => {
                 let is_served = versions::serves(head.api_key, head.version).is_some();
                 answer_versions(session, head, frame)?;
                 if is_served {
@@ -126,34 +125,28 @@ impl Login {
                 }
                 Ok(Then::Goes)
             }
-            (Stage::Fresh | Stage::Greeted | Stage::In, Some(ApiKey::SaslHandshake)) => {
-                self.handshake(session, head, frame, tab).await
+            (Stage::Fresh | Stage::Greeted | Stage::In, ApiKey::SaslHandshake) => {
+                self.handshake(session, asked(session, head, frame, tab)?, frame).await
             }
-            (Stage::Exchange { .. }, Some(ApiKey::SaslAuthenticate)) => {
-                self.authenticate(session, head, frame, tab).await
+            (Stage::Exchange { .. }, ApiKey::SaslAuthenticate) => {
+                self.authenticate(session, asked(session, head, frame, tab)?, frame).await
             }
-            (Stage::OtherMechanism(_), Some(ApiKey::SaslAuthenticate)) => {
-                self.refuse_mechanism(session, head, frame, tab).await
+            (Stage::OtherMechanism(told), ApiKey::SaslAuthenticate) => {
+                let told = told.clone();
+                self.refuse_mechanism(session, asked(session, head, frame, tab)?, told).await;
+                Ok(Then::Ends)
             }
-            (Stage::Exchange { .. }, Some(ApiKey::SaslHandshake)) => {
-                served(&head)?;
-                out_of_order(Ticket::new(session, ApiKey::SaslHandshake, head, frame).charged(tab));
+            (Stage::Exchange { .. }, ApiKey::SaslHandshake) => {
+                out_of_order(asked(session, head, frame, tab)?);
                 self.end(session).await;
                 Ok(Then::Ends)
             }
-            _ => Err(outside),
+            _ => Err(Broken::Outside { api: head.api_key }),
         }
     }
 
-    async fn handshake(
-        &mut self,
-        session: &Arc<Session>,
-        head: RequestHead,
-        frame: &Bytes,
-        tab: &Tab,
-    ) -> Result<Then, Broken> {
-        let version = served(&head)?;
-        let mut ticket = Ticket::new(session, ApiKey::SaslHandshake, head, frame).charged(tab);
+    async fn handshake(&mut self, session: &Session, mut ticket: Ticket, frame: &Bytes) -> Result<Then, Broken> {
+        let version = ticket.head().version;
         let request: SaslHandshakeRequest = ticket.read(frame)?;
         let wanted = Mechanism::named(&request.mechanism).filter(|wanted| self.gate.mechanisms().contains(wanted));
         let mechanisms = self.gate.mechanisms().iter().map(|one| StrBytes::from_static_str(one.as_str())).collect();
@@ -178,15 +171,8 @@ impl Login {
         Ok(Then::Goes)
     }
 
-    async fn authenticate(
-        &mut self,
-        session: &Arc<Session>,
-        head: RequestHead,
-        frame: &Bytes,
-        tab: &Tab,
-    ) -> Result<Then, Broken> {
-        let version = served(&head)?;
-        let mut ticket = Ticket::new(session, ApiKey::SaslAuthenticate, head, frame).charged(tab);
+    async fn authenticate(&mut self, session: &Session, mut ticket: Ticket, frame: &Bytes) -> Result<Then, Broken> {
+        let version = ticket.head().version;
         let request: SaslAuthenticateRequest = ticket.read(frame)?;
         let answer = SaslAuthenticateResponse::default();
         match self.step(session, request.auth_bytes).await {
@@ -228,7 +214,7 @@ impl Login {
 
     /// One step of the exchange: what to answer, and for how long the session is good if it is in now; or what to tell who is
     /// not let in.
-    async fn step(&mut self, session: &Arc<Session>, message: Bytes) -> Result<(Bytes, Option<Duration>), String> {
+    async fn step(&mut self, session: &Session, message: Bytes) -> Result<(Bytes, Option<Duration>), String> {
         let Stage::Exchange { exchange, bare } = mem::replace(&mut self.stage, Stage::Fresh) else {
             return Err(String::new());
         };
@@ -314,24 +300,12 @@ impl Login {
         }
     }
 
-    async fn refuse_mechanism(
-        &mut self,
-        session: &Arc<Session>,
-        head: RequestHead,
-        frame: &Bytes,
-        tab: &Tab,
-    ) -> Result<Then, Broken> {
-        served(&head)?;
-        let Stage::OtherMechanism(told) = mem::replace(&mut self.stage, Stage::Fresh) else {
-            return Ok(Then::Ends);
-        };
-        let mut ticket = Ticket::new(session, ApiKey::SaslAuthenticate, head, frame).charged(tab);
+    async fn refuse_mechanism(&self, session: &Session, mut ticket: Ticket, told: String) {
         ticket.blame(Blame::Client);
         let refusal = Refusal::of("it wants to log in anew with another mechanism");
         self.fail(session, None, &refusal).await;
         ticket.answer(&failed(told), &[]);
         self.end(session).await;
-        Ok(Then::Ends)
     }
 
     /// Lets what was told leave.
@@ -369,10 +343,11 @@ fn begin(mechanism: Mechanism) -> Result<ServerExchange, Broken> {
     ServerExchange::new(mechanism).map_err(|_| Broken::Randomness)
 }
 
-/// The request's version, where we have it.
-fn served(head: &RequestHead) -> Result<i16, Broken> {
-    let (api, version) = (head.api_key, head.version);
-    versions::serves(api, version).map(|_| version).ok_or(Broken::NotServed { api, version })
+/// The obligation to answer, where we have the version.
+fn asked(session: &Arc<Session>, head: RequestHead, frame: &Bytes, tab: &Tab) -> Result<Ticket, Broken> {
+    let (key, version) = (head.api_key, head.version);
+    let api = versions::serves(key, version).ok_or(Broken::NotServed { api: key, version })?;
+    Ok(Ticket::new(session, api, head, frame).charged(tab))
 }
 
 fn is_of(frame: &[u8], api: ApiKey) -> bool {

@@ -1,8 +1,8 @@
 //! Brings a link to life: connects, asks the broker what it speaks, then reads its answers until either side ends.
 
-use super::door::{Door, Doors};
+use super::door::Doors;
 use super::link::Link;
-use super::login::{Asks, NotIn, keep_in, log_in};
+use super::login::{Asks, NotIn, keep_in, log_in, prepare};
 use super::pace::Pace;
 use super::places::{Place, Places};
 use super::versions::Versions;
@@ -213,7 +213,7 @@ pub async fn serve(
     sleep(shared.pace.wait(&place, Instant::now())).await;
     let opened = timeout(OPEN_WITHIN, open(link.target(), &place.1, &shared));
     let opened = opened.await.unwrap_or_else(|_| Err(Broken::Slow(place.1.clone())));
-    let Open { socket, mut reader, versions, door, lifetime } = match opened {
+    let Open { socket, mut reader, versions, lifetime } = match opened {
         Ok(opened) => opened,
         Err(broken) => {
             meter.link_failed(broken.word());
@@ -231,12 +231,9 @@ pub async fn serve(
     let versions = Arc::new(versions);
     link.ready(Arc::clone(&versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
     let reading = read_all(&link, &socket, &mut reader, flow.as_ref());
-    let end = match &door.login {
-        None => reading.await.err().unwrap_or(Broken::Closed),
-        Some(_) => tokio::select! {
-            read = reading => read.err().unwrap_or(Broken::Closed),
-            end = keep_in(&link, &shared.doors, lifetime, &versions) => end,
-        },
+    let end = tokio::select! {
+        read = reading => read.err().unwrap_or(Broken::Closed),
+        end = keep_in(&link, &shared.doors, lifetime, &versions) => end,
     };
     if end.is_nonsense()
         && let Some(held_back) = shared.seldom.pass((link.target(), News::Nonsense))
@@ -294,7 +291,6 @@ struct Open {
     socket: Arc<Transport>,
     reader: Reader,
     versions: Versions,
-    door: Arc<Door>,
     /// For how long the broker believes who we are.
     lifetime: Option<Duration>,
 }
@@ -315,10 +311,13 @@ async fn open(at: Target, address: &HostPort, shared: &Shared) -> Result<Open, B
     let versions = negotiate(&socket, &mut reader).await?;
     let lifetime = match &door.login {
         None => None,
-        Some(login) => log_in(login, &versions, Asks::Opening(&socket, &mut reader)).await?,
+        Some(login) => {
+            let exchange = prepare(login).await?;
+            log_in(login, exchange, &versions, Asks::Opening(&socket, &mut reader)).await?
+        }
     };
     shared.doors.entered(at);
-    Ok(Open { socket: Arc::new(socket), reader, versions, door, lifetime })
+    Ok(Open { socket: Arc::new(socket), reader, versions, lifetime })
 }
 
 async fn over_tls(socket: TcpStream, address: &HostPort, tls: &Client) -> io::Result<Transport> {

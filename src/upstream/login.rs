@@ -6,7 +6,7 @@ use super::link::Link;
 use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::versions::Versions;
 use crate::error::Fault;
-use crate::security::client::{Credentials, NotReady};
+use crate::security::client::{ClientExchange, Credentials, NotReady};
 use crate::types::Mechanism;
 use crate::wire::codec::{Frame, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
@@ -79,13 +79,20 @@ pub(super) enum Asks<'a> {
     Again(&'a Link),
 }
 
+/// What to say next, once there is something to show: a token may have to be got first.
+pub(super) async fn prepare(login: &Credentials) -> Result<ClientExchange, Broken> {
+    let ready = login.exchange().await;
+    Ok(ready.map_err(|why| NotIn::NotReady { mechanism: login.mechanism(), why })?)
+}
+
 /// Says who we are. Gives for how long the broker believes it, where that ends.
 pub(super) async fn log_in(
     login: &Credentials,
+    mut exchange: ClientExchange,
     versions: &Versions,
     mut asks: Asks<'_>,
 ) -> Result<Option<Duration>, Broken> {
-    let mechanism = login.mechanism();
+    let mechanism = exchange.mechanism();
     let odd = |why: &dyn std::fmt::Display| NotIn::Odd { mechanism, why: why.to_string() };
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.as_str()));
     let answer = asks.call(HANDSHAKE, request).await?;
@@ -98,7 +105,6 @@ pub(super) async fn log_in(
         code => return Err(NotIn::Refused { mechanism, why: "it takes no login now".to_owned(), code }.into()),
     }
     let version = versions.nearest(ApiKey::SaslAuthenticate, 2).unwrap_or(0);
-    let mut exchange = login.exchange().await.map_err(|why| NotIn::NotReady { mechanism, why })?;
     let mut token = exchange.first();
     for _ in 0..ROUNDS {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(token);
@@ -123,21 +129,24 @@ fn lifetime(ms: i64) -> Option<Duration> {
 }
 
 /// Logs in again and again before each lifetime is over, as the cluster is to be entered then. Ends where the broker does not
-/// let us in any more.
+/// let us in any more: what was withheld was never sent then, and who waits for it is told so.
 pub(super) async fn keep_in(link: &Link, doors: &Doors, mut lifetime: Option<Duration>, versions: &Versions) -> Broken {
-    loop {
-        let Some(granted) = lifetime else { return std::future::pending().await };
+    while let Some(granted) = lifetime {
         sleep(granted.mul_f64(begin_at())).await;
-        let Some(login) = doors.of(link.target().cluster).login.clone() else { return std::future::pending().await };
+        let Some(login) = doors.of(link.target().cluster).login.clone() else { break };
+        let exchange = match prepare(&login).await {
+            Ok(exchange) => exchange,
+            Err(broken) => return broken,
+        };
         link.withhold();
-        let entered = timeout(AGAIN_WITHIN, log_in(&login, versions, Asks::Again(link))).await;
-        link.release();
-        match entered {
+        match timeout(AGAIN_WITHIN, log_in(&login, exchange, versions, Asks::Again(link))).await {
             Ok(Ok(granted)) => lifetime = granted,
             Ok(Err(broken)) => return broken,
             Err(_) => return Broken::LoginSlow(AGAIN_WITHIN),
         }
+        link.release();
     }
+    std::future::pending().await
 }
 
 /// As Java's client: so that not all links do it at once, and the answers that are owed come in time.
@@ -341,6 +350,37 @@ mod tests {
         for (place, _) in tokens {
             assert_eq!(heard[place - 1], ApiKey::SaslHandshake, "{heard:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_waited_for_a_login_that_is_refused_was_not_sent() {
+        // Given a broker that takes its time, and then no second login
+        let heard = Heard::default();
+        let (believes, refuses) = (knows("right", 1_000, &heard), knows("another", 0, &heard));
+        let logins = Arc::new(Mutex::new(0));
+        let script = move |broker, asked: Asked| {
+            let is_second = asked.api == ApiKey::SaslAuthenticate && {
+                *logins.lock() += 1;
+                *logins.lock() > 1
+            };
+            if is_second {
+                std::thread::sleep(Duration::from_millis(300));
+            }
+            if is_second { refuses(broker, asked) } else { believes(broker, asked) }
+        };
+        let cluster = FakeCluster::start(1, &[], script).await;
+        let world = World::at(&cluster, login(Mechanism::Plain, "right"));
+        let link = world.link();
+        beat(&link).await.unwrap();
+        // When something is sent meanwhile
+        while !link.is_dead() && link.is_ready() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        assert!(!link.is_dead(), "it is withheld from");
+        let fault = beat(&link).await.unwrap_err();
+        // Then nobody has seen it
+        assert!(!fault.sent, "{fault}");
+        assert_eq!(heard.lock().iter().filter(|api| **api == ApiKey::Heartbeat).count(), 1);
     }
 
     #[tokio::test]

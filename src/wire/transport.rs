@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use socket2::SockRef;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
@@ -22,6 +23,11 @@ const RECORD: usize = (16 << 10) + 512;
 
 /// So much may be encrypted that the socket has not taken.
 const ENCRYPTED: usize = 32 << 10;
+
+thread_local! {
+    /// What was just read, until it is decrypted: used again and again.
+    static ENCRYPTED_HERE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A socket, and perhaps TLS. See the module's text.
 #[derive(Debug)]
@@ -238,9 +244,11 @@ impl Tls {
             let ahead = std::mem::take(&mut self.ahead);
             return self.decrypt(socket, &ahead);
         }
-        let mut bytes = [0; RECORD];
-        let read = read_now(socket, &mut [IoSliceMut::new(&mut bytes)], true)?;
-        self.decrypt(socket, bytes.get(..read).unwrap_or_default())
+        ENCRYPTED_HERE.with_borrow_mut(|bytes| {
+            bytes.resize(RECORD, 0);
+            let read = read_now(socket, &mut [IoSliceMut::new(bytes)], true)?;
+            self.decrypt(socket, bytes.get(..read).unwrap_or_default())
+        })
     }
 
     /// Nothing is the end of the stream.

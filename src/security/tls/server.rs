@@ -1,13 +1,12 @@
 //! TLS as a listener speaks it.
 
 use super::certificate::Certificate;
-use super::expiry::{Expiry, now};
+use super::expiry::Expiry;
+use super::kept::{Kept, Loaded, Settings};
 use super::material::{Seen, authorities, general, identity};
 use super::problem::{TlsProblem, Trouble};
-use super::survey::expiring;
-use super::{Part, Reload, provider, versions};
+use super::{Part, provider, versions};
 use crate::config::{ClientAuth, ClientCertificates, PrincipalMapping, Tls};
-use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
@@ -17,86 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a listener shows and asks for. Shared by all that accept for it; handshakes take what is in force when they begin.
-#[derive(Debug)]
-pub struct Server {
-    now: ArcSwap<Loaded>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    from: Tls,
-    sum: u64,
-    config: Arc<ServerConfig>,
-    expiries: Vec<Expiry>,
-}
+pub type Server = Kept<Tls>;
 
 impl Server {
-    /// What the files say. Certificates whose time is over are taken: [`Server::lapsed`] tells.
-    ///
-    /// # Errors
-    /// Which file is wrong, and how.
-    pub fn load(tls: &Tls) -> Result<Self, TlsProblem> {
-        Ok(Self { now: ArcSwap::from_pointee(Loaded::read(tls)?) })
-    }
-
-    /// For a handshake that begins.
-    #[must_use]
-    pub fn current(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.now.load().config)
-    }
-
-    /// What it was loaded by.
-    pub(super) fn settings(&self) -> Tls {
-        self.now.load().from.clone()
-    }
-
-    /// Until when what is in force holds.
-    #[must_use]
-    pub fn expiries(&self) -> Vec<Expiry> {
-        self.now.load().expiries.clone()
-    }
-
-    /// What does not hold at this moment, so that handshakes fail.
-    #[must_use]
-    pub fn lapsed(&self) -> Option<TlsProblem> {
-        let loaded = self.now.load();
-        lapsed(&loaded.from, &loaded.expiries, now())
-    }
-
-    /// What ends within so many days.
-    #[must_use]
-    pub fn expiring(&self, days: i64) -> Option<TlsProblem> {
-        let loaded = self.now.load();
-        expiring(&loaded.expiries, days, |one| Some(file(&loaded.from, one)))
-    }
-
-    /// Looks at the files again.
-    ///
-    /// # Errors
-    /// What is wrong with them; what was in force stays so.
-    pub fn reload(&self) -> Result<Reload, TlsProblem> {
-        let from = self.now.load().from.clone();
-        self.become_as(&from)
-    }
-
-    /// Takes other files, or the same ones again.
-    ///
-    /// # Errors
-    /// What is wrong with them; what was in force stays so.
-    pub fn become_as(&self, tls: &Tls) -> Result<Reload, TlsProblem> {
-        let then = Loaded::read(tls)?;
-        let is = self.now.load();
-        if then.sum == is.sum && then.from == is.from {
-            return Ok(Reload::Unchanged);
-        }
-        match lapsed(tls, &then.expiries, now()) {
-            // Not worse than what is there.
-            Some(problem) if lapsed(&is.from, &is.expiries, now()).is_none() => return Err(problem),
-            _ => self.now.store(Arc::new(then)),
-        }
-        Ok(Reload::Changed)
-    }
-
     /// Who a client is by the certificates that it has shown, its own first, and which rustls has verified. `None`: it has
     /// shown none.
     ///
@@ -105,7 +27,7 @@ impl Server {
     pub fn principal(&self, shown: &[CertificateDer<'_>]) -> Result<Option<String>, Nobody> {
         let Some(first) = shown.first() else { return Ok(None) };
         let name = Certificate::read(first).ok_or(Nobody { name: None })?.subject;
-        let loaded = self.now.load();
+        let loaded = self.now();
         let mapping = loaded.from.clients.as_ref().map(|clients| &clients.principals);
         let principal = mapping.unwrap_or(&PrincipalMapping::default()).principal(name.as_str());
         principal.map(Some).ok_or_else(|| Nobody { name: Some(name.to_string()) })
@@ -120,21 +42,18 @@ pub struct Nobody {
     pub name: Option<String>,
 }
 
-/// What of it does not hold then.
-fn lapsed(tls: &Tls, expiries: &[Expiry], now: i64) -> Option<TlsProblem> {
-    expiries.iter().find(|one| !one.holds(now)).map(|one| one.lapsed(&file(tls, one), now))
-}
+impl Settings for Tls {
+    type Config = ServerConfig;
 
-/// The file that it stands in.
-fn file(tls: &Tls, expiry: &Expiry) -> PathBuf {
-    match (expiry.part, &tls.clients) {
-        (Part::Ca, Some(clients)) => clients.ca.clone(),
-        _ => tls.identity.certificate.clone(),
+    fn file(&self, part: Part) -> Option<PathBuf> {
+        match (part, &self.clients) {
+            (Part::Ca, Some(clients)) => Some(clients.ca.clone()),
+            _ => Some(self.identity.certificate.clone()),
+        }
     }
-}
 
-impl Loaded {
-    fn read(tls: &Tls) -> Result<Self, TlsProblem> {
+    fn read(&self) -> Result<Loaded<Self>, TlsProblem> {
+        let tls = self;
         let mut seen = Seen::default();
         let shown = identity(&tls.identity, &mut seen)?;
         let mut expiries: Vec<_> = Expiry::of_chain(&shown.cert).into_iter().collect();
@@ -161,7 +80,7 @@ impl Loaded {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Self { from: tls.clone(), sum: seen.sum(), config: Arc::new(config), expiries })
+        Ok(Loaded { from: tls.clone(), sum: seen.sum(), config: Arc::new(config), expiries })
     }
 }
 
