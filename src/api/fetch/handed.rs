@@ -49,7 +49,7 @@ pub(super) fn fetched_as_read(
     by: Reader,
     committed_only: bool,
 ) -> Option<Fact> {
-    let stretch = stretch_of(told, committed_only).filter(|_| has_records(told))?;
+    let stretch = has_records(told).then(|| stretch_of(told, committed_only)).flatten()?;
     let at = Partition::called(topic, told.partition_index);
     Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends: ends_of(told) })
 }
