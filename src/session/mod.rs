@@ -25,6 +25,7 @@ pub mod produce;
 pub mod reader;
 pub mod refusals;
 pub mod replies;
+mod rights;
 pub mod sending;
 pub mod shadows;
 pub mod shares;
