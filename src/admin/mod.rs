@@ -12,6 +12,7 @@ mod operator;
 pub mod outlook;
 mod readiness;
 mod sheet;
+pub mod rights;
 pub mod tables;
 pub mod tokens;
 

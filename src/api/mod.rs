@@ -26,7 +26,7 @@ pub use refusals::Refusals;
 pub use transactions::span::Span;
 
 #[cfg(test)]
-mod leak_tests;
+pub(crate) mod leak_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 

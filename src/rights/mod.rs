@@ -268,6 +268,13 @@ impl Granted {
         })
     }
 
+    /// Whether some rule allows this to some resource of a kind, whatever others deny: where none does, a list of them is empty.
+    #[must_use]
+    pub fn may_some(&self, operation: Operation, kind: Kind) -> bool {
+        let mut rules = self.shelves(kind).flat_map(Shelf::all).filter_map(|(_, number)| self.rule(number));
+        self.is_super || rules.any(|rule| rule.effect == Effect::Allow && rule.is_about(operation))
+    }
+
     /// All that may be done to a resource (KIP-430).
     #[must_use]
     pub fn operations(&self, kind: Kind, name: &str) -> Operations {

@@ -53,6 +53,8 @@ mod policy_tests;
 #[cfg(test)]
 mod poll_tests;
 #[cfg(test)]
+mod rights_tests;
+#[cfg(test)]
 mod session_tests;
 #[cfg(test)]
 mod split_shares_tests;

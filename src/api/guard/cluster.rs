@@ -40,8 +40,6 @@ whole! {
         let result = DeleteAclsFilterResult::default().with_error_code(CODE).with_error_message(words(CODE));
         m::DeleteAclsResponse::default().with_filter_results(vec![result; request.filters.len()])
     };
-    ElectLeadersRequest, ElectLeadersResponse: Alter,
-        |request| partitioned::refused::<_, m::ElectLeadersResponse>(request, CODE).with_error_code(CODE);
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse: Alter,
         |request| partitioned::refused::<_, m::AlterPartitionReassignmentsResponse>(request, CODE)
             .with_error_code(CODE)
@@ -82,4 +80,17 @@ whole! {
     };
     ListConfigResourcesRequest, ListConfigResourcesResponse: DescribeConfigs,
         |_| m::ListConfigResourcesResponse::default().with_error_code(CODE);
+}
+
+impl Guarded for m::ElectLeadersRequest {
+    type Answer = m::ElectLeadersResponse;
+
+    fn screen(&mut self, guard: &Guard<'_>, seen: &Seen<'_>) -> Screened<Self::Answer> {
+        if guard.may_on_cluster(Operation::Alter) {
+            return Screened::All;
+        }
+        let told: Self::Answer = partitioned::refused(self, CODE);
+        // Version 0 has no place for a code of the whole.
+        Screened::Nothing(told.with_error_code(if seen.version == 0 { codes::NONE } else { CODE }))
+    }
 }

@@ -112,8 +112,11 @@ impl Guarded for m::DeleteGroupsRequest {
 impl Guarded for m::ListGroupsRequest {
     type Answer = m::ListGroupsResponse;
 
-    fn screen(&mut self, _: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
-        Screened::All
+    /// Nobody is asked for what would be left out.
+    fn screen(&mut self, guard: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
+        let some = guard.sees(Operation::Describe, Kind::Cluster, Kind::CLUSTER)
+            || guard.granted.may_some(Operation::Describe, Kind::Group);
+        if some { Screened::All } else { Screened::Nothing(Self::Answer::default()) }
     }
 
     /// Who may describe the cluster sees all, as ever.

@@ -122,3 +122,23 @@ const CONFIGS: &[AsksFor] =
     &[refused(DescribeConfigs, Topic), refused(DescribeConfigs, Cluster), refused(DescribeConfigs, Group)];
 const ALTERED: &[AsksFor] =
     &[refused(AlterConfigs, Topic), refused(AlterConfigs, Cluster), refused(AlterConfigs, Group)];
+
+/// The table as docs/authorization.md has it.
+#[cfg(test)]
+pub(super) fn document() -> String {
+    let right = |right: &AsksFor| {
+        let words = format!("{} on {}", right.operation, right.kind);
+        match right.how {
+            How::Refused => words,
+            How::LeftOut => format!("({words})"),
+            How::Instead => format!("{words}, or"),
+        }
+    };
+    let row = |(api, rights): &(ApiKey, &[AsksFor])| {
+        let rights: Vec<_> = rights.iter().map(right).collect();
+        let rights = rights.join("; ").replace(", or;", " or");
+        format!("| {} | {rights} |\n", crate::api::each::name(*api).unwrap_or("?"))
+    };
+    let rows: String = ASKED.iter().map(row).collect();
+    format!("| API | asks for |\n|---|---|\n{rows}")
+}

@@ -144,8 +144,10 @@ impl Guarded for m::DescribeTransactionsRequest {
 impl Guarded for m::ListTransactionsRequest {
     type Answer = m::ListTransactionsResponse;
 
-    fn screen(&mut self, _: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
-        Screened::All
+    /// Nobody is asked for what would be left out.
+    fn screen(&mut self, guard: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
+        let some = guard.granted.may_some(Operation::Describe, Kind::TransactionalId);
+        if some { Screened::All } else { Screened::Nothing(Self::Answer::default()) }
     }
 
     fn veil(answer: &mut Self::Answer, guard: &Guard<'_>) {
