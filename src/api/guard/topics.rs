@@ -159,7 +159,7 @@ impl Guarded for m::CreatePartitionsRequest {
 }
 
 /// Whose configs these are (AK `ConfigResource.Type`), and the error where they are nobody's business; `None` for what nobody knows.
-fn of_config<'n>(kind: i8, name: &'n StrBytes) -> Option<(Kind, &'n str, i16)> {
+fn of_config(kind: i8, name: &StrBytes) -> Option<(Kind, &str, i16)> {
     match kind {
         2 => Some((Kind::Topic, name, CODE)),
         4 | 8 | 16 => Some((Kind::Cluster, Kind::CLUSTER, codes::CLUSTER_AUTHORIZATION_FAILED)),

@@ -5,10 +5,13 @@ use crate::rights::{Definition, Kind, Operation, Operations, Rule};
 use serde_json::{Map, Value, json};
 
 pub(super) fn written(definition: &Definition) -> Value {
-    let group = |(name, members): (&Box<str>, &Vec<Box<str>>)| (name.to_string(), members.iter().map(text).collect());
+    let groups = definition.groups.iter().map(|(name, members)| {
+        let members: Value = members.iter().map(text).collect();
+        (name.to_string(), members)
+    });
     json!({
         "super_users": definition.super_users.iter().map(text).collect::<Vec<_>>(),
-        "groups": definition.groups.iter().map(group).collect::<Map<_, Value>>(),
+        "groups": groups.collect::<Map<_, _>>(),
         "rules": definition.rules.iter().map(rule).collect::<Vec<_>>(),
     })
 }
