@@ -11,8 +11,8 @@ pub mod operations;
 mod operator;
 pub mod outlook;
 mod readiness;
-mod sheet;
 pub mod rights;
+mod sheet;
 pub mod tables;
 pub mod tokens;
 

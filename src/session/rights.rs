@@ -4,7 +4,7 @@ use super::state::Session;
 use crate::api::guard::{Denial, Guard};
 use crate::placement::Placement;
 use crate::rights::{Decision, Granted};
-use crate::types::principal::Principal;
+use crate::types::Principal;
 use parking_lot::Mutex;
 use std::sync::Arc;
 

@@ -82,10 +82,11 @@ fn what_is_asked_is_what_the_table_says() {
     for row in SERVED.iter().copied() {
         let Served { api, max, .. } = row;
         let rows = ASKED.iter().filter(|(of, _)| *of == api).count();
-        assert_eq!(rows, usize::from(api != ApiKey::ApiVersions), "{api:?} has no row, or several");
+        let is_open = matches!(api, ApiKey::ApiVersions | ApiKey::SaslHandshake | ApiKey::SaslAuthenticate);
+        assert_eq!(rows, usize::from(!is_open), "{api:?} has no row, or several");
         let said = ASKED.iter().filter(|(of, _)| *of == api).flat_map(|(_, rights)| *rights);
         let mut asked = BTreeSet::new();
-        for version in (row.lowest()..=max).filter(|_| api != ApiKey::ApiVersions) {
+        for version in (row.lowest()..=max).filter(|_| !is_open) {
             for body in [vec![samples::body(api, version)], samples::others(api, version)].concat() {
                 let Some(asks) = each::show(api, Asks { body: &body, version }) else { continue };
                 asked.extend(asks);
