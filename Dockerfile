@@ -7,7 +7,7 @@ COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY bench bench
 COPY tests tests
-RUN cargo build --release --locked --package fishplate --bin fishplate
+RUN cargo build --release --locked --package fishplate --bin fishplate --features msk-iam
 
 # glibc and nothing else: no shell, and the user 65532.
 FROM gcr.io/distroless/cc-debian12:nonroot

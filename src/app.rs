@@ -10,6 +10,7 @@ use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
 use crate::security::tls::{Shelf, TlsProblem};
 use crate::security::users::file::UsersProblem;
+use crate::session::origin::Origin;
 use crate::session::{Context, Limits, listener};
 use crate::telemetry::{PoolFacts, Telemetry, log};
 use crate::upstream::connect::{Memory, Shared};
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
+mod certificates;
 mod doors;
 mod steward;
 mod users;
@@ -128,7 +130,7 @@ impl Running {
         let crate::config::Memory { requests, responses, parked } = config.memory;
         let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
         let limits = Limits::from(&*config);
-        let doors = Doors::new(&shared);
+        let doors = Doors::new(&shared, &telemetry);
         for cluster in &config.clusters {
             let of = |why| StartError::Tls { whose: format!("cluster {}", cluster.name), why };
             doors.open(cluster).map_err(of)?;
@@ -160,6 +162,7 @@ impl Running {
         let _once = view.set(View { current: current.clone(), clusters, contexts, lag });
         running.tasks.spawn(steward.run(running.contexts.clone(), asked));
         running.tasks.spawn(sweep(running.contexts.clone(), current));
+        running.tasks.spawn(certificates::run(Arc::clone(doors.shelf()), Arc::clone(&running.telemetry)));
         Ok(running)
     }
 
@@ -186,6 +189,9 @@ impl Running {
             context.over_tls(shelf.server(&address.to_string(), tls).map_err(of)?);
         }
         users::guard(listener.sasl.as_ref(), address, &context, &mut self.tasks)?;
+        if listener.proxy_protocol {
+            context.told_by(Origin::Header);
+        }
         for socket in sockets {
             self.tasks.spawn(listener::accept_all(socket, Arc::clone(&context)));
         }

@@ -3,20 +3,23 @@
 use crate::config::{self, Config, Login};
 use crate::security::client::Credentials;
 use crate::security::tls::{Shelf, TlsProblem};
+use crate::security::tokens_task::{Tokens, Told};
+use crate::telemetry::Telemetry;
 use crate::upstream::connect::Shared;
 use crate::upstream::door::Door;
 use std::sync::Arc;
 
 /// See the module's text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Doors {
     shelf: Arc<Shelf>,
     shared: Arc<Shared>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Doors {
-    pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shelf: Arc::default(), shared: Arc::clone(shared) }
+    pub(super) fn new(shared: &Arc<Shared>, telemetry: &Arc<Telemetry>) -> Self {
+        Self { shelf: Arc::default(), shared: Arc::clone(shared), telemetry: Arc::clone(telemetry) }
     }
 
     /// All TLS material.
@@ -42,25 +45,31 @@ impl Doors {
         let same = |one: &&config::Cluster| {
             now.cluster(one.slot).is_some_and(|before| (&before.tls, &before.login) == (&one.tls, &one.login))
         };
+        for gone in now.clusters.iter().filter(|one| then.cluster(one.slot).is_none()) {
+            self.shelf.forget(gone.name.as_str());
+        }
         then.clusters.iter().filter(|one| !same(one)).try_for_each(|one| self.open(one))
     }
 
     /// How a cluster would be entered, for who tries it before it is taken.
     pub(super) fn tried(cluster: &config::Cluster) -> Result<Door, TlsProblem> {
         let tls = cluster.tls.as_ref().map(crate::security::tls::Client::load).transpose()?;
-        Ok(Door { tls: tls.map(Arc::new), login: cluster.login.as_ref().map(credentials) })
+        Ok(Door { tls: tls.map(Arc::new), login: credentials(cluster, Box::new(|_| {})) })
     }
 
     fn door(&self, cluster: &config::Cluster) -> Result<Door, TlsProblem> {
         let tls = cluster.tls.as_ref().map(|tls| self.shelf.client(cluster.name.as_str(), tls)).transpose()?;
-        Ok(Door { tls, login: cluster.login.as_ref().map(credentials) })
+        let meter = self.telemetry.cluster(&cluster.name);
+        Ok(Door { tls, login: credentials(cluster, Box::new(move |came| meter.token_fetched(came))) })
     }
 }
 
-fn credentials(login: &Login) -> Credentials {
-    match login {
+/// Who we are there; `told` is told of each token that is asked for.
+fn credentials(of: &config::Cluster, told: Told) -> Option<Credentials> {
+    of.login.as_ref().map(|login| match login {
         Login::Password { mechanism, username, password } => {
             Credentials::password(*mechanism, username, password.clone())
         }
-    }
+        Login::Tokens(from) => Credentials::Tokens(Tokens::new(of.name.clone(), from.clone(), told)),
+    })
 }

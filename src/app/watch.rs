@@ -98,13 +98,13 @@ async fn read(file: &Path) -> Reading {
 }
 
 /// The directories that the system tells of.
-struct Directories {
+pub(super) struct Directories {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
 }
 
 impl Directories {
-    fn new(changed: &Arc<Notify>) -> Self {
+    pub(super) fn new(changed: &Arc<Notify>) -> Self {
         let changed = Arc::clone(changed);
         let tell = move |event: notify::Result<notify::Event>| {
             // That we read them is told too.
@@ -114,12 +114,12 @@ impl Directories {
         };
         let watcher = notify::recommended_watcher(tell);
         if let Err(error) = &watcher {
-            tracing::info!(%error, "the system does not tell of changed files; the config is looked at every {LOOK_EVERY:?}");
+            tracing::info!(%error, "the system does not tell of changed files; they are looked at every {LOOK_EVERY:?}");
         }
         Self { watcher: watcher.ok(), watched: BTreeSet::new() }
     }
 
-    fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
+    pub(super) fn watch(&mut self, directories: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
         for gone in self.watched.difference(directories) {
             let _ = watcher.unwatch(gone);

@@ -196,11 +196,8 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
             .filter(|text| !text.is_empty())
             .unwrap_or_else(|| "as they are".into())
     };
-    let login = |one: &Cluster| match &one.login {
-        None => "none".to_owned(),
-        Some(login @ Login::Password { username, .. }) => format!("{} as {username}", login.mechanism()),
-    };
-    let tls = |one: &Cluster| one.tls.as_ref().map_or_else(|| "none".to_owned(), |tls| super::written::tls::words(tls));
+    let login = |one: &Cluster| one.login.as_ref().map_or_else(|| "none".to_owned(), Login::words);
+    let tls = |one: &Cluster| one.tls.as_ref().map_or_else(|| "none".to_owned(), super::written::tls::words);
     let how = |now: &Cluster, then: &Cluster| {
         let differences = [
             differs("bootstrap", &addresses(now), &addresses(then)),
@@ -221,12 +218,9 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
 
 /// Nobody is told which it was, nor which it is.
 fn other_password(now: &Cluster, then: &Cluster) -> Option<String> {
-    let (Some(Login::Password { password: now, .. }), Some(Login::Password { password: then, .. })) =
-        (&now.login, &then.login)
-    else {
-        return None;
-    };
-    now.is_other(then).then(|| "sasl: another password".to_owned())
+    let secret = |of: &'_ Cluster| of.login.as_ref().and_then(Login::secret).cloned();
+    let (now, then) = (secret(now)?, secret(then)?);
+    now.is_other(&then).then(|| "sasl: another password".to_owned())
 }
 
 fn pipelines(now: &Config, then: &Config) -> Vec<Change> {

@@ -19,6 +19,7 @@ mod findings;
 mod levels;
 mod load;
 pub mod login;
+pub mod oauth;
 mod patterns;
 mod patterns_of_java;
 pub mod policy;
@@ -35,6 +36,7 @@ mod surroundings;
 mod tls;
 pub mod tokens;
 pub mod twins;
+pub mod url;
 mod written;
 mod yaml;
 
@@ -159,6 +161,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// How clients log in; `None`: nobody asks who they are.
     pub sasl: Option<Sasl>,
+    /// A load balancer says who each client is, in a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// Who decides how clients of a listener are shown nodes.

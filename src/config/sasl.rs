@@ -1,5 +1,6 @@
 //! How clients log in at a listener, as the config says it.
 
+use super::oauth::Oauthbearer;
 use super::secret::Secret;
 use crate::types::Mechanism;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ pub struct Sasl {
     pub users: Option<UsersFrom>,
     /// Who has not logged in anew by then (KIP-368) is closed; `None`: a session lasts.
     pub session_lifetime: Option<Duration>,
+    /// Which tokens are taken; there where OAUTHBEARER is one of the mechanisms.
+    pub oauthbearer: Option<Oauthbearer>,
 }
 
 /// Where the users of a listener are written.

@@ -12,17 +12,23 @@ const CLUSTER: &str = "FishplateClusterDown";
 const LOST: &str = "FishplateObservationsLost";
 const SWEEPS: &str = "FishplateSweepsFailing";
 const HIDDEN: &str = "FishplateLagHidden";
+const EXPIRES: &str = "FishplateCertificateExpires";
+const STALE: &str = "FishplateCertificateRefused";
 
 /// What Prometheus' job is called.
 pub(super) const JOB: &str = "fishplate";
+
+/// Certificates are renewed a month ahead: two weeks are left to find out why this one was not.
+const EXPIRES_WITHIN_DAYS: u64 = 14;
 
 /// A sweep is due every minute.
 const SWEEP_TOO_OLD: u64 = 600;
 
 /// All rules that are no pipeline's.
 pub(super) fn book(config: &Config) -> Book {
-    let mut alerts = vec![absent(), down(), lost(), hidden()];
-    let mut cases = [absent_cases(), down_cases(), lost_cases(), hidden_cases()].concat();
+    let mut alerts = vec![absent(), down(), lost(), hidden(), expires(), refused()];
+    let mut cases =
+        [absent_cases(), down_cases(), lost_cases(), hidden_cases(), expires_cases(), refused_cases()].concat();
     for cluster in &config.clusters {
         alerts.extend([cluster_down(cluster, config), sweeps(cluster, config)]);
         let of_cluster = [cluster_cases(cluster), sweep_cases(cluster)].concat();
@@ -72,6 +78,30 @@ fn hidden() -> Alert {
         "any",
     ];
     alert(HIDDEN, Severity::Ticket, "15m", "fishplate_lag_pairs_hidden > 0".to_owned(), words)
+}
+
+/// Also once it is over: the value is below zero then.
+fn expires() -> Alert {
+    let words = [
+        "A certificate of {{ $labels.side }} {{ $labels.name }} ends soon",
+        "Its {{ $labels.part }} holds for {{ $value | humanizeDuration }} more. After that no new connection there succeeds.",
+        "less than 14 days left",
+    ];
+    let expr = format!(
+        "min by (side, name, part) (fishplate_certificate_expiry_time_seconds) - time() < {}",
+        EXPIRES_WITHIN_DAYS * 86_400
+    );
+    alert(EXPIRES, Severity::Ticket, "1h", expr, words)
+}
+
+fn refused() -> Alert {
+    let words = [
+        "Fishplate {{ $labels.instance }} cannot use new files of {{ $labels.side }} {{ $labels.name }}",
+        "Certificates, keys or trust have changed and do not fit: those before are in use, until they end.",
+        "any within 10 minutes",
+    ];
+    let expr = "increase(fishplate_certificate_reloads_total{result=\"refused\"}[10m]) > 0".to_owned();
+    alert(STALE, Severity::Ticket, "1m", expr, words)
 }
 
 /// The pipeline that lives on a cluster, or that there are none or several.
@@ -146,6 +176,38 @@ fn hidden_cases() -> Vec<Case> {
     vec![
         Case::fires(HIDDEN, "There are too many pairs", 20, pairs(stays(3, 30))),
         Case::silent(HIDDEN, "All are shown", 20, pairs(stays(0, 30))),
+    ]
+}
+
+/// promtool's time begins at 0.
+fn expires_cases() -> Vec<Case> {
+    let days = |days: u64| days * 86_400;
+    let ends = |instance: &str, at: u64| {
+        let labels = "side=\"listener\", name=\"a:1\", part=\"certificate\"";
+        (format!("fishplate_certificate_expiry_time_seconds{{{labels}, instance=\"{instance}\"}}"), stays(at, 130))
+    };
+    vec![
+        Case::fires(EXPIRES, "A certificate ends in ten days", 120, vec![ends("a", days(10))]),
+        Case::fires(
+            EXPIRES,
+            "One of two Fishplates was not given the new one",
+            120,
+            vec![ends("a", days(10)), ends("b", days(90))],
+        ),
+        Case::fires(EXPIRES, "It is over", 120, vec![ends("a", 60)]),
+        Case::silent(EXPIRES, "It has a month left", 120, vec![ends("a", days(30))]),
+    ]
+}
+
+fn refused_cases() -> Vec<Case> {
+    let counted = |values: &str| {
+        let labels = "side=\"cluster\", name=\"a\", result=\"refused\", instance=\"a\"";
+        one(format!("fishplate_certificate_reloads_total{{{labels}}}"), values)
+    };
+    vec![
+        Case::fires(STALE, "A key was put there that does not fit", 8, counted("0 0 0 1+0x20")),
+        Case::silent(STALE, "That was an hour ago", 60, counted("0 1+0x70")),
+        Case::silent(STALE, "All could be used", 15, counted("0+0x30")),
     ]
 }
 

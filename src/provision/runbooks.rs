@@ -203,6 +203,34 @@ const GUIDES: &[Guide] = &[
             "Or delete groups that nobody uses.",
         ],
     },
+    Guide {
+        alert: "FishplateCertificateExpires",
+        means: "A certificate ends within two weeks, or has ended. When it has, no new connection there succeeds: to a listener, clients' \
+                (`certificate`) or, where they show certificates, those of all who were signed by this authority (`ca`); to a cluster, \
+                ours. Connections that live stay. Where several Fishplates run, it may be the file of one of them.",
+        look: &[
+            (
+                "fishplate_certificate_expiry_time_seconds - time()",
+                "how long each holds, by whose it is and at which instance",
+            ),
+            ("fishplate check -c FILE", "which file it is"),
+            ("increase(fishplate_certificate_reloads_total[1d])", "whether a new one came and could not be used"),
+        ],
+        act: &[
+            "Put the renewed certificate, with its key, into the same files: Fishplate reads them within ten seconds, and no connection ends.",
+            "Where something renews them by itself (cert-manager, an agent), find out why it did not, or why its files do not reach this instance.",
+        ],
+    },
+    Guide {
+        alert: "FishplateCertificateRefused",
+        means: "Files of certificates, keys or trust have changed, and what they say now cannot be used: a key that does not fit, a file that \
+                is empty or damaged, a certificate whose time is over. What was there before is in use, and ends when it ends.",
+        look: &[
+            ("fishplate check -c FILE", "which file is wrong, and how; the log of INSTANCE says the same"),
+            ("fishplate_certificate_expiry_time_seconds - time()", "how long what is in use holds"),
+        ],
+        act: &["Mend the file: it is read again within ten seconds. The log says when it is in use."],
+    },
 ];
 
 /// A page for each alert that there is, by its name.

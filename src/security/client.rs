@@ -1,8 +1,11 @@
 //! Logging in at somebody else's: one exchange of SASL, as what to say next to what was heard. Who sends and reads is `upstream`.
 
+use super::oauthbearer::{self, NotTaken};
 use super::plain;
 use super::scram::messages::Malformed;
 use super::scram::{self, NoRandomness};
+use super::token::{NoToken, Token};
+use super::tokens_task::Tokens;
 use crate::config::Secret;
 use crate::types::Mechanism;
 use bytes::Bytes;
@@ -32,6 +35,19 @@ pub enum Credentials {
     Plain(Arc<plain::Login>),
     /// A name and a password, of which only a proof is sent.
     Scram(Arc<scram::client::Login>),
+    /// A token, which is got before an exchange begins.
+    Tokens(Arc<Tokens>),
+}
+
+/// No exchange can begin. Says no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// See there.
+    #[error("{0}")]
+    Randomness(#[from] NoRandomness),
+    /// See there.
+    #[error("{0}")]
+    Token(#[from] NoToken),
 }
 
 impl Credentials {
@@ -50,18 +66,30 @@ impl Credentials {
         match self {
             Self::Plain(_) => Mechanism::Plain,
             Self::Scram(login) => login.hash().mechanism(),
+            Self::Tokens(_) => Mechanism::OauthBearer,
         }
     }
 
-    /// A new exchange, for one connection, once.
+    /// A new exchange, for one connection, once. Waits for nothing but a token, where there is none that is good.
     ///
     /// # Errors
-    /// Where the system gives no random bytes.
-    pub fn exchange(&self) -> Result<ClientExchange, NoRandomness> {
+    /// Where the system gives no random bytes, or nobody a token.
+    pub async fn exchange(&self) -> Result<ClientExchange, NotReady> {
         Ok(match self {
             Self::Plain(login) => ClientExchange::Plain { login: Arc::clone(login), is_over: false },
             Self::Scram(login) => ClientExchange::Scram(scram::client::Exchange::new(login)?),
+            Self::Tokens(tokens) => {
+                let token = tokens.token().await?;
+                ClientExchange::OauthBearer(oauthbearer::ClientExchange::new(token.secret.clone()), token)
+            }
         })
+    }
+
+    /// An exchange has failed: where it was with a token, the next one is begun with another, if there is one.
+    pub fn failed(&self, exchange: &ClientExchange) {
+        if let (Self::Tokens(tokens), ClientExchange::OauthBearer(_, token)) = (self, exchange) {
+            tokens.refused(token);
+        }
     }
 }
 
@@ -78,6 +106,8 @@ pub enum ClientExchange {
     },
     /// Two messages.
     Scram(scram::client::Exchange),
+    /// One message, or two where the token is not taken.
+    OauthBearer(oauthbearer::ClientExchange, Token),
 }
 
 impl ClientExchange {
@@ -87,6 +117,16 @@ impl ClientExchange {
         match self {
             Self::Plain { .. } => Mechanism::Plain,
             Self::Scram(exchange) => exchange.hash().mechanism(),
+            Self::OauthBearer(..) => Mechanism::OauthBearer,
+        }
+    }
+
+    /// What the other side has said of its refusal, which stands in no error message.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::OauthBearer(exchange, _) => exchange.reason(),
+            Self::Plain { .. } | Self::Scram(_) => None,
         }
     }
 
@@ -96,6 +136,7 @@ impl ClientExchange {
         match self {
             Self::Plain { login, .. } => login.message(),
             Self::Scram(exchange) => exchange.first().into(),
+            Self::OauthBearer(exchange, _) => exchange.first(),
         }
     }
 
@@ -113,6 +154,9 @@ impl ClientExchange {
             }
             Self::Plain { .. } => Err(Refused::Unexpected("it goes on after the exchange has ended")),
             Self::Scram(exchange) => Ok(exchange.step(auth_bytes)?.map(Bytes::from)),
+            Self::OauthBearer(exchange, _) => {
+                exchange.step(auth_bytes).map_err(|NotTaken(why)| Refused::Told(why.into()))
+            }
         }
     }
 }

@@ -50,7 +50,7 @@ impl Hash {
         match mechanism {
             Mechanism::ScramSha256 => Some(Self::Sha256),
             Mechanism::ScramSha512 => Some(Self::Sha512),
-            Mechanism::Plain => None,
+            Mechanism::Plain | Mechanism::OauthBearer => None,
         }
     }
 
@@ -65,7 +65,7 @@ impl Hash {
 
     /// Bytes of its digests.
     #[must_use]
-    pub fn len(self) -> usize {
+    pub fn digest_len(self) -> usize {
         self.digests().output_len()
     }
 
@@ -94,7 +94,7 @@ impl Hash {
             Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
             Self::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
         };
-        let mut salted = Zeroizing::new(vec![0; self.len()]);
+        let mut salted = Zeroizing::new(vec![0; self.digest_len()]);
         pbkdf2::derive(algorithm, iterations, salt, password.as_bytes(), &mut salted);
         salted
     }

@@ -1,11 +1,13 @@
 //! Letting somebody in: one exchange of SASL, as what to answer to what was said. Pure; who reads, sends and counts is `session`.
 
+use super::jwks_task::Verifier;
+use super::oauthbearer::{self, Heard};
 use super::plain;
 use super::scram::{self, NoRandomness};
 use super::users::Users;
 use crate::types::Mechanism;
 use bytes::Bytes;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Kafka's words, which clients show.
 pub const OTHERS_NAME: &str =
@@ -78,6 +80,8 @@ pub enum ServerExchange {
     Plain,
     /// Two messages.
     Scram(scram::server::Exchange),
+    /// One message, or two where the token is not taken. Its step is [`ServerExchange::judge`].
+    OauthBearer(oauthbearer::ServerExchange),
 }
 
 impl ServerExchange {
@@ -86,9 +90,10 @@ impl ServerExchange {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn new(mechanism: Mechanism) -> Result<Self, NoRandomness> {
-        Ok(match scram::Hash::of(mechanism) {
-            Some(hash) => Self::Scram(scram::server::Exchange::new(hash)?),
-            None => Self::Plain,
+        Ok(match (mechanism, scram::Hash::of(mechanism)) {
+            (_, Some(hash)) => Self::Scram(scram::server::Exchange::new(hash)?),
+            (Mechanism::OauthBearer, None) => Self::OauthBearer(oauthbearer::ServerExchange::default()),
+            (_, None) => Self::Plain,
         })
     }
 
@@ -98,6 +103,7 @@ impl ServerExchange {
         match self {
             Self::Plain => Mechanism::Plain,
             Self::Scram(exchange) => exchange.hash().mechanism(),
+            Self::OauthBearer(_) => Mechanism::OauthBearer,
         }
     }
 
@@ -115,7 +121,39 @@ impl ServerExchange {
         match self {
             Self::Plain => check_password(message, users),
             Self::Scram(exchange) => exchange.step(message, users),
+            Self::OauthBearer(_) => Err(Refusal::of("no token is taken here")),
         }
+    }
+
+    /// What to answer to this message of an exchange with a token; may wait for an issuer's newest keys, some seconds at most.
+    ///
+    /// # Errors
+    /// Where the client is not let in.
+    pub async fn judge(&mut self, message: &[u8], verifier: &Verifier, now: SystemTime) -> Result<Step, Refusal> {
+        let Self::OauthBearer(exchange) = self else { return Err(Refusal::of("no token was to be judged")) };
+        let first = match exchange.read(message) {
+            Heard::Judge(first) => first,
+            Heard::Refuse(refusal) => return Err(refused(&refusal)),
+        };
+        let judged = verifier.judge(first.token, now).await.ok();
+        let principal = judged.as_ref().map(|verified| &*verified.principal);
+        match (exchange.answer(&first, principal), &judged) {
+            (oauthbearer::Answer::Challenge(bytes), _) => Ok(Step::Challenge(Bytes::from_static(bytes))),
+            (oauthbearer::Answer::Done, Some(verified)) => Ok(Step::Done {
+                user: verified.principal.to_string(),
+                answer: Bytes::new(),
+                lifetime: Some(verified.expires.duration_since(now).unwrap_or_default()),
+            }),
+            (oauthbearer::Answer::Refuse(refusal), _) => Err(refused(&refusal).claiming(principal.unwrap_or_default())),
+            (oauthbearer::Answer::Done, None) => Err(Refusal::of("the token is not taken")),
+        }
+    }
+}
+
+fn refused(refusal: &oauthbearer::Refusal) -> Refusal {
+    match refusal {
+        oauthbearer::Refusal::Said(told) => Refusal::of("the token is not taken").telling(told),
+        oauthbearer::Refusal::Malformed(malformed) => Refusal::of(malformed.what()),
     }
 }
 

@@ -177,7 +177,7 @@ impl Users {
             context.sign()
         };
         let salt = tag("salt").as_ref().iter().copied().cycle().take(salt).collect::<Vec<_>>();
-        let key = |what| tag(what).as_ref().iter().copied().take(hash.len()).collect::<Vec<_>>();
+        let key = |what| tag(what).as_ref().iter().copied().take(hash.digest_len()).collect::<Vec<_>>();
         let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
         let credential = Credential::kept(&salt, iterations, key("stored"), key("server"));
         Found { credential: Arc::new(credential), is_real: false }

@@ -5,6 +5,7 @@ use super::followers::Referrals;
 use super::gate::Gate;
 use super::join::join;
 use super::late::Watch;
+use super::origin::Origin;
 use super::state::Session;
 use super::subscriptions::Meanings;
 use crate::config::{self, Config, SHARES};
@@ -126,6 +127,8 @@ pub struct Context {
     pub shared: Arc<Shared>,
     /// What clients' connections are encrypted with, if they are.
     tls: OnceLock<Arc<Server>>,
+    /// Where clients' addresses come from.
+    origin: OnceLock<Origin>,
     /// Bounds.
     limits: ArcSwap<Limits>,
     /// Holds repeated warnings back.
@@ -165,6 +168,7 @@ impl Context {
             front: ArcSwap::from_pointee(front),
             shared,
             tls: OnceLock::new(),
+            origin: OnceLock::new(),
             limits: ArcSwap::from_pointee(limits),
             seldom: Seldom::new(Duration::from_secs(60)),
             denials: Seldom::new(Duration::from_secs(60)),
@@ -186,6 +190,17 @@ impl Context {
     #[must_use]
     pub fn tls(&self) -> Option<&Arc<Server>> {
         self.tls.get()
+    }
+
+    /// Clients' addresses come from there. Said before the first one comes.
+    pub fn told_by(&self, origin: Origin) {
+        let _once = self.origin.set(origin);
+    }
+
+    /// Where clients' addresses come from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin.get().copied().unwrap_or_default()
     }
 
     /// Bounds, as they are now.

@@ -20,7 +20,8 @@ pub struct Crowd {
 #[derive(Debug)]
 pub struct Admitted {
     crowd: Arc<Crowd>,
-    address: IpAddr,
+    /// `None`: it is not known yet.
+    address: Option<IpAddr>,
 }
 
 /// Which limit is reached; a word for the metrics.
@@ -32,24 +33,44 @@ impl Crowd {
     /// # Errors
     /// Where there is none.
     pub fn admit(self: &Arc<Self>, address: IpAddr, limits: &Limits) -> Result<Admitted, Full> {
+        self.admit_somebody(limits)?.of(address, limits)
+    }
+
+    /// A place for a client whose address will be told.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn admit_somebody(self: &Arc<Self>, limits: &Limits) -> Result<Admitted, Full> {
         if self.all.load(Ordering::Relaxed) >= limits.sessions {
             return Err("sessions");
         }
-        let mut of_address = self.by_address.entry(address).or_default();
+        self.all.fetch_add(1, Ordering::Relaxed);
+        Ok(Admitted { crowd: Arc::clone(self), address: None })
+    }
+}
+
+impl Admitted {
+    /// It is a client of this address.
+    ///
+    /// # Errors
+    /// Where there are as many of it as may be: the place is free again.
+    pub fn of(mut self, address: IpAddr, limits: &Limits) -> Result<Self, Full> {
+        let crowd = Arc::clone(&self.crowd);
+        let mut of_address = crowd.by_address.entry(address).or_default();
         if *of_address >= limits.sessions_per_address {
             return Err("sessions_per_address");
         }
         *of_address += 1;
-        self.all.fetch_add(1, Ordering::Relaxed);
-        drop(of_address);
-        Ok(Admitted { crowd: Arc::clone(self), address })
+        self.address = Some(address);
+        Ok(self)
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.crowd.all.fetch_sub(1, Ordering::Relaxed);
-        self.crowd.by_address.remove_if_mut(&self.address, |_, count| {
+        let Some(address) = self.address else { return };
+        self.crowd.by_address.remove_if_mut(&address, |_, count| {
             *count = count.saturating_sub(1);
             *count == 0
         });
@@ -71,6 +92,19 @@ mod tests {
         assert_eq!(admit(3).err(), Some("sessions"));
         drop(one);
         assert!(admit(1).is_ok());
+        assert_eq!(crowd.by_address.len(), 2);
+    }
+
+    #[test]
+    fn who_comes_through_a_balancer_counts_by_the_address_that_it_names() {
+        let crowd = Arc::<Crowd>::default();
+        let limits = Limits { sessions: 3, sessions_per_address: 1, ..Limits::default() };
+        let somebody = || crowd.admit_somebody(&limits);
+        let named = |last: u8| somebody().unwrap().of([192, 0, 2, last].into(), &limits);
+        let _one = named(1).unwrap();
+        assert_eq!(named(1).err(), Some("sessions_per_address"));
+        let (_two, _three) = (named(2).unwrap(), somebody().unwrap());
+        assert_eq!(somebody().err(), Some("sessions"), "those who have not said who they are count too");
         assert_eq!(crowd.by_address.len(), 2);
     }
 }

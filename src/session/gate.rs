@@ -2,6 +2,7 @@
 
 use super::brake::Brake;
 use crate::config::Sasl;
+use crate::security::jwks_task::Verifier;
 use crate::security::server::{Refusal, ServerExchange, Step};
 use crate::security::users::Users;
 use crate::types::Mechanism;
@@ -9,7 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -19,6 +20,8 @@ pub struct Gate {
     /// A session that has not logged in anew by then ends; `None`: it lasts.
     lifetime: Option<Duration>,
     users: ArcSwap<Users>,
+    /// Judges tokens, where they are taken.
+    tokens: Option<Verifier>,
     /// Holds up who guesses.
     pub brake: Brake,
     /// Passwords that are salted at the same time: half of the processors stay for who is in already.
@@ -26,7 +29,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// As a listener says it, with these users.
+    /// As a listener says it, with these users. Begins to read the keys that tokens are checked with.
     #[must_use]
     pub fn new(sasl: &Sasl, users: Users) -> Arc<Self> {
         let half = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
@@ -34,6 +37,7 @@ impl Gate {
             mechanisms: sasl.mechanisms.clone(),
             lifetime: sasl.session_lifetime,
             users: ArcSwap::from_pointee(users),
+            tokens: sasl.oauthbearer.clone().map(|rules| Verifier::start(rules, Box::new(|_| {}))),
             brake: Brake::default(),
             salting: Semaphore::new(half),
         })
@@ -62,6 +66,10 @@ impl Gate {
         mut exchange: ServerExchange,
         message: Bytes,
     ) -> (ServerExchange, Result<Step, Refusal>) {
+        if let (ServerExchange::OauthBearer(_), Some(tokens)) = (&exchange, &self.tokens) {
+            let step = exchange.judge(&message, tokens, SystemTime::now()).await;
+            return (exchange, step);
+        }
         let users = self.users.load_full();
         if !exchange.is_costly() {
             let step = exchange.step(&message, &users);

@@ -20,6 +20,7 @@ pub mod listener;
 mod login;
 pub mod needs;
 pub mod orders;
+pub mod origin;
 pub mod polls;
 pub mod produce;
 pub mod reader;

@@ -2,7 +2,7 @@
 
 use super::clients::Software;
 use super::context::Context;
-use super::login::{self, Login, Then};
+use super::login::{self, AUDIT, Login, Then};
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce, shares, subscriptions};
@@ -79,14 +79,18 @@ impl Broken {
     }
 }
 
-/// Serves one client connection to its end.
-///
-/// `principal`: who the client is by its certificate.
-pub async fn serve(context: Arc<Context>, socket: Transport, peer: SocketAddr, principal: Option<Principal>) {
+/// Serves one client connection to its end. `shown` is who it is by its certificate, where that counts.
+pub async fn serve(context: Arc<Context>, socket: Transport, peer: SocketAddr, shown: Option<Principal>) {
     let socket = Arc::new(socket);
     let session = Ending(Session::new(&context, Arc::clone(&socket), peer));
-    principal.into_iter().for_each(|principal| session.identify(principal));
     tracing::debug!(session = %session.id, %peer, "client connected");
+    if let Some(principal) = shown {
+        tracing::info!(
+            target: AUDIT, session = %session.id, %peer, listener = %session.front.bound, %principal,
+            "a client has shown its certificate"
+        );
+        session.identify(principal);
+    }
     match read_all(&session, &socket).await {
         Ok(()) => session.gauge.closing("client"),
         Err(broken) => {

@@ -41,6 +41,7 @@ pub struct ClusterMeter {
     seconds: Histogram,
     refreshed: IntCounter,
     not_refreshed: IntCounter,
+    tokens: IntCounterVec,
     age: GaugeVec,
     fresh_at: Mutex<Option<Instant>>,
     up: IntGaugeVec,
@@ -81,6 +82,12 @@ impl ClusterMeter {
     /// Its metadata could not be read; what is known stays, and its age goes on growing.
     pub fn metadata_failed(&self) {
         self.not_refreshed.inc();
+    }
+
+    /// A token to log in with was asked for, and came or did not. The series begins with the first.
+    pub fn token_fetched(&self, came: bool) {
+        let result = if came { "ok" } else { "failed" };
+        self.tokens.with_label_values(&[self.name.as_str(), result]).inc();
     }
 
     /// Whether any of its brokers answers. The series begins with the first word about it.
@@ -153,6 +160,7 @@ pub(super) struct ClusterFamilies {
     in_flight: IntGaugeVec,
     seconds: HistogramVec,
     refreshes: IntCounterVec,
+    tokens: IntCounterVec,
     age: GaugeVec,
     up: IntGaugeVec,
 }
@@ -197,6 +205,11 @@ impl ClusterFamilies {
                 "Attempts to read the cluster's metadata; result is ok or failed.",
                 &["cluster", "result"],
             )?,
+            tokens: counters(
+                "fishplate_cluster_tokens_total",
+                "Tokens that were asked for to log in with; result is ok or failed.",
+                &["cluster", "result"],
+            )?,
             age: register(registry, GaugeVec::new(age, &["cluster"]))?,
             up: gauges("fishplate_cluster_up", "1 while a broker of the cluster answers, else 0.", &["cluster"])?,
         })
@@ -204,7 +217,7 @@ impl ClusterFamilies {
 
     pub(super) fn forget(&self, name: &Name) {
         let name = name.as_str();
-        for counters in [&self.opened, &self.closed, &self.failed, &self.refreshes] {
+        for counters in [&self.opened, &self.closed, &self.failed, &self.refreshes, &self.tokens] {
             forget(counters, "cluster", name);
         }
         for gauges in [&self.links, &self.in_flight, &self.up] {
@@ -230,6 +243,7 @@ impl ClusterFamilies {
             seconds: self.seconds.with_label_values(&cluster),
             refreshed: refreshes("ok"),
             not_refreshed: refreshes("failed"),
+            tokens: self.tokens.clone(),
             age: self.age.clone(),
             fresh_at: Mutex::default(),
             up: self.up.clone(),

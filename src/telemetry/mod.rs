@@ -3,6 +3,7 @@
 //! Knows nothing of requests, and holds no globals: who counts was handed a [`Telemetry`].
 
 pub mod catalogue;
+mod certificates;
 mod clusters;
 mod config;
 pub mod log;
@@ -15,6 +16,7 @@ mod recent;
 mod seldom;
 mod sessions;
 
+pub use certificates::CertificateMeter;
 pub use clusters::{ClusterMeter, LinkGauge, Use};
 pub use config::ConfigMeter;
 pub use logins::{LoginMeter, LoginResult};
@@ -53,6 +55,7 @@ pub struct Telemetry {
     sessions: Arc<SessionFamilies>,
     config: ConfigMeter,
     logins: LoginMeter,
+    certificates: CertificateMeter,
     misplaced: IntGaugeVec,
     restarts: IntCounterVec,
     denied: IntCounterVec,
@@ -79,6 +82,7 @@ impl Telemetry {
             sessions: Arc::new(SessionFamilies::new(&registry)?),
             config: ConfigMeter::new(&registry)?,
             logins: LoginMeter::new(&registry)?,
+            certificates: CertificateMeter::new(&registry)?,
             misplaced: register(
                 &registry,
                 IntGaugeVec::new(
@@ -156,6 +160,12 @@ impl Telemetry {
         &self.logins
     }
 
+    /// Until when certificates hold, and what became of changed ones.
+    #[must_use]
+    pub fn certificates(&self) -> &CertificateMeter {
+        &self.certificates
+    }
+
     /// So many topics have records elsewhere: with none at home, and with some.
     pub fn misplaced(&self, away: usize, both: usize) {
         for (records, count) in [("away", away), ("both", both)] {
@@ -178,6 +188,7 @@ impl Telemetry {
         if label == "cluster" {
             self.known_clusters.write().remove(name);
             self.clusters.forget(name);
+            self.certificates.forget(name.as_str());
         }
         let of = |key: &MeterKey| if label == "cluster" { key.cluster == *name } else { key.pipeline == *name };
         self.known_meters.write().retain(|key, _| !of(key));
@@ -441,11 +452,12 @@ mod tests {
         telemetry.session_opened().client("x", "1", View::Single);
         drop(cluster.link_opened(Use::Own));
         telemetry.config().reloaded("applied", 1);
+        telemetry.certificates().holds_until("listener", "a:1", "ca", 1);
         telemetry.misplaced(1, 0);
         telemetry.task_restarted("metadata");
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 31, "{types:#?}");
+        assert_eq!(types.len(), 33, "{types:#?}");
         for (name, kind) in types {
             assert!(name.starts_with("fishplate_"), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

@@ -6,7 +6,7 @@ use super::link::Link;
 use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::versions::Versions;
 use crate::error::Fault;
-use crate::security::client::Credentials;
+use crate::security::client::{Credentials, NotReady};
 use crate::types::Mechanism;
 use crate::wire::codec::{Frame, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
@@ -53,6 +53,14 @@ pub enum NotIn {
         /// Its code.
         code: i16,
     },
+    /// We have nothing to show.
+    #[error("cannot log in with {mechanism}: {why}")]
+    NotReady {
+        /// How.
+        mechanism: Mechanism,
+        /// What is missing.
+        why: NotReady,
+    },
     /// It could not show that it knows the password, or said what makes no sense.
     #[error("the broker did not log us in with {mechanism} as it should: {why}")]
     Odd {
@@ -90,13 +98,15 @@ pub(super) async fn log_in(
         code => return Err(NotIn::Refused { mechanism, why: "it takes no login now".to_owned(), code }.into()),
     }
     let version = versions.nearest(ApiKey::SaslAuthenticate, 2).unwrap_or(0);
-    let mut exchange = login.exchange().map_err(|why| odd(&why))?;
+    let mut exchange = login.exchange().await.map_err(|why| NotIn::NotReady { mechanism, why })?;
     let mut token = exchange.first();
     for _ in 0..ROUNDS {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(token);
         let answer = asks.call(version, request).await?;
         if answer.error_code != 0 {
-            let why = answer.error_message.map_or_else(|| "it does not say why".to_owned(), |why| why.to_string());
+            login.failed(&exchange);
+            let said = answer.error_message.as_deref().or(exchange.reason());
+            let why = said.unwrap_or("it does not say why").to_owned();
             return Err(NotIn::Refused { mechanism, why, code: answer.error_code }.into());
         }
         match exchange.step(&answer.auth_bytes).map_err(|why| odd(&why))? {

@@ -16,6 +16,7 @@ pub mod malformed;
 pub mod outlet;
 pub mod pieces;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod shape;
 mod strangers;
 pub mod transport;

@@ -10,7 +10,7 @@ pub(super) fn guess(first: u32) -> &'static str {
         }
         b"SSH-" => "it looks like SSH, which is not spoken here",
         b"PROX" | b"\r\n\r\n" => {
-            "it looks like a load balancer's PROXY header, which is not understood here: turn it off there"
+            "it looks like a load balancer's PROXY header, which this listener does not take: turn it off there, or write `proxy_protocol: required` here"
         }
         _ => "is this really Kafka's protocol?",
     }

@@ -357,7 +357,7 @@ pub(crate) mod tests {
             sizes in prop::collection::vec(prop_oneof![0_usize..2000, 10_000_usize..80_000], 0..12),
         ) {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            let bodies: Vec<Vec<u8>> = sizes.iter().map(|size| (0..*size).map(|place| (place * 31 % 251) as u8).collect()).collect();
+            let bodies: Vec<Vec<u8>> = sizes.iter().map(|size| (0..*size).map(|place| u8::try_from(place * 31 % 251).unwrap()).collect()).collect();
             let frames = runtime.block_on(async {
                 let (near, far) = pair().await;
                 let reading = tokio::spawn(read_all(far));

@@ -121,7 +121,7 @@ for kafka in 4.3 3.9; do
   once "java-$kafka" "$here"/java/* "$here"/java-4.3/* "$here/../kafka/pom-$kafka.xml" -- java_classes "$kafka"
 done
 once go "$here"/go/go.* "$here"/go/*/*.go -- go_clients
-once node "$here"/node/*.js* "$here"/node/*/*.js "$here/node/.npmrc" -- node_clients
+once node "$here"/node/*.js* "$here"/node/*.cjs "$here"/node/*/*.js "$here/node/.npmrc" -- node_clients
 # It takes minutes, and only the full level plays it; where it cannot be built, the other clients are played all the same.
 [ "${FISHPLATE_TEST_LEVEL:-}" != full ] || (once node-rdkafka "$here"/node-rdkafka/* -- node_rdkafka) ||
   echo 'node-rdkafka is not there, and its trials fail' >&2

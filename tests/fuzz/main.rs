@@ -10,12 +10,17 @@
 mod behind;
 mod clusters;
 mod fetch;
+#[path = "../harness/issuer.rs"]
+mod issuer;
 #[path = "../messages/mod.rs"]
 mod messages;
 mod produce;
+mod sasl;
 mod shares;
+mod strangers;
 mod supervisor;
 mod targets;
+mod tokens;
 mod worker;
 
 use libtest_mimic::{Arguments, Trial};

@@ -3,7 +3,9 @@
 use super::clusters::World;
 use super::messages::damage::{blow_up, damage};
 use super::messages::{Kind, kinds};
-use super::{behind, fetch, produce};
+use super::sasl::Sasl;
+use super::tokens::Tokens;
+use super::{behind, fetch, produce, strangers};
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
 use fishplate::config::Config;
@@ -32,13 +34,15 @@ const GLANCE_PER_BYTE: usize = 64;
 pub struct Targets {
     kinds: Vec<Kind>,
     world: World,
+    sasl: Sasl,
+    tokens: Tokens,
     runtime: Runtime,
 }
 
 impl Targets {
     pub fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Self { kinds: kinds(), world: World::new(), runtime }
+        Self { kinds: kinds(), world: World::new(), sasl: Sasl::new(), tokens: Tokens::new(), runtime }
     }
 
     /// One case: which target it was for, and whether what it made passed.
@@ -56,7 +60,11 @@ impl Targets {
             620..650 => ("fetch", fetch::round(&self.world, rng)),
             650..660 => ("clusters", self.clusters(rng)),
             660..665 => ("config", config(rng)),
-            665..800 => self.message(rng, "requests", "Request"),
+            665..680 => ("proxy", strangers::proxy_header(rng)),
+            680..690 => ("certificates", strangers::certificate(rng)),
+            690..720 => ("sasl", self.sasl.any(rng, &self.runtime)),
+            720..740 => ("tokens", self.tokens.run(rng)),
+            740..800 => self.message(rng, "requests", "Request"),
             _ => self.message(rng, "answers", "Response"),
         }
     }

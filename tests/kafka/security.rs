@@ -61,6 +61,10 @@ impl Guarded {
         let proxy = Proxy::of_file(&file, vec![view], &world.directory).unwrap_or_else(|error| panic!("{error:#}"));
         proxy.wait_ready();
         proxy.log().allow("a client was not let in");
+        // What `check` says of PLAIN without TLS, line by line.
+        for part in ["everybody on the way can read the clients' passwords", "|", "sasl: {", "write `tls:` beside"] {
+            proxy.log().allow(part);
+        }
         Self { proxy, users }
     }
 
@@ -128,7 +132,7 @@ impl Client<'_> {
             Some(("franz", _)) => command(built().join("franz-login")),
             _ if *client == "kafkajs" => {
                 let mut node = command("node");
-                node.arg(built().join("node/login.js"));
+                node.arg(built().join("node/login.cjs"));
                 node
             }
             _ => python(client),

@@ -69,6 +69,7 @@ fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Op
     let hosts = raw.hosts.as_ref().map(|written| hosts::hosts(written, clusters, findings));
     let tls = raw.tls.as_ref().map(|raw| tls::server(raw, findings));
     let sasl = sasl::sasl(raw, findings);
+    let proxy_protocol = proxy_protocol(raw.proxy_protocol.as_ref(), findings);
     let address = address?;
     if let (Some(text), None, true) = (&raw.bind, &raw.advertised, address.ip().is_unspecified()) {
         let what = format!("clients cannot be told `{text}`, which means every address of this machine");
@@ -88,7 +89,25 @@ fn listener(raw: &raw::Listener, clusters: usize, findings: &mut Findings) -> Op
             hosts: hosts.flatten(),
             tls: tls.flatten(),
             sasl: sasl?,
+            proxy_protocol: proxy_protocol?,
         }),
+    }
+}
+
+/// Whether a header says who clients are. There is no "if it comes": who leaves it out would be whom it likes.
+fn proxy_protocol(text: Option<&Text>, findings: &mut Findings) -> Option<bool> {
+    match text {
+        None => Some(false),
+        Some(text) if text.value == "required" => Some(true),
+        Some(text) => {
+            let what = format!("`{text}` is no way to take the PROXY protocol");
+            findings.mistake(
+                text.at,
+                what,
+                "write `required`, or leave the key out where no load balancer sends its header",
+            );
+            None
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod hosts;
 mod kinds;
 mod levels;
 mod logins;
+mod oauthbearer;
 mod pipelines;
 mod policy;
 mod sasl;

@@ -3,11 +3,13 @@
 
 use super::super::amounts::Amount;
 use super::super::findings::Findings;
+use super::super::oauth::Oauthbearer;
 use super::super::raw::{self, File};
 use super::super::read::Text;
 use super::super::sasl::{Sasl, UsersFrom};
 use super::super::secret::Secret;
 use super::logins::mechanism;
+use super::oauthbearer::oauthbearer;
 use crate::types::Mechanism;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,14 +23,20 @@ pub(super) fn sasl(raw: &raw::Listener, findings: &mut Findings) -> Option<Optio
     let mechanisms = mechanisms(sasl.mechanisms.as_deref(), findings);
     let session_lifetime = sasl.session_lifetime.map(|amount| lifetime(amount, findings));
     let mechanisms = mechanisms?;
-    let users = users(sasl, findings)?;
-    if let (Some(Text { at, .. }), true, None) =
-        (sasl.mechanisms.as_deref().and_then(<[_]>::first), mechanisms.contains(&Mechanism::Plain), &raw.tls)
+    let takes_passwords = mechanisms.iter().any(|one| *one != Mechanism::OauthBearer);
+    let users = if takes_passwords { Some(users(sasl, findings)?) } else { no_users(sasl, findings)? };
+    let oauthbearer = tokens(sasl, &mechanisms, findings)?;
+    let (said, what) = match mechanisms.contains(&Mechanism::Plain) {
+        true => (Mechanism::Plain, "passwords"),
+        false => (Mechanism::OauthBearer, "tokens"),
+    };
+    let is_said = mechanisms.contains(&said);
+    if let (Some(Text { at, .. }), true, None) = (sasl.mechanisms.as_deref().and_then(<[_]>::first), is_said, &raw.tls)
     {
-        let what = "with PLAIN and without TLS everybody on the way can read the clients' passwords";
+        let what = format!("with {said} and without TLS everybody on the way can read the clients' {what}");
         findings.warning(*at, what, "write `tls:` beside `sasl`, or take SCRAM-SHA-512");
     }
-    Some(Some(Sasl { mechanisms, users: Some(users), session_lifetime }))
+    Some(Some(Sasl { mechanisms, users, session_lifetime, oauthbearer }))
 }
 
 fn mechanisms(written: Option<&[Text]>, findings: &mut Findings) -> Option<Vec<Mechanism>> {
@@ -60,6 +68,30 @@ fn users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<UsersFrom> {
         (None, None) => {
             let instead = "add `users_file: /etc/fishplate/users`, which `fishplate users add` writes";
             findings.mistake(sasl.at, "nobody could log in: there are no users", instead);
+            None
+        }
+    }
+}
+
+fn no_users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<Option<UsersFrom>> {
+    let Some(Text { at, .. }) = sasl.users_file.as_ref().or(sasl.users.as_ref()) else { return Some(None) };
+    findings.mistake(*at, "with OAUTHBEARER alone nobody logs in with a password", "leave the users out");
+    None
+}
+
+/// Which tokens are taken, where any are.
+fn tokens(sasl: &raw::Sasl, mechanisms: &[Mechanism], findings: &mut Findings) -> Option<Option<Oauthbearer>> {
+    match (&sasl.oauthbearer, mechanisms.contains(&Mechanism::OauthBearer)) {
+        (None, false) => Some(None),
+        (Some(raw), true) => oauthbearer(raw, findings).map(Some),
+        (None, true) => {
+            let instead = "add `oauthbearer: { jwks: https://idp.example.com/jwks.json, issuer: https://idp.example.com, audience: kafka }`";
+            findings.mistake(sasl.at, "OAUTHBEARER needs `oauthbearer`: it says which tokens are taken", instead);
+            None
+        }
+        (Some(_), false) => {
+            let what = "`oauthbearer` is of no use without OAUTHBEARER among the mechanisms";
+            findings.mistake(sasl.at, what, "add it to `mechanisms`, or leave `oauthbearer` out");
             None
         }
     }

@@ -13,6 +13,7 @@ use super::yaml::{Entry, Node, What};
 mod authorization;
 mod levels;
 mod login;
+mod oauthbearer;
 mod policy;
 mod sasl;
 mod tls;
@@ -20,6 +21,7 @@ mod tls;
 pub(super) use authorization::{Authorization, Rule};
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
+pub(super) use oauthbearer::Oauthbearer;
 pub(super) use policy::{Canary, Contract, HeaderRule, Lane, Lanes, Limit};
 pub(super) use sasl::Sasl;
 pub(super) use tls::{ClientTls, Tls};
@@ -103,6 +105,19 @@ pub(super) struct Listener {
     pub(super) tls: Option<Tls>,
     /// How clients log in. Default: nobody is asked who they are.
     pub(super) sasl: Option<Sasl>,
+    /// `required`: a load balancer before this listener says who each client is, by the PROXY protocol, version 2. Nobody else
+    /// must reach the listener. Default: none, and such a header is refused.
+    #[schemars(with = "Option<ProxyProtocol>")]
+    pub(super) proxy_protocol: Option<Text>,
+}
+
+/// Who says who clients are.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case", inline)]
+#[expect(dead_code, reason = "stands in the schema only")]
+enum ProxyProtocol {
+    /// A header before each client's first byte.
+    Required,
 }
 
 /// Addresses of nodes, as they are written.
@@ -351,6 +366,7 @@ impl Listener {
             hosts: fields.optional("hosts", Hosts::read),
             tls: fields.optional("tls", Tls::read),
             sasl: fields.optional("sasl", Sasl::read),
+            proxy_protocol: fields.optional("proxy_protocol", text),
         };
         fields.finish(&[]);
         Some(listener)

@@ -3,13 +3,14 @@
 use super::super::amounts::{Amount, time};
 use super::super::read::{Fields, Reader, Text, path, some, text, texts};
 use super::super::yaml::Node;
+use super::oauthbearer::Oauthbearer;
 use schemars::JsonSchema;
 
 /// SASL of a listener: who has not logged in is served nothing.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(in super::super) struct Sasl {
-    /// How clients may log in: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.
+    /// How clients may log in: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER.
     #[schemars(required, length(min = 1), example = ["SCRAM-SHA-512"])]
     pub(in super::super) mechanisms: Option<Vec<Text>>,
     /// The file of users, as `fishplate users add` writes it. It is read again when it changes.
@@ -21,6 +22,8 @@ pub(in super::super) struct Sasl {
     /// Clients must log in anew within this time (KIP-368), or are closed. Default: they need not.
     #[schemars(example = "1h")]
     pub(in super::super) session_lifetime: Option<Amount>,
+    /// Which tokens are taken with OAUTHBEARER.
+    pub(in super::super) oauthbearer: Option<Oauthbearer>,
     #[schemars(skip)]
     pub(in super::super) at: super::super::findings::At,
 }
@@ -34,6 +37,7 @@ impl Sasl {
             users_file: fields.optional("users_file", path),
             users: fields.optional("users", text),
             session_lifetime: fields.optional("session_lifetime", time),
+            oauthbearer: fields.optional("oauthbearer", Oauthbearer::read),
             at: node.at,
         };
         fields.finish(&[]);

@@ -27,6 +27,8 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Tls/properties", "listeners: [{ tls: { ", " } }]"),
         ("/$defs/ClientTls/properties", "clusters: { a: { tls: { ", " } } }"),
         ("/$defs/Sasl/properties", "listeners: [{ sasl: { ", " } }]"),
+        ("/$defs/Oauthbearer/properties", "listeners: [{ sasl: { oauthbearer: { ", " } } }]"),
+        ("/$defs/Login/properties", "clusters: { a: { sasl: { ", " } } }"),
         ("/$defs/Admin/properties", "admin: { ", " }"),
         ("/$defs/Memory/properties", "memory: { ", " }"),
         ("/$defs/Limits/properties", "limits: { ", " }"),
@@ -72,6 +74,7 @@ fn full_yaml_has_every_key_of_the_schema() {
         "Sasl",
         "Authorization",
         "Rule",
+        "Oauthbearer",
     ];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
     let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));

@@ -55,6 +55,7 @@ fn what_does_not_belong_together_is_found() {
         (listener(", min_version: 1.2"), "put it in quotes: \"1.2\""),
         (listener(", min_version: '1.1'"), "`1.1` is no version of TLS that is spoken"),
         (listener(", verify: false"), "has no key `verify`"),
+        (BASE.replace("9092 }", "9092, proxy_protocol: optional }"), "`optional` is no way to take the PROXY protocol"),
         (cluster("certificate: a"), "`a` is of no use without its `key`"),
         (cluster("key: a"), "`a` is of no use without its `certificate`"),
         (cluster("server_name: 'a:1'"), "`a:1` is no host name"),

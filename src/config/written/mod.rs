@@ -2,12 +2,12 @@
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
 mod authorization;
+mod login;
 pub(super) mod policy;
 mod sasl;
 pub(super) mod tls;
 
-use super::secret::Secret;
-use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Login, Nodes, Pipeline};
+use super::{ClientRule, Cluster, Config, Hosts, Kind, Listener, Nodes, Pipeline};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -93,6 +93,9 @@ fn listener(listener: &Listener) -> Value {
     if let Some(sasl) = &listener.sasl {
         file["sasl"] = sasl::of_listener(sasl);
     }
+    if listener.proxy_protocol {
+        file["proxy_protocol"] = "required".into();
+    }
     file
 }
 
@@ -113,9 +116,8 @@ fn cluster(cluster: &Cluster) -> Value {
         "max_links": max_links,
         "links_per_second": links_per_second,
     });
-    if let Some(Login::Password { mechanism, username, .. }) = &cluster.login {
-        file["sasl"] =
-            json!({ "mechanism": mechanism.as_str(), "username": text(username), "password": Secret::HIDDEN });
+    if let Some(login) = &cluster.login {
+        file["sasl"] = login::login(login);
     }
     if let Kind::Warpstream { zone } = &cluster.kind {
         file["kind"] = "warpstream".into();
@@ -162,13 +164,14 @@ pub(super) fn add_slo(file: &mut Value, pipeline: &Pipeline) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
     use std::path::Path;
 
     /// The same config, but for its secrets; patterns are equal when their lists are.
     fn same(config: &Config) -> bool {
         let mut config = config.clone();
-        for Login::Password { password, .. } in config.clusters.iter_mut().filter_map(|one| one.login.as_mut()) {
-            *password = Secret::new(Secret::HIDDEN.to_owned());
+        for login in config.clusters.iter_mut().filter_map(|one| one.login.as_mut()) {
+            login.hide();
         }
         for users in config.listeners.iter_mut().filter_map(|one| one.sasl.as_mut()?.users.as_mut()) {
             if let crate::config::UsersFrom::Text(text) = users {

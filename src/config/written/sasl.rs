@@ -1,6 +1,7 @@
 //! SASL of listeners, as a file says it; users that stand in the config itself are left out.
 
 use super::{text, time};
+use crate::config::oauth::{JwksAt, Oauthbearer};
 use crate::config::sasl::{Sasl, UsersFrom};
 use crate::config::secret::Secret;
 use serde_json::{Value, json};
@@ -16,6 +17,26 @@ pub(super) fn of_listener(sasl: &Sasl) -> Value {
     }
     if let Some(lifetime) = sasl.session_lifetime {
         file["session_lifetime"] = time(lifetime).into();
+    }
+    if let Some(tokens) = &sasl.oauthbearer {
+        file["oauthbearer"] = oauthbearer(tokens);
+    }
+    file
+}
+
+fn oauthbearer(tokens: &Oauthbearer) -> Value {
+    let Oauthbearer { jwks, issuer, audience, clock_skew, principal_claim } = tokens;
+    let mut file = json!({
+        "jwks": text(jwks.to_string()),
+        "issuer": text(issuer),
+        "clock_skew": time(*clock_skew),
+        "principal_claim": text(principal_claim),
+    });
+    if !audience.is_empty() {
+        file["audience"] = audience.iter().map(text).collect();
+    }
+    if let JwksAt::Url { ca: Some(ca), .. } = jwks {
+        file["ca"] = text(ca.to_string_lossy());
     }
     file
 }

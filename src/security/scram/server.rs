@@ -32,6 +32,9 @@ struct Challenged {
     gs2_header: String,
     /// Both parts of the nonce.
     nonce: String,
+    /// With the client's part once more before it, as librdkafka before 2.6.1 says it, and Kafka before 4 takes it. Ours is in it
+    /// and all of it is signed, so that nothing old passes for new.
+    doubled: String,
     /// The two first messages, as both sides sign them.
     signed: String,
 }
@@ -85,6 +88,7 @@ impl Exchange {
             user: first.username,
             credential: found.credential,
             is_real: found.is_real,
+            doubled: format!("{}{nonce}", first.nonce),
             nonce,
         }));
         Ok(Step::Challenge(answer.into()))
@@ -95,7 +99,7 @@ impl Challenged {
     fn judge(self, hash: Hash, message: &[u8]) -> Result<Step, Refusal> {
         let refused = |why| Refusal::of(why).claiming(&self.user);
         let last = ClientFinal::read(message).map_err(|malformed| refused(malformed.0))?;
-        if last.nonce != self.nonce {
+        if last.nonce != self.nonce && last.nonce != self.doubled {
             return Err(refused("the nonce is not of this exchange: was it replayed?"));
         }
         if last.channel_binding != self.gs2_header.as_bytes() {

@@ -92,6 +92,25 @@ fn who_is_unknown_is_told_what_is_told_to_a_wrong_password() {
     assert_eq!(ends(&users, "user", "pencil").0.map(|step| matches!(step, Step::Done { .. })), Ok(true));
 }
 
+/// What old librdkafka says, whose proof is right for it.
+#[test]
+fn the_clients_part_of_the_nonce_may_be_said_twice_and_nothing_else() {
+    let (hash, salt, [server_first, ..]) = vectors()[0];
+    let users = users(hash, salt, "user");
+    let salt = ServerFirst::read(server_first.as_bytes()).unwrap().salt;
+    let keys = Keys::derive(hash, "pencil", &salt, ROUNDS);
+    for (before, is_taken) in [("", true), (CLIENT, true), ("x", false), (&CLIENT[1..], false)] {
+        let mut server = server::Exchange::with_nonce(hash, SERVER.to_owned());
+        challenge(&mut server, &users, &format!("n,,n=user,r={CLIENT}"));
+        let without_proof = format!("c=biws,r={before}{CLIENT}{SERVER}");
+        let signed = format!("n=user,r={CLIENT},{server_first},{without_proof}");
+        let signature = hash.hmac(&hash.digest(&keys.client), signed.as_bytes());
+        let proof = messages::base64(&xor(&keys.client, &signature));
+        let ended = server.step(format!("{without_proof},p={proof}").as_bytes(), &users);
+        assert_eq!(ended.is_ok(), is_taken, "{before}: {ended:?}");
+    }
+}
+
 #[test]
 fn a_message_of_another_exchange_is_refused() {
     let (hash, salt, [_, client_final, _]) = vectors()[0];

@@ -55,8 +55,11 @@ fn read(file: &Path, seen: &mut Seen) -> Result<Zeroizing<Vec<u8>>, TlsProblem> 
     Ok(bytes)
 }
 
+/// A section of a file in PEM: what it says it is, and what is in it.
+type Section = (SectionKind, Zeroizing<Vec<u8>>);
+
 /// What a file in PEM has in it, section by section.
-fn sections(file: &Path, bytes: &[u8]) -> Result<Vec<(SectionKind, Zeroizing<Vec<u8>>)>, TlsProblem> {
+fn sections(file: &Path, bytes: &[u8]) -> Result<Vec<Section>, TlsProblem> {
     let kind = match bytes {
         [0x30, 0x80..=0x84, ..] => Some("DER"),
         [0xfe, 0xed, 0xfe, 0xed, ..] => Some("a Java key store"),

@@ -1,5 +1,5 @@
 //! A name out of a certificate as Kafka's brokers see it: what Java's `X500Principal.getName()` prints, which is RFC 2253 with
-//! choices of its own. `tests/names` holds pairs that Java made.
+//! choices of its own. `tests/vectors/names` holds pairs that Java made, and the tests hold this against them.
 
 use super::der::{self, Elements, OID, SEQUENCE, SET};
 use std::fmt;

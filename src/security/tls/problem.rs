@@ -82,7 +82,7 @@ pub enum Trouble {
 }
 
 impl TlsProblem {
-    pub(super) fn of(file: &Path, what: Trouble) -> Self {
+    pub(crate) fn of(file: &Path, what: Trouble) -> Self {
         Self { file: Some(file.to_owned()), what }
     }
 

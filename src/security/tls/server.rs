@@ -104,7 +104,7 @@ impl Server {
     /// Its name, where no rule makes a principal of it: it is to be turned away.
     pub fn principal(&self, shown: &[CertificateDer<'_>]) -> Result<Option<String>, Nobody> {
         let Some(first) = shown.first() else { return Ok(None) };
-        let name = Certificate::read(first).ok_or_else(|| Nobody { name: None })?.subject;
+        let name = Certificate::read(first).ok_or(Nobody { name: None })?.subject;
         let loaded = self.now.load();
         let mapping = loaded.from.clients.as_ref().map(|clients| &clients.principals);
         let principal = mapping.unwrap_or(&PrincipalMapping::default()).principal(name.as_str());

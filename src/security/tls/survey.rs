@@ -51,3 +51,62 @@ pub(super) fn expiring(
     let soon = expiries.iter().filter(|one| left(one) < days).min_by_key(|one| one.until)?;
     Some(TlsProblem::of(&file(soon)?, Trouble::Soon { day: super::expiry::day(soon.until), left: left(soon) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Authority, Signed, Validity};
+    use super::*;
+    use std::time::Duration;
+
+    const FILE: &str = "
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: '127.0.0.1:9093', tls: { certificate: l.crt, key: l.key } }]
+clusters: { a: { slot: 0, bootstrap: ['a.example:1'], tls: { ca: ca.crt, certificate: c.crt, key: c.key } } }
+";
+
+    #[test]
+    fn files_that_are_wrong_or_end_soon_are_told_of() {
+        let directory = std::env::temp_dir().join(format!("fishplate-survey-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("c.yaml").display().to_string();
+        let config = Config::from_text(&file, FILE).expect("a config");
+        let told = || -> Vec<String> {
+            let words = |one: Mistake| {
+                format!("{:?} {}", one.severity, one.what.replace(&format!("{}/", directory.display()), ""))
+            };
+            survey(&config, &file).into_iter().map(words).collect()
+        };
+        // In a pipeline that has no files, a config may be checked all the same
+        assert_eq!(
+            told(),
+            [
+                "Warning tls of listener 127.0.0.1:9093: l.crt does not exist",
+                "Warning tls of cluster a: ca.crt does not exist"
+            ]
+        );
+        let authority = Authority::new("Test CA");
+        std::fs::write(directory.join("ca.crt"), authority.certificate()).expect("a file");
+        let days = |days: u64| Validity::For(Duration::from_secs(days * 86_400 + 3_600));
+        let put = |name: &str, signed: &Signed| signed.write(&directory, name);
+        put("l", &authority.server(&["k.example"], days(31)));
+        put("c", &authority.client("c", days(10)));
+        let all = told();
+        assert!(
+            all.len() == 1
+                && all[0].starts_with("Warning tls of cluster a: c.crt holds a certificate that is good until"),
+            "{all:?}"
+        );
+        assert!(all[0].ends_with(": 10 days"), "{all:?}");
+        put("l", &authority.server(&["k.example"], Validity::Expired));
+        std::fs::write(directory.join("c.key"), "x").expect("a file");
+        assert_eq!(
+            told(),
+            [
+                "Mistake tls of listener 127.0.0.1:9093: l.crt holds a certificate that was good until 2001-01-01",
+                "Mistake tls of cluster a: c.key has no private key in it",
+            ]
+        );
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+}

@@ -367,7 +367,9 @@ fn what_is_wrong_with_a_file_is_said() {
         let (at_certificate, at_key) = (stage.directory.0.join("t.crt"), stage.directory.0.join("t.key"));
         for (at, content) in [(&at_certificate, certificate), (&at_key, key)] {
             let _ = fs::remove_file(at);
-            content.map(|content| fs::write(at, content).expect("a file"));
+            if let Some(content) = content {
+                fs::write(at, content).expect("a file");
+            }
         }
         let tls = Tls { identity: Identity { certificate: at_certificate, key: at_key }, ..stage.tls() };
         let problem = Server::load(&tls).expect_err(said);
@@ -398,7 +400,7 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     let server = shelf.server("127.0.0.1:9093", &tls).expect("a server");
     let client =
         shelf.client("a", &stage.known("duke", Validity::For(Duration::from_secs(3 * 86_400)))).expect("a client");
-    assert_eq!(shelf.directories().into_iter().collect::<Vec<_>>(), [stage.directory.0.clone()]);
+    assert_eq!(shelf.directories().into_iter().collect::<Vec<_>>(), std::slice::from_ref(&stage.directory.0));
     let found = |shelf: &Shelf| {
         let words = |look: Look| {
             format!("{}: {:?} {}", look.side, look.reload.map_err(|bad| said(&bad)), look.warning.is_some())
@@ -416,4 +418,35 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     assert_eq!(found(&shelf)[1], "cluster a: Err(\"ca.crt does not exist\") false");
     shelf.forget("a");
     assert_eq!(found(&shelf).len(), 1);
+}
+
+/// Bytes of what is written in hexadecimal.
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect(text)).collect()
+}
+
+/// tests/vectors/names/make.sh made these pairs with Java and with Kafka's own class.
+#[test]
+fn names_are_what_java_prints_and_principals_what_kafka_makes_of_them() {
+    let text = |hex: &str| String::from_utf8(unhex(hex)).expect("UTF-8");
+    let (mut names, mut principals) = (0, 0);
+    for line in include_str!("../../../tests/vectors/names/pairs.txt").lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["name", der, printed] => {
+                let der = unhex(der);
+                let name = Name::read(der::Elements(&der).expect(der::SEQUENCE).expect("a sequence")).expect("a name");
+                assert_eq!(name.as_str(), text(printed), "{der:02x?}");
+                names += 1;
+            }
+            ["rule", rules, name, made] => {
+                let (rules, name) = (text(rules), text(name));
+                let mapping = PrincipalMapping::parse([rules.as_str()]).expect("rules");
+                let made = made.strip_prefix('=').map(text);
+                assert_eq!(mapping.principal(&name), made, "{rules} of {name:?}");
+                principals += 1;
+            }
+            _ => assert!(line.starts_with('#'), "{line}"),
+        }
+    }
+    assert!(names == 400 && principals == 560, "{names} {principals}");
 }

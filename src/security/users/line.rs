@@ -77,8 +77,8 @@ fn credential(kept: &str, hash: Hash) -> Result<Credential, String> {
     };
     let key = |value, key| {
         let bytes = bytes(value, key)?;
-        let right = bytes.len() == hash.len();
-        right.then_some(bytes).ok_or_else(|| format!("has a {key} that is not of {} bytes", hash.len()))
+        let right = bytes.len() == hash.digest_len();
+        right.then_some(bytes).ok_or_else(|| format!("has a {key} that is not of {} bytes", hash.digest_len()))
     };
     let salt = bytes(salt, "salt")?;
     if !SALT.contains(&salt.len()) {

@@ -1,4 +1,4 @@
-// Logs in with kafkajs and writes records: login.js BOOTSTRAP MECHANISM USER PASSWORD TOPIC SECONDS; see ../python/login.py.
+// Logs in with kafkajs and writes records: login.cjs BOOTSTRAP MECHANISM USER PASSWORD TOPIC SECONDS; see ../python/login.py.
 'use strict'
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1'
