@@ -2,6 +2,7 @@
 //! exit code either.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ Examples:
   fishplate explain -c config/full.yaml --topic events_eu --group clickhouse-ingestion-1
   fishplate explain -c config/full.yaml --topic orders_eu --transactional-id orders-1
   fishplate explain -c config/full.yaml --topic events_eu --header token=phc_abc --header timestamp=1760000000000
+  fishplate explain -c config/full.yaml --principal User:capture --topic events_eu
   fishplate explain --admin 127.0.0.1:9644 --topic events_eu --header token=phc_abc
 The file says what such a record would meet that is the first one; a running proxy (--admin), with its own config, what its
 key has left now. Nothing is charged for the question.")]
@@ -222,7 +224,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
     /// The topic
-    #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "transactional_id", "client"])]
+    #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "transactional_id", "client", "principal"])]
     topic: Option<String>,
     /// The consumer group
     #[arg(long, value_name = "GROUP")]
@@ -233,6 +235,12 @@ pub(crate) struct ExplainArgs {
     /// The client: what it calls itself (KIP-511), as in `fishplate clients` and in the log
     #[arg(long, value_name = "NAME[/VERSION]")]
     client: Option<String>,
+    /// The principal, as in User:alice: what it may do to the above, and by which rule; to the cluster where none is named
+    #[arg(long, value_name = "PRINCIPAL", value_parser = principal)]
+    principal: Option<String>,
+    /// Where the principal comes from, for rules that name hosts
+    #[arg(long, value_name = "ADDRESS", requires = "principal")]
+    host: Option<IpAddr>,
     /// A header of a record to the topic; may be given several times
     #[arg(long = "header", value_name = "NAME=VALUE", requires = "topic", value_parser = header)]
     headers: Vec<(String, String)>,
@@ -353,6 +361,8 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
         group: args.group.as_deref(),
         transactional_id: args.transactional_id.as_deref(),
         client: args.client.as_deref(),
+        principal: args.principal.as_deref(),
+        host: args.host,
     };
     let mut explanation = operations::explain(&config, asked);
     explanation.record = match (record(args), &args.admin) {
@@ -364,6 +374,14 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
         },
     };
     if args.json { say_json(&explanation) } else { say(&text::explanation(&explanation)) }
+}
+
+/// `User:alice`.
+fn principal(text: &str) -> Result<String, String> {
+    match text.split_once(':') {
+        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("write for example User:{}", text.trim_matches(':'))),
+    }
 }
 
 /// The record that is asked about, if one is.

@@ -6,6 +6,8 @@ pub mod types;
 
 pub mod error;
 
+pub mod rights;
+
 pub mod telemetry;
 
 pub mod wire;

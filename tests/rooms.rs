@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const STEPS: &[&[&str]] = &[
     &["types"],
     &["error"],
+    &["rights"],
     &["telemetry", "wire", "config"],
     &["security"],
     &["upstream"],
@@ -25,7 +26,7 @@ const STEPS: &[&[&str]] = &[
 ];
 
 /// Rooms whose files, `task.rs` and `task/` apart, decide and do nothing.
-const PURE: &[&str] = &["api", "placement", "control", "policy", "mirror", "lag", "migration", "provision"];
+const PURE: &[&str] = &["api", "placement", "control", "policy", "mirror", "lag", "migration", "provision", "rights"];
 
 /// Words of doing.
 const DOING: &[&str] = &["tokio::spawn", "tokio::net", "std::net::Tcp", "std::fs", ".await"];

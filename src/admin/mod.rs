@@ -11,6 +11,7 @@ pub mod operations;
 mod operator;
 pub mod outlook;
 mod readiness;
+pub mod rights;
 mod sheet;
 pub mod tables;
 pub mod tokens;

@@ -1,6 +1,7 @@
 //! Every operation once, typed: a question in, an answer out that prints as JSON. Faces (command line, HTTP) show it.
 //! Knows no face.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,9 +9,11 @@ use serde::Serialize;
 use super::guard::{self, Refusal};
 use super::live::Live;
 use super::outlook::Outlook;
+use super::rights::{self, Allowed};
 use crate::config::diff::{Change, Diff, moved};
 use crate::config::{Cluster, Config, Listener, Mistakes, Pipeline, Reading};
 use crate::placement::Front;
+use crate::rights::Kind;
 use crate::security::{tls, users};
 use crate::telemetry::Telemetry;
 use crate::types::{Slot, View};
@@ -98,6 +101,9 @@ pub struct Explanation {
     pub spans: Vec<&'static str>,
     /// The client, if one was asked about.
     pub client: Option<Client>,
+    /// What a principal may do to them, if one was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rights: Option<Allowed>,
     /// What would become of a record, if one was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<Outlook>,
@@ -114,6 +120,18 @@ pub struct Asked<'a> {
     pub transactional_id: Option<&'a str>,
     /// A client, as `NAME` or `NAME/VERSION`: what it calls itself (KIP-511).
     pub client: Option<&'a str>,
+    /// A principal, such as `User:alice`.
+    pub principal: Option<&'a str>,
+    /// Where it comes from.
+    pub host: Option<IpAddr>,
+}
+
+impl<'a> Asked<'a> {
+    fn resources(&self) -> Vec<(Kind, &'a str)> {
+        let all =
+            [(Kind::Topic, self.topic), (Kind::Group, self.group), (Kind::TransactionalId, self.transactional_id)];
+        all.into_iter().filter_map(|(kind, name)| Some((kind, name?))).collect()
+    }
 }
 
 /// What a client is shown that calls itself so.
@@ -187,6 +205,7 @@ pub fn explain(config: &Config, asked: Asked<'_>) -> Explanation {
         transactional_id,
         spans,
         client: asked.client.map(|client| shown(config, client)),
+        rights: asked.principal.map(|principal| rights::explain(config, principal, asked.host, &asked.resources())),
         record: None,
     }
 }

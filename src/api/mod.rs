@@ -9,6 +9,7 @@ pub mod errors;
 pub mod everywhere;
 pub mod fetch;
 pub mod groups;
+pub mod guard;
 pub mod layout;
 pub mod needs;
 pub mod overview;
@@ -25,12 +26,14 @@ pub use refusals::Refusals;
 pub use transactions::span::Span;
 
 #[cfg(test)]
-mod leak_tests;
+pub(crate) mod leak_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use self::guard::{Guard, Guarded};
 use crate::error::Fault;
 use crate::placement::{Front, Placement, TopicPlace};
+use crate::rights::{Kind, Operation};
 use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, Name, Slot, Target, View};
 use crate::upstream::Lead;
@@ -44,7 +47,7 @@ pub trait Api: Sized + Send + 'static {
     /// Its key.
     const KEY: ApiKey;
     /// What is asked.
-    type Request: Shaped + Encodable + Clone + Send + 'static;
+    type Request: Shaped + Encodable + Clone + Guarded<Answer = Self::Response> + Send + 'static;
     /// What is answered.
     type Response: Shaped + Encodable + ErrorCodes + Send + 'static;
     /// What turns one part's answer back: names, ids, the cluster it came from.
@@ -105,6 +108,8 @@ pub struct Seen<'a> {
     pub refused: &'a Refusals,
     /// Who asks, for who keeps count.
     pub reader: Reader,
+    /// What it may do; `None`: everything.
+    pub guard: Option<Guard<'a>>,
 }
 
 /// What is to be done for a request.
@@ -257,6 +262,18 @@ impl Seen<'_> {
             Some(Refusal::Code(code)) => Missing::Code(*code),
             Some(Refusal::Fault(_) | Refusal::Done) => Missing::Code(codes::COORDINATOR_NOT_AVAILABLE),
         })
+    }
+
+    /// Whether a topic may be read. Where not, that is told.
+    #[must_use]
+    pub fn reads(&self, topic: &str) -> bool {
+        self.guard.is_none_or(|guard| guard.may(Operation::Read, Kind::Topic, topic))
+    }
+
+    /// Whether who asks may know of a topic that it did not name.
+    #[must_use]
+    pub fn shows(&self, topic: &str) -> bool {
+        self.guard.is_none_or(|guard| guard.sees(Operation::Describe, Kind::Topic, topic))
     }
 
     /// How a need was refused, if it was.

@@ -1,9 +1,11 @@
 //! What unit tests of the APIs stand on: two clusters, `a` (slot 0, the default) and `b` (slot 1, for topics `b-*` and
 //! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
+use crate::api::guard::Guard;
 use crate::api::{Api, Effect, Effects, Part, Plan, Refusal, Refusals, Seen};
 use crate::placement::build::tests::{placement, slot, with_canary};
 use crate::placement::{Front, Placement, TopicPlace};
+use crate::rights::Granted;
 use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::Topic;
@@ -21,6 +23,7 @@ pub(crate) struct World {
     pub(crate) front: Front,
     pub(crate) refused: Refusals,
     pub(crate) follows: Follows,
+    pub(crate) granted: Option<Granted>,
     coordinators: HashMap<(Slot, CoordinatorType, String), BrokerId>,
     lookup: Lookup,
 }
@@ -40,6 +43,7 @@ impl World {
             front: Front::plain(HostPort::new("proxy.example", 9092)),
             refused: Refusals::default(),
             follows: Box::new(|_, _| None),
+            granted: None,
             coordinators: HashMap::new(),
             lookup: Box::new(|_, _, _| None),
         }
@@ -84,6 +88,7 @@ impl World {
             follows: &*self.follows,
             refused: &self.refused,
             reader: Reader::default(),
+            guard: self.granted.as_ref().map(|granted| Guard { granted, told: &|_| {} }),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use fishplate::admin::live::Live;
 use fishplate::admin::operations::{Check, Client, Explanation, Face, Home};
 use fishplate::admin::outlook::Outlook;
+use fishplate::admin::rights::Allowed;
 use fishplate::wire::versions::Lack;
 
 /// Mistakes, and a last line that sums up.
@@ -85,10 +86,29 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     if let Some(client) = &explanation.client {
         views(&mut out, client);
     }
+    if let Some(allowed) = &explanation.rights {
+        rights(&mut out, allowed);
+    }
     if let Some(record) = &explanation.record {
         outlook(&mut out, record);
     }
     out
+}
+
+/// What a principal may do, and why.
+fn rights(out: &mut String, allowed: &Allowed) {
+    let Allowed { principal, host, open, super_user, answers } = allowed;
+    let from = host.map_or(String::new(), |host| format!(" from {host}"));
+    let _ = match (open, super_user) {
+        (true, _) => writeln!(out, "{principal} may do everything: the config has no `authorization`"),
+        (_, true) => writeln!(out, "{principal} may do everything: it is a super user"),
+        _ => writeln!(out, "{principal}{from}"),
+    };
+    for answer in answers.iter().filter(|_| !super_user) {
+        let may = if answer.allowed { "may" } else { "may not" };
+        let of = if answer.resource == "Cluster" { "the cluster" } else { &answer.name };
+        let _ = writeln!(out, "  {may:<7} {} {of} ({})", answer.operation, answer.why);
+    }
 }
 
 /// What contract and limits would make of a record.

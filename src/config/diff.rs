@@ -1,9 +1,11 @@
 //! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
 
 use super::{Cluster, Config, Login, Patterns, Pipeline};
+use crate::rights::{Definition, Rights};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a reload of the second config over the first one means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -60,6 +62,7 @@ impl Diff {
         changes.extend(pipelines(now, then));
         changes.extend(transaction_version(now, then));
         changes.extend(clients(now, then));
+        changes.extend(authorization(now, then));
         changes.extend(["metrics", "memory", "limits"].into_iter().filter_map(|key| numbers(key, now, then)));
         changes.extend(log(now, then));
         Self { changes, needs_restart: fixed(now, then) }
@@ -120,6 +123,32 @@ fn clients(now: &Config, then: &Config) -> Vec<Change> {
         (now.1 != then.1).then(|| format!("{} -> {}", now.1.concat(), then.1.concat())).into_iter().collect()
     };
     by_name("clients", (&list(now), &list(then)), |one| one.0.as_str(), how, |one| one.1.clone())
+}
+
+/// Rules have no names: each is there by what it says.
+fn authorization(now: &Config, then: &Config) -> Option<Change> {
+    const KEY: &str = "authorization";
+    let (before, after) = (now.authorization.as_ref(), then.authorization.as_ref());
+    let what = match (before, after) {
+        (before, after) if before == after => return None,
+        (None, _) => What::Added,
+        (_, None) => What::Removed,
+        _ => What::Changed,
+    };
+    let of = |rights: Option<&Arc<Rights>>| rights.map_or_else(Definition::default, |rights| rights.written().clone());
+    let (before, after) = (of(before), of(after));
+    let members =
+        |of: &Definition, name: &str| of.groups.get(name).map_or_else(|| "none".to_owned(), |all| all.join(", "));
+    let names: BTreeSet<_> = before.groups.keys().chain(after.groups.keys()).collect();
+    let groups = names
+        .into_iter()
+        .filter_map(|name| differs(&format!("groups.{name}"), &members(&before, name), &members(&after, name)));
+    let super_users = differs("super_users", &before.super_users.join(", "), &after.super_users.join(", "));
+    let gone = before.rules.iter().filter(|rule| !after.rules.contains(rule)).map(|rule| format!("no longer: {rule}"));
+    let new = after.rules.iter().filter(|rule| !before.rules.contains(rule)).map(|rule| format!("now: {rule}"));
+    let how: Vec<_> = super_users.into_iter().chain(groups).chain(gone).chain(new).collect();
+    let how = if how.is_empty() { vec!["the rules stand in another order, or twice".to_owned()] } else { how };
+    Some(change(what, KEY, KEY, how))
 }
 
 /// A table of plain values: `metrics`, `memory`, `limits`.

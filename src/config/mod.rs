@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::rights::Rights;
 use crate::types::{HostPort, Name, Slot, View, VirtualNode};
 
 mod amounts;
@@ -73,6 +74,8 @@ pub struct Config {
     pub transaction_version: i16,
     /// Which clients are shown what, beside what is built in.
     pub clients: Clients,
+    /// Who may do what; `None`: everybody may do everything.
+    pub authorization: Option<Arc<Rights>>,
     /// Metrics and health, if wanted.
     pub admin: Option<Admin>,
     /// What metrics show of lag.

@@ -133,6 +133,8 @@ pub struct Context {
     limits: ArcSwap<Limits>,
     /// Holds repeated warnings back.
     pub seldom: Seldom<String>,
+    /// The same of what was denied: its keys come from clients.
+    pub(super) denials: Seldom<String>,
     /// What regular expressions of subscriptions mean.
     pub(super) meanings: Meanings,
     /// Every session that is open.
@@ -169,6 +171,7 @@ impl Context {
             origin: OnceLock::new(),
             limits: ArcSwap::from_pointee(limits),
             seldom: Seldom::new(Duration::from_secs(60)),
+            denials: Seldom::new(Duration::from_secs(60)),
             meanings: Meanings::default(),
             sessions: DashMap::new(),
             referrals: Referrals::default(),

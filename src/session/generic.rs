@@ -3,7 +3,8 @@
 
 use super::ticket::Ticket;
 use super::{needs, shadows, spans};
-use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusals};
+use crate::api::guard::{close, screen};
+use crate::api::{Api, Effect, Effects, Need, Part, Plan, Refusals, Seen};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Name, Slot, Target};
@@ -35,7 +36,8 @@ pub fn submit<A: Api>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed
 /// The same for one that was read already.
 pub fn submit_read<A: Api>(ticket: Ticket, request: A::Request, frame: &Bytes) -> Result<(), Malformed> {
     let session = Arc::clone(ticket.session());
-    let asked = Asked::<A> { ticket, request, frame: frame.clone(), refused: Refusals::default(), needs: Vec::new() };
+    let (refused, needs) = (Refusals::default(), Vec::new());
+    let asked = Asked::<A> { ticket, request, frame: frame.clone(), told: None, refused, needs };
     if A::IN_TURN && session.turns.is_busy() {
         session.turns.queue(asked.wait());
     } else if let Some(waiting) = asked.go_on() {
@@ -49,6 +51,8 @@ struct Asked<A: Api> {
     ticket: Ticket,
     request: A::Request,
     frame: Bytes,
+    /// What is told of what was taken out of the request.
+    told: Option<A::Response>,
     refused: Refusals,
     /// To be met first.
     needs: Vec<Need>,
@@ -69,27 +73,42 @@ impl<A: Api> Asked<A> {
     fn go_on(mut self) -> Option<Self> {
         let session = Arc::clone(self.ticket.session());
         let placement = session.context.current.load();
-        let Self { ticket, request, refused, .. } = &mut self;
+        let Self { ticket, request, refused, told, .. } = &mut self;
         let (plan, pipeline, span) = session.see(ticket.head().version, &placement, refused, |seen| {
-            (A::plan(request, seen), A::pipeline(request, seen), A::span(request, seen))
+            let pipeline = A::pipeline(request, seen);
+            match screen::<A>(request, told, seen) {
+                Some(answer) => (Err(answer), pipeline, None),
+                None => (Ok(A::plan(request, seen)), pipeline, A::span(request, seen)),
+            }
         });
         ticket.of_pipeline(pipeline);
         if let Some(span) = span {
             spans::tell(&session, &span, &placement);
         }
         match plan {
-            Plan::Wait(needs) => return Some(Self { needs, ..self }),
-            Plan::Answer(answer) => {
+            Err(denied) => self.ticket.answer(&denied, &[self.frame]),
+            Ok(Plan::Wait(needs)) => return Some(Self { needs, ..self }),
+            Ok(Plan::Answer(mut answer)) => {
                 self.ticket.blame_refusals(&self.refused);
+                closed::<A>(&self.ticket, &mut answer, self.told, &placement);
                 self.ticket.answer(&answer, &[self.frame]);
             }
-            Plan::Send { seed, parts } => {
+            Ok(Plan::Send { seed, parts }) => {
                 self.ticket.at_cluster(clusters::<A>(&parts, &placement));
                 self.ticket.blame_refusals(&self.refused);
-                Gather::<A>::start(self.ticket, seed, parts, self.frame, self.refused, &placement);
+                let (frame, refused) = (self.frame, self.refused);
+                Gather::<A>::start(self.ticket, (seed, self.told), parts, frame, refused, &placement);
             }
         }
         None
+    }
+}
+
+/// Takes out of an answer what its client may not see, and puts in what is told of what it may not do.
+fn closed<A: Api>(ticket: &Ticket, answer: &mut A::Response, told: Option<A::Response>, placement: &Placement) {
+    if told.is_some() || placement.config.authorization.is_some() {
+        let see = |seen: &Seen<'_>| close::<A>(answer, told, seen);
+        ticket.session().see(ticket.head().version, placement, Refusals::none(), see);
     }
 }
 
@@ -102,6 +121,8 @@ fn clusters<A: Api>(parts: &[Part<A>], placement: &Placement) -> Name {
 struct Gather<A: Api> {
     open: usize,
     so_far: A::Response,
+    /// What is told of what was taken out of the request.
+    told: Option<A::Response>,
     ticket: Ticket,
     /// The frames that the response's large fields are slices of.
     sources: Vec<Bytes>,
@@ -113,7 +134,7 @@ struct Gather<A: Api> {
 impl<A: Api> Gather<A> {
     fn start(
         ticket: Ticket,
-        seed: A::Response,
+        (seed, told): (A::Response, Option<A::Response>),
         parts: Vec<Part<A>>,
         frame: Bytes,
         refused: Refusals,
@@ -125,6 +146,7 @@ impl<A: Api> Gather<A> {
         let gather = Self {
             open: parts.len(),
             so_far: seed,
+            told,
             ticket,
             sources: vec![frame.clone()],
             effects: Effects::new(),
@@ -188,7 +210,8 @@ impl<A: Api> Gather<A> {
         let doomed = shadows::doomed(&self.effects);
         let made: Vec<_> = self.effects.iter().filter_map(made).collect();
         session.apply(self.effects);
-        let (ticket, answer, sources) = (self.ticket, self.so_far, self.sources);
+        let (ticket, mut answer, sources) = (self.ticket, self.so_far, self.sources);
+        closed::<A>(&ticket, &mut answer, self.told, &self.placement);
         if doomed.is_empty() && made.is_empty() {
             return ticket.answer(&answer, &sources);
         }

@@ -26,6 +26,7 @@ pub mod produce;
 pub mod reader;
 pub mod refusals;
 pub mod replies;
+mod rights;
 pub mod sending;
 pub mod shadows;
 pub mod shares;
@@ -52,6 +53,8 @@ mod order_tests;
 mod policy_tests;
 #[cfg(test)]
 mod poll_tests;
+#[cfg(test)]
+mod rights_tests;
 #[cfg(test)]
 mod session_tests;
 #[cfg(test)]

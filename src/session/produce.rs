@@ -10,7 +10,8 @@ use super::ticket::Ticket;
 use super::underway::{State, Underway};
 use super::{needs, spans};
 use crate::api::needs::Needs;
-use crate::api::records::produce::{Cell, Ledger, Part, Routed};
+use crate::api::records::produce::{Cell, Ledger, Part, Permitted, Routed};
+use crate::api::records::stamp::Stamp;
 use crate::api::{Effects, Need, Refusal, Refusals};
 use crate::error::{Blame, Fault};
 use crate::placement::Placement;
@@ -60,6 +61,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (mut ledger, cells) = Ledger::open(request);
+    let (cells, denied) = permit(&session, &mut ledger, cells, &placement);
     let before = |partition: &Partition, stamp| session.orders.change().before(partition, stamp);
     let admitted = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement, &before);
     let Admitted { cells, refused, wait, .. } = admitted;
@@ -73,11 +75,26 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let session = &request.session;
     let mut later = Later::default();
     let mut order = session.orders.change();
-    refused.into_iter().for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
+    let refused = denied.into_iter().chain(refused);
+    refused.for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
     place(&mut order, held, &placement, &mut later);
     drop(order);
     later.see_to(session);
     Ok(())
+}
+
+/// Refuses what the client may not write, before policy sees it. Asked again of cells whose topic was not known, when it is.
+fn permit(
+    session: &Session,
+    ledger: &mut Ledger,
+    cells: Vec<Cell>,
+    placement: &Placement,
+) -> (Vec<Cell>, Vec<(Partition, Stamp)>) {
+    if placement.config.authorization.is_none() {
+        return (cells, Vec::new());
+    }
+    let Permitted { cells, refused } = session.see(0, placement, Refusals::none(), |seen| ledger.permit(cells, seen));
+    (cells, refused)
 }
 
 /// A client that takes several nodes for one sends Produce requests without topics and reports success. Only a closed
@@ -404,12 +421,14 @@ impl Held {
         let session = &request.session;
         let mut state = request.state.lock();
         let before = |partition: &Partition, stamp| order.before(partition, stamp);
+        let (cells, denied) = permit(session, &mut state.ledger, cells, placement);
         let admitted = admit(session, request.client_id.as_deref(), &mut state.ledger, cells, placement, &before);
         drop(state);
         let Admitted { cells, refused, wait, .. } = admitted;
         // Its own answer is not held for it: that was not known when it came.
         let _ = session.throttle(wait);
-        refused.into_iter().for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
+        let refused = denied.into_iter().chain(refused);
+        refused.for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
         Self { request, frame, cells, needs }
     }
 

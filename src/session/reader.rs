@@ -301,6 +301,10 @@ fn written_metadata(ticket: &mut Ticket, frame: &Bytes) -> Result<Option<Bytes>,
     let placement = session.context.current.load();
     let written = session.see(ticket.head().version, &placement, Refusals::none(), |seen| {
         session.apply(metadata::leaderless(&request, seen));
+        // What was written once is not for the eyes of everybody.
+        if seen.guard.is_some() {
+            return None;
+        }
         Some((metadata::written(&request, seen)?, metadata::Metadata::pipeline(&request, seen)))
     });
     let Some(((body, codes), pipeline)) = written else { return Ok(None) };

@@ -7,7 +7,8 @@ use super::ticket::Ticket;
 use super::{needs, split_shares};
 use crate::api::fetch::records_within;
 use crate::api::groups::shares::{Asked, Forget, Plan, ShareAnswer, ShareRequest, absorb, plan};
-use crate::api::{Effects, ErrorCodes, Refusals};
+use crate::api::guard::{Guarded, Screened};
+use crate::api::{Effects, ErrorCodes, Refusals, Seen, codes};
 use crate::error::Fault;
 use crate::types::{Target, View};
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
@@ -52,6 +53,10 @@ impl ShareSessions {
         sessions.insert(key, at);
     }
 
+    pub(super) fn forget_all(&self) {
+        self.at.lock().clear();
+    }
+
     fn forget(&self, key: u64) {
         self.at.lock().remove(&key);
     }
@@ -59,7 +64,13 @@ impl ShareSessions {
 
 /// A request of either kind.
 pub(super) trait Shares:
-    ShareRequest<Answer: Shaped + Encodable + ErrorCodes + Send> + Into<Asked> + Shaped + Encodable + Send + 'static
+    ShareRequest<Answer: Shaped + Encodable + ErrorCodes + Send + 'static>
+    + Guarded<Answer = <Self as ShareRequest>::Answer>
+    + Into<Asked>
+    + Shaped
+    + Encodable
+    + Send
+    + 'static
 {
     const KEY: ApiKey;
     /// How long a broker may hold it, in ms.
@@ -100,38 +111,65 @@ pub fn acknowledge(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     Ok(())
 }
 
+/// Takes out what a member may not read; the whole answer where it may not be one, or a session of its has ended under other rules.
+pub(super) fn screen<R: Shares>(request: &mut R, told: &mut Told<R>, seen: &Seen<'_>) -> Told<R> {
+    let guard = seen.guard?;
+    match request.screen(&guard, seen) {
+        Screened::All => {}
+        Screened::Nothing(denied) => return Some(denied),
+        Screened::Some(more) => match told {
+            Some(before) => R::join(before, more),
+            None => *told = Some(more),
+        },
+    }
+    None
+}
+
+/// What a session reads was looked at when it was opened, over this connection and by these rules. One that was not is opened anew.
+fn plan_guarded<R: Shares>(request: &R, bound: Option<Target>, seen: &Seen<'_>) -> Plan<<R as ShareRequest>::Answer> {
+    if seen.guard.is_some() && bound.is_none() && request.epoch() > 0 {
+        let answer = ShareAnswer::failed(codes::SHARE_SESSION_NOT_FOUND, None);
+        return Plan::Answer(answer, Forget::Nothing);
+    }
+    plan(request, bound, seen)
+}
+
 fn begin<R: Shares>(ticket: Ticket, request: R, frame: &Bytes) {
     let session = Arc::clone(ticket.session());
     let config = &session.context.current.load().config;
     if session.view(config) == View::Single {
         split_shares::submit(ticket, request);
     } else {
-        go_on(ticket, request, frame.clone(), Refusals::default());
+        go_on(ticket, request, frame.clone(), Refusals::default(), None);
     }
 }
 
-fn go_on<R: Shares>(mut ticket: Ticket, request: R, frame: Bytes, mut refused: Refusals) {
+/// What is told of what was taken out of a request.
+pub(super) type Told<R> = Option<<R as ShareRequest>::Answer>;
+
+fn go_on<R: Shares>(mut ticket: Ticket, mut request: R, frame: Bytes, mut refused: Refusals, mut told: Told<R>) {
     let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
     let key = session.share_sessions.key(&request);
-    let bound = session.share_sessions.get(key);
     let version = ticket.head().version;
-    let (plan, pipeline) = session.see(version, &placement, &refused, |seen| {
-        (plan(&request, bound, seen), placement.config.pipeline_of_group(request.group()).name.clone())
+    let plan = session.see(version, &placement, &refused, |seen| match screen(&mut request, &mut told, seen) {
+        Some(denied) => Plan::Answer(denied, Forget::Nothing),
+        None => plan_guarded(&request, session.share_sessions.get(key), seen),
     });
-    ticket.of_pipeline(pipeline);
+    ticket.of_pipeline(placement.config.pipeline_of_group(request.group()).name.clone());
     match plan {
-        Plan::Answer(answer, forget) => {
+        Plan::Answer(mut answer, forget) => {
             if forget == Forget::Session {
                 session.share_sessions.forget(key);
             }
+            told.into_iter().for_each(|told| R::join(&mut answer, told));
             ticket.blame_refusals(&refused);
             ticket.answer(&answer, &[]);
         }
         Plan::Wait(need) => {
             tokio::spawn(async move {
                 refused.extend(needs::meet(&ticket.session().context, vec![need]).await);
-                go_on(ticket, request, frame, refused);
+                go_on(ticket, request, frame, refused, told);
             });
         }
         Plan::Send(to) => {
@@ -143,7 +181,7 @@ fn go_on<R: Shares>(mut ticket: Ticket, request: R, frame: Bytes, mut refused: R
             ticket.at_cluster(clusters(std::iter::once(to), &placement));
             ticket.blame_refusals(&refused);
             let client_id = placement.client_id(to.cluster, ticket.head().client_id.as_ref());
-            let outgoing = outgoing(ticket, to, request, (client_id, frame));
+            let outgoing = outgoing(ticket, to, request, (client_id, frame), told);
             let sent = session.links.send(to, outgoing, &placement, &session.context.telemetry);
             sent.unwrap_or_else(Refused::tell);
         }
@@ -151,7 +189,13 @@ fn go_on<R: Shares>(mut ticket: Ticket, request: R, frame: Bytes, mut refused: R
 }
 
 /// The request of a client of this id, which came in this frame.
-fn outgoing<R: Shares>(ticket: Ticket, to: Target, request: R, (client_id, frame): (Option<Bytes>, Bytes)) -> Outgoing {
+fn outgoing<R: Shares>(
+    ticket: Ticket,
+    to: Target,
+    request: R,
+    (client_id, frame): (Option<Bytes>, Bytes),
+    told: Told<R>,
+) -> Outgoing {
     let version = ticket.head().version;
     let held = Duration::from_millis(u64::try_from(request.held_ms()).unwrap_or(0));
     Outgoing {
@@ -163,30 +207,29 @@ fn outgoing<R: Shares>(ticket: Ticket, to: Target, request: R, (client_id, frame
             let written = encode_request(R::KEY, spoken, correlation, client_id.as_ref(), &request, sources);
             written.map(|frame| (spoken, frame)).map_err(|e| Fault::upstream(to, false, e))
         }),
-        expect: Expect::Answer(Box::new(move |answer| answered::<R::Answer>(ticket, to, R::KEY, answer))),
+        expect: Expect::Answer(Box::new(move |answer| answered::<R>(ticket, to, told, answer))),
         patience: patience(held),
     }
 }
 
-fn answered<A>(mut ticket: Ticket, from: Target, api: ApiKey, answer: Result<Answer, Fault>)
-where
-    A: ShareAnswer + Shaped + Encodable + ErrorCodes,
-{
+fn answered<R: Shares>(mut ticket: Ticket, from: Target, told: Told<R>, answer: Result<Answer, Fault>) {
     let session = Arc::clone(ticket.session());
     let mut source = None;
     let answer = answer.and_then(|answer| {
-        let told: A = answer.decode().map_err(|e| Fault::upstream(from, true, e))?;
+        let heard: <R as ShareRequest>::Answer = answer.decode().map_err(|e| Fault::upstream(from, true, e))?;
         source = Some(answer.frame);
-        Ok(told)
+        Ok(heard)
     });
     if let Err(fault) = &answer {
         let (peer, client) = (session.peer, session.client());
-        tracing::debug!(session = %session.id, %peer, %client, ?api, %fault, "a request of a share group got no answer");
+        tracing::debug!(session = %session.id, %peer, %client, api = ?R::KEY, %fault, "a request of a share group got no answer");
         ticket.blame(fault.blame);
     }
     let (placement, mut effects) = (session.context.current.load(), Effects::new());
     let version = ticket.head().version;
-    let ours = session.see(version, &placement, &Refusals::default(), |seen| absorb(answer, from, seen, &mut effects));
+    let mut ours =
+        session.see(version, &placement, &Refusals::default(), |seen| absorb(answer, from, seen, &mut effects));
+    told.into_iter().for_each(|told| R::join(&mut ours, told));
     session.apply(effects);
     ticket.answer(&ours, source.as_slice());
 }

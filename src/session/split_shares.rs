@@ -3,7 +3,7 @@
 
 use super::generic::patience;
 use super::needs;
-use super::shares::{SESSIONS, Shares};
+use super::shares::{SESSIONS, Shares, screen};
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::fetch::records_within;
@@ -103,9 +103,13 @@ impl Member {
 }
 
 /// Serves a request of a member.
-pub(super) fn submit<R: Shares>(mut ticket: Ticket, request: R) {
+pub(super) fn submit<R: Shares>(mut ticket: Ticket, mut request: R) {
     let session = Arc::clone(ticket.session());
     let placement = session.context.current.load();
+    let denied = session.see(VERSION, &placement, Refusals::none(), |seen| screen(&mut request, &mut None, seen));
+    if let Some(denied) = denied {
+        return ticket.answer(&denied, &[]);
+    }
     let (key, home) = (session.share_sessions.key(&request), placement.home_of_group(request.group()));
     ticket.of_pipeline(placement.config.pipeline_of_group(request.group()).name.clone());
     ticket.at_cluster(Name::of_all(placement.cluster(home).map(|cluster| &cluster.name)));

@@ -10,6 +10,7 @@ use super::orders::Orders;
 use super::polls::SplitFetches;
 use super::produce::Held;
 use super::replies::Replies;
+use super::rights::Known;
 use super::shares::ShareSessions;
 use super::split_shares::SplitShares;
 use super::subscriptions::Subscriptions;
@@ -75,6 +76,8 @@ pub struct Session {
     pub(super) split_shares: SplitShares,
     /// What group members have subscribed to that heartbeat over it.
     pub(super) subscriptions: Subscriptions,
+    /// What its client may do.
+    pub(super) rights: Known,
     /// Commits that wait, in their order.
     pub turns: Turns,
     /// Counts it while it lives.
@@ -138,6 +141,7 @@ impl Session {
             share_sessions: ShareSessions::default(),
             split_shares: SplitShares::default(),
             subscriptions: Subscriptions::default(),
+            rights: Known::default(),
             turns: Turns::default(),
             gauge: context.telemetry.session_opened(),
             meters: Recent::default(),
@@ -214,7 +218,9 @@ impl Session {
         let follows = |place: &TopicPlace, partition| self.follows(place, partition);
         let (view, front) = (self.view(&placement.config), &*self.front);
         let (coordinator, follows, reader) = (&coordinator, &follows, self.reader());
-        look(&Seen { version, placement, view, front, coordinator, follows, refused, reader })
+        self.guarded(placement, |guard| {
+            look(&Seen { version, placement, view, front, coordinator, follows, refused, reader, guard })
+        })
     }
 
     /// Who its client is to who keeps count.

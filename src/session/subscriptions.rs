@@ -9,7 +9,7 @@ use crate::api::groups::heartbeats::{Subscribes, refused};
 use crate::api::groups::subscription::{
     Meant, Reach, Refused, Said, Saying, is_too_long, judge, meant_by, reads_regex,
 };
-use crate::api::{Refusals, codes};
+use crate::api::{Refusals, Seen, codes, guard};
 use crate::placement::Placement;
 use crate::types::Slot;
 use crate::wire::budget::{Budget, Charge};
@@ -236,11 +236,16 @@ fn processor_time() -> Duration {
 
 /// Serves a heartbeat.
 pub fn submit<A: Subscribes>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
-    let request: A::Request = ticket.read(frame)?;
+    let mut request: A::Request = ticket.read(frame)?;
     let session = Arc::clone(ticket.session());
     let current = &session.context.current;
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (current.generation(), current.load());
+    let screen = |seen: &Seen<'_>| guard::screen::<A>(&mut request, &mut None, seen);
+    if let Some(denied) = session.see(ticket.head().version, &placement, Refusals::none(), screen) {
+        let beat = Beat::<A> { ticket, request, frame: frame.clone(), generation, placement };
+        return beat.refuse(&denied);
+    }
     let saying = A::saying(&request);
     let heard = session.subscriptions.hear(&saying, generation, &session.context.shared.memory.parked);
     let beat = Beat::<A> { ticket, request, frame: frame.clone(), generation, placement };

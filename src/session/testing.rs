@@ -16,11 +16,11 @@ use crate::wire::head::read_response;
 use crate::wire::pool::Pool;
 use crate::wire::shape::Shaped;
 use crate::wire::transport::Transport;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ProduceRequest, ProduceResponse, TopicName};
-use kafka_protocol::protocol::{Request, StrBytes};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ProduceRequest, ProduceResponse, RequestHeader, TopicName};
+use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -32,6 +32,7 @@ pub(super) struct World {
     telemetry: Arc<Telemetry>,
     address: HostPort,
     pub(super) context: Arc<Context>,
+    pub(super) publisher: task::Publisher,
     pub(super) a: Option<FakeCluster>,
     pub(super) b: Option<FakeCluster>,
     pub(super) clusters: Vec<Arc<Cluster>>,
@@ -69,6 +70,25 @@ impl World {
         policy: &str,
         script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
     ) -> Self {
+        Self::saying(brokers, limits, (policy, ""), script).await
+    }
+
+    /// One whose config says this of who may do what.
+    pub(super) async fn guarded(
+        authorization: &str,
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
+    ) -> Self {
+        let limits =
+            Limits { park: Duration::from_millis(300), linger: Duration::from_millis(500), ..Limits::default() };
+        Self::saying(2, limits, ("", &format!("authorization: {authorization}\n")), script).await
+    }
+
+    async fn saying(
+        brokers: usize,
+        limits: Limits,
+        (policy, more): (&str, &str),
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
+    ) -> Self {
         let topics: [&[_]; 2] = [&[("l-1", &[1, 2][..]), ("l-2", &[1])], &[("r-1", &[1][..]), ("f-1", &[1])]];
         let a = FakeCluster::start(brokers, topics[0], script.clone()).await;
         let b = FakeCluster::start(1, topics[1], script).await;
@@ -83,7 +103,7 @@ pipelines:
   - {{ name: left, topics: ['l-*'], groups: ['l-*'], cluster: a{policy} }}
   - {{ name: right, topics: ['r-*'], groups: ['r-*'], cluster: b }}
   - {{ name: far, topics: ['f-*'], cluster: b }}
-",
+{more}",
             a.bootstrap()[0],
             a.bootstrap()[1],
             b.bootstrap()[0]
@@ -99,7 +119,8 @@ pipelines:
             tasks.spawn(refresh::run(Arc::clone(&cluster), asked));
             clusters.push(cluster);
         }
-        let current = task::start(config, &clusters);
+        let (current, mut publisher) = task::begin(config);
+        clusters.iter().for_each(|cluster| publisher.listen(cluster));
         for cluster in &clusters {
             cluster.news().wait_for(|news| news.read).await.unwrap();
             current.caught_up(cluster).await;
@@ -116,7 +137,7 @@ pipelines:
             limits,
         );
         tasks.spawn(listener::accept_all(listening, Arc::clone(&context)));
-        Self { telemetry, address, context, a: Some(a), b: Some(b), clusters, _tasks: tasks }
+        Self { telemetry, address, context, publisher, a: Some(a), b: Some(b), clusters, _tasks: tasks }
     }
 
     /// A client that does not say what it is.
@@ -205,6 +226,25 @@ impl Client {
     pub(super) async fn call<R: Request<Response: Shaped>>(&mut self, version: i16, request: &R) -> R::Response {
         self.send(version, request).await;
         self.receive::<R>(version).await
+    }
+
+    /// Sends a body as it is, and gives that of the answer.
+    pub(super) async fn ask(&mut self, api: ApiKey, version: i16, body: &Bytes) -> Bytes {
+        let head = RequestHeader::default()
+            .with_request_api_key(api as i16)
+            .with_request_api_version(version)
+            .with_correlation_id(7)
+            .with_client_id(Some(text("test")));
+        let mut frame = BytesMut::new();
+        head.encode(&mut frame, api.request_header_version(version)).unwrap();
+        frame.extend_from_slice(body);
+        let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
+        self.socket.write_all(&[&length[..], &frame].concat()).await.unwrap();
+        let answer = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("no answer to {api:?} {version}")).unwrap();
+        let answer = answer.unwrap_or_else(|| panic!("closed at {api:?} {version}"));
+        let (_, body_at) = read_response(&answer, api, version).unwrap();
+        answer.slice(body_at..)
     }
 
     /// The next answer; `None` where the connection has ended.

@@ -126,6 +126,8 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Clients, "fishplate_users", &["listener"], "Users that may log in with a password."),
     counter(Of::Clients, "fishplate_users_reloads_total", &["listener", "result"], "Files of users that had changed: `applied`, or `invalid` (the users before stay)."),
 
+    counter(Of::Clients, "fishplate_denied_total", &["operation", "resource"], "What clients asked for and may not do (docs/authorization.md), by operation and kind of resource, in Kafka's words."),
+
     gauge(Of::Clusters, "fishplate_cluster_up", &["cluster"], "1 while a broker of it answers, else 0."),
     histogram(Of::Clusters, "fishplate_upstream_duration_seconds", &["cluster"], "How long a cluster took: the rest of a request's time is ours."),
     gauge(Of::Clusters, "fishplate_metadata_age_seconds", &["cluster"], "How old is what we know of it."),

@@ -58,6 +58,7 @@ pub struct Telemetry {
     certificates: CertificateMeter,
     misplaced: IntGaugeVec,
     restarts: IntCounterVec,
+    denied: IntCounterVec,
     memory: MemoryFamilies,
     policies: Arc<PolicyFamilies>,
     copied: IntCounter,
@@ -100,6 +101,16 @@ impl Telemetry {
                         "Tasks of our own that panicked and were begun anew: each is a mistake in Fishplate.",
                     ),
                     &["task"],
+                ),
+            )?,
+            denied: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "fishplate_denied_total",
+                        "What clients asked for and may not do, by operation and kind of resource.",
+                    ),
+                    &["operation", "resource"],
                 ),
             )?,
             memory: MemoryFamilies::new(&registry)?,
@@ -165,6 +176,11 @@ impl Telemetry {
     /// A task of our own panicked and was begun anew.
     pub fn task_restarted(&self, task: &'static str) {
         self.restarts.with_label_values(&[task]).inc();
+    }
+
+    /// A client asked for what it may not do: Kafka's words for the operation and the kind of resource.
+    pub fn denied(&self, operation: &str, resource: &str) {
+        self.denied.with_label_values(&[operation, resource]).inc();
     }
 
     /// What was counted of a cluster or pipeline that is not in the config any more. `label` is `cluster` or `pipeline`.

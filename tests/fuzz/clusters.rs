@@ -87,6 +87,7 @@ impl World {
             follows: &follows,
             refused,
             reader: Reader::default(),
+            guard: None,
         }
     }
 

@@ -48,6 +48,7 @@ mod rates;
 mod raw;
 mod refused;
 mod reload;
+mod rights;
 mod scenarios;
 mod secured;
 mod security;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         lacking::trials(),
         zones::trials(),
         reload::trials(),
+        rights::trials(),
         secured::trials(),
         lag::trials(),
         monitoring::trials(),

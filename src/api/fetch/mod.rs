@@ -22,6 +22,7 @@ pub use told::{is_plain, note, translate};
 use crate::api::needs::{Needs, sought_unknown};
 use crate::api::{Effect, Effects, Need, Refusal, Seen, codes};
 use crate::placement::{Leader, TopicPlace};
+use crate::rights::{Kind, Operation};
 use crate::types::Target;
 use crate::wire::fetch::Flat;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -79,6 +80,9 @@ pub fn farewell(session: i32) -> FetchRequest {
 /// being split: then one for a single broker goes the same way, for that broker may have been asked already.
 #[must_use]
 pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split: bool, seen: &Seen<'_>) -> Plan {
+    if follows(&request) && !seen.guard.is_none_or(|guard| guard.may_on_cluster(Operation::ClusterAction)) {
+        return Plan::Answer(all_refused(&request, codes::TOPIC_AUTHORIZATION_FAILED));
+    }
     let needs = needs(&request, seen);
     if !needs.is_empty() {
         return Plan::Wait(Box::new(request), needs);
@@ -91,6 +95,21 @@ pub fn plan(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, s
         // The client then makes a full fetch.
         None => Plan::Answer(FetchResponse::default().with_error_code(codes::FETCH_SESSION_ID_NOT_FOUND)),
     }
+}
+
+/// Whether it says that it comes from a replica, which reads what consumers do not see yet.
+fn follows(request: &FetchRequest) -> bool {
+    request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0
+}
+
+fn all_refused(request: &FetchRequest, code: i16) -> FetchResponse {
+    let topic = |topic: &FetchTopic| {
+        FetchableTopicResponse::default()
+            .with_topic(topic.topic.clone())
+            .with_topic_id(topic.topic_id)
+            .with_partitions(topic.partitions.iter().map(|asked| told::nothing(asked.partition, code)).collect())
+    };
+    FetchResponse::default().with_session_id(NO_SESSION).with_responses(request.topics.iter().map(topic).collect())
 }
 
 /// Whether a request names only what its fetch session does not know yet.
@@ -119,7 +138,8 @@ fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
     !renames(request, seen)
         && partitions(request).all(|(topic, partition)| match source_of(topic, partition.partition, seen) {
             Found::At(to) => to == at,
-            Found::Never(_) => true,
+            // Its broker would serve what the client may not read.
+            Found::Never(code) => code != codes::TOPIC_AUTHORIZATION_FAILED,
         })
 }
 
@@ -191,11 +211,17 @@ fn partitions(request: &FetchRequest) -> impl Iterator<Item = (&FetchTopic, &Fet
 fn needs(request: &FetchRequest, seen: &Seen<'_>) -> Vec<Need> {
     let mut needs = Needs::default();
     for FetchTopic { topic, topic_id, .. } in &request.topics {
-        if seen.placement.topic_of(topic, *topic_id).is_none() && sought_unknown(seen, topic).is_none() {
+        let unsought = seen.placement.topic_of(topic, *topic_id).is_none() && sought_unknown(seen, topic).is_none();
+        if unsought && may_seek(topic, seen) {
             needs.unknown(topic, seen);
         }
     }
     needs.all()
+}
+
+/// Whether clusters are asked about a topic that nobody knows: not about one that the client may not read, whether it is there or not.
+fn may_seek(called: &StrBytes, seen: &Seen<'_>) -> bool {
+    called.is_empty() || seen.guard.is_none_or(|guard| guard.sees(Operation::Read, Kind::Topic, called))
 }
 
 enum Found {
@@ -211,6 +237,10 @@ fn source_of(topic: &FetchTopic, partition: i32, seen: &Seen<'_>) -> Found {
 /// Whom a client reads a partition of a topic from: its leader, or the replica that it was told of. Or why from nobody; a topic
 /// that nobody knows was called so.
 fn source(place: Option<&TopicPlace>, called: &StrBytes, partition: i32, seen: &Seen<'_>) -> Found {
+    let name = place.map_or(called, |place| &place.topic.name);
+    if !name.is_empty() && !seen.reads(name) {
+        return Found::Never(codes::TOPIC_AUTHORIZATION_FAILED);
+    }
     let Some(place) = place else {
         return Found::Never(match sought_unknown(seen, called) {
             Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,

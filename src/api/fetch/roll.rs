@@ -3,7 +3,7 @@
 //! from somewhere else on: so whoever follows that order finds each next one without looking for it by name.
 
 use super::asked::{Asked, AskedTopic, Entry, Whom};
-use super::{BY_ID, Found, is_renamed, source};
+use super::{BY_ID, Found, is_renamed, may_seek, source};
 use crate::api::needs::sought_unknown;
 use crate::api::{Seen, codes};
 use crate::placement::TopicPlace;
@@ -262,7 +262,7 @@ impl Roll {
         if let Some((pipeline, _)) = seen.placement.home_of(name, *id) {
             all.and(number_of(&mut self.pipelines, pipeline));
         }
-        sought_unknown(seen, name).is_none()
+        sought_unknown(seen, name).is_none() && may_seek(name, seen)
     }
 
     /// The slot of a partition: mostly the one that came next the last time.

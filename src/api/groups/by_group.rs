@@ -28,7 +28,7 @@ pub struct OfGroup {
 }
 
 /// A request of one group's member.
-trait GroupRequest: Clone {
+pub(in crate::api) trait GroupRequest: Clone {
     type Answer: GroupAnswer;
     /// The group.
     fn group(&self) -> &StrBytes;
@@ -54,7 +54,7 @@ pub(super) fn left(group: &StrBytes, member: &StrBytes) -> Fact {
 }
 
 /// What the coordinator says to it.
-trait GroupAnswer: Untag {
+pub(in crate::api) trait GroupAnswer: Untag {
     fn code(&self) -> i16;
 }
 

@@ -358,7 +358,7 @@ impl Api for OffsetFetch {
 }
 
 /// As Kafka answers: one code for all, or the same for each partition where the version has no other place for it.
-fn failed(request: &OffsetFetchRequest, code: i16, version: i16) -> OffsetFetchResponse {
+pub(in crate::api) fn failed(request: &OffsetFetchRequest, code: i16, version: i16) -> OffsetFetchResponse {
     let answer = OffsetFetchResponse::default();
     if version >= CODE_OF_GROUP {
         return answer.with_error_code(code);

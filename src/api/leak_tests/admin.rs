@@ -56,7 +56,7 @@ pub(super) fn answers() -> Vec<Box<dyn std::fmt::Debug>> {
     ]
 }
 
-fn grow(_: i16) -> CreatePartitionsRequest {
+pub(super) fn grow(_: i16) -> CreatePartitionsRequest {
     let topic = create_partitions_request::CreatePartitionsTopic::default().with_name(topic()).with_assignments(None);
     CreatePartitionsRequest::default().with_topics(vec![topic.with_count(9)])
 }
@@ -73,7 +73,7 @@ fn grown(asked: &CreatePartitionsRequest, how: How) -> CreatePartitionsResponse 
     CreatePartitionsResponse::default().with_results(results).with_unknown_tagged_fields(tags())
 }
 
-fn delete_records(_: i16) -> DeleteRecordsRequest {
+pub(super) fn delete_records(_: i16) -> DeleteRecordsRequest {
     let partition = |index| delete_records_request::DeleteRecordsPartition::default().with_partition_index(index);
     let topic = delete_records_request::DeleteRecordsTopic::default()
         .with_name(topic())
@@ -97,7 +97,7 @@ fn deleted_records(asked: &DeleteRecordsRequest, how: How) -> DeleteRecordsRespo
     DeleteRecordsResponse::default().with_topics(topics.collect()).with_unknown_tagged_fields(tags())
 }
 
-fn producers(_: i16) -> DescribeProducersRequest {
+pub(super) fn producers(_: i16) -> DescribeProducersRequest {
     let topic =
         describe_producers_request::TopicRequest::default().with_name(topic()).with_partition_indexes(vec![0, 1]);
     DescribeProducersRequest::default().with_topics(vec![topic])
@@ -122,12 +122,12 @@ fn produced(asked: &DescribeProducersRequest, how: How) -> DescribeProducersResp
     DescribeProducersResponse::default().with_topics(topics.collect()).with_unknown_tagged_fields(tags())
 }
 
-fn elect(_: i16) -> ElectLeadersRequest {
+pub(super) fn elect(_: i16) -> ElectLeadersRequest {
     let topic = elect_leaders_request::TopicPartitions::default().with_topic(topic()).with_partitions(vec![0, 1]);
     ElectLeadersRequest::default().with_topic_partitions(Some(vec![topic]))
 }
 
-fn elect_all(_: i16) -> ElectLeadersRequest {
+pub(super) fn elect_all(_: i16) -> ElectLeadersRequest {
     ElectLeadersRequest::default().with_topic_partitions(None)
 }
 
@@ -146,7 +146,7 @@ fn elected(_: &ElectLeadersRequest, how: How) -> ElectLeadersResponse {
     ElectLeadersResponse::default().with_replica_election_results(vec![topic]).with_unknown_tagged_fields(tags())
 }
 
-fn delete_offsets(_: i16) -> OffsetDeleteRequest {
+pub(super) fn delete_offsets(_: i16) -> OffsetDeleteRequest {
     let partition = offset_delete_request::OffsetDeleteRequestPartition::default();
     let topic =
         offset_delete_request::OffsetDeleteRequestTopic::default().with_name(topic()).with_partitions(vec![partition]);
@@ -161,7 +161,7 @@ fn deleted_offsets(_: &OffsetDeleteRequest, how: How) -> OffsetDeleteResponse {
     OffsetDeleteResponse::default().with_topics(vec![topic])
 }
 
-fn log_dirs(_: i16) -> DescribeLogDirsRequest {
+pub(super) fn log_dirs(_: i16) -> DescribeLogDirsRequest {
     DescribeLogDirsRequest::default().with_topics(None)
 }
 
@@ -191,7 +191,7 @@ fn refusal(kind: i8, how: How) -> Option<StrBytes> {
     Some(if of_broker { text(&format!("Unexpected broker id, expected {}", IDS[0])) } else { address() })
 }
 
-fn alter(_: i16) -> AlterConfigsRequest {
+pub(super) fn alter(_: i16) -> AlterConfigsRequest {
     let config = alter_configs_request::AlterableConfig::default().with_name(kept()).with_value(Some(kept()));
     let resource = |(kind, name): (i8, String)| {
         alter_configs_request::AlterConfigsResource::default()
@@ -215,7 +215,7 @@ fn altered(asked: &AlterConfigsRequest, how: How) -> AlterConfigsResponse {
     AlterConfigsResponse::default().with_responses(responses).with_unknown_tagged_fields(tags())
 }
 
-fn alter_some(_: i16) -> IncrementalAlterConfigsRequest {
+pub(super) fn alter_some(_: i16) -> IncrementalAlterConfigsRequest {
     let config = incremental_alter_configs_request::AlterableConfig::default();
     let config = config.with_name(kept()).with_value(Some(kept()));
     let resource = |(kind, name): (i8, String)| {

@@ -129,7 +129,7 @@ fn check_split() {
     }
 }
 
-fn share_fetch() -> ShareFetchRequest {
+pub(super) fn share_fetch() -> ShareFetchRequest {
     let partition = share_fetch_request::FetchPartition::default();
     let topic = share_fetch_request::FetchTopic::default().with_topic_id(topic_id()).with_partitions(vec![partition]);
     ShareFetchRequest::default().with_group_id(Some(group())).with_member_id(Some(kept())).with_topics(vec![topic])
@@ -166,7 +166,7 @@ fn share_fetched(how: How) -> ShareFetchResponse {
         .with_unknown_tagged_fields(tags())
 }
 
-fn share_acknowledge() -> ShareAcknowledgeRequest {
+pub(super) fn share_acknowledge() -> ShareAcknowledgeRequest {
     let partition = share_acknowledge_request::AcknowledgePartition::default();
     let topic = share_acknowledge_request::AcknowledgeTopic::default();
     let topic = topic.with_topic_id(topic_id()).with_partitions(vec![partition]);
@@ -211,7 +211,7 @@ fn group() -> GroupId {
     GroupId(kept())
 }
 
-fn consumer_heartbeat(_: i16) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn consumer_heartbeat(_: i16) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest::default()
         .with_group_id(group())
         .with_member_id(kept())
@@ -232,7 +232,7 @@ fn consumer_heard(_: &ConsumerGroupHeartbeatRequest, how: How) -> ConsumerGroupH
         .with_unknown_tagged_fields(tags())
 }
 
-fn share_heartbeat(_: i16) -> ShareGroupHeartbeatRequest {
+pub(super) fn share_heartbeat(_: i16) -> ShareGroupHeartbeatRequest {
     ShareGroupHeartbeatRequest::default()
         .with_group_id(group())
         .with_member_id(kept())
@@ -252,7 +252,7 @@ fn share_heard(_: &ShareGroupHeartbeatRequest, how: How) -> ShareGroupHeartbeatR
         .with_unknown_tagged_fields(tags())
 }
 
-fn describe_consumers(_: i16) -> ConsumerGroupDescribeRequest {
+pub(super) fn describe_consumers(_: i16) -> ConsumerGroupDescribeRequest {
     ConsumerGroupDescribeRequest::default().with_group_ids(vec![group()])
 }
 
@@ -285,7 +285,7 @@ fn described_consumers(asked: &ConsumerGroupDescribeRequest, how: How) -> Consum
     ConsumerGroupDescribeResponse::default().with_groups(told.collect()).with_unknown_tagged_fields(tags())
 }
 
-fn describe_shares(_: i16) -> ShareGroupDescribeRequest {
+pub(super) fn describe_shares(_: i16) -> ShareGroupDescribeRequest {
     ShareGroupDescribeRequest::default().with_group_ids(vec![group()])
 }
 
@@ -315,11 +315,21 @@ fn described_shares(asked: &ShareGroupDescribeRequest, how: How) -> ShareGroupDe
     ShareGroupDescribeResponse::default().with_groups(told.collect()).with_unknown_tagged_fields(tags())
 }
 
-fn describe_offsets(_: i16) -> DescribeShareGroupOffsetsRequest {
+pub(super) fn describe_offsets(_: i16) -> DescribeShareGroupOffsetsRequest {
     let group = describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup::default()
         .with_group_id(group())
         .with_topics(None);
     DescribeShareGroupOffsetsRequest::default().with_groups(vec![group])
+}
+
+/// The same of some partitions.
+pub(super) fn describe_some_offsets() -> DescribeShareGroupOffsetsRequest {
+    let topic = describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestTopic::default()
+        .with_topic_name(topic())
+        .with_partitions(vec![0]);
+    let mut request = describe_offsets(0);
+    request.groups.iter_mut().for_each(|group| group.topics = Some(vec![topic.clone()]));
+    request
 }
 
 fn described_offsets(asked: &DescribeShareGroupOffsetsRequest, how: How) -> DescribeShareGroupOffsetsResponse {
@@ -344,7 +354,7 @@ fn described_offsets(asked: &DescribeShareGroupOffsetsRequest, how: How) -> Desc
     DescribeShareGroupOffsetsResponse::default().with_groups(groups.collect()).with_unknown_tagged_fields(tags())
 }
 
-fn alter_offsets(_: i16) -> AlterShareGroupOffsetsRequest {
+pub(super) fn alter_offsets(_: i16) -> AlterShareGroupOffsetsRequest {
     let topic =
         alter_share_group_offsets_request::AlterShareGroupOffsetsRequestTopic::default().with_topic_name(topic());
     AlterShareGroupOffsetsRequest::default().with_group_id(group()).with_topics(vec![topic])
@@ -368,7 +378,7 @@ fn altered_offsets(_: &AlterShareGroupOffsetsRequest, how: How) -> AlterShareGro
         .with_unknown_tagged_fields(tags())
 }
 
-fn delete_offsets(_: i16) -> DeleteShareGroupOffsetsRequest {
+pub(super) fn delete_offsets(_: i16) -> DeleteShareGroupOffsetsRequest {
     let topic =
         delete_share_group_offsets_request::DeleteShareGroupOffsetsRequestTopic::default().with_topic_name(topic());
     DeleteShareGroupOffsetsRequest::default().with_group_id(group()).with_topics(vec![topic])

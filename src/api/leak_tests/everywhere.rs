@@ -36,7 +36,7 @@ pub(super) fn check_one(api: ApiKey, all: RangeInclusive<i16>) {
     }
 }
 
-fn reassign(_: i16) -> AlterPartitionReassignmentsRequest {
+pub(super) fn reassign(_: i16) -> AlterPartitionReassignmentsRequest {
     // Cancelled: the one thing that is asked of a cluster in every view.
     let partition = |index| {
         alter_partition_reassignments_request::ReassignablePartition::default()
@@ -69,14 +69,14 @@ fn reassigned(asked: &AlterPartitionReassignmentsRequest, how: How) -> AlterPart
         .with_unknown_tagged_fields(tags())
 }
 
-fn moves(_: i16) -> ListPartitionReassignmentsRequest {
+pub(super) fn moves(_: i16) -> ListPartitionReassignmentsRequest {
     let topic = list_partition_reassignments_request::ListPartitionReassignmentsTopics::default()
         .with_name(topic())
         .with_partition_indexes(vec![0]);
     ListPartitionReassignmentsRequest::default().with_topics(Some(vec![topic]))
 }
 
-fn all_moves(_: i16) -> ListPartitionReassignmentsRequest {
+pub(super) fn all_moves(_: i16) -> ListPartitionReassignmentsRequest {
     ListPartitionReassignmentsRequest::default().with_topics(None)
 }
 
@@ -98,7 +98,7 @@ fn moving(_: &ListPartitionReassignmentsRequest, how: How) -> ListPartitionReass
         .with_unknown_tagged_fields(tags())
 }
 
-fn quotas(_: i16) -> DescribeClientQuotasRequest {
+pub(super) fn quotas(_: i16) -> DescribeClientQuotasRequest {
     DescribeClientQuotasRequest::default()
 }
 
@@ -119,7 +119,7 @@ fn told_quotas(_: &DescribeClientQuotasRequest, how: How) -> DescribeClientQuota
         .with_unknown_tagged_fields(tags())
 }
 
-fn alter_quotas(_: i16) -> AlterClientQuotasRequest {
+pub(super) fn alter_quotas(_: i16) -> AlterClientQuotasRequest {
     let entity = alter_client_quotas_request::EntityData::default().with_entity_type(kept());
     let entry =
         alter_client_quotas_request::EntryData::default().with_entity(vec![entity.with_entity_name(Some(kept()))]);
@@ -139,7 +139,7 @@ fn altered_quotas(_: &AlterClientQuotasRequest, how: How) -> AlterClientQuotasRe
     AlterClientQuotasResponse::default().with_entries(vec![entry]).with_unknown_tagged_fields(tags())
 }
 
-fn acls(_: i16) -> DescribeAclsRequest {
+pub(super) fn acls(_: i16) -> DescribeAclsRequest {
     DescribeAclsRequest::default().with_pattern_type_filter(1)
 }
 
@@ -160,7 +160,7 @@ fn told_acls(_: &DescribeAclsRequest, how: How) -> DescribeAclsResponse {
         .with_unknown_tagged_fields(tags())
 }
 
-fn create_acls(_: i16) -> CreateAclsRequest {
+pub(super) fn create_acls(_: i16) -> CreateAclsRequest {
     let acl = create_acls_request::AclCreation::default().with_resource_type(2).with_resource_name(kept());
     CreateAclsRequest::default().with_creations(vec![acl.with_resource_pattern_type(3)])
 }
@@ -173,7 +173,7 @@ fn created_acls(_: &CreateAclsRequest, how: How) -> CreateAclsResponse {
     CreateAclsResponse::default().with_results(vec![told]).with_unknown_tagged_fields(tags())
 }
 
-fn delete_acls(_: i16) -> DeleteAclsRequest {
+pub(super) fn delete_acls(_: i16) -> DeleteAclsRequest {
     let filter = delete_acls_request::DeleteAclsFilter::default().with_pattern_type_filter(1);
     DeleteAclsRequest::default().with_filters(vec![filter])
 }
@@ -195,7 +195,7 @@ fn deleted_acls(_: &DeleteAclsRequest, how: How) -> DeleteAclsResponse {
     DeleteAclsResponse::default().with_filter_results(vec![told]).with_unknown_tagged_fields(tags())
 }
 
-fn users(_: i16) -> DescribeUserScramCredentialsRequest {
+pub(super) fn users(_: i16) -> DescribeUserScramCredentialsRequest {
     DescribeUserScramCredentialsRequest::default().with_users(None)
 }
 
@@ -213,7 +213,7 @@ fn told_users(_: &DescribeUserScramCredentialsRequest, how: How) -> DescribeUser
         .with_unknown_tagged_fields(tags())
 }
 
-fn alter_users(_: i16) -> AlterUserScramCredentialsRequest {
+pub(super) fn alter_users(_: i16) -> AlterUserScramCredentialsRequest {
     let deletion = alter_user_scram_credentials_request::ScramCredentialDeletion::default().with_name(kept());
     AlterUserScramCredentialsRequest::default().with_deletions(vec![deletion])
 }
@@ -227,7 +227,7 @@ fn altered_users(_: &AlterUserScramCredentialsRequest, how: How) -> AlterUserScr
     AlterUserScramCredentialsResponse::default().with_results(vec![told]).with_unknown_tagged_fields(tags())
 }
 
-fn config_resources(_: i16) -> ListConfigResourcesRequest {
+pub(super) fn config_resources(_: i16) -> ListConfigResourcesRequest {
     ListConfigResourcesRequest::default()
 }
 

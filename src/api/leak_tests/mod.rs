@@ -9,6 +9,7 @@ mod assigned;
 mod everywhere;
 mod fields;
 mod requests;
+pub(crate) mod samples;
 
 use crate::api::groups::offsets;
 use crate::api::groups::{by_group, lists as group_lists};

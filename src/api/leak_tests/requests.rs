@@ -12,6 +12,7 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_fetch_request as offset_fetch;
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
@@ -171,6 +172,12 @@ pub(super) fn metadata(version: i16) -> MetadataRequest {
         .with_allow_auto_topic_creation(true)
         .with_include_cluster_authorized_operations((8..=10).contains(&version))
         .with_include_topic_authorized_operations(version >= 8)
+}
+
+/// A topic that is there and one that would be made.
+pub(super) fn named_metadata(version: i16) -> MetadataRequest {
+    let topic = |name: &str| MetadataRequestTopic::default().with_name(Some(TopicName(text(name))));
+    metadata(version).with_topics(Some(vec![topic("kept"), topic("unknown")]))
 }
 
 pub(super) fn describe_cluster(_: i16) -> DescribeClusterRequest {

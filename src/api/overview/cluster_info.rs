@@ -116,7 +116,8 @@ fn names(request: &DescribeTopicPartitionsRequest, seen: &Seen<'_>) -> BTreeSet<
     let from = request.cursor.as_ref().map(|cursor| &cursor.topic_name.0);
     let on = |name: &StrBytes| from.is_none_or(|from| name >= from);
     if request.topics.is_empty() {
-        return seen.placement.listed().map(|place| place.topic.name.clone()).filter(on).collect();
+        let names = seen.placement.listed().map(|place| place.topic.name.clone());
+        return names.filter(|name| on(name) && seen.shows(name)).collect();
     }
     request.topics.iter().map(|topic| topic.name.0.clone()).filter(on).collect()
 }

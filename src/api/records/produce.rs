@@ -5,9 +5,11 @@
 
 mod answers;
 mod cells;
+mod rights;
 
 pub use crate::types::{Partition, TopicKey};
 pub use cells::{Cell, Part, Piece};
+pub use rights::Permitted;
 
 use crate::api::needs::{Needs, sought_unknown};
 use crate::api::{Need, Refusal, Seen, Span, codes};

@@ -2,6 +2,7 @@
 //! `None` where something was wrong, and then everything that is wrong is in the findings. Pure.
 
 mod addresses;
+mod authorization;
 mod bounds;
 mod canaries;
 mod clients;
@@ -31,6 +32,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let default_cluster = raw.default_cluster.as_ref().and_then(|name| clusters.slot(name, findings));
     let listeners = addresses::listeners(raw, findings);
     let clients = clients::all(raw, findings);
+    let authorization = authorization::rights(raw, findings);
     let admin = addresses::admin(raw, findings);
     addresses::apart(raw, findings);
     sasl::principals(raw, findings);
@@ -48,6 +50,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         pipelines: pipelines?,
         transaction_version,
         clients: clients?,
+        authorization: authorization?,
         admin: admin.map(|bind| Admin { bind }),
         metrics,
         log,

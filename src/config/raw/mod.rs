@@ -10,6 +10,7 @@ use super::findings::At;
 use super::read::{Fields, Number, Reader, Text, list, named, number, some, text, texts};
 use super::yaml::{Entry, Node, What};
 
+mod authorization;
 mod levels;
 mod login;
 mod oauthbearer;
@@ -17,6 +18,7 @@ mod policy;
 mod sasl;
 mod tls;
 
+pub(super) use authorization::{Authorization, Rule};
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
 pub(super) use oauthbearer::Oauthbearer;
@@ -48,6 +50,8 @@ pub(super) struct File {
     pub(super) transaction_version: Option<Number>,
     /// What kinds of clients are shown: adds to the built-in list, and counts more.
     pub(super) clients: Option<Vec<Client>>,
+    /// Who may do what. Without it everybody may do everything.
+    pub(super) authorization: Option<Authorization>,
     /// The address for metrics and health.
     pub(super) admin: Option<Admin>,
     /// What `/metrics` shows of lag.
@@ -328,6 +332,7 @@ impl File {
             pipelines: fields.optional("pipelines", pipelines),
             transaction_version: fields.optional("transaction_version", number),
             clients: fields.optional("clients", |node, reader| list(node, reader, Client::read)),
+            authorization: fields.optional("authorization", Authorization::read),
             admin: fields.optional("admin", Admin::read),
             metrics: fields.optional("metrics", Metrics::read),
             log: fields.optional("log", text),

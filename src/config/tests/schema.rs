@@ -41,6 +41,8 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Canary/properties", "pipelines: [{ canaries: [{ ", " }] }]"),
         ("/$defs/Slo/properties", "pipelines: [{ slo: { ", " } }]"),
         ("/$defs/Metrics/properties", "metrics: { ", " }"),
+        ("/$defs/Authorization/properties", "authorization: { ", " }"),
+        ("/$defs/Rule/properties", "authorization: { rules: [{ ", " }] }"),
     ] {
         for key in keys(&schema, pointer) {
             let all = found(&format!("{before}{key}: 1.5{after}\n")).join("\n");
@@ -70,6 +72,8 @@ fn full_yaml_has_every_key_of_the_schema() {
         "Tls",
         "ClientTls",
         "Sasl",
+        "Authorization",
+        "Rule",
         "Oauthbearer",
     ];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));

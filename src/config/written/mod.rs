@@ -1,6 +1,7 @@
 //! A config as a file that says the same, in one piece and with nothing left to defaults: how a running proxy tells what it
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
+mod authorization;
 mod login;
 pub(super) mod policy;
 mod sasl;
@@ -37,6 +38,9 @@ pub fn written(config: &Config) -> Value {
         "sessions": sessions,
         "sessions_per_address": sessions_per_address,
     });
+    if let Some(rights) = &config.authorization {
+        file["authorization"] = authorization::written(rights.written());
+    }
     if let Some(admin) = &config.admin {
         file["admin"] = json!({ "bind": admin.bind.to_string() });
     }

@@ -351,6 +351,9 @@ impl<W> Split<W> {
 
     fn place_of(&self, (topic, index): Partition, seen: &Seen<'_>) -> Place {
         let place = seen.placement.topic_by_id(topic).filter(|place| place.cluster == self.home);
+        if place.is_some_and(|place| !seen.reads(&place.topic.name)) {
+            return Place::Unknown(codes::TOPIC_AUTHORIZATION_FAILED);
+        }
         match place.map(|place| place.leader(index)) {
             Some(Leader::At(to, _)) => Place::At(to),
             Some(Leader::Nobody) => Place::Nobody,

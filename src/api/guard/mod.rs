@@ -1,0 +1,177 @@
+//! What each API asks of its sender's rights, and what a receiver may see: Kafka's own questions and errors (AK `KafkaApis`,
+//! `ControllerApis`). A request loses what its sender may not do before it is planned; what is told of that is put into the
+//! answer, and what the receiver may not see is taken out of it. An API that asks nothing does not compile: `Api` wants its request
+//! to be [`Guarded`].
+
+mod cluster;
+mod groups;
+mod offsets;
+mod overview;
+mod shares;
+mod table;
+mod topics;
+mod transactions;
+
+pub use table::{ASKED, AsksFor, How};
+
+use crate::api::{Api, Seen};
+use crate::rights::{Decision, Granted, Kind, Operation};
+use kafka_protocol::protocol::StrBytes;
+
+/// "Not asked for" (KIP-430).
+const NO_OPERATIONS: i32 = i32::MIN;
+
+/// Something that was asked for and is not allowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Denial<'d> {
+    /// What was to be done.
+    pub operation: Operation,
+    /// To what.
+    pub kind: Kind,
+    /// Which one.
+    pub name: &'d str,
+    /// Why not.
+    pub why: Decision,
+    /// Nobody asked for this very thing: there is another way, or a list leaves it out.
+    pub aside: bool,
+}
+
+/// The rights of who asks.
+#[derive(Clone, Copy)]
+pub struct Guard<'a> {
+    /// What it may do.
+    pub granted: &'a Granted,
+    /// Is told of what it may not.
+    pub told: &'a (dyn Fn(&Denial<'_>) + Sync),
+}
+
+impl Guard<'_> {
+    /// Whether this may be done. Where not, that is told.
+    #[must_use]
+    pub fn may(&self, operation: Operation, kind: Kind, name: &str) -> bool {
+        self.decide(operation, kind, name, false)
+    }
+
+    /// The same of something that nobody asked for by its name, or that another right replaces.
+    #[must_use]
+    pub fn sees(&self, operation: Operation, kind: Kind, name: &str) -> bool {
+        self.decide(operation, kind, name, true)
+    }
+
+    fn decide(&self, operation: Operation, kind: Kind, name: &str, aside: bool) -> bool {
+        let why = self.granted.decide(operation, kind, name);
+        if !why.is_allowed() {
+            (self.told)(&Denial { operation, kind, name, why, aside });
+        }
+        why.is_allowed()
+    }
+
+    /// Whether this may be done to the cluster.
+    #[must_use]
+    pub fn may_on_cluster(&self, operation: Operation) -> bool {
+        self.may(operation, Kind::Cluster, Kind::CLUSTER)
+    }
+
+    /// What a cluster lets us do of what its client may do (KIP-430).
+    fn both(&self, there: i32, kind: Kind, name: &str) -> i32 {
+        if there == NO_OPERATIONS {
+            return there;
+        }
+        there & self.granted.operations(kind, name).bits().cast_signed()
+    }
+
+    /// Takes out of a list what may not be done to the resource that each item names.
+    fn part<T>(
+        &self,
+        list: &mut Vec<T>,
+        operation: Operation,
+        kind: Kind,
+        name: impl for<'t> Fn(&'t T) -> &'t StrBytes,
+    ) -> Vec<T> {
+        list.extract_if(.., |item| !self.may(operation, kind, name(item))).collect()
+    }
+}
+
+/// What is left of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Screened<A> {
+    /// All.
+    All,
+    /// Some; this is told of the rest.
+    Some(A),
+    /// Nothing is to be done. This is the answer.
+    Nothing(A),
+}
+
+/// A request that is held to its sender's rights.
+pub trait Guarded {
+    /// What is answered to it.
+    type Answer;
+
+    /// Takes out what its sender may not do. Called again, with what is left, where the request is planned again.
+    fn screen(&mut self, guard: &Guard<'_>, seen: &Seen<'_>) -> Screened<Self::Answer>;
+
+    /// Takes out of an answer what its receiver may not see.
+    fn veil(_answer: &mut Self::Answer, _guard: &Guard<'_>) {}
+
+    /// Puts what is told of what was taken out of the request into the answer to the rest.
+    fn join(_answer: &mut Self::Answer, _told: Self::Answer) {}
+}
+
+/// Screens a request before it is planned. What is told of what it loses is kept in `told`; the whole answer where nothing is left.
+pub fn screen<A: Api>(
+    request: &mut A::Request,
+    told: &mut Option<A::Response>,
+    seen: &Seen<'_>,
+) -> Option<A::Response> {
+    let guard = seen.guard?;
+    let join = |told: &mut Option<A::Response>, more| match told {
+        Some(before) => A::Request::join(before, more),
+        None => *told = Some(more),
+    };
+    match request.screen(&guard, seen) {
+        Screened::All => None,
+        Screened::Some(more) => {
+            join(told, more);
+            None
+        }
+        Screened::Nothing(more) => {
+            join(told, more);
+            told.take()
+        }
+    }
+}
+
+/// Makes an answer fit for who gets it.
+pub fn close<A: Api>(answer: &mut A::Response, told: Option<A::Response>, seen: &Seen<'_>) {
+    if let Some(guard) = seen.guard {
+        A::Request::veil(answer, &guard);
+    }
+    if let Some(told) = told {
+        A::Request::join(answer, told);
+    }
+}
+
+/// `Some` or `Nothing` by whether anything is left; `All` where nothing was taken out.
+fn screened<A, T>(taken: &[T], is_empty: bool, told: impl FnOnce() -> A) -> Screened<A> {
+    match (taken.is_empty(), is_empty) {
+        (true, _) => Screened::All,
+        (false, true) => Screened::Nothing(told()),
+        (false, false) => Screened::Some(told()),
+    }
+}
+
+/// Kafka's words for an error of rights.
+fn words(code: i16) -> Option<StrBytes> {
+    use crate::api::codes;
+    Some(StrBytes::from_static_str(match code {
+        codes::TOPIC_AUTHORIZATION_FAILED => "Topic authorization failed.",
+        codes::GROUP_AUTHORIZATION_FAILED => "Group authorization failed.",
+        codes::CLUSTER_AUTHORIZATION_FAILED => "Cluster authorization failed.",
+        codes::TRANSACTIONAL_ID_AUTHORIZATION_FAILED => "Transactional Id authorization failed.",
+        _ => return None,
+    }))
+}
+
+#[cfg(test)]
+mod tests;
