@@ -12,6 +12,7 @@
 )]
 
 mod batch;
+mod certificates;
 mod codec;
 mod copy;
 mod driver;
@@ -40,6 +41,8 @@ enum Command {
     Create(load::CreateArgs),
     /// Hold connections open that do nothing.
     Idle(load::IdleArgs),
+    /// Open connections with TLS and close them.
+    Handshakes(load::HandshakesArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -50,5 +53,6 @@ fn main() -> anyhow::Result<()> {
         Command::Load(args) => load::run(&args),
         Command::Create(args) => load::create(&args),
         Command::Idle(args) => load::idle(&args),
+        Command::Handshakes(args) => load::handshakes(&args),
     }
 }

@@ -6,6 +6,7 @@ use crate::codec::Codec;
 use crate::load::{Kind, Latency};
 
 use super::Results;
+use super::encrypted::Sides;
 use super::measure::Row;
 use super::policy;
 use super::rest::Rest;
@@ -66,6 +67,7 @@ fn all(results: &Results) -> Vec<Aim> {
     let ceiling = |name, aim, measured| Aim { name, aim, at_most: true, measured };
     let floor = |name, aim, measured| Aim { name, aim, at_most: false, measured };
     let (brokers, single) = (Way::Fishplate, Way::Single);
+    let tls = |sides| results.encrypted.against_copy(sides, brokers);
     vec![
         ceiling("the copy itself at 256 KiB, CPU-s/GB, or it is no reference", 0.35, most(stated(), reference)),
         ceiling("CPU at 256 KiB ÷ copy, `brokers`", 1.15, most(stated(), cpu(brokers))),
@@ -95,6 +97,13 @@ fn all(results: &Results) -> Vec<Aim> {
         floor("million lz4 records/s that one core passes with a limit", 1.0, least(lz4(), |row| passed(row))),
         ceiling("CPU with a million tokens ÷ a thousand", 1.2, results.policy.slowdown().and_then(|all| all.median())),
         ceiling("MiB more with a million tokens", 200.0, results.policy.grown()),
+        ceiling("CPU ÷ copy, TLS to clients, `brokers`", 1.15, tls(Sides::Clients)),
+        ceiling("CPU ÷ copy, TLS on both sides, `brokers`", 1.15, tls(Sides::Both)),
+        ceiling(
+            "KiB per idle connection with TLS",
+            48.0,
+            results.encrypted.rest.get(&brokers).and_then(|rest| rest.open),
+        ),
         ceiling("KiB per idle connection", 16.0, fishplate(|rest| rest.open)),
         ceiling("RSS at start, MiB", 12.0, fishplate(|rest| rest.start.median())),
         ceiling("ready, ms", 20.0, fishplate(|rest| rest.ready.median())),

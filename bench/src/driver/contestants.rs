@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::certificates::Folder;
+
 use super::policy;
 use super::process::Process;
 use super::stage::Way;
@@ -34,6 +36,15 @@ pub(super) struct Setup {
     port: Option<u16>,
 }
 
+/// What Fishplate is told of TLS.
+pub(super) struct Encryption<'a> {
+    pub(super) files: &'a Folder,
+    /// What clients are told to connect to: something that does TLS for them.
+    pub(super) advertised: String,
+    /// Clusters are reached with TLS too.
+    pub(super) both: bool,
+}
+
 /// A running proxy.
 pub(super) struct Proxy {
     process: Process,
@@ -49,6 +60,11 @@ impl Proxy {
 
     pub(super) fn bootstrap(&self) -> &str {
         &self.address
+    }
+
+    /// Clients reach it there from now on. Where it was reached before.
+    pub(super) fn reach_at(&mut self, address: String) -> String {
+        std::mem::replace(&mut self.address, address)
     }
 
     /// The sum of a metric over all its labels; 0 where it has none.
@@ -108,18 +124,46 @@ impl Programs {
             let port = free_port()?;
             (self.tell_shotover(port, a)?, Some(port))
         } else {
-            (self.tell_fishplate(way, nodes, [a, b], topics_of_b)?, None)
+            (self.tell_fishplate(way, nodes, [a, b], topics_of_b, "")?, None)
         };
         Ok(Some(Setup { way, program, arguments, log, port }))
     }
 
-    fn tell_fishplate(&self, way: Way, nodes: &str, [a, b]: [&str; 2], topics_of_b: &str) -> Result<Vec<String>> {
+    /// Starts Fishplate with TLS. None where it was not built.
+    pub(super) fn start_encrypted(
+        &self,
+        way: Way,
+        bootstraps: [&str; 2],
+        topics_of_b: &str,
+        told: &Encryption<'_>,
+    ) -> Result<Option<Proxy>> {
+        let Some(program) = self.fishplate.clone() else { return Ok(None) };
+        let nodes = if way == Way::Single { "    nodes: single\n" } else { "" };
+        let Encryption { files, advertised, both } = told;
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        let listener = format!(
+            "{nodes}    advertised: \"{advertised}\"\n    tls: {{ certificate: \"{certificate}\", key: \"{key}\" }}\n"
+        );
+        let cluster = if *both { format!(", tls: {{ ca: \"{}\" }}", files.ca.display()) } else { String::new() };
+        let arguments = self.tell_fishplate(way, &listener, bootstraps, topics_of_b, &cluster)?;
+        let log = self.folder.join(format!("encrypted-{way:?}.log").to_lowercase());
+        Ok(Some(Setup { way, program, arguments, log, port: None }.start()?.0))
+    }
+
+    fn tell_fishplate(
+        &self,
+        way: Way,
+        listener: &str,
+        [a, b]: [&str; 2],
+        topics_of_b: &str,
+        cluster: &str,
+    ) -> Result<Vec<String>> {
         let events = policy::pipeline(way).unwrap_or_default();
         let text = format!(
             "virtual_cluster: bench\n\
              default_cluster: a\n\
-             listeners:\n  - bind: 127.0.0.1:0\n{nodes}\
-             clusters:\n  a: {{ slot: 0, bootstrap: [\"{a}\"] }}\n  b: {{ slot: 1, bootstrap: [\"{b}\"] }}\n\
+             listeners:\n  - bind: 127.0.0.1:0\n{listener}\
+             clusters:\n  a: {{ slot: 0, bootstrap: [\"{a}\"]{cluster} }}\n  b: {{ slot: 1, bootstrap: [\"{b}\"]{cluster} }}\n\
              pipelines:\n  - {{ name: other, topics: [\"{topics_of_b}\"], groups: [], cluster: b }}\n{events}\
              admin: {{ bind: 127.0.0.1:0 }}\n"
         );

@@ -3,6 +3,7 @@
 mod aims;
 mod contestants;
 mod crowd;
+mod encrypted;
 mod kafka;
 mod measure;
 mod performance;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use contestants::{Programs, Proxies, program};
 use crowd::Crowd;
+use encrypted::Encrypted;
 use measure::{Course, Load, Row};
 use policy::Policy;
 use rest::Rest;
@@ -103,6 +105,8 @@ pub(crate) enum Section {
     Connections,
     /// Contract and limits, and a million tokens.
     Policy,
+    /// TLS on one side and on both.
+    Encrypted,
 }
 
 const WAYS: [Way; 4] = [Way::Direct, Way::Copy, Way::Fishplate, Way::Single];
@@ -128,13 +132,16 @@ struct Results {
     /// Runs of before there was any have none.
     #[serde(default)]
     policy: Policy,
+    #[serde(default)]
+    encrypted: Encrypted,
 }
 
 impl Results {
     fn rows(&self) -> impl Iterator<Item = &Row> {
-        let Self { flow, latency, kafka, metadata, field, topics, partitions, policy, .. } = self;
+        let Self { flow, latency, kafka, metadata, field, topics, partitions, policy, encrypted, .. } = self;
         let Policy { rows, tokens, .. } = policy;
-        [flow, latency, kafka, metadata, field, topics, partitions, rows, tokens].into_iter().flatten()
+        let plain = [flow, latency, kafka, metadata, field, topics, partitions, rows, tokens];
+        plain.into_iter().chain(encrypted.rows.values()).flatten()
     }
 
     fn none(about: About) -> Self {
@@ -151,6 +158,7 @@ impl Results {
             connections: Vec::new(),
             rest: BTreeMap::new(),
             policy: Policy::default(),
+            encrypted: Encrypted::default(),
         }
     }
 
@@ -176,6 +184,9 @@ impl Results {
         }
         if self.policy.rows.is_empty() && self.policy.tokens.is_empty() {
             self.policy = other.policy;
+        }
+        if self.encrypted.rows.is_empty() {
+            self.encrypted = other.encrypted;
         }
         self.about.quick |= other.about.quick;
     }

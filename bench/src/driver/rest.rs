@@ -16,9 +16,6 @@ use super::stats::Rounds;
 
 /// Time after which memory has settled.
 const SETTLED: Duration = Duration::from_millis(700);
-/// The topic that idle connections name.
-const TOPIC: &str = "one-:1";
-
 /// A proxy at rest.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Rest {
@@ -60,10 +57,18 @@ fn note(rest: &mut Rest, ready: Duration, pid: u32) -> Result<()> {
 }
 
 /// Opens `connections` idle connections to a proxy that had none so far, and looks at its memory.
-pub(super) fn idle(course: &Course<'_>, way: Way, pid: u32, connections: usize, rest: &mut Rest) -> Result<()> {
+/// These topics they name.
+pub(super) fn idle(
+    course: &Course<'_>,
+    way: Way,
+    pid: u32,
+    connections: usize,
+    topics: &str,
+    rest: &mut Rest,
+) -> Result<()> {
     let before = resident(pid)?;
     let mut arguments = vec!["idle".to_owned(), "--connections".to_owned(), connections.to_string()];
-    arguments.extend(course.target(way, &[TOPIC.to_owned()]));
+    arguments.extend(course.target(way, &[topics.to_owned()]));
     let mut idle = Process::own(&arguments)?;
     let each = || -> Result<f64> {
         std::thread::sleep(SETTLED);

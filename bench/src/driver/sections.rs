@@ -11,7 +11,9 @@ use super::kafka::{self, Kafka};
 use super::measure::{Course, Load, Row};
 use super::rest::{self, Rest};
 use super::stage::{Clusters, Way};
-use super::{Bench, CONSUMERS, CONTESTANTS, IDLE, PRODUCERS, Results, Section, WAYS, crowd, policy, scaling};
+use super::{
+    Bench, CONSUMERS, CONTESTANTS, IDLE, PRODUCERS, Results, Section, WAYS, crowd, encrypted, policy, scaling,
+};
 
 /// Where `scripts/bench` has Shotover built.
 pub(super) const SHOTOVER: &str = "bench/shotover/target/release/fishplate-bench-shotover";
@@ -50,6 +52,9 @@ impl Bench<'_> {
         }
         if self.has(Section::Policy) {
             results.policy = policy::all(self)?;
+        }
+        if self.has(Section::Encrypted) {
+            results.encrypted = encrypted::all(self)?;
         }
         if self.has(Section::Connections) {
             results.connections = crowd::all(self)?;
@@ -174,7 +179,7 @@ impl Bench<'_> {
         let running = proxies.running.iter().map(|(way, proxy)| (*way, proxy.pid()));
         for (way, pid) in std::iter::once((Way::Copy, clusters.copy())).chain(running) {
             let entry = rest.entry(way).or_default();
-            if let Err(error) = rest::idle(&course, way, pid, IDLE, entry) {
+            if let Err(error) = rest::idle(&course, way, pid, IDLE, "one-:1", entry) {
                 entry.failures.push(format!("{}: {error:#}", way.name()));
             }
         }

@@ -102,9 +102,16 @@ impl Clusters {
 
 /// A copier that has not been told where to lead; it says its ports.
 pub(super) fn start_copy(ports: usize) -> Result<Process> {
-    Process::own(&["copy".to_owned(), "--ports".to_owned(), ports.to_string()])
+    start_copy_with(ports, &[])
 }
 
-fn first(addresses: &str) -> Option<String> {
+/// The same with more arguments.
+pub(super) fn start_copy_with(ports: usize, more: &[&str]) -> Result<Process> {
+    let mut arguments = vec!["copy".to_owned(), "--ports".to_owned(), ports.to_string()];
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+    Process::own(&arguments)
+}
+
+pub(super) fn first(addresses: &str) -> Option<String> {
     addresses.split(',').next().map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 
 mod client;
 mod create;
+mod handshakes;
 mod idle;
 mod pool;
 mod run;
@@ -10,6 +11,8 @@ mod work;
 
 pub(crate) use run::{Latency, Report};
 pub(crate) use work::Kind;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 
@@ -105,6 +108,29 @@ pub(crate) struct IdleArgs {
     watch: Vec<run::Watch>,
 }
 
+/// Connections that are opened with TLS, ask for ApiVersions, and are closed.
+#[derive(clap::Args)]
+pub(crate) struct HandshakesArgs {
+    /// Where to.
+    #[arg(long)]
+    address: String,
+    /// Whom to trust: a file in PEM.
+    #[arg(long)]
+    ca: PathBuf,
+    /// Sessions are resumed; else each is a whole handshake.
+    #[arg(long)]
+    resume: bool,
+    /// Threads, of which each has one connection at a time.
+    #[arg(long, default_value_t = 4)]
+    threads: usize,
+    /// Seconds that are measured.
+    #[arg(long, default_value_t = 1.5)]
+    seconds: f64,
+    /// NAME=PID of a process whose processor time is wanted, may be repeated.
+    #[arg(long)]
+    watch: Vec<run::Watch>,
+}
+
 /// Topics to be made.
 #[derive(clap::Args)]
 pub(crate) struct CreateArgs {
@@ -134,4 +160,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// Opens idle connections, step by step as standard input asks.
 pub(crate) fn idle(args: &IdleArgs) -> Result<()> {
     idle::run(args)
+}
+
+/// Opens connections with TLS one after the other and prints a report, whose requests are connections.
+pub(crate) fn handshakes(args: &HandshakesArgs) -> Result<()> {
+    println!("{}", serde_json::to_string(&handshakes::run(args)?)?);
+    Ok(())
 }

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Addresses of a copier, one per node: who comes in on the second set of ports is told these.
     #[arg(long, value_delimiter = ',')]
     copied: Vec<Address>,
+    /// Other addresses that who comes in on the first set of ports is told, one per node.
+    #[arg(long, value_delimiter = ',')]
+    told: Vec<Address>,
 }
 
 /// A request as all APIs see it.
@@ -65,13 +68,17 @@ pub(crate) fn run(args: Args) -> Result<()> {
     if !args.copied.is_empty() && args.copied.len() != args.nodes {
         bail!("{} addresses of a copier were given for {} nodes", args.copied.len(), args.nodes);
     }
+    if !args.told.is_empty() && args.told.len() != args.nodes {
+        bail!("{} addresses to tell were given for {} nodes", args.told.len(), args.nodes);
+    }
     let own = bind(args.nodes)?;
     let copied = bind(args.copied.len())?;
     let ports = |listeners: &[TcpListener]| -> Result<Vec<Address>> {
         listeners.iter().map(|listener| Ok(Address(listener.local_addr()?.to_string()))).collect()
     };
     let (own_addresses, behind) = (ports(&own)?, ports(&copied)?);
-    let cluster = Arc::new(Cluster::new(args.id, own_addresses.clone(), args.copied, &args.topics));
+    let told = if args.told.is_empty() { own_addresses.clone() } else { args.told };
+    let cluster = Arc::new(Cluster::new(args.id, told, args.copied, &args.topics));
     for (side, listeners) in [(Side::Own, own), (Side::Copied, copied)] {
         for (node, listener) in listeners.into_iter().enumerate() {
             let cluster = Arc::clone(&cluster);
