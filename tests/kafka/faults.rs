@@ -240,11 +240,11 @@ fn brokers_restarted(scene: &Scene<'_>) {
 }
 
 /// After how many bytes connections break: inside the first length field, behind it, in the head, and ever further into the
-/// frames that follow.
+/// frames that follow. Below the full level fewer: clients wait longer each time before they come again.
 fn points() -> impl Iterator<Item = usize> {
-    let step = if full() { 12 } else { 2 };
+    let (nearest, step) = if full() { (1, 12) } else { (3, 1) };
     let further = std::iter::successors(Some(30), move |at| Some(at + 1 + at / step));
-    (0..=8).chain([12, 14, 21]).chain(further.take_while(|at| *at < 20_000))
+    (0..=8).step_by(nearest).chain([4, 12, 14]).chain(further.take_while(|at| *at < 20_000))
 }
 
 /// New connections over these links break, each at another point, of either side's bytes, until all were tried. Links of
@@ -266,7 +266,7 @@ fn broker_links_cut(scene: &Scene<'_>) {
     scene.allow("broker");
     let brokers = scene.world.a.brokers();
     // When connections to brokers break again and again
-    for broker in brokers.iter().cycle().take(9) {
+    for broker in brokers.iter().cycle().take(if full() { 9 } else { 4 }) {
         broker.link.cut();
         scene.flows(TO_RECOVER);
     }
@@ -328,7 +328,7 @@ fn cluster_away(scene: &Scene<'_>) {
 
 fn client_connections_cut(scene: &Scene<'_>) {
     // When clients' connections break again and again, at any moment
-    for _ in 0..10 {
+    for _ in 0..if full() { 10 } else { 4 } {
         scene.doors.iter().for_each(Link::cut);
         scene.flows(TO_RECOVER);
     }
