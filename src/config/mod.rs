@@ -306,10 +306,28 @@ impl std::fmt::Display for Kind {
 }
 
 impl Cluster {
-    /// More connections to a broker than this are not made, unless the config says so.
-    pub const MAX_LINKS: usize = 20_000;
-    /// Nor more than this in a second.
-    pub const LINKS_PER_SECOND: usize = 1_000;
+    /// More connections to a broker than this are not made, nor more than that in a second, unless the config says so.
+    const LINKS: Pace = Pace { most: 20_000, a_second: 1_000 };
+    /// What a broker of MSK takes of all who come with IAM (Amazon MSK quotas); with several replicas a config says each one's part.
+    const LINKS_WITH_IAM: Pace = Pace { most: 3_000, a_second: 100 };
+
+    /// How many connections a broker gets, where the config does not say.
+    #[must_use]
+    pub fn pace(login: Option<&Login>) -> Pace {
+        match login {
+            Some(Login::Tokens(oauth::TokensFrom::MskIam(_))) => Self::LINKS_WITH_IAM,
+            _ => Self::LINKS,
+        }
+    }
+}
+
+/// How many connections one broker gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// In all.
+    pub most: usize,
+    /// New ones in a second.
+    pub a_second: usize,
 }
 
 /// A named set of topics with what holds for them.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::super::amounts::Amount;
 use super::super::findings::Findings;
+use super::super::login::Login;
 use super::super::raw::{self, File};
 use super::super::read::Number;
-use super::super::{Cluster, Limits, Memory};
+use super::super::{Cluster, Limits, Memory, Pace};
 
 /// A pool is no smaller: an eighth of it must hold more than the frames that are always read (64 KiB).
 const SMALLEST_POOL: usize = 1 << 20;
@@ -84,11 +85,9 @@ fn time(amount: Option<Amount>, default: Duration, findings: &mut Findings) -> D
 }
 
 /// How many connections a cluster's brokers get, in all and in a second.
-pub(super) fn links(raw: &raw::Cluster, findings: &mut Findings) -> (usize, usize) {
-    (
-        count(raw.max_links, Cluster::MAX_LINKS, findings),
-        count(raw.links_per_second, Cluster::LINKS_PER_SECOND, findings),
-    )
+pub(super) fn links(raw: &raw::Cluster, login: Option<&Login>, findings: &mut Findings) -> (usize, usize) {
+    let Pace { most, a_second } = Cluster::pace(login);
+    (count(raw.max_links, most, findings), count(raw.links_per_second, a_second, findings))
 }
 
 fn count(number: Option<Number>, default: usize, findings: &mut Findings) -> usize {

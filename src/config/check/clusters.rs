@@ -79,9 +79,9 @@ fn cluster(
     let name = label(&raw.name, "a cluster", findings);
     let slot = raw.slot.and_then(|slot| slots.take(slot, &raw.name, findings));
     let bootstrap = raw.bootstrap.as_ref().and_then(|list| bootstrap(list, &raw.name, addresses, findings));
-    let (max_links, links_per_second) = links(raw, findings);
     let (kind, racks) = (kinds::kind(raw, findings), kinds::racks(raw, findings));
     let login = logins::login(raw, findings);
+    let (max_links, links_per_second) = links(raw, login.as_ref().and_then(Option::as_ref), findings);
     let tls = raw.tls.as_ref().map(|raw| tls::client(raw, findings));
     let name = Name::from(name?.value.as_str());
     let (kind, racks, login) = (kind?, racks?, login?);

@@ -211,10 +211,10 @@ pub(super) struct Cluster {
     /// Some of its brokers, as host:port.
     #[schemars(required, length(min = 1))]
     pub(super) bootstrap: Option<Vec<Text>>,
-    /// Connections of clients to one of its brokers. More wait, ten seconds at most. Default: 20000.
+    /// Connections of clients to one of its brokers. More wait, ten seconds at most. Default: 20000, or 3000 with AWS_MSK_IAM.
     #[schemars(with = "Option<u64>")]
     pub(super) max_links: Option<Number>,
-    /// New connections to one of its brokers in a second. Default: 1000.
+    /// New connections to one of its brokers in a second. Default: 1000, or 100 with AWS_MSK_IAM.
     #[schemars(with = "Option<u64>")]
     pub(super) links_per_second: Option<Number>,
     /// What it is. Default: kafka.

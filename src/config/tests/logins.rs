@@ -74,7 +74,8 @@ fn a_change_of_it_is_told() {
     );
     assert_eq!(how(3, &LOGINS[3].replace("hunter2", "other")), ["sasl: another password"]);
     let ends = how(5, LOGINS[0]);
-    assert_eq!(ends, ["sasl: AWS_MSK_IAM in eu-central-1 as arn:aws:iam::1:role/r with profile p -> PLAIN as u"]);
+    assert_eq!(ends[0], "links: 3000, 100 a second -> 20000, 1000 a second");
+    assert_eq!(ends[1..], ["sasl: AWS_MSK_IAM in eu-central-1 as arn:aws:iam::1:role/r with profile p -> PLAIN as u"]);
 }
 
 #[test]
@@ -119,6 +120,18 @@ fn what_everybody_could_read_is_warned_of() {
         }
         assert_eq!(found.contains("without TLS"), !sasl.contains("SCRAM"), "{found}");
     }
+}
+
+#[test]
+fn brokers_of_msk_get_as_many_connections_with_iam_as_they_take() {
+    let paces = [LOGINS[0], LOGINS[5]].map(|sasl| {
+        let config = Reading::of_text("c.yaml", &cluster(sasl)).config.expect("a config");
+        (config.clusters[0].max_links, config.clusters[0].links_per_second)
+    });
+    assert_eq!(paces, [(20_000, 1_000), (3_000, 100)]);
+    let own = cluster(LOGINS[5]).replace("slot: 0", "slot: 0, max_links: 1000, links_per_second: 33");
+    let config = Reading::of_text("c.yaml", &own).config.expect("a config");
+    assert_eq!((config.clusters[0].max_links, config.clusters[0].links_per_second), (1_000, 33));
 }
 
 #[cfg(not(feature = "msk-iam"))]
