@@ -154,7 +154,9 @@ async fn a_client_is_let_in_with_a_token_and_for_as_long_as_it_lasts() {
     assert!(lifetime.is_some_and(|lifetime| lifetime > Duration::ZERO && lifetime <= Duration::from_secs(600)));
     let stranger = Signer::new("ES256", "1");
     let mut client = ClientExchange::new(crate::config::Secret::new(token(&stranger)));
-    let Ok(Step::Challenge(told)) = server.judge(&client.first(), &verifier, now).await else { panic!("in") };
+    let Ok(Step::Refused { answer: told, .. }) = server.judge(&client.first(), &verifier, now).await else {
+        panic!("in")
+    };
     assert_eq!(&*told, b"{\"status\":\"invalid_token\"}");
     let understood = client.step(&told).unwrap().unwrap();
     let refusal = server.judge(&understood, &verifier, now).await.unwrap_err();

@@ -174,9 +174,15 @@ const OTHERS_NAME: &str =
     "Authentication failed: Client requested an authorization id that is different from the token's principal name";
 
 impl ServerExchange {
-    /// A message has come.
+    /// Whether the client was told that its token is not taken.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// A message has come. Who was refused has nothing more to say, whatever it is: it would be another guess.
     pub fn read<'a>(&mut self, message: &'a [u8]) -> Heard<'a> {
-        if self.refused && message == UNDERSTOOD {
+        if self.refused {
             return Heard::Refuse(Refusal::Said(INVALID));
         }
         match ClientFirst::read(message) {

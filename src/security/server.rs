@@ -23,6 +23,14 @@ const LONGEST_CLAIM: usize = 100;
 pub enum Step {
     /// This, and go on.
     Challenge(Bytes),
+    /// This, which tells the client in the mechanism's own words that it is not let in. It says that it has read it, and is told
+    /// once more.
+    Refused {
+        /// What to answer.
+        answer: Bytes,
+        /// Why.
+        why: Refusal,
+    },
     /// This, and it is over: the client is who it says.
     Done {
         /// The name.
@@ -113,6 +121,32 @@ impl ServerExchange {
         matches!(self, Self::Plain)
     }
 
+    /// Whether the next message is to prove something, and may be a guess.
+    #[must_use]
+    pub fn proves(&self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Scram(exchange) => exchange.is_challenged(),
+            Self::OauthBearer(exchange) => !exchange.has_refused(),
+        }
+    }
+
+    /// Whether the client was told already that it is not let in.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        matches!(self, Self::OauthBearer(exchange) if exchange.has_refused())
+    }
+
+    /// The name that the next message is to prove, where that is said by now.
+    #[must_use]
+    pub fn claims<'m>(&'m self, message: &'m [u8]) -> Option<&'m str> {
+        match self {
+            Self::Plain => plain::Message::read(message).ok().map(|said| said.username),
+            Self::Scram(exchange) => exchange.user(),
+            Self::OauthBearer(_) => None,
+        }
+    }
+
     /// What to answer to this message. After anything but a challenge the exchange is over.
     ///
     /// # Errors
@@ -138,7 +172,9 @@ impl ServerExchange {
         let judged = verifier.judge(first.token, now).await.ok();
         let principal = judged.as_ref().map(|verified| &*verified.principal);
         match (exchange.answer(&first, principal), &judged) {
-            (oauthbearer::Answer::Challenge(bytes), _) => Ok(Step::Challenge(Bytes::from_static(bytes))),
+            (oauthbearer::Answer::Challenge(bytes), _) => {
+                Ok(Step::Refused { answer: Bytes::from_static(bytes), why: Refusal::of("the token is not taken") })
+            }
             (oauthbearer::Answer::Done, Some(verified)) => Ok(Step::Done {
                 user: verified.principal.to_string(),
                 answer: Bytes::new(),

@@ -13,7 +13,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// The first failure waits as with Kafka (`connection.failed.authentication.delay.ms`), each further one twice as long ...
 const FIRST: Duration = Duration::from_millis(100);
 /// ... and none longer than this: it must be answered before clients give up on the answer.
-const LONGEST: Duration = Duration::from_millis(3_200);
+pub(super) const LONGEST: Duration = Duration::from_millis(3_200);
 
 /// Failures by address.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Brake {
 }
 
 /// Who has one address of IPv6 mostly has all of its /64.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) if address.to_ipv4_mapped().is_none() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))

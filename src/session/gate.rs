@@ -1,5 +1,6 @@
 //! What a listener asks of who comes: by which mechanisms clients log in, who there is, for how long they are let in.
 
+use super::attempts::Attempts;
 use super::brake::Brake;
 use crate::config::Sasl;
 use crate::security::jwks_task::Verifier;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 
 /// See the module's text.
@@ -22,10 +23,13 @@ pub struct Gate {
     users: ArcSwap<Users>,
     /// Judges tokens, where they are taken.
     tokens: Option<Verifier>,
-    /// Holds up who guesses.
+    /// Holds up who guesses: the answer, and the next attempts of its address.
     pub brake: Brake,
+    pub(super) attempts: Attempts,
     /// Passwords that are salted at the same time: half of the processors stay for who is in already.
     salting: Semaphore,
+    /// The same of who logs in anew: nobody who is outside stands before it.
+    salting_anew: Semaphore,
 }
 
 impl Gate {
@@ -39,7 +43,9 @@ impl Gate {
             users: ArcSwap::from_pointee(users),
             tokens: sasl.oauthbearer.clone().map(|rules| Verifier::start(rules, Box::new(|_| {}))),
             brake: Brake::default(),
+            attempts: Attempts::default(),
             salting: Semaphore::new(half),
+            salting_anew: Semaphore::new(half),
         })
     }
 
@@ -60,7 +66,17 @@ impl Gate {
         self.users.store(Arc::new(users));
     }
 
-    /// A step of an exchange, against the users that there are now. Gives the exchange back.
+    /// A processor for the next step of an exchange, where that takes long.
+    pub(super) async fn processor(&self, exchange: &ServerExchange, anew: bool) -> Option<SemaphorePermit<'_>> {
+        if !exchange.is_costly() {
+            return None;
+        }
+        let salting = if anew { &self.salting_anew } else { &self.salting };
+        // It is never closed.
+        salting.acquire().await.ok()
+    }
+
+    /// A step of an exchange, against the users that there are now, with a [`Gate::processor`]. Gives the exchange back.
     pub(super) async fn step(
         &self,
         mut exchange: ServerExchange,
@@ -75,8 +91,6 @@ impl Gate {
             let step = exchange.step(&message, &users);
             return (exchange, step);
         }
-        // It is never closed.
-        let _permit = self.salting.acquire().await;
         let salted = spawn_blocking(move || {
             let step = exchange.step(&message, &users);
             (exchange, step)

@@ -1,6 +1,7 @@
 //! Who logs in at a listener that asks for it: what is served before, in which order, and anew before the time is over (KIP-368).
 //! Orders, errors and texts are Kafka's (`SaslServerAuthenticator`).
 
+use super::attempts::Turn;
 use super::gate::Gate;
 use super::reader::{Broken, answer_versions};
 use super::state::Session;
@@ -21,12 +22,15 @@ use kafka_protocol::protocol::StrBytes;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout};
+use tokio::sync::SemaphorePermit;
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// Who has not logged in sends no larger frames: a token takes a few KiB.
 pub(super) const LARGEST_FRAME: usize = 64 << 10;
 /// No sooner after the last time is a login taken anew.
 const ANEW_AFTER: Duration = Duration::from_secs(1);
+/// ApiVersions is answered so often in a version that we lack: clients then ask in one that we have.
+const MOST_IN_VAIN: u8 = 3;
 /// How long the last answer may take to leave before the connection is closed.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// From this version on SaslHandshake is followed by SaslAuthenticate, and not by bare messages.
@@ -43,8 +47,8 @@ pub(super) struct Login {
 }
 
 enum Stage {
-    /// ApiVersions or SaslHandshake comes next.
-    Fresh,
+    /// ApiVersions or SaslHandshake comes next. ApiVersions was asked for in so many versions that we lack.
+    Fresh { in_vain: u8 },
     /// SaslHandshake does: ApiVersions was answered.
     Greeted,
     /// Messages of the mechanism do.
@@ -69,6 +73,20 @@ struct Proven {
     anew_at: Option<Instant>,
 }
 
+/// What was tried.
+#[derive(Clone, Copy)]
+struct Tried<'t> {
+    mechanism: Option<Mechanism>,
+    /// Whom it claimed to be.
+    claims: Option<&'t str>,
+    turn: Option<&'t Turn>,
+}
+
+impl Tried<'_> {
+    /// It did not come to that.
+    const NOTHING: Self = Self { mechanism: None, claims: None, turn: None };
+}
+
 /// What is to be done with a session.
 pub(super) enum Then {
     /// It goes on.
@@ -79,7 +97,7 @@ pub(super) enum Then {
 
 impl Login {
     pub(super) fn new(gate: Arc<Gate>) -> Self {
-        Self { gate, stage: Stage::Fresh, proven: None }
+        Self { gate, stage: Stage::Fresh { in_vain: 0 }, proven: None }
     }
 
     /// Nobody knows who it is yet.
@@ -117,15 +135,13 @@ impl Login {
         session.hear_client_id(&head);
         let api = ApiKey::try_from(head.api_key).map_err(|()| Broken::Outside { api: head.api_key })?;
         match (&self.stage, api) {
-            (Stage::Fresh, ApiKey::ApiVersions) => {
+            (Stage::Fresh { in_vain }, ApiKey::ApiVersions) if *in_vain < MOST_IN_VAIN => {
                 let is_served = versions::serves(head.api_key, head.version).is_some();
+                self.stage = if is_served { Stage::Greeted } else { Stage::Fresh { in_vain: in_vain + 1 } };
                 answer_versions(session, head, frame)?;
-                if is_served {
-                    self.stage = Stage::Greeted;
-                }
                 Ok(Then::Goes)
             }
-            (Stage::Fresh | Stage::Greeted | Stage::In, ApiKey::SaslHandshake) => {
+            (Stage::Fresh { .. } | Stage::Greeted | Stage::In, ApiKey::SaslHandshake) => {
                 self.handshake(session, asked(session, head, frame, tab)?, frame).await
             }
             (Stage::Exchange { .. }, ApiKey::SaslAuthenticate) => {
@@ -153,7 +169,8 @@ impl Login {
         let answer = SaslHandshakeResponse::default().with_mechanisms(mechanisms);
         let Some(wanted) = wanted else {
             ticket.blame(Blame::Client);
-            self.fail(session, None, &Refusal::of("it wants a mechanism that this listener does not have")).await;
+            self.fail(session, Tried::NOTHING, &Refusal::of("it wants a mechanism that this listener does not have"))
+                .await;
             ticket.answer(&answer.with_error_code(codes::UNSUPPORTED_SASL_MECHANISM), &[]);
             self.end(session).await;
             return Ok(Then::Ends);
@@ -215,36 +232,91 @@ impl Login {
     /// One step of the exchange: what to answer, and for how long the session is good if it is in now; or what to tell who is
     /// not let in.
     async fn step(&mut self, session: &Session, message: Bytes) -> Result<(Bytes, Option<Duration>), String> {
-        let Stage::Exchange { exchange, bare } = mem::replace(&mut self.stage, Stage::Fresh) else {
+        let Stage::Exchange { exchange, bare } = mem::replace(&mut self.stage, Stage::Fresh { in_vain: MOST_IN_VAIN })
+        else {
             return Err(String::new());
         };
-        let mechanism = exchange.mechanism();
+        let (mechanism, told_before) = (exchange.mechanism(), exchange.has_refused());
+        let claims = exchange.claims(&message).map(str::to_owned);
+        let Some((turn, processor)) = self.may_try(session, &exchange, claims.as_deref()).await else {
+            let refusal = Refusal::of("too many attempts from its address have failed, and wait before it");
+            self.tell_refused(session, Some(mechanism), &refusal.claiming(claims.as_deref().unwrap_or_default()));
+            return Err(self.invalid(mechanism));
+        };
         let (exchange, step) = self.gate.step(exchange, message).await;
+        drop(processor);
+        let tried = Tried { mechanism: Some(mechanism), claims: claims.as_deref(), turn: turn.as_ref() };
         let refusal = match step {
             Ok(Step::Challenge(bytes)) => {
                 self.stage = Stage::Exchange { exchange, bare };
                 return Ok((bytes, None));
             }
+            Ok(Step::Refused { answer, why }) => {
+                self.fail(session, tried, &why).await;
+                self.stage = Stage::Exchange { exchange, bare };
+                return Ok((answer, None));
+            }
             Ok(Step::Done { user, answer, lifetime }) => match self.changes_principal(&user) {
-                None => return Ok((answer, self.let_in(session, mechanism, &user, lifetime))),
+                None => {
+                    if let Some(turn) = &turn {
+                        self.gate.attempts.succeeded(session.peer.ip(), &user, turn, Instant::now());
+                    }
+                    return Ok((answer, self.let_in(session, mechanism, &user, lifetime)));
+                }
                 Some(told) => {
                     let refusal = Refusal::of("it wants to go on as somebody else").claiming(&user);
-                    self.fail(session, Some(mechanism), &refusal).await;
+                    self.fail(session, tried, &refusal).await;
                     return Err(told);
                 }
             },
             Err(refusal) => refusal,
         };
-        self.fail(session, Some(mechanism), &refusal).await;
-        Err(refusal.told.map_or_else(
-            || {
-                let what = if self.is_outside() { "authentication" } else { "re-authentication" };
-                format!(
-                    "Authentication failed during {what} due to invalid credentials with SASL mechanism {mechanism}"
-                )
-            },
-            str::to_owned,
-        ))
+        if !told_before {
+            self.fail(session, tried, &refusal).await;
+        }
+        Err(refusal.told.map_or_else(|| self.invalid(mechanism), str::to_owned))
+    }
+
+    /// Waits until a proof may be looked at; `None` where it is not. Who logs in anew waits for nobody who is outside.
+    async fn may_try(
+        &self,
+        session: &Session,
+        exchange: &ServerExchange,
+        name: Option<&str>,
+    ) -> Option<(Option<Turn>, Option<SemaphorePermit<'_>>)> {
+        let anew = !self.is_outside();
+        let ready = async {
+            let mut turn = if anew || !exchange.proves() { None } else { Some(self.turn(session, name)?) };
+            loop {
+                if let Some(turn) = &turn {
+                    sleep_until(turn.at.into()).await;
+                }
+                let processor = self.gate.processor(exchange, anew).await;
+                if processor.is_none() || turn.as_ref().is_none_or(|turn| !turn.is_free()) {
+                    return Some((turn, processor));
+                }
+                // Others of its address may have failed while it stood in the queue.
+                let again = self.turn(session, name)?;
+                if again.is_free() {
+                    return Some((turn, processor));
+                }
+                turn = Some(again);
+            }
+        };
+        tokio::select! {
+            ready = ready => ready,
+            () = session.closed() => None,
+        }
+    }
+
+    fn turn(&self, session: &Session, name: Option<&str>) -> Option<Turn> {
+        self.gate.attempts.turn(session.peer.ip(), name, Instant::now())
+    }
+
+    /// Kafka's words, which tell nothing.
+    fn invalid(&self, mechanism: Mechanism) -> String {
+        let what = if self.is_outside() { "authentication" } else { "re-authentication" };
+        format!("Authentication failed during {what} due to invalid credentials with SASL mechanism {mechanism}")
     }
 
     fn changes_principal(&self, user: &str) -> Option<String> {
@@ -281,11 +353,25 @@ impl Login {
     }
 
     /// Counts and tells it, and lets it wait.
-    async fn fail(&self, session: &Session, mechanism: Option<Mechanism>, refusal: &Refusal) {
+    async fn fail(&self, session: &Session, tried: Tried<'_>, refusal: &Refusal) {
+        let Tried { mechanism, claims, turn } = tried;
+        let (address, now) = (session.peer.ip(), Instant::now());
+        self.tell_refused(session, mechanism, refusal);
+        let wait = self.gate.brake.failed(address, now);
+        if let Some(turn) = turn {
+            self.gate.attempts.failed(address, claims, turn, wait, now);
+        }
+        session.context.telemetry.logins().held(session.front.bound, wait);
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = session.closed() => {}
+        }
+    }
+
+    fn tell_refused(&self, session: &Session, mechanism: Option<Mechanism>, refusal: &Refusal) {
         let (context, listener) = (&session.context, session.front.bound);
         let mechanism = mechanism.map_or("none", Mechanism::as_str);
         context.telemetry.logins().ended(listener, mechanism, LoginResult::Failed);
-        let wait = self.gate.brake.failed(session.peer.ip(), Instant::now());
         if let Some(held_back) = context.seldom.pass(format!("login {}", session.peer.ip())) {
             let claims = refusal.claims.as_deref().unwrap_or("nobody");
             tracing::warn!(
@@ -293,17 +379,12 @@ impl Login {
                 claims, reason = refusal.why, held_back, "a client was not let in"
             );
         }
-        context.telemetry.logins().held(listener, wait);
-        tokio::select! {
-            () = sleep(wait) => {}
-            () = session.closed() => {}
-        }
     }
 
     async fn refuse_mechanism(&self, session: &Session, mut ticket: Ticket, told: String) {
         ticket.blame(Blame::Client);
         let refusal = Refusal::of("it wants to log in anew with another mechanism");
-        self.fail(session, None, &refusal).await;
+        self.fail(session, Tried::NOTHING, &refusal).await;
         ticket.answer(&failed(told), &[]);
         self.end(session).await;
     }

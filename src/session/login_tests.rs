@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 };
 use std::num::NonZeroU32;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const BY_PASSWORD: [Mechanism; 3] = [Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512];
 const PASSWORD: &str = "planted-secret";
@@ -165,6 +165,43 @@ async fn a_version_that_is_not_there_may_be_asked_again_in_one_that_is() {
     assert_eq!(log_in(&mut client, Mechanism::Plain, "bob", PASSWORD).await.error_code, 0);
     let again = client.call(4, &ApiVersionsRequest::default().with_client_software_name(text("kgo"))).await;
     assert_eq!(again.api_keys, shown.api_keys, "the same before and after");
+}
+
+/// (L4)
+#[tokio::test]
+async fn l4_who_is_outside_makes_us_keep_no_answers() {
+    let world = world(None).await;
+    let mut client = world.unnamed().await;
+    // It asks for ApiVersions in a version that nobody has, again and again, and takes no answer
+    for _ in 0..20 {
+        client.write(&[0, 0, 0, 10, 0, 18, 0, 99, 0, 0, 0, 7, 255, 255]).await;
+    }
+    world.until("sessions", &[], 0.0).await;
+    assert!(world.shown("requests_total", &[("api", "ApiVersions")]) <= 3.0);
+}
+
+#[tokio::test]
+async fn who_guesses_and_hangs_up_is_slowed_and_who_is_known_is_not() {
+    let world = world(None).await;
+    let mut alice = world.client().await;
+    assert_eq!(log_in(&mut alice, Mechanism::Plain, "alice", PASSWORD).await.error_code, 0);
+    let mut guesser = world.client().await;
+    assert_eq!(log_in(&mut guesser, Mechanism::Plain, "bob", "wrong").await.error_code, 58);
+    // Given forty that guess at once, and do not wait for the answer
+    for _ in 0..40 {
+        let mut guesser = world.client().await;
+        handshake(&mut guesser, "PLAIN").await;
+        let guess = credentials(Mechanism::Plain, "bob", "wrong").await.first();
+        guesser.send(2, &SaslAuthenticateRequest::default().with_auth_bytes(guess)).await;
+    }
+    sleep(Duration::from_millis(500)).await;
+    // Then few are looked at
+    let looked = world.shown("logins_total", &[("result", "failed")]);
+    assert!(looked <= 18.0, "{looked}");
+    // And who got in from there before does at once
+    let mut alice = world.client().await;
+    let logging_in = log_in(&mut alice, Mechanism::Plain, "alice", PASSWORD);
+    assert_eq!(timeout(Duration::from_secs(2), logging_in).await.expect("in time").error_code, 0);
 }
 
 #[tokio::test]

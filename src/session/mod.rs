@@ -2,6 +2,7 @@
 //! path happens here; what a request means is decided in `api`.
 
 mod admission;
+mod attempts;
 pub mod brake;
 pub mod clients;
 pub mod context;

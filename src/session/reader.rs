@@ -144,6 +144,8 @@ async fn read_all(session: &Arc<Session>, socket: &Transport) -> Result<(), Brok
                     return Ok(());
                 }
                 reader.limit(largest(Some(login), context));
+                // Also who is outside must take its answers.
+                together.wait(room(session, socket)).await;
                 continue;
             }
             Some(login) if login.is_over(Instant::now()) => {

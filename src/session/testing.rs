@@ -215,6 +215,11 @@ impl Client {
         self.socket.write_all(&frame).await.unwrap();
     }
 
+    /// Sends what is no request that can be encoded.
+    pub(super) async fn write(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
     pub(super) async fn receive<R: Request<Response: Shaped>>(&mut self, version: i16) -> R::Response {
         let frame = timeout(Duration::from_secs(20), self.reader.next(&self.socket)).await.expect("an answer in time");
         let frame = frame.unwrap().expect("an answer");

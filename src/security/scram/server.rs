@@ -58,6 +58,21 @@ impl Exchange {
         self.hash
     }
 
+    /// Whether the proof comes next.
+    #[must_use]
+    pub fn is_challenged(&self) -> bool {
+        matches!(self.state, State::Challenged(_))
+    }
+
+    /// Who is to prove that it is who it says.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match &self.state {
+            State::Challenged(challenged) => Some(&challenged.user),
+            _ => None,
+        }
+    }
+
     /// What to answer.
     ///
     /// # Errors
