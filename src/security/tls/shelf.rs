@@ -3,8 +3,8 @@
 
 use super::expiry::Expiry;
 use super::problem::TlsProblem;
-use super::{Client, Reload, SOON, Server};
-use crate::config::{ClientTls, Identity, Tls};
+use super::{Client, Reload, SOON, Server, Settings};
+use crate::config::{ClientTls, Tls};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ impl Shelf {
         self.0.lock().remove(&Side::Cluster(cluster.into()));
     }
 
-    /// Looks at all files again. Reads them.
+    /// Looks at all files again. Reads them; what has not changed is not set up again.
     pub fn look(&self) -> Vec<Look> {
         let all: Vec<_> = self.0.lock().iter().map(|(side, material)| (side.clone(), material.clone())).collect();
         all.into_iter().map(|(side, material)| material.look(side)).collect()
@@ -126,16 +126,9 @@ impl Material {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let both = |identity: Identity| [identity.certificate, identity.key];
         match self {
-            Self::Server(server) => {
-                let tls = server.settings();
-                both(tls.identity).into_iter().chain(tls.clients.map(|clients| clients.ca)).collect()
-            }
-            Self::Client(client) => {
-                let tls = client.settings();
-                tls.identity.into_iter().flat_map(both).chain(tls.ca).collect()
-            }
+            Self::Server(server) => server.settings().files(),
+            Self::Client(client) => client.settings().files(),
         }
     }
 }
