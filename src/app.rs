@@ -28,6 +28,7 @@ use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
 mod certificates;
 mod doors;
+mod follow;
 mod steward;
 mod users;
 mod watch;

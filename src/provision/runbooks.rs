@@ -231,6 +231,27 @@ const GUIDES: &[Guide] = &[
         ],
         act: &["Mend the file: it is read again within ten seconds. The log says when it is in use."],
     },
+    Guide {
+        alert: "FishplateTokenKeysOld",
+        means: "A listener with OAUTHBEARER checks clients' tokens with the keys of their issuer (`jwks`), and has not been able to read these \
+                for two hours. The keys that it has stay in use: clients whose tokens bear a newer one are turned away, and a key that the \
+                issuer has withdrawn is believed. Where none were ever read, nobody logs in there with a token.",
+        look: &[
+            ("increase(fishplate_jwks_reads_total[1h])", "how often it was tried, by listener and what came of it"),
+            (
+                "rate(fishplate_logins_total{mechanism=\"OAUTHBEARER\", result=\"failed\"}[5m])",
+                "whether clients are turned away",
+            ),
+            (
+                "the log of INSTANCE: `keys to check tokens with cannot be read`",
+                "why: no answer, another status, no keys in it, or whom nobody trusts",
+            ),
+        ],
+        act: &[
+            "Ask for the address of `jwks` from where INSTANCE runs: is it reached, and is its certificate signed by whom `ca` names, or the system trusts?",
+            "Where the issuer has moved, name its new address (or a file with its keys) in `jwks`, and restart.",
+        ],
+    },
 ];
 
 /// A page for each alert that there is, by its name.

@@ -9,6 +9,7 @@ pub mod jwks;
 pub mod jwks_task;
 pub mod jws;
 pub mod jwt;
+pub mod look;
 #[cfg(feature = "msk-iam")]
 pub mod msk_iam;
 pub mod oauthbearer;

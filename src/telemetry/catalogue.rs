@@ -126,6 +126,9 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Clients, "fishplate_users", &["listener"], "Users that may log in with a password."),
     counter(Of::Clients, "fishplate_users_reloads_total", &["listener", "result"], "Files of users that had changed: `applied`, or `invalid` (the users before stay)."),
 
+    gauge(Of::Clients, "fishplate_jwks_read_time_seconds", &["listener"], "When the keys that clients' tokens are checked with (`jwks`) were last read, in seconds since 1970; 0: never yet. An address is asked every hour, a file looked at every five seconds."),
+    counter(Of::Clients, "fishplate_jwks_reads_total", &["listener", "result"], "Times that those keys were asked for: `ok`, or `failed` (those that are there stay)."),
+
     counter(Of::Clients, "fishplate_denied_total", &["operation", "resource"], "What clients asked for and may not do (docs/authorization.md), by operation and kind of resource, in Kafka's words."),
 
     gauge(Of::Clusters, "fishplate_cluster_up", &["cluster"], "1 while a broker of it answers, else 0."),
