@@ -77,7 +77,9 @@ fn everything_counted_once() -> String {
     telemetry.logins().takes_tokens(listener);
     telemetry.logins().keys_read(listener, true);
     telemetry.certificates().holds_until("listener", "127.0.0.1:9093", "certificate", 1);
-    telemetry.denied("Read", "Topic");
+    telemetry.admin().began(Some(1));
+    telemetry.admin().refused("no_token");
+    telemetry.denied("Write", "Topic");
     telemetry.misplaced(1, 0);
     telemetry.task_restarted("metadata");
     let policy = telemetry.policy(&"p".into());

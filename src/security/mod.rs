@@ -3,6 +3,7 @@
 
 #[cfg(feature = "msk-iam")]
 pub mod aws;
+pub mod brake;
 pub mod client;
 pub mod https;
 pub mod jwks;
@@ -13,6 +14,7 @@ pub mod look;
 #[cfg(feature = "msk-iam")]
 pub mod msk_iam;
 pub mod oauthbearer;
+pub mod operators;
 pub mod plain;
 pub mod refused;
 pub mod scram;

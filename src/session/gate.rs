@@ -1,7 +1,7 @@
 //! What a listener asks of who comes: by which mechanisms clients log in, who there is, for how long they are let in.
 
-use super::brake::Brake;
 use crate::config::Sasl;
+use crate::security::brake::Brake;
 use crate::security::jwks_task::{Told, Verifier};
 use crate::security::server::{Refusal, ServerExchange, Step};
 use crate::security::users::Users;

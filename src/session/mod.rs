@@ -2,7 +2,6 @@
 //! path happens here; what a request means is decided in `api`.
 
 mod admission;
-pub mod brake;
 pub mod clients;
 pub mod context;
 pub mod crowd;

@@ -1,5 +1,5 @@
 //! All TLS material of a running proxy, so that its files can be looked at again and its certificates be counted: what each
-//! listener and each cluster has.
+//! listener, the admin address and each cluster has.
 
 use super::expiry::Expiry;
 use super::problem::TlsProblem;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub enum Side {
     /// The listener that is bound there.
     Listener(Arc<str>),
+    /// The admin address, bound there.
+    Admin(Arc<str>),
     /// The cluster of that name.
     Cluster(Arc<str>),
 }
@@ -25,6 +27,7 @@ impl Side {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Listener(_) => "listener",
+            Self::Admin(_) => "admin",
             Self::Cluster(_) => "cluster",
         }
     }
@@ -32,7 +35,7 @@ impl Side {
     /// Which one.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (Self::Listener(name) | Self::Cluster(name)) = self;
+        let (Self::Listener(name) | Self::Admin(name) | Self::Cluster(name)) = self;
         name
     }
 }
@@ -67,12 +70,11 @@ pub struct Look {
 }
 
 impl Shelf {
-    /// A listener's material, loaded; the same as before where it is there already.
+    /// The material of a side that clients come to, loaded; the same as before where it is there already.
     ///
     /// # Errors
     /// Which file is wrong, and how; what was there stays in force.
-    pub fn server(&self, bind: &str, tls: &Tls) -> Result<Arc<Server>, TlsProblem> {
-        let side = Side::Listener(bind.into());
+    pub fn server(&self, side: Side, tls: &Tls) -> Result<Arc<Server>, TlsProblem> {
         let there = self.0.lock().get(&side).cloned();
         if let Some(Material::Server(server)) = there {
             return server.become_as(tls).map(|_| server);
