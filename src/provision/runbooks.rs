@@ -205,8 +205,8 @@ const GUIDES: &[Guide] = &[
     },
     Guide {
         alert: "FishplateCertificateExpires",
-        means: "A certificate ends within two weeks, or has ended. When it has, no new connection there succeeds: to a listener, clients' \
-                (`certificate`) or, where they show certificates, those of all who were signed by this authority (`ca`); to a cluster, \
+        means: "A certificate ends within two weeks, or has ended. When it has, no new connection there succeeds: to a listener or the admin \
+                address, its callers' (`certificate`) or, where they show certificates, those of all who were signed by this authority (`ca`); to a cluster, \
                 ours. Connections that live stay. Where several Fishplates run, it may be the file of one of them.",
         look: &[
             (
