@@ -8,7 +8,8 @@ use crate::lag::task::{self as lag, Lag};
 use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
-use crate::security::tls::{Shelf, TlsProblem};
+use crate::security::operators::file::OperatorsProblem;
+use crate::security::tls::{Shelf, Side, TlsProblem};
 use crate::security::users::file::UsersProblem;
 use crate::session::origin::Origin;
 use crate::session::{Context, Limits, listener};
@@ -19,7 +20,7 @@ use crate::wire::budget::Standing;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -28,6 +29,8 @@ use tokio::time::{Instant, interval, sleep, timeout, timeout_at};
 
 mod certificates;
 mod doors;
+mod follow;
+mod operators;
 mod steward;
 mod users;
 mod watch;
@@ -76,6 +79,9 @@ pub enum StartError {
     /// A listener's users cannot be read.
     #[error("{0}; a listener with `sasl` needs its users at the start")]
     Users(#[from] UsersProblem),
+    /// The admin address's tokens cannot be read.
+    #[error("{0}; an admin address with tokens needs them at the start")]
+    Operators(#[from] OperatorsProblem),
     /// A mistake of ours in the metrics.
     #[error("cannot set the metrics up: {0}")]
     Metrics(String),
@@ -118,19 +124,28 @@ impl Running {
         let telemetry = Arc::new(Telemetry::new().map_err(|e| StartError::Metrics(e.to_string()))?);
         let readiness = Arc::new(Readiness::new(config.clusters.iter().map(|cluster| cluster.name.clone())));
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let (tasks, view) = (JoinSet::new(), Arc::default());
+        let (mut tasks, view) = (JoinSet::new(), Arc::default());
+        let crate::config::Memory { requests, responses, parked } = config.memory;
+        let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
+        let doors = Doors::new(&shared, &telemetry);
         let admin = match &config.admin {
-            Some(admin) => Some(start_admin(admin.bind, &telemetry, &readiness, stopped, &view).await?),
+            Some(admin) => {
+                let door = operators::guard(admin, &telemetry, &mut tasks)?;
+                let state = AdminState {
+                    telemetry: Arc::clone(&telemetry),
+                    readiness: Arc::clone(&readiness),
+                    view: Arc::clone(&view),
+                    door,
+                };
+                Some(start_admin(admin, state, doors.shelf(), stopped).await?)
+            }
             None => None,
         };
         let mut bound = Vec::new();
         for listener in &config.listeners {
             bound.push((bind_all(listener).await?, listener.clone()));
         }
-        let crate::config::Memory { requests, responses, parked } = config.memory;
-        let shared = Shared::within(Memory::new(requests, responses, parked), KEEP_BUFFERS, UPSTREAM_FRAME);
         let limits = Limits::from(&*config);
-        let doors = Doors::new(&shared, &telemetry);
         for cluster in &config.clusters {
             let of = |why| StartError::Tls { whose: format!("cluster {}", cluster.name), why };
             doors.open(cluster).map_err(of)?;
@@ -186,7 +201,7 @@ impl Running {
             Context::new(current.clone(), clusters.clone(), telemetry, rulings, front, Arc::clone(shared), limits);
         if let Some(tls) = &listener.tls {
             let of = |why| StartError::Tls { whose: format!("listener {}", listener.bind), why };
-            context.over_tls(shelf.server(&address.to_string(), tls).map_err(of)?);
+            context.over_tls(shelf.server(Side::Listener(address.to_string().into()), tls).map_err(of)?);
         }
         users::guard(listener.sasl.as_ref(), address, &context, &mut self.tasks)?;
         if listener.proxy_protocol {
@@ -241,18 +256,18 @@ async fn bind_all(listener: &config::Listener) -> Result<Vec<TcpListener>, Start
 }
 
 async fn start_admin(
-    address: SocketAddr,
-    telemetry: &Arc<Telemetry>,
-    readiness: &Arc<Readiness>,
+    admin: &config::Admin,
+    state: AdminState,
+    shelf: &Shelf,
     mut stopped: tokio::sync::watch::Receiver<bool>,
-    view: &Arc<OnceLock<View>>,
 ) -> Result<SocketAddr, StartError> {
-    let listener = bind(address).await?;
-    let bound = listener.local_addr().map_err(|error| StartError::Bind { address, error })?;
-    let state =
-        AdminState { telemetry: Arc::clone(telemetry), readiness: Arc::clone(readiness), view: Arc::clone(view) };
+    let listener = bind(admin.bind).await?;
+    let bound = listener.local_addr().map_err(|error| StartError::Bind { address: admin.bind, error })?;
+    let side = Side::Admin(bound.to_string().into());
+    let tls = admin.tls.as_ref().map(|tls| shelf.server(side, tls)).transpose();
+    let tls = tls.map_err(|why| StartError::Tls { whose: "the admin address".to_owned(), why })?;
     // Not among the tasks that stop first: probes are answered while sessions drain.
-    tokio::spawn(http::serve(listener, state, async move {
+    tokio::spawn(http::serve(listener, tls, state, async move {
         let _ = stopped.wait_for(|stopped| *stopped).await;
     }));
     Ok(bound)

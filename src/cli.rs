@@ -16,6 +16,7 @@ use fishplate::config::{self, Config, Reading};
 #[cfg(feature = "demo")]
 use fishplate::demo::DemoOptions;
 use fishplate::telemetry::{Telemetry, log};
+use remote::{ReachArgs, Remote};
 use serde::Serialize;
 
 mod backlog;
@@ -110,8 +111,9 @@ addresses of the file, and those that brokers advertise, lead to them.")]
 Examples:
   fishplate tokens --pipeline events
   fishplate tokens --pipeline events --by diverted --window 10m --watch
-Tokens are masked: their first characters and a sum of all, the same everywhere. --reveal shows them, where it is called on
-Fishplate's own machine. Each number is what a token said since it was among those who say most: at least so much.")]
+Tokens are masked: their first characters and a sum of all, the same everywhere. --reveal shows them to who has an admin token
+(--admin-token-file); where the config has none, to who calls it on Fishplate's own machine. Each number is what a token said
+since it was among those who say most: at least so much.")]
     Tokens(tokens::TokensArgs),
     /// Show how far consumer groups are behind, in records and in time, the worst first, and why
     #[command(after_help = "\
@@ -223,6 +225,8 @@ pub(crate) struct ExplainArgs {
     /// Ask the running proxy at this admin address, and explain by its config
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// The topic
     #[arg(long, value_name = "TOPIC", required_unless_present_any = ["group", "transactional_id", "client", "principal"])]
     topic: Option<String>,
@@ -345,7 +349,7 @@ fn verdict(check: &Check) -> Verdict {
 
 fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
     let config = match (&args.admin, &args.config) {
-        (Some(admin), _) => match remote::get(admin, "/api/v1/config") {
+        (Some(admin), _) => match Remote::at(admin, &args.reach).get("/api/v1/config") {
             Ok(running) => Config::from_text("the running proxy's config", &running.to_string())?,
             Err(error) => return tables::unreachable(&error),
         },
@@ -368,7 +372,7 @@ fn explain(args: &ExplainArgs) -> anyhow::Result<Verdict> {
     explanation.record = match (record(args), &args.admin) {
         (None, _) => None,
         (Some(record), None) => Some(outlook::by_config(&config, &record)),
-        (Some(record), Some(admin)) => match remote::post(admin, "/api/v1/explain", &record) {
+        (Some(record), Some(admin)) => match Remote::at(admin, &args.reach).post("/api/v1/explain", &record) {
             Ok(answer) => Some(serde_json::from_value(answer)?),
             Err(error) => return tables::unreachable(&error),
         },

@@ -74,7 +74,11 @@ fn everything_counted_once() -> String {
     telemetry.logins().began(listener, std::iter::once("PLAIN"), 1);
     telemetry.logins().held(listener, std::time::Duration::from_secs(1));
     telemetry.logins().reloaded(listener, Some(1));
+    telemetry.logins().takes_tokens(listener);
+    telemetry.logins().keys_read(listener, true);
     telemetry.certificates().holds_until("listener", "127.0.0.1:9093", "certificate", 1);
+    telemetry.admin().began(Some(1));
+    telemetry.admin().refused("no_token");
     telemetry.denied("Write", "Topic");
     telemetry.misplaced(1, 0);
     telemetry.task_restarted("metadata");

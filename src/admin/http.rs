@@ -1,59 +1,32 @@
-//! The admin address: a small HTTP server for probes and scrapes. Everything about it is bounded, so that nobody who
-//! reaches it can take the proxy's memory or file handles; it answers what the rooms beside it decide.
+//! The admin address: a small HTTP server for probes, scrapes and operators. It answers what the rooms beside it decide; `accept` has
+//! its connections, and `operator` who may see secrets and change what runs.
 
+use super::accept::{LIMITS, serve_within};
 use super::backlog::{AskedBacklog, backlog};
 use super::lag::{AskedLag, lag};
 use super::limits::{AskedRate, LimitRow, limits, set_rate};
-use super::operator::{Operator, Peer};
+use super::operator::{Admitted, Claim, Door, Refusal};
 use super::outlook::{AskedRecord, live};
 use super::readiness::{Readiness, Ready};
 use super::sheet::Sheet;
 use super::tables::{self, View};
 use super::tokens::{AskedTokens, tokens};
 use crate::config::written;
-use crate::telemetry::{Seldom, Telemetry};
+use crate::security::tls::Server;
+use crate::telemetry::Telemetry;
 use crate::wire::pieces::record_bytes_copied;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use std::time::Instant;
+use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
-
-/// What a client of the admin address may take.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// Connections at a time; more wait in the kernel's queue.
-    connections: usize,
-    /// A request's line and headers together.
-    head_bytes: usize,
-    /// For a request's head to come in whole, and so also for the next request of a kept connection.
-    head_wait: Duration,
-    /// After this a connection ends with its current answer: one that is never read, or never idle, does not stay.
-    connection_life: Duration,
-    /// For a current answer to be written once its connection is to end.
-    last_answer: Duration,
-}
-
-const LIMITS: Limits = Limits {
-    connections: 64,
-    head_bytes: 16 * 1024,
-    head_wait: Duration::from_secs(30),
-    connection_life: Duration::from_secs(120),
-    last_answer: Duration::from_secs(2),
-};
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -64,79 +37,19 @@ pub struct AdminState {
     pub readiness: Arc<Readiness>,
     /// What the tables are made of; not there before it listens.
     pub view: Arc<OnceLock<View>>,
+    /// Who may see secrets and change what runs.
+    pub door: Arc<Door>,
 }
 
 /// Serves until `shutdown` resolves, then closes what is open and returns. Call [`Readiness::shutting_down`] some time
 /// before that, so that probes see it.
-pub async fn serve(listener: TcpListener, state: AdminState, shutdown: impl Future<Output = ()>) {
-    serve_within(LIMITS, listener, router(state), shutdown).await;
-}
-
-async fn serve_within(limits: Limits, listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(limits.connections));
-    let seldom = Seldom::new(Duration::from_secs(60));
-    let (ending, end) = watch::channel(false);
-    let accepting = async {
-        loop {
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let router = router.clone().layer(Extension(Peer(peer)));
-                    let served = connection(stream, router, limits, end.clone());
-                    tokio::spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    // Most often no file handle is left. It may pass, and must not become a busy loop.
-                    if let Some(held_back) = seldom.pass(()) {
-                        tracing::warn!(
-                            %error, held_back,
-                            "cannot accept admin connections, trying again; is the limit of open files reached?"
-                        );
-                    }
-                    sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = accepting => {}
-        () = shutdown => {}
-    }
-    ending.send_replace(true);
-    drop(listener);
-    drop(end);
-    if timeout(limits.last_answer, ending.closed()).await.is_err() {
-        tracing::debug!("admin connections were cut at shutdown");
-    }
-}
-
-async fn connection(stream: TcpStream, router: Router, limits: Limits, mut end: watch::Receiver<bool>) {
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_wait)
-        .max_header_size(limits.head_bytes)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut served = pin!(served);
-    let over = async {
-        tokio::select! {
-            () = sleep(limits.connection_life) => {}
-            _ = end.wait_for(|ending| *ending) => {}
-        }
-    };
-    let result = tokio::select! {
-        result = served.as_mut() => result,
-        () = over => {
-            served.as_mut().graceful_shutdown();
-            timeout(limits.last_answer, served).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "an admin connection failed");
-    }
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Server>>,
+    state: AdminState,
+    shutdown: impl Future<Output = ()>,
+) {
+    serve_within(LIMITS, listener, tls, router(state), shutdown).await;
 }
 
 fn router(state: AdminState) -> Router {
@@ -233,13 +146,9 @@ async fn groups(State(state): State<AdminState>, Query(rows): Query<Rows>) -> Re
 }
 
 /// Those who speak most. An operator who sees tokens leaves a line in the log.
-async fn top_tokens(
-    State(state): State<AdminState>,
-    operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
-    Query(asked): Query<AskedTokens>,
-) -> Response {
-    if let Err(refused) = reveals(asked.reveal, operator, &asked.pipeline) {
-        return refused;
+async fn top_tokens(State(state): State<AdminState>, claim: Claim, Query(asked): Query<AskedTokens>) -> Response {
+    if let Err(refused) = reveals(asked.reveal, &state, claim, &asked.pipeline).await {
+        return refused.into_response();
     }
     let Some(view) = state.view.get() else { return starting() };
     match tokens(view, &asked, Instant::now()) {
@@ -254,13 +163,9 @@ async fn all_lag(State(state): State<AdminState>, Query(asked): Query<AskedLag>)
 }
 
 /// Whose records a group has not dealt with. An operator who sees tokens leaves a line in the log.
-async fn who_is_behind(
-    State(state): State<AdminState>,
-    operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
-    Query(asked): Query<AskedBacklog>,
-) -> Response {
-    if let Err(refused) = reveals(asked.reveal, operator, &asked.topic) {
-        return refused;
+async fn who_is_behind(State(state): State<AdminState>, claim: Claim, Query(asked): Query<AskedBacklog>) -> Response {
+    if let Err(refused) = reveals(asked.reveal, &state, claim, &asked.topic).await {
+        return refused.into_response();
     }
     let Some(view) = state.view.get() else { return starting() };
     match backlog(view, &asked).await {
@@ -270,14 +175,9 @@ async fn who_is_behind(
 }
 
 /// Whether tokens may be shown, where that is asked for.
-fn reveals(
-    asked: bool,
-    operator: Result<Operator, <Operator as FromRequestParts<AdminState>>::Rejection>,
-    of: &str,
-) -> Result<(), Response> {
+async fn reveals(asked: bool, state: &AdminState, claim: Claim, of: &str) -> Result<(), Refusal> {
     if asked {
-        let Operator(peer) = operator.map_err(IntoResponse::into_response)?;
-        tracing::info!(%peer, of, "tokens are shown to an operator");
+        state.door.admit(claim).await?.was_shown(of);
     }
     Ok(())
 }
@@ -296,15 +196,14 @@ async fn all_limits(State(state): State<AdminState>, Query(of): Query<Of>) -> Re
 }
 
 /// A rate until the next reload.
-async fn another_rate(
-    State(state): State<AdminState>,
-    Operator(peer): Operator,
-    Json(asked): Json<AskedRate>,
-) -> Response {
+async fn another_rate(State(state): State<AdminState>, operator: Admitted, Json(asked): Json<AskedRate>) -> Response {
     let Some(view) = state.view.get() else { return starting() };
-    match set_rate(view, &asked, peer) {
+    match set_rate(view, &asked, &operator) {
         Ok(set) => Json(set).into_response(),
-        Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+        Err(why) => {
+            operator.was_refused(&asked.pipeline, &asked.limit);
+            (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+        }
     }
 }
 
@@ -328,17 +227,28 @@ async fn what_exists() -> (StatusCode, &'static str) {
   /api/v1/backlog   whose records a group has not dealt with (?group=G, topic=T, partition=N, key=header(token), limit=N, reveal=true)
   /api/v1/limits    limits as they are in force (?pipeline=P); POST pipeline, limit, rate, perhaps token, burst: another rate until the next reload
   /api/v1/explain   POST topic, perhaps headers (a list of pairs), key, client_id: what contract and limits would make of such a record
+What changes something and what reveals something needs a token (authorization: Bearer TOKEN) where the config has some
+(admin.token_file), and is answered on Fishplate's own machine alone where it has none.
 ";
     (StatusCode::NOT_FOUND, TEXT)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::accept::Limits;
     use super::*;
+    use crate::config::{ClientTls, Identity, Tls};
+    use crate::security::operators::Operators;
+    use crate::security::tls::Client;
+    use crate::security::tls::testing::{Authority, Validity};
     use std::net::SocketAddr;
+    use std::path::PathBuf;
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
+    use tokio::time::{sleep, timeout};
 
     struct Admin {
         address: SocketAddr,
@@ -352,13 +262,18 @@ mod tests {
     }
 
     async fn admin_within(limits: Limits) -> Admin {
+        admin_with(limits, None, None).await
+    }
+
+    async fn admin_with(limits: Limits, operators: Option<Operators>, tls: Option<Arc<Server>>) -> Admin {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let telemetry = Arc::new(Telemetry::new().unwrap());
         let readiness = Arc::new(Readiness::new(["a".into()]));
-        let state = AdminState { telemetry, readiness, view: Arc::default() };
+        let door = Door::new(operators, &telemetry);
+        let state = AdminState { telemetry, readiness, view: Arc::default(), door };
         let (stop, stopped) = oneshot::channel();
-        let serving = serve_within(limits, listener, router(state.clone()), async { drop(stopped.await) });
+        let serving = serve_within(limits, listener, tls, router(state.clone()), async { drop(stopped.await) });
         Admin { address, state, stop, task: tokio::spawn(serving) }
     }
 
@@ -414,6 +329,103 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
+    }
+
+    const TOKEN: &str = "planted-0123456789abcdef";
+
+    #[tokio::test]
+    async fn who_sends_a_token_is_let_in_and_everybody_else_may_look() {
+        let operators = Operators::read(&format!("alice {TOKEN}")).unwrap();
+        let admin = admin_with(LIMITS, Some(operators), None).await;
+        let send = async |what: &str, header: &str| {
+            ask(admin.address, &format!("{what} HTTP/1.1{header}\r\ncontent-length: 0")).await
+        };
+        let bearer = |token: &str| format!("\r\nauthorization: Bearer {token}");
+        let change = "POST /api/v1/limits";
+        let reveal = "GET /api/v1/tokens?pipeline=p&reveal=true";
+        for what in [change, reveal, "GET /api/v1/backlog?group=g&topic=t&partition=0&reveal=true"] {
+            let none = send(what, "").await;
+            assert!(none.starts_with("HTTP/1.1 401 ") && none.contains("www-authenticate: Bearer realm"), "{none}");
+            let wrong = send(what, &bearer("planted-0123456789abcdee")).await;
+            assert!(wrong.starts_with("HTTP/1.1 401 ") && wrong.contains("error=\"invalid_token\""), "{wrong}");
+            assert!(![none, wrong].concat().contains("planted"));
+        }
+        // It comes as far as what is not there yet; the body of a change is read only then
+        assert!(send(reveal, &bearer(TOKEN)).await.starts_with("HTTP/1.1 503 "));
+        assert!(send(change, &bearer(TOKEN)).await.starts_with("HTTP/1.1 415 "));
+        for open in ["GET /metrics", "GET /healthz"] {
+            assert!(send(open, "").await.starts_with("HTTP/1.1 200 "), "{open}");
+        }
+        assert!(send("GET /api/v1/tokens?pipeline=p", "").await.starts_with("HTTP/1.1 503 "));
+    }
+
+    /// A directory that goes when the test ends; what a server has in it, and a client that trusts it.
+    fn certified(name: &str) -> (PathBuf, Arc<Server>, Client) {
+        let directory = std::env::temp_dir().join(format!("fishplate-admin-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (authority, ca) = (Authority::new("Test CA"), directory.join("ca.crt"));
+        std::fs::write(&ca, authority.certificate()).unwrap();
+        let (certificate, key) = authority.server(&["127.0.0.1"], Validity::Good).write(&directory, "admin");
+        let tls = Tls {
+            identity: Identity { certificate, key },
+            clients: None,
+            min_version: crate::config::TlsVersion::Tls12,
+        };
+        let client = ClientTls { ca: Some(ca), ..ClientTls::default() };
+        (directory, Arc::new(Server::load(&tls).unwrap()), Client::load(&client).unwrap())
+    }
+
+    #[tokio::test]
+    async fn over_tls_it_is_the_same_and_who_speaks_none_is_told() {
+        let (directory, server, client) = certified("tls");
+        let admin = admin_with(LIMITS, None, Some(server)).await;
+        let stream = TcpStream::connect(admin.address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(client.current());
+        let mut stream = connector.connect(client.server_name("127.0.0.1").unwrap(), stream).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let told = ask(admin.address, "GET /healthz HTTP/1.1").await;
+        assert!(told.starts_with("HTTP/1.1 400 ") && told.ends_with("call it by https://\n"), "{told}");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn handshakes_that_never_end_do_not_keep_others_out() {
+        let (directory, server, _) = certified("slow");
+        let limits = Limits { connections: 1, handshake: Duration::from_millis(200), ..LIMITS };
+        let admin = admin_with(limits, None, Some(server)).await;
+        let mut silent = TcpStream::connect(admin.address).await.unwrap();
+        let told = timeout(Duration::from_secs(10), ask(admin.address, "GET /healthz HTTP/1.1")).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 400 "), "{told}");
+        assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0, "it was closed");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_address_does_not_get_every_place() {
+        let admin = admin_within(Limits { of_address: 1, ..LIMITS }).await;
+        let first = TcpStream::connect(admin.address).await.unwrap();
+        sleep(Duration::from_millis(50)).await;
+        let mut second = TcpStream::connect(admin.address).await.unwrap();
+        assert_eq!(timeout(Duration::from_secs(10), second.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
+        drop(first);
+        let again = async {
+            while !asked(admin.address).await {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), again).await.unwrap();
+    }
+
+    /// Whether one that comes now is answered.
+    async fn asked(address: SocketAddr) -> bool {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let _or_closed = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let mut answer = String::new();
+        let _or_closed = stream.read_to_string(&mut answer).await;
+        answer.starts_with("HTTP/1.1 200 ")
     }
 
     #[tokio::test]

@@ -1,12 +1,13 @@
 //! Limits as they are in force, and another rate for one of them until the next reload.
 
+use super::operator::Admitted;
 use super::tables::{View, plain};
 use crate::config::rates::{Wanted, rate};
 use crate::config::tokens::{Token, mask};
 use crate::policy::overrule::Overrule;
 use crate::policy::rulings::Ruling;
+use crate::telemetry::AUDIT;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
 
 /// How long what an operator sets is in force.
 pub const UNTIL: &str = "the next reload or restart";
@@ -114,7 +115,7 @@ pub struct SetRate {
 ///
 /// # Errors
 /// In words: what the config's check would say of it.
-pub fn set_rate(view: &View, asked: &AskedRate, who: SocketAddr) -> Result<SetRate, String> {
+pub fn set_rate(view: &View, asked: &AskedRate, who: &Admitted) -> Result<SetRate, String> {
     let config = view.current.load().config.clone();
     let burst = asked.burst.as_ref().map(|much| match much {
         Much::Number(number) => number.to_string(),
@@ -129,7 +130,8 @@ pub fn set_rate(view: &View, asked: &AskedRate, who: SocketAddr) -> Result<SetRa
     context.rulings.overrule(&config, overrule)?;
     let masked = asked.token.as_ref().map(|token| mask(token.as_bytes()));
     tracing::info!(
-        peer = %who, pipeline, limit, token = masked, %rate, burst, until = UNTIL,
+        target: AUDIT, peer = %who.peer, operator = %who.by, certificate = who.certificate.as_deref(),
+        pipeline, limit, token = masked, %rate, burst, until = UNTIL,
         "an operator set a limit's rate; it stands in no file"
     );
     Ok(SetRate {

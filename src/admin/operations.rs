@@ -14,7 +14,7 @@ use crate::config::diff::{Change, Diff, moved};
 use crate::config::{Cluster, Config, Listener, Mistakes, Pipeline, Reading};
 use crate::placement::Front;
 use crate::rights::Kind;
-use crate::security::{tls, users};
+use crate::security::{operators, tls, users};
 use crate::telemetry::Telemetry;
 use crate::types::{Slot, View};
 
@@ -68,13 +68,14 @@ impl Face {
     }
 }
 
-/// Checks a config file, and the certificates that it names, without talking to anything.
+/// Checks a config file, and the certificates, users and tokens that it names, without talking to anything.
 #[must_use]
 pub fn check(file: &Path) -> (Check, Option<Config>) {
     let Reading { config, mut found, .. } = Reading::of_file(file);
     let name = file.display().to_string();
     found.extend(config.iter().flat_map(|config| tls::survey(config, &name)));
     found.extend(config.iter().flat_map(|config| users::file::survey(config, &name)));
+    found.extend(config.iter().flat_map(|config| operators::file::survey(config, &name)));
     let fine = config.is_some() && found.count().0 == 0;
     let size = config.as_ref().filter(|_| fine).map(|config| Size {
         listeners: config.listeners.len(),

@@ -178,7 +178,7 @@ mod tests {
         let first = authority.server(&["kafka.example"], Validity::Good);
         mount.swap("..one", &first.certificate, &first.key);
         let shelf = Arc::new(Shelf::default());
-        let server = shelf.server("127.0.0.1:9093", &mount.tls()).unwrap();
+        let server = shelf.server(Side::Listener("127.0.0.1:9093".into()), &mount.tls()).unwrap();
         let telemetry = Arc::new(Telemetry::new().unwrap());
         let watching = tokio::spawn(run(Arc::clone(&shelf), Arc::clone(&telemetry)));
         let shown = |family: &str, labels: &[(&str, &str)]| telemetry.shown(family, labels);

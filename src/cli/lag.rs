@@ -49,7 +49,7 @@ pub(super) fn lag(args: &LagArgs) -> anyhow::Result<Verdict> {
         value.as_ref().map(|value| format!("&{name}={}", quoted(value))).unwrap_or_default()
     };
     let only = [only("group", group), only("pipeline", pipeline), only("topic", topic)].concat();
-    show(admin, *watch, &format!("/api/v1/lag?limit={limit}{only}"), table)
+    show(admin, &admin.remote(), *watch, &format!("/api/v1/lag?limit={limit}{only}"), table)
 }
 
 /// Rows with bars, and what each group has in all.

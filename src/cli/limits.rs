@@ -2,7 +2,7 @@
 
 use super::tables::{AdminArgs, Columns, show, shown, unreachable};
 use super::tokens::quoted;
-use super::{Verdict, remote, say, say_json};
+use super::{Verdict, say, say_json};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -28,8 +28,8 @@ enum Change {
 Examples:
   fishplate limits set --pipeline events --limit per-token --rate 500/s
   fishplate limits set --pipeline events --limit per-token --token phc_abc --rate 50/s
-It is in force at once, on this Fishplate alone, and stands in no file: write it there, too, if it is to stay. Answered where
-it is called on Fishplate's own machine.")]
+It is in force at once, on this Fishplate alone, and stands in no file: write it there, too, if it is to stay. It needs a
+token (--admin-token-file) where the config has some, and is answered on Fishplate's own machine alone where it has none.")]
     Set(SetArgs),
 }
 
@@ -73,13 +73,13 @@ pub(super) fn limits(args: &LimitsArgs) -> anyhow::Result<Verdict> {
         return set(args);
     }
     let of = args.pipeline.as_ref().map(|pipeline| format!("?pipeline={}", quoted(pipeline))).unwrap_or_default();
-    show(&args.admin, args.watch, &format!("/api/v1/limits{of}"), |answer| shown(answer, COLUMNS))
+    show(&args.admin, &args.admin.remote(), args.watch, &format!("/api/v1/limits{of}"), |answer| shown(answer, COLUMNS))
 }
 
 fn set(args: &SetArgs) -> anyhow::Result<Verdict> {
     let SetArgs { pipeline, limit, token, rate, burst, admin } = args;
     let asked = json!({ "pipeline": pipeline, "limit": limit, "token": token, "rate": rate, "burst": burst });
-    match remote::post(&admin.admin, "/api/v1/limits", &asked) {
+    match admin.remote().as_operator(true).post("/api/v1/limits", &asked) {
         Ok(answer) if admin.json => say_json(&answer),
         Ok(answer) => say(&words(&answer)),
         Err(error) => unreachable(&error),

@@ -1,6 +1,7 @@
 //! `diff`, `topics`, `groups`, `clients`: what is asked of a running proxy, and how it is shown.
 
-use super::{FileArgs, Verdict, colours, complain, load, remote, say};
+use super::remote::{Mistake, ReachArgs, Refused, Remote};
+use super::{FileArgs, Verdict, colours, complain, load, say};
 use clap::Args;
 use fishplate::admin::operations::{Difference, difference};
 use fishplate::config::Config;
@@ -13,12 +14,20 @@ use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
-    /// The admin address of the running proxy
+    /// The admin address of the running proxy: HOST:PORT, or https://HOST:PORT where it has `admin.tls`
     #[arg(long, value_name = "ADDRESS", env = "FISHPLATE_ADMIN", default_value = "127.0.0.1:9644")]
-    pub(super) admin: String,
+    admin: String,
+    #[command(flatten)]
+    reach: ReachArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl AdminArgs {
+    pub(super) fn remote(&self) -> Remote<'_> {
+        Remote::at(&self.admin, &self.reach)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -89,18 +98,19 @@ pub(super) fn clients(args: &TableArgs) -> anyhow::Result<Verdict> {
 
 fn table(args: &TableArgs, name: &str, columns: Columns) -> anyhow::Result<Verdict> {
     let path = format!("/api/v1/{name}?limit={}", args.limit);
-    show(&args.admin, args.watch, &path, |answer| shown(answer, columns))
+    show(&args.admin, &args.admin.remote(), args.watch, &path, |answer| shown(answer, columns))
 }
 
 /// Asks, and shows the answer as `shown` makes it; again and again where it is watched.
 pub(super) fn show(
     admin: &AdminArgs,
+    remote: &Remote<'_>,
     watch: bool,
     path: &str,
     shown: impl Fn(&Value) -> String,
 ) -> anyhow::Result<Verdict> {
     loop {
-        let answer = match remote::get(&admin.admin, path) {
+        let answer = match remote.get(path) {
             Ok(answer) => answer,
             Err(error) => return unreachable(&error),
         };
@@ -118,7 +128,8 @@ pub(super) fn show(
 
 pub(super) fn unreachable(error: &anyhow::Error) -> anyhow::Result<Verdict> {
     complain(&format!("fishplate: {error:#}\n"));
-    Ok(if error.is::<remote::Refused>() { Verdict::Found } else { Verdict::Unreachable })
+    let is_found = error.is::<Refused>() || error.is::<Mistake>();
+    Ok(if is_found { Verdict::Found } else { Verdict::Unreachable })
 }
 
 /// Rows under headings, each column as wide as it must be.
@@ -162,7 +173,7 @@ fn cell(value: &Value) -> String {
 
 pub(super) fn diff(args: &DiffArgs) -> anyhow::Result<Verdict> {
     let Some(then) = load(&args.file) else { return Ok(Verdict::Found) };
-    let now = match remote::get(&args.admin.admin, "/api/v1/config") {
+    let now = match args.admin.remote().get("/api/v1/config") {
         Ok(now) => now,
         Err(error) => return unreachable(&error),
     };

@@ -1,6 +1,6 @@
 //! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
 
-use super::{Cluster, Config, Login, Patterns, Pipeline};
+use super::{Admin, Cluster, Config, Login, OperatorsFrom, Patterns, Pipeline};
 use crate::rights::{Definition, Rights};
 use serde::Serialize;
 use serde_json::Value;
@@ -288,6 +288,23 @@ fn flatten(path: &str, value: &Value, paths: &mut BTreeMap<String, String>) {
     }
 }
 
+type InWords = fn(&Admin) -> Option<String>;
+
+const ADMIN: [(&str, InWords); 3] = [
+    ("bind", |admin| Some(admin.bind.to_string())),
+    ("tls", |admin| admin.tls.as_ref().map(|tls| super::written::tls::server(tls).to_string())),
+    ("token_file", |admin| admin.operators.as_ref().map(OperatorsFrom::words)),
+];
+
+/// Nobody is told which they were, nor which they are.
+fn other_tokens(now: &Config, then: &Config) -> bool {
+    let tokens = |of: &Config| match of.admin.as_ref()?.operators.clone()? {
+        OperatorsFrom::Text(tokens) => Some(tokens),
+        OperatorsFrom::File(_) => None,
+    };
+    matches!((tokens(now), tokens(then)), (Some(now), Some(then)) if now.is_other(&then))
+}
+
 /// What cannot change while the process runs.
 fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
     let mut fixed = Vec::new();
@@ -300,9 +317,15 @@ fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
     let listeners =
         |config: &Config| super::written(config).get("listeners").map(ToString::to_string).unwrap_or_default();
     note("listeners".into(), listeners(now), listeners(then));
-    let bind =
-        |config: &Config| config.admin.as_ref().map_or_else(|| "none".to_owned(), |admin| admin.bind.to_string());
-    note("admin.bind".into(), bind(now), bind(then));
+    let of_admin = |config: &Config, words: fn(&Admin) -> Option<String>| {
+        config.admin.as_ref().and_then(words).unwrap_or_else(|| "none".to_owned())
+    };
+    for (key, words) in ADMIN {
+        note(format!("admin.{key}"), of_admin(now, words), of_admin(then, words));
+    }
+    if other_tokens(now, then) {
+        note("admin.token".into(), "one".into(), "another".into());
+    }
     for cluster in &then.clusters {
         if let Some(before) = now.clusters.iter().find(|before| before.name == cluster.name) {
             note(format!("clusters.{}.slot", cluster.name), before.slot.to_string(), cluster.slot.to_string());

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::rights::Rights;
 use crate::types::{HostPort, Name, Slot, View, VirtualNode};
 
+pub mod admin;
 mod amounts;
 mod check;
 pub mod clients;
@@ -40,6 +41,7 @@ pub mod url;
 mod written;
 mod yaml;
 
+pub use admin::{Admin, OperatorsFrom};
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use levels::{Metrics, Slo};
@@ -76,7 +78,7 @@ pub struct Config {
     pub clients: Clients,
     /// Who may do what; `None`: everybody may do everything.
     pub authorization: Option<Arc<Rights>>,
-    /// Metrics and health, if wanted.
+    /// Metrics, health and what operators ask, if wanted.
     pub admin: Option<Admin>,
     /// What metrics show of lag.
     pub metrics: Metrics,
@@ -355,13 +357,6 @@ impl Pipeline {
     pub fn is_default(&self) -> bool {
         self.name.as_str() == DEFAULT_PIPELINE
     }
-}
-
-/// The address for metrics and health.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Admin {
-    /// Where to listen; port 0 takes a free one.
-    pub bind: SocketAddr,
 }
 
 /// What came out of reading a config.

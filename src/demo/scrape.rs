@@ -41,8 +41,8 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::Readiness;
     use crate::admin::http::{AdminState, serve};
+    use crate::admin::{Door, Readiness};
     use crate::telemetry::{Telemetry, Use};
     use std::sync::Arc;
     use tokio::net::TcpListener;
@@ -59,8 +59,9 @@ mod tests {
             two.link_opened(Use::Own),
             telemetry.session_opened(),
         );
-        let state = AdminState { telemetry, readiness: Arc::new(Readiness::new([])), view: Arc::default() };
-        tokio::spawn(serve(listener, state, std::future::pending()));
+        let door = Door::new(None, &telemetry);
+        let state = AdminState { telemetry, readiness: Arc::new(Readiness::new([])), view: Arc::default(), door };
+        tokio::spawn(serve(listener, None, state, std::future::pending()));
         let metrics = Metrics::read(address).await.unwrap();
         assert_eq!(metrics.sum("fishplate_links", ""), 3);
         assert_eq!(metrics.sum("fishplate_links", r#"cluster="one""#), 2);

@@ -14,6 +14,7 @@ const SWEEPS: &str = "FishplateSweepsFailing";
 const HIDDEN: &str = "FishplateLagHidden";
 const EXPIRES: &str = "FishplateCertificateExpires";
 const STALE: &str = "FishplateCertificateRefused";
+const KEYS: &str = "FishplateTokenKeysOld";
 
 /// What Prometheus' job is called.
 pub(super) const JOB: &str = "fishplate";
@@ -24,11 +25,15 @@ const EXPIRES_WITHIN_DAYS: u64 = 14;
 /// A sweep is due every minute.
 const SWEEP_TOO_OLD: u64 = 600;
 
+/// An issuer is asked for its keys every hour, and more often where that fails.
+const KEYS_TOO_OLD: u64 = 2 * 3_600;
+
 /// All rules that are no pipeline's.
 pub(super) fn book(config: &Config) -> Book {
-    let mut alerts = vec![absent(), down(), lost(), hidden(), expires(), refused()];
+    let mut alerts = vec![absent(), down(), lost(), hidden(), expires(), refused(), keys()];
     let mut cases =
-        [absent_cases(), down_cases(), lost_cases(), hidden_cases(), expires_cases(), refused_cases()].concat();
+        [absent_cases(), down_cases(), lost_cases(), hidden_cases(), expires_cases(), refused_cases(), keys_cases()]
+            .concat();
     for cluster in &config.clusters {
         alerts.extend([cluster_down(cluster, config), sweeps(cluster, config)]);
         let of_cluster = [cluster_cases(cluster), sweep_cases(cluster)].concat();
@@ -102,6 +107,17 @@ fn refused() -> Alert {
     ];
     let expr = "increase(fishplate_certificate_reloads_total{result=\"refused\"}[10m]) > 0".to_owned();
     alert(STALE, Severity::Ticket, "1m", expr, words)
+}
+
+/// Also where they were never read: the time is 0 then.
+fn keys() -> Alert {
+    let words = [
+        "Fishplate {{ $labels.instance }} cannot read the keys that tokens are checked with at {{ $labels.listener }}",
+        "They were last read {{ $value | humanizeDuration }} ago (years: never): clients whose token bears a newer key are turned away, and one that was withdrawn is believed.",
+        "2 hours",
+    ];
+    let expr = format!("time() - fishplate_jwks_read_time_seconds > {KEYS_TOO_OLD}");
+    alert(KEYS, Severity::Ticket, "10m", expr, words)
 }
 
 /// The pipeline that lives on a cluster, or that there are none or several.
@@ -208,6 +224,16 @@ fn refused_cases() -> Vec<Case> {
         Case::fires(STALE, "A key was put there that does not fit", 8, counted("0 0 0 1+0x20")),
         Case::silent(STALE, "That was an hour ago", 60, counted("0 1+0x70")),
         Case::silent(STALE, "All could be used", 15, counted("0+0x30")),
+    ]
+}
+
+/// promtool's time begins at 0.
+fn keys_cases() -> Vec<Case> {
+    let read = |values: String| one("fishplate_jwks_read_time_seconds{listener=\"a:1\", instance=\"a\"}", values);
+    vec![
+        Case::fires(KEYS, "The issuer has not answered for hours", 140, read(stays(0, 150))),
+        Case::silent(KEYS, "It was away for an hour", 80, read(stays(0, 90))),
+        Case::silent(KEYS, "It is asked in time", 240, read(grows(60, 250))),
     ]
 }
 

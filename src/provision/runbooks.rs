@@ -205,8 +205,8 @@ const GUIDES: &[Guide] = &[
     },
     Guide {
         alert: "FishplateCertificateExpires",
-        means: "A certificate ends within two weeks, or has ended. When it has, no new connection there succeeds: to a listener, clients' \
-                (`certificate`) or, where they show certificates, those of all who were signed by this authority (`ca`); to a cluster, \
+        means: "A certificate ends within two weeks, or has ended. When it has, no new connection there succeeds: to a listener or the admin \
+                address, its callers' (`certificate`) or, where they show certificates, those of all who were signed by this authority (`ca`); to a cluster, \
                 ours. Connections that live stay. Where several Fishplates run, it may be the file of one of them.",
         look: &[
             (
@@ -230,6 +230,27 @@ const GUIDES: &[Guide] = &[
             ("fishplate_certificate_expiry_time_seconds - time()", "how long what is in use holds"),
         ],
         act: &["Mend the file: it is read again within ten seconds. The log says when it is in use."],
+    },
+    Guide {
+        alert: "FishplateTokenKeysOld",
+        means: "A listener with OAUTHBEARER checks clients' tokens with the keys of their issuer (`jwks`), and has not been able to read these \
+                for two hours. The keys that it has stay in use: clients whose tokens bear a newer one are turned away, and a key that the \
+                issuer has withdrawn is believed. Where none were ever read, nobody logs in there with a token.",
+        look: &[
+            ("increase(fishplate_jwks_reads_total[1h])", "how often it was tried, by listener and what came of it"),
+            (
+                "rate(fishplate_logins_total{mechanism=\"OAUTHBEARER\", result=\"failed\"}[5m])",
+                "whether clients are turned away",
+            ),
+            (
+                "the log of INSTANCE: `keys to check tokens with cannot be read`",
+                "why: no answer, another status, no keys in it, or whom nobody trusts",
+            ),
+        ],
+        act: &[
+            "Ask for the address of `jwks` from where INSTANCE runs: is it reached, and is its certificate signed by whom `ca` names, or the system trusts?",
+            "Where the issuer has moved, name its new address (or a file with its keys) in `jwks`, and restart.",
+        ],
     },
 ];
 

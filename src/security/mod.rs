@@ -3,15 +3,18 @@
 
 #[cfg(feature = "msk-iam")]
 pub mod aws;
+pub mod brake;
 pub mod client;
 pub mod https;
 pub mod jwks;
 pub mod jwks_task;
 pub mod jws;
 pub mod jwt;
+pub mod look;
 #[cfg(feature = "msk-iam")]
 pub mod msk_iam;
 pub mod oauthbearer;
+pub mod operators;
 pub mod plain;
 pub mod refused;
 pub mod scram;

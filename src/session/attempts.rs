@@ -3,7 +3,7 @@
 //! A name that has got in from an address, and not failed there since, needs no place: one client with an old password locks out no
 //! others behind the same gateway. Pure, but for its lock.
 
-use super::brake::{LONGEST, network};
+use crate::security::brake::{LONGEST, network};
 use crate::types::fast_hash;
 use parking_lot::Mutex;
 use std::collections::HashMap;

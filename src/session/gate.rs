@@ -1,9 +1,9 @@
 //! What a listener asks of who comes: by which mechanisms clients log in, who there is, for how long they are let in.
 
 use super::attempts::Attempts;
-use super::brake::Brake;
 use crate::config::Sasl;
-use crate::security::jwks_task::Verifier;
+use crate::security::brake::Brake;
+use crate::security::jwks_task::{Told, Verifier};
 use crate::security::server::{Refusal, ServerExchange, Step};
 use crate::security::users::Users;
 use crate::types::Mechanism;
@@ -33,15 +33,15 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// As a listener says it, with these users. Begins to read the keys that tokens are checked with.
+    /// As a listener says it, with these users. Begins to read the keys that tokens are checked with; `told` is told of each time.
     #[must_use]
-    pub fn new(sasl: &Sasl, users: Users) -> Arc<Self> {
+    pub fn new(sasl: &Sasl, users: Users, told: Told) -> Arc<Self> {
         let half = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
         Arc::new(Self {
             mechanisms: sasl.mechanisms.clone(),
             lifetime: sasl.session_lifetime,
             users: ArcSwap::from_pointee(users),
-            tokens: sasl.oauthbearer.clone().map(|rules| Verifier::start(rules, Box::new(|_| {}))),
+            tokens: sasl.oauthbearer.clone().map(|rules| Verifier::start(rules, told)),
             brake: Brake::default(),
             attempts: Attempts::default(),
             salting: Semaphore::new(half),

@@ -2,10 +2,10 @@
 
 use super::context::Context;
 use super::crowd::{Admitted, Full};
-use super::login::AUDIT;
 use super::origin::{self, Origin, Unknown};
 use super::reader;
 use crate::security::tls::{Nobody, Server};
+use crate::telemetry::AUDIT;
 use crate::types::Principal;
 use crate::wire::outlet::tune;
 use crate::wire::transport::Transport;

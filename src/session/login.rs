@@ -9,7 +9,7 @@ use super::ticket::Ticket;
 use crate::api::codes;
 use crate::error::Blame;
 use crate::security::server::{Refusal, ServerExchange, Step};
-use crate::telemetry::LoginResult;
+use crate::telemetry::{AUDIT, LoginResult};
 use crate::types::{Mechanism, Principal};
 use crate::wire::head::RequestHead;
 use crate::wire::pool::Tab;
@@ -395,9 +395,6 @@ impl Login {
         let _or_not = timeout(TOLD_WITHIN, session.told()).await;
     }
 }
-
-/// Where lines go that say who came and who was turned away.
-pub(super) const AUDIT: &str = "fishplate::audit";
 
 fn tell(session: &Session, mechanism: Mechanism, lifetime: Option<Duration>, result: LoginResult) {
     let (principal, listener) = (session.principal(), session.front.bound);

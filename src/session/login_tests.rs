@@ -40,6 +40,7 @@ async fn world(session_lifetime: Option<Duration>) -> World {
     world.context.close_gate(Gate::new(
         &Sasl { mechanisms, users: None, session_lifetime, oauthbearer: None },
         users(&["alice", "bob"]),
+        Box::new(|_| {}),
     ));
     world
 }
@@ -330,6 +331,7 @@ async fn who_does_not_log_in_in_time_is_closed() {
     world.context.close_gate(Gate::new(
         &Sasl { mechanisms: vec![Mechanism::Plain], users: None, session_lifetime: None, oauthbearer: None },
         users(&["alice"]),
+        Box::new(|_| {}),
     ));
     let mut inside = world.client().await;
     log_in(&mut inside, Mechanism::Plain, "alice", PASSWORD).await;

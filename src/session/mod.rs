@@ -3,7 +3,6 @@
 
 mod admission;
 mod attempts;
-pub mod brake;
 pub mod clients;
 pub mod context;
 pub mod crowd;

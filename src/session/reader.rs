@@ -2,7 +2,7 @@
 
 use super::clients::Software;
 use super::context::Context;
-use super::login::{self, AUDIT, Login, Then};
+use super::login::{self, Login, Then};
 use super::state::Session;
 use super::ticket::Ticket;
 use super::{fetch, generic, produce, shares, subscriptions};
@@ -10,6 +10,7 @@ use crate::api::groups::heartbeats::{ConsumerGroupHeartbeat, ShareGroupHeartbeat
 use crate::api::overview::{metadata, versions as api_versions};
 use crate::api::{Api, Refusals, each};
 use crate::error::Blame;
+use crate::telemetry::AUDIT;
 use crate::types::Principal;
 use crate::wire::client_id::without_options;
 use crate::wire::codec::frame_response;

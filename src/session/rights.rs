@@ -4,6 +4,7 @@ use super::state::Session;
 use crate::api::guard::{Denial, Guard};
 use crate::placement::Placement;
 use crate::rights::{Decision, Granted};
+use crate::telemetry::AUDIT;
 use crate::types::Principal;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ impl Session {
             _ => "no rule allows it".to_owned(),
         };
         tracing::info!(
-            target: "fishplate::audit", session = %self.id, peer = %self.peer, client = %self.client(), %principal,
+            target: AUDIT, session = %self.id, peer = %self.peer, client = %self.client(), %principal,
             %operation, resource = %kind, ?name, rule, held_back, "denied"
         );
     }

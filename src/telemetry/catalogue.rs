@@ -126,6 +126,9 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Clients, "fishplate_users", &["listener"], "Users that may log in with a password."),
     counter(Of::Clients, "fishplate_users_reloads_total", &["listener", "result"], "Files of users that had changed: `applied`, or `invalid` (the users before stay)."),
 
+    gauge(Of::Clients, "fishplate_jwks_read_time_seconds", &["listener"], "When the keys that clients' tokens are checked with (`jwks`) were last read, in seconds since 1970; 0: never yet. An address is asked every hour, a file looked at every five seconds."),
+    counter(Of::Clients, "fishplate_jwks_reads_total", &["listener", "result"], "Times that those keys were asked for: `ok`, or `failed` (those that are there stay)."),
+
     counter(Of::Clients, "fishplate_denied_total", &["operation", "resource"], "What clients asked for and may not do (docs/authorization.md), by operation and kind of resource, in Kafka's words."),
 
     gauge(Of::Clusters, "fishplate_cluster_up", &["cluster"], "1 while a broker of it answers, else 0."),
@@ -161,8 +164,11 @@ pub const FAMILIES: &[Family] = &[
     counter(Of::Process, "fishplate_config_reloads_total", &["result"], "Configs that were tried while running: `applied`, `unchanged`, `refused`, `invalid`."),
     gauge(Of::Process, "fishplate_config_info", &["hash"], "Always 1: which config is in force."),
     gauge(Of::Process, "fishplate_config_applied_time_seconds", &[], "Since when, in seconds since 1970."),
-    gauge(Of::Process, "fishplate_certificate_expiry_time_seconds", &["side", "name", "part"], "When a certificate ends, in seconds since 1970: of a `listener` (by its address) or a `cluster`; `certificate` is what is shown to the other side (of a chain the first that ends), `ca` whom the other side's is to be signed by (of several the last that ends)."),
+    gauge(Of::Process, "fishplate_certificate_expiry_time_seconds", &["side", "name", "part"], "When a certificate ends, in seconds since 1970: of a `listener` or the `admin` address (by where it is bound) or of a `cluster`; `certificate` is what is shown to the other side (of a chain the first that ends), `ca` whom the other side's is to be signed by (of several the last that ends)."),
     counter(Of::Process, "fishplate_certificate_reloads_total", &["side", "name", "result"], "Times that files of certificates, keys or trust had changed: `applied` to new connections, or `refused`, and what was there stays."),
+    gauge(Of::Process, "fishplate_admin_tokens", &[], "Tokens that the admin address takes; 0 where it asks for none."),
+    counter(Of::Process, "fishplate_admin_refused_total", &["reason"], "Requests to the admin address for secrets or changes that were refused: `wrong_token`, `no_token`, `crowded` (too many wrong ones come from that address at once), or, where it takes no tokens, `elsewhere` (from another machine), `name` (by a host name, or for a web page)."),
+    counter(Of::Process, "fishplate_admin_token_reloads_total", &["result"], "Files of admin tokens that had changed: `applied`, or `invalid` (the tokens before stay)."),
     counter(Of::Process, "fishplate_task_restarts_total", &["task"], "Our own tasks that panicked and were begun anew."),
     counter(Of::Process, "fishplate_observations_lost_total", &[], "Facts about what passed by that nobody had room for: lag is then known by asking the clusters again."),
 

@@ -13,7 +13,7 @@ impl CertificateMeter {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let expiry = Opts::new(
             "fishplate_certificate_expiry_time_seconds",
-            "When a certificate ends, in seconds since 1970, by whose it is: side (listener, cluster) and name.",
+            "When a certificate ends, in seconds since 1970, by whose it is: side (listener, admin, cluster) and name.",
         );
         let reloads = Opts::new(
             "fishplate_certificate_reloads_total",
@@ -25,8 +25,8 @@ impl CertificateMeter {
         })
     }
 
-    /// A part of somebody's material holds until then, in seconds since 1970. `side` is `listener` or `cluster`, `part`
-    /// `certificate` or `ca`.
+    /// A part of somebody's material holds until then, in seconds since 1970. `side` is `listener`, `admin` or `cluster`,
+    /// `part` `certificate` or `ca`.
     pub fn holds_until(&self, side: &str, name: &str, part: &str, until: i64) {
         self.expiry.with_label_values(&[side, name, part]).set(until);
         // An alert on the rate of refused ones needs them to be there before.

@@ -11,6 +11,9 @@ pub const VARIABLE: &str = "FISHPLATE_LOG";
 /// Where nobody says how much is logged.
 pub const DEFAULT: &str = "info";
 
+/// Where lines go that say who came, who was turned away, and what was changed by whom.
+pub const AUDIT: &str = "fishplate::audit";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {

@@ -3,7 +3,7 @@
 use super::register;
 use prometheus::{CounterVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How a login ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct LoginMeter {
     held: CounterVec,
     users: IntGaugeVec,
     reloads: IntCounterVec,
+    keys_read_at: IntGaugeVec,
+    key_reads: IntCounterVec,
 }
 
 impl LoginMeter {
@@ -50,6 +52,10 @@ impl LoginMeter {
             "How long the answers to clients that were turned away were held, against guessing.",
         );
         let users = Opts::new("fishplate_users", "Users that may log in with a password.");
+        let keys_read_at = Opts::new(
+            "fishplate_jwks_read_time_seconds",
+            "When the keys that tokens are checked with were last read, in seconds since 1970; 0: never yet.",
+        );
         Ok(Self {
             logins,
             held: register(registry, CounterVec::new(held, &["listener"]))?,
@@ -57,6 +63,12 @@ impl LoginMeter {
             reloads: counters(
                 "fishplate_users_reloads_total",
                 "Files of users that had changed: applied, or invalid (the users before stay).",
+                &["listener", "result"],
+            )?,
+            keys_read_at: register(registry, IntGaugeVec::new(keys_read_at, &["listener"]))?,
+            key_reads: counters(
+                "fishplate_jwks_reads_total",
+                "Times that the keys that tokens are checked with were asked for: ok, failed (those that are there stay).",
                 &["listener", "result"],
             )?,
         })
@@ -94,6 +106,25 @@ impl LoginMeter {
         self.reloads.with_label_values(&[&*listener, result]).inc();
         if let Some(users) = users {
             self.stand(&listener, users);
+        }
+    }
+
+    /// A listener takes tokens, and has no keys to check them with yet.
+    pub fn takes_tokens(&self, listener: SocketAddr) {
+        let listener = listener.to_string();
+        self.keys_read_at.with_label_values(&[&*listener]).set(0);
+        for result in ["ok", "failed"] {
+            self.key_reads.with_label_values(&[&*listener, result]);
+        }
+    }
+
+    /// Those keys were asked for, and came or did not.
+    pub fn keys_read(&self, listener: SocketAddr, came: bool) {
+        let listener = listener.to_string();
+        self.key_reads.with_label_values(&[&*listener, if came { "ok" } else { "failed" }]).inc();
+        if came {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.keys_read_at.with_label_values(&[&*listener]).set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         }
     }
 

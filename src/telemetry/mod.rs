@@ -2,6 +2,7 @@
 //! (`fishplate_*`, base units); labels are bounded by the config and by tables of constants.
 //! Knows nothing of requests, and holds no globals: who counts was handed a [`Telemetry`].
 
+mod admin;
 pub mod catalogue;
 mod certificates;
 mod clusters;
@@ -16,9 +17,11 @@ mod recent;
 mod seldom;
 mod sessions;
 
+pub use admin::AdminMeter;
 pub use certificates::CertificateMeter;
 pub use clusters::{ClusterMeter, LinkGauge, Use};
 pub use config::ConfigMeter;
+pub use log::AUDIT;
 pub use logins::{LoginMeter, LoginResult};
 pub use memory::PoolFacts;
 pub use meter::{Meter, MeterKey};
@@ -56,6 +59,7 @@ pub struct Telemetry {
     config: ConfigMeter,
     logins: LoginMeter,
     certificates: CertificateMeter,
+    admin: AdminMeter,
     misplaced: IntGaugeVec,
     restarts: IntCounterVec,
     denied: IntCounterVec,
@@ -83,6 +87,7 @@ impl Telemetry {
             config: ConfigMeter::new(&registry)?,
             logins: LoginMeter::new(&registry)?,
             certificates: CertificateMeter::new(&registry)?,
+            admin: AdminMeter::new(&registry)?,
             misplaced: register(
                 &registry,
                 IntGaugeVec::new(
@@ -164,6 +169,12 @@ impl Telemetry {
     #[must_use]
     pub fn certificates(&self) -> &CertificateMeter {
         &self.certificates
+    }
+
+    /// Who was turned away at the admin address.
+    #[must_use]
+    pub fn admin(&self) -> &AdminMeter {
+        &self.admin
     }
 
     /// So many topics have records elsewhere: with none at home, and with some.
@@ -457,7 +468,7 @@ mod tests {
         telemetry.task_restarted("metadata");
         let text = telemetry.render().unwrap();
         let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
-        assert_eq!(types.len(), 33, "{types:#?}");
+        assert_eq!(types.len(), 34, "{types:#?}");
         for (name, kind) in types {
             assert!(name.starts_with("fishplate_"), "{name}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

@@ -40,7 +40,7 @@ fn is_wildcard(host: &str) -> bool {
 }
 
 /// Where to listen.
-fn bind(text: &Text, findings: &mut Findings) -> Option<SocketAddr> {
+pub(super) fn bind(text: &Text, findings: &mut Findings) -> Option<SocketAddr> {
     if let Ok(address) = text.value.parse() {
         return Some(address);
     }
@@ -109,11 +109,6 @@ fn proxy_protocol(text: Option<&Text>, findings: &mut Findings) -> Option<bool> 
             None
         }
     }
-}
-
-/// The admin address, if there is one and it is right.
-pub(super) fn admin(raw: &File, findings: &mut Findings) -> Option<SocketAddr> {
-    raw.admin.as_ref()?.bind.as_ref().and_then(|text| bind(text, findings))
 }
 
 /// No two sockets may be one, and no cluster may be this proxy itself.

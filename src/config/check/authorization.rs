@@ -125,6 +125,15 @@ fn pattern(text: &Text, kind: Kind, findings: &mut Findings) -> Option<Pattern> 
         );
         return None;
     }
+    if begin.is_empty() && !(is_open && text.is_literal()) {
+        // What a variable was to bring is not there: that must not mean all.
+        findings.mistake(
+            text.at,
+            format!("`{text}` is empty"),
+            "write a name, the beginning of names, or * itself for all",
+        );
+        return None;
+    }
     Some(match (begin, is_open) {
         ("", _) => Pattern::Any,
         (begin, true) => Pattern::Prefix(begin.into()),

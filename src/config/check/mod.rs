@@ -2,6 +2,7 @@
 //! `None` where something was wrong, and then everything that is wrong is in the findings. Pure.
 
 mod addresses;
+mod admin;
 mod authorization;
 mod bounds;
 mod canaries;
@@ -17,10 +18,10 @@ mod policy;
 mod sasl;
 mod tls;
 
+use super::Config;
 use super::findings::Findings;
 use super::raw::File;
 use super::read::Text;
-use super::{Admin, Config};
 use crate::types::Name;
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -33,7 +34,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
     let listeners = addresses::listeners(raw, findings);
     let clients = clients::all(raw, findings);
     let authorization = authorization::rights(raw, findings);
-    let admin = addresses::admin(raw, findings);
+    let admin = admin::admin(raw, findings);
     addresses::apart(raw, findings);
     sasl::principals(raw, findings);
     let pipelines = pipelines::all(raw, &clusters, default_cluster, findings);
@@ -51,7 +52,7 @@ pub(super) fn config(raw: &File, findings: &mut Findings) -> Option<Config> {
         transaction_version,
         clients: clients?,
         authorization: authorization?,
-        admin: admin.map(|bind| Admin { bind }),
+        admin: admin?,
         metrics,
         log,
         memory,

@@ -10,6 +10,7 @@ use super::findings::At;
 use super::read::{Fields, Number, Reader, Text, list, named, number, some, text, texts};
 use super::yaml::{Entry, Node, What};
 
+mod admin;
 mod authorization;
 mod levels;
 mod login;
@@ -18,6 +19,7 @@ mod policy;
 mod sasl;
 mod tls;
 
+pub(super) use admin::Admin;
 pub(super) use authorization::{Authorization, Rule};
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
@@ -52,7 +54,7 @@ pub(super) struct File {
     pub(super) clients: Option<Vec<Client>>,
     /// Who may do what. Without it everybody may do everything.
     pub(super) authorization: Option<Authorization>,
-    /// The address for metrics and health.
+    /// The address for metrics, health and what operators ask.
     pub(super) admin: Option<Admin>,
     /// What `/metrics` shows of lag.
     pub(super) metrics: Option<Metrics>,
@@ -305,15 +307,6 @@ pub(super) struct Pipeline {
     pub(super) at: At,
 }
 
-/// The address for metrics and health.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Admin {
-    /// The IP address and port to listen on.
-    #[schemars(required, example = "127.0.0.1:9644")]
-    pub(super) bind: Option<Text>,
-}
-
 impl File {
     /// `None` if the file is no map.
     pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
@@ -473,15 +466,6 @@ impl Pipeline {
         };
         fields.finish(&["mirror"]);
         Some(pipeline)
-    }
-}
-
-impl Admin {
-    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
-        let mut fields = Fields::of(node, "admin", reader)?;
-        let admin = Self { bind: fields.required("bind", "127.0.0.1:9644", text) };
-        fields.finish(&[]);
-        Some(admin)
     }
 }
 

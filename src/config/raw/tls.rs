@@ -32,7 +32,7 @@ pub(in super::super) struct Tls {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "snake_case", inline)]
 #[expect(dead_code, reason = "stands in the schema only")]
-enum ClientAuth {
+pub(super) enum ClientAuth {
     /// It is not.
     Required,
     /// It is; one that it shows must be right all the same.
@@ -43,7 +43,7 @@ enum ClientAuth {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 #[expect(dead_code, reason = "stands in the schema only")]
-enum TlsVersion {
+pub(super) enum TlsVersion {
     /// 1.2 and later.
     #[schemars(rename = "1.2")]
     Tls12,

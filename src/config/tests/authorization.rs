@@ -78,3 +78,15 @@ fn l4_no_more_rules_are_taken_than_there_is_memory_for() {
     let all = found(&text);
     assert!(all.len() == 1 && all[0].contains("120000 pairs"), "{all:?}");
 }
+
+#[test]
+fn what_a_variable_does_not_bring_is_not_all() {
+    let file = std::env::temp_dir().join(format!("fishplate-empty-{}", std::process::id()));
+    std::fs::write(&file, "").expect("a file");
+    for pattern in [format!("${{file:{}}}*", file.display()), format!("${{file:{}}}", file.display()), String::new()] {
+        let rule = format!("  rules: [{{ principals: ['User:a'], operations: [All], topics: ['{pattern}'] }}]\n");
+        let all = found(&with(&rule));
+        assert!(all.len() == 1 && all[0].contains("is empty"), "{pattern}: {all:?}");
+    }
+    std::fs::remove_file(&file).expect("the file");
+}

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
+mod admin;
 mod authorization;
 mod files;
 mod logins;

@@ -30,6 +30,7 @@ fn the_schema_has_the_keys_that_are_read() {
         ("/$defs/Oauthbearer/properties", "listeners: [{ sasl: { oauthbearer: { ", " } } }]"),
         ("/$defs/Login/properties", "clusters: { a: { sasl: { ", " } } }"),
         ("/$defs/Admin/properties", "admin: { ", " }"),
+        ("/$defs/AdminTls/properties", "admin: { tls: { ", " } }"),
         ("/$defs/Memory/properties", "memory: { ", " }"),
         ("/$defs/Limits/properties", "limits: { ", " }"),
         ("/$defs/Contract/properties", "pipelines: [{ contract: { ", " } }]"),
@@ -75,6 +76,8 @@ fn full_yaml_has_every_key_of_the_schema() {
         "Authorization",
         "Rule",
         "Oauthbearer",
+        "Admin",
+        "AdminTls",
     ];
     let pointers = parts.map(|part| format!("/$defs/{part}/properties"));
     let keys = pointers.iter().map(String::as_str).chain(["/properties"]).flat_map(|pointer| keys(&schema, pointer));

@@ -1,6 +1,7 @@
 //! A config as a file that says the same, in one piece and with nothing left to defaults: how a running proxy tells what it
 //! runs with. JSON is YAML. Whatever is a secret must never be in here.
 
+mod admin;
 mod authorization;
 mod login;
 pub(super) mod policy;
@@ -42,7 +43,7 @@ pub fn written(config: &Config) -> Value {
         file["authorization"] = authorization::written(rights.written());
     }
     if let Some(admin) = &config.admin {
-        file["admin"] = json!({ "bind": admin.bind.to_string() });
+        file["admin"] = admin::written(admin);
     }
     if let Some(log) = &config.log {
         file["log"] = text(log);
@@ -177,6 +178,11 @@ mod tests {
             if let crate::config::UsersFrom::Text(text) = users {
                 *text = Secret::new(Secret::HIDDEN.to_owned());
             }
+        }
+        if let Some(crate::config::OperatorsFrom::Text(text)) =
+            config.admin.as_mut().and_then(|admin| admin.operators.as_mut())
+        {
+            *text = Secret::new(Secret::HIDDEN.to_owned());
         }
         Config::from_text("written.yaml", &written(&config).to_string()).expect("a config") == config
     }

@@ -10,7 +10,7 @@ fn path(path: &Path) -> Value {
 }
 
 /// A listener's.
-pub(super) fn server(tls: &Tls) -> Value {
+pub(in super::super) fn server(tls: &Tls) -> Value {
     let Identity { certificate, key } = &tls.identity;
     let mut file = json!({ "certificate": path(certificate), "key": path(key) });
     if let Some(clients) = &tls.clients {

@@ -1,11 +1,11 @@
 //! TLS as links to a cluster's brokers speak it.
 
 use super::expiry::Expiry;
-use super::kept::{Kept, Loaded, Settings};
-use super::material::{Seen, authorities, general, identity, system};
+use super::kept::{Kept, Settings};
+use super::material::{Files, authorities, general, identity, system};
 use super::problem::{TlsProblem, Trouble};
 use super::{Part, provider, versions};
-use crate::config::ClientTls;
+use crate::config::{ClientTls, Identity};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -48,15 +48,20 @@ impl Settings for ClientTls {
         }
     }
 
-    fn read(&self) -> Result<Loaded<Self>, TlsProblem> {
+    fn files(&self) -> Vec<PathBuf> {
+        let both = |one: &Identity| [one.certificate.clone(), one.key.clone()];
+        self.ca.iter().cloned().chain(self.identity.iter().flat_map(both)).collect()
+    }
+
+    fn set_up(&self, files: &Files) -> Result<(ClientConfig, Vec<Expiry>), TlsProblem> {
         let tls = self;
         if let Some(text) = &tls.server_name {
             let _name = name(text)?;
         }
-        let (mut seen, mut expiries) = (Seen::default(), Vec::new());
+        let mut expiries = Vec::new();
         let roots = match &tls.ca {
             Some(file) => {
-                let (roots, all) = authorities(file, &mut seen)?;
+                let (roots, all) = authorities(file, files)?;
                 expiries.extend(Expiry::of_authorities(&all));
                 roots
             }
@@ -68,14 +73,14 @@ impl Settings for ClientTls {
             .map_err(other)?
             .with_root_certificates(roots);
         let mut config = match &tls.identity {
-            Some(files) => {
-                let shown = identity(files, &mut seen)?;
+            Some(own) => {
+                let shown = identity(own, files)?;
                 expiries.extend(Expiry::of_chain(&shown.cert));
                 begun.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
             }
             None => begun.with_no_client_auth(),
         };
         config.resumption = Resumption::in_memory_sessions(REMEMBERED);
-        Ok(Loaded { from: tls.clone(), sum: seen.sum(), config: Arc::new(config), expiries })
+        Ok((config, expiries))
     }
 }

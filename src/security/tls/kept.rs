@@ -2,6 +2,7 @@
 //! force when they begin; a bad file leaves what is there.
 
 use super::expiry::{Expiry, now};
+use super::material::Files;
 use super::problem::TlsProblem;
 use super::survey::expiring;
 use super::{Part, Reload};
@@ -10,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What says where material is: a listener's `tls`, or a cluster's.
+/// What says where material is: `tls` of a listener, of the admin address, or of a cluster.
 pub trait Settings: Clone + PartialEq + fmt::Debug {
     /// What handshakes need.
     type Config: fmt::Debug;
@@ -18,21 +19,24 @@ pub trait Settings: Clone + PartialEq + fmt::Debug {
     /// The file that a part stands in; `None`: it is the system's.
     fn file(&self, part: Part) -> Option<PathBuf>;
 
-    /// Reads all files.
+    /// All files that it takes.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Sets up what handshakes need of what these files say, and tells until when it holds.
     ///
     /// # Errors
     /// Which file is wrong, and how.
-    fn read(&self) -> Result<Loaded<Self>, TlsProblem>;
+    fn set_up(&self, files: &Files) -> Result<(Self::Config, Vec<Expiry>), TlsProblem>;
 }
 
-/// What was read of files.
+/// What was set up of files.
 #[derive(Debug)]
-pub struct Loaded<S: Settings> {
+pub(super) struct Loaded<S: Settings> {
     pub(super) from: S,
     /// Of the files' contents.
-    pub(super) sum: u64,
-    pub(super) config: Arc<S::Config>,
-    pub(super) expiries: Vec<Expiry>,
+    sum: u64,
+    config: Arc<S::Config>,
+    expiries: Vec<Expiry>,
 }
 
 /// See the module's text.
@@ -47,7 +51,7 @@ impl<S: Settings> Kept<S> {
     /// # Errors
     /// Which file is wrong, and how.
     pub fn load(settings: &S) -> Result<Self, TlsProblem> {
-        Ok(Self { now: ArcSwap::from_pointee(settings.read()?) })
+        Ok(Self { now: ArcSwap::from_pointee(Loaded::of(settings, &Files::read(settings.files()))?) })
     }
 
     /// What is in force.
@@ -93,15 +97,16 @@ impl<S: Settings> Kept<S> {
         self.become_as(&self.settings())
     }
 
-    /// Takes other files, or the same ones again.
+    /// Takes other files, or the same ones again. Files that say what they said are read and no more: setting up is what costs.
     ///
     /// # Errors
     /// What is wrong with them; what was in force stays so.
     pub fn become_as(&self, settings: &S) -> Result<Reload, TlsProblem> {
-        let (then, is) = (settings.read()?, self.now());
-        if then.sum == is.sum && then.from == is.from {
+        let (files, is) = (Files::read(settings.files()), self.now());
+        if files.sum() == is.sum && *settings == is.from {
             return Ok(Reload::Unchanged);
         }
+        let then = Loaded::of(settings, &files)?;
         match then.lapsed(now()) {
             // Not worse than what is there.
             Some(problem) if is.lapsed(now()).is_none() => return Err(problem),
@@ -112,9 +117,75 @@ impl<S: Settings> Kept<S> {
 }
 
 impl<S: Settings> Loaded<S> {
+    fn of(settings: &S, files: &Files) -> Result<Self, TlsProblem> {
+        let (config, expiries) = settings.set_up(files)?;
+        Ok(Self { from: settings.clone(), sum: files.sum(), config: Arc::new(config), expiries })
+    }
+
     /// What of it does not hold then.
     fn lapsed(&self, now: i64) -> Option<TlsProblem> {
         let lapsed = self.expiries.iter().find(|one| !one.holds(now))?;
         Some(lapsed.lapsed(&self.from.file(lapsed.part)?, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::problem::Trouble;
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A file of text, which is wrong where it says so; counts how often it is set up.
+    #[derive(Clone, Debug)]
+    struct Counted(PathBuf, Arc<AtomicUsize>);
+
+    impl PartialEq for Counted {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    impl Settings for Counted {
+        type Config = ();
+
+        fn file(&self, _: Part) -> Option<PathBuf> {
+            Some(self.0.clone())
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            vec![self.0.clone()]
+        }
+
+        fn set_up(&self, files: &Files) -> Result<((), Vec<Expiry>), TlsProblem> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let text = files.of(&self.0)?;
+            if text == b"wrong" { Err(TlsProblem::of(&self.0, Trouble::NoKey(None))) } else { Ok(((), Vec::new())) }
+        }
+    }
+
+    #[test]
+    fn what_says_what_it_said_is_not_set_up_again() {
+        let file = std::env::temp_dir().join(format!("fishplate-kept-{}", std::process::id()));
+        let counted = Counted(file.clone(), Arc::default());
+        let times = || counted.1.load(Ordering::Relaxed);
+        fs::write(&file, "one").expect("a file");
+        let kept = Kept::load(&counted).expect("loaded");
+        for _ in 0..100 {
+            assert_eq!(kept.reload(), Ok(Reload::Unchanged));
+        }
+        assert_eq!(times(), 1);
+        // Written anew with the same in it, as by what renews without need
+        fs::write(&file, "one").expect("a file");
+        assert_eq!((kept.reload(), times()), (Ok(Reload::Unchanged), 1));
+        fs::write(&file, "two").expect("a file");
+        assert_eq!((kept.reload(), kept.reload(), times()), (Ok(Reload::Changed), Ok(Reload::Unchanged), 2));
+        // What cannot be used is looked at each time: what was there stays
+        fs::write(&file, "wrong").expect("a file");
+        assert!(kept.reload().is_err() && kept.reload().is_err() && times() == 4);
+        fs::write(&file, "two").expect("a file");
+        assert_eq!((kept.reload(), times()), (Ok(Reload::Unchanged), 4));
+        fs::remove_file(&file).expect("gone");
+        assert_eq!(kept.reload(), Err(TlsProblem::of(&file, Trouble::Missing)));
     }
 }

@@ -7,33 +7,49 @@ use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// A bundle of all authorities of the web has about 250 KiB.
 const LARGEST: u64 = 4 << 20;
 
-/// A sum over all that was read: whether it is what it was.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen(DefaultHasher);
+/// What files say, each read once: what is compared with before is what is set up.
+#[derive(Debug)]
+pub struct Files(BTreeMap<PathBuf, Result<Zeroizing<Vec<u8>>, TlsProblem>>);
 
-impl Seen {
-    fn take(&mut self, bytes: &[u8]) {
-        self.0.write_usize(bytes.len());
-        self.0.write(bytes);
+impl Files {
+    /// Reads them. One that cannot be read is a problem for who asks for it.
+    pub(super) fn read(paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self(paths.into_iter().map(|path| (path.clone(), read(&path))).collect())
     }
 
+    /// A sum over all of it: whether they say what they said.
     pub(super) fn sum(&self) -> u64 {
-        self.0.finish()
+        let mut sum = DefaultHasher::new();
+        for (path, read) in &self.0 {
+            path.hash(&mut sum);
+            match read {
+                Ok(bytes) => bytes.hash(&mut sum),
+                Err(problem) => problem.to_string().hash(&mut sum),
+            }
+        }
+        sum.finish()
+    }
+
+    pub(super) fn of(&self, file: &Path) -> Result<&[u8], TlsProblem> {
+        // All that a side names is read.
+        let unread = || Err(TlsProblem::of(file, Trouble::Other("it was not read".to_owned())));
+        self.0.get(file).map_or_else(unread, |read| read.as_ref().map(|bytes| &***bytes).map_err(Clone::clone))
     }
 }
 
 /// The bytes of a file, which may hold a key: they are wiped when they are done with.
-fn read(file: &Path, seen: &mut Seen) -> Result<Zeroizing<Vec<u8>>, TlsProblem> {
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, TlsProblem> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => TlsProblem::of(file, Trouble::Missing),
         io::ErrorKind::PermissionDenied => TlsProblem::of(file, Trouble::Unreadable("no permission".to_owned())),
@@ -51,7 +67,6 @@ fn read(file: &Path, seen: &mut Seen) -> Result<Zeroizing<Vec<u8>>, TlsProblem> 
     if bytes.len() as u64 > LARGEST {
         return Err(TlsProblem::of(file, Trouble::Unreadable(format!("it is larger than {} MiB", LARGEST >> 20))));
     }
-    seen.take(&bytes);
     Ok(bytes)
 }
 
@@ -102,8 +117,8 @@ fn only(sections: &[(SectionKind, Zeroizing<Vec<u8>>)]) -> Option<String> {
 }
 
 /// All certificates of a file; at least one.
-pub(super) fn certificates(file: &Path, seen: &mut Seen) -> Result<Vec<CertificateDer<'static>>, TlsProblem> {
-    let sections = sections(file, &read(file, seen)?)?;
+pub(super) fn certificates(file: &Path, files: &Files) -> Result<Vec<CertificateDer<'static>>, TlsProblem> {
+    let sections = sections(file, files.of(file)?)?;
     let is_one = |(kind, _): &&(SectionKind, Zeroizing<Vec<u8>>)| *kind == SectionKind::Certificate;
     let found: Vec<_> = sections.iter().filter(is_one).map(|(_, der)| CertificateDer::from(der.to_vec())).collect();
     if found.is_empty() {
@@ -113,13 +128,13 @@ pub(super) fn certificates(file: &Path, seen: &mut Seen) -> Result<Vec<Certifica
 }
 
 /// The first private key of a file.
-fn key(file: &Path, seen: &mut Seen) -> Result<PrivateKeyDer<'static>, TlsProblem> {
-    let bytes = read(file, seen)?;
+fn key(file: &Path, files: &Files) -> Result<PrivateKeyDer<'static>, TlsProblem> {
+    let bytes = files.of(file)?;
     let has = |mark: &str| bytes.windows(mark.len()).any(|part| part == mark.as_bytes());
     if has("-----BEGIN ENCRYPTED PRIVATE KEY-----") || has("Proc-Type: 4,ENCRYPTED") {
         return Err(TlsProblem::of(file, Trouble::Encrypted));
     }
-    let sections = sections(file, &bytes)?;
+    let sections = sections(file, bytes)?;
     let found = sections.iter().find_map(|(kind, der)| {
         let der = der.to_vec();
         Some(match kind {
@@ -133,25 +148,25 @@ fn key(file: &Path, seen: &mut Seen) -> Result<PrivateKeyDer<'static>, TlsProble
 }
 
 /// A certificate with its key, which fits.
-pub(super) fn identity(files: &Identity, seen: &mut Seen) -> Result<CertifiedKey, TlsProblem> {
-    let chain = certificates(&files.certificate, seen)?;
-    let key = key(&files.key, seen)?;
+pub(super) fn identity(of: &Identity, files: &Files) -> Result<CertifiedKey, TlsProblem> {
+    let chain = certificates(&of.certificate, files)?;
+    let key = key(&of.key, files)?;
     let signs = provider()
         .key_provider
         .load_private_key(key)
-        .map_err(|error| TlsProblem::of(&files.key, Trouble::BadKey(general(&error))))?;
+        .map_err(|error| TlsProblem::of(&of.key, Trouble::BadKey(general(&error))))?;
     let fits = |chain: Vec<CertificateDer<'static>>| CertifiedKey::new(chain, signs.clone()).keys_match();
     let misfit = match fits(chain.clone()) {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => None,
         Err(Error::InconsistentKeys(_)) => {
             let place = chain.iter().position(|one| fits(vec![one.clone()]).is_ok());
             Some(match place {
-                Some(place) => TlsProblem::of(&files.certificate, Trouble::Order(place + 1)),
-                None => TlsProblem::of(&files.key, Trouble::OtherKey { certificate: files.certificate.clone() }),
+                Some(place) => TlsProblem::of(&of.certificate, Trouble::Order(place + 1)),
+                None => TlsProblem::of(&of.key, Trouble::OtherKey { certificate: of.certificate.clone() }),
             })
         }
         Err(error) => {
-            Some(TlsProblem::of(&files.certificate, Trouble::BadCertificate { number: 1, why: general(&error) }))
+            Some(TlsProblem::of(&of.certificate, Trouble::BadCertificate { number: 1, why: general(&error) }))
         }
     };
     misfit.map_or_else(|| Ok(CertifiedKey::new(chain, signs.clone())), Err)
@@ -169,9 +184,9 @@ pub(super) fn general(error: &Error) -> String {
 /// Everybody who is trusted by a file.
 pub(super) fn authorities(
     file: &Path,
-    seen: &mut Seen,
+    files: &Files,
 ) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsProblem> {
-    let all = certificates(file, seen)?;
+    let all = certificates(file, files)?;
     let mut roots = RootCertStore::empty();
     for (place, one) in all.iter().enumerate() {
         roots.add(one.clone()).map_err(|error| {

@@ -2,11 +2,11 @@
 
 use super::certificate::Certificate;
 use super::expiry::Expiry;
-use super::kept::{Kept, Loaded, Settings};
-use super::material::{Seen, authorities, general, identity};
+use super::kept::{Kept, Settings};
+use super::material::{Files, authorities, general, identity};
 use super::problem::{TlsProblem, Trouble};
 use super::{Part, provider, versions};
-use crate::config::{ClientAuth, ClientCertificates, PrincipalMapping, Tls};
+use crate::config::{ClientAuth, ClientCertificates, Identity, PrincipalMapping, Tls};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
@@ -52,12 +52,16 @@ impl Settings for Tls {
         }
     }
 
-    fn read(&self) -> Result<Loaded<Self>, TlsProblem> {
+    fn files(&self) -> Vec<PathBuf> {
+        let Identity { certificate, key } = self.identity.clone();
+        [certificate, key].into_iter().chain(self.clients.iter().map(|clients| clients.ca.clone())).collect()
+    }
+
+    fn set_up(&self, files: &Files) -> Result<(ServerConfig, Vec<Expiry>), TlsProblem> {
         let tls = self;
-        let mut seen = Seen::default();
-        let shown = identity(&tls.identity, &mut seen)?;
+        let shown = identity(&tls.identity, files)?;
         let mut expiries: Vec<_> = Expiry::of_chain(&shown.cert).into_iter().collect();
-        let asked = tls.clients.as_ref().map(|clients| verifier(clients, &mut seen)).transpose()?;
+        let asked = tls.clients.as_ref().map(|clients| verifier(clients, files)).transpose()?;
         let other = |error: rustls::Error| TlsProblem::general(Trouble::Other(general(&error)));
         let begun = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions(tls.min_version))
@@ -80,16 +84,16 @@ impl Settings for Tls {
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(Loaded { from: tls.clone(), sum: seen.sum(), config: Arc::new(config), expiries })
+        Ok((config, expiries))
     }
 }
 
 /// Who looks at clients' certificates, and until when those who sign them hold.
 fn verifier(
     clients: &ClientCertificates,
-    seen: &mut Seen,
+    files: &Files,
 ) -> Result<(Arc<dyn ClientCertVerifier>, Option<Expiry>), TlsProblem> {
-    let (roots, all) = authorities(&clients.ca, seen)?;
+    let (roots, all) = authorities(&clients.ca, files)?;
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
     let verifier = match clients.auth {
         ClientAuth::Required => verifier,

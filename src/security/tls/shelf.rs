@@ -1,10 +1,10 @@
 //! All TLS material of a running proxy, so that its files can be looked at again and its certificates be counted: what each
-//! listener and each cluster has.
+//! listener, the admin address and each cluster has.
 
 use super::expiry::Expiry;
 use super::problem::TlsProblem;
-use super::{Client, Reload, SOON, Server};
-use crate::config::{ClientTls, Identity, Tls};
+use super::{Client, Reload, SOON, Server, Settings};
+use crate::config::{ClientTls, Tls};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub enum Side {
     /// The listener that is bound there.
     Listener(Arc<str>),
+    /// The admin address, bound there.
+    Admin(Arc<str>),
     /// The cluster of that name.
     Cluster(Arc<str>),
 }
@@ -25,6 +27,7 @@ impl Side {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Listener(_) => "listener",
+            Self::Admin(_) => "admin",
             Self::Cluster(_) => "cluster",
         }
     }
@@ -32,7 +35,7 @@ impl Side {
     /// Which one.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (Self::Listener(name) | Self::Cluster(name)) = self;
+        let (Self::Listener(name) | Self::Admin(name) | Self::Cluster(name)) = self;
         name
     }
 }
@@ -67,12 +70,11 @@ pub struct Look {
 }
 
 impl Shelf {
-    /// A listener's material, loaded; the same as before where it is there already.
+    /// The material of a side that clients come to, loaded; the same as before where it is there already.
     ///
     /// # Errors
     /// Which file is wrong, and how; what was there stays in force.
-    pub fn server(&self, bind: &str, tls: &Tls) -> Result<Arc<Server>, TlsProblem> {
-        let side = Side::Listener(bind.into());
+    pub fn server(&self, side: Side, tls: &Tls) -> Result<Arc<Server>, TlsProblem> {
         let there = self.0.lock().get(&side).cloned();
         if let Some(Material::Server(server)) = there {
             return server.become_as(tls).map(|_| server);
@@ -102,7 +104,7 @@ impl Shelf {
         self.0.lock().remove(&Side::Cluster(cluster.into()));
     }
 
-    /// Looks at all files again. Reads them.
+    /// Looks at all files again. Reads them; what has not changed is not set up again.
     pub fn look(&self) -> Vec<Look> {
         let all: Vec<_> = self.0.lock().iter().map(|(side, material)| (side.clone(), material.clone())).collect();
         all.into_iter().map(|(side, material)| material.look(side)).collect()
@@ -126,16 +128,9 @@ impl Material {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let both = |identity: Identity| [identity.certificate, identity.key];
         match self {
-            Self::Server(server) => {
-                let tls = server.settings();
-                both(tls.identity).into_iter().chain(tls.clients.map(|clients| clients.ca)).collect()
-            }
-            Self::Client(client) => {
-                let tls = client.settings();
-                tls.identity.into_iter().flat_map(both).chain(tls.ca).collect()
-            }
+            Self::Server(server) => server.settings().files(),
+            Self::Client(client) => client.settings().files(),
         }
     }
 }

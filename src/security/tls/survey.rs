@@ -19,6 +19,10 @@ pub fn survey(config: &Config, file: &str) -> Vec<Mistake> {
             listener.tls.as_ref().map(|tls| Server::load(tls).map(|server| (server.lapsed(), server.expiring(SOON))));
         found.extend(loaded.into_iter().flat_map(|loaded| told(loaded, &whose, file)));
     }
+    if let Some(tls) = config.admin.as_ref().and_then(|admin| admin.tls.as_ref()) {
+        let loaded = Server::load(tls).map(|server| (server.lapsed(), server.expiring(SOON)));
+        found.extend(told(loaded, "the admin address", file));
+    }
     for cluster in &config.clusters {
         let whose = format!("cluster {}", cluster.name);
         let loaded =

@@ -8,7 +8,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// Only who runs Fishplate reads such a file.
 const MODE: u32 = 0o600;
@@ -43,23 +42,6 @@ impl fmt::Display for UsersProblem {
 }
 
 impl std::error::Error for UsersProblem {}
-
-/// How a file looks from outside: equal means that nobody has written it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    written: SystemTime,
-    size: u64,
-    inode: u64,
-}
-
-impl Look {
-    /// At the file, or at what a link leads to; `None` where nothing is there.
-    #[must_use]
-    pub fn at(file: &Path) -> Option<Self> {
-        let there = fs::metadata(file).ok()?;
-        Some(Self { written: there.modified().ok()?, size: there.len(), inode: there.ino() })
-    }
-}
 
 /// The users of a listener; nobody where none of its mechanisms needs any.
 ///
@@ -152,6 +134,7 @@ pub fn survey(config: &Config, file: &str) -> Vec<Mistake> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::security::look::Look;
     use std::os::unix::fs::symlink;
 
     fn directory(name: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! A brake on guessing: whoever failed to log in is answered later with every failure, by the address it comes from. Who gets in
-//! waits for nothing, also from an address that somebody guesses from. Pure, but for its lock.
+//! waits for nothing, also from an address that somebody guesses from; unless so many guesses of that wait at this moment that their
+//! number would make up for the wait. Pure, but for its lock.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -13,7 +14,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// The first failure waits as with Kafka (`connection.failed.authentication.delay.ms`), each further one twice as long ...
 const FIRST: Duration = Duration::from_millis(100);
 /// ... and none longer than this: it must be answered before clients give up on the answer.
-pub(super) const LONGEST: Duration = Duration::from_millis(3_200);
+pub const LONGEST: Duration = Duration::from_millis(3_200);
+
+/// So many answers to one address wait at a time; who takes no more of it meanwhile bounds what it can guess.
+const WAITING: usize = 4;
 
 /// Failures by address.
 #[derive(Debug, Default)]
@@ -25,6 +29,8 @@ pub struct Brake {
 struct Failures {
     count: u32,
     last: Instant,
+    /// Until when answers to it wait: the last ones.
+    waiting: [Instant; WAITING],
 }
 
 impl Brake {
@@ -36,18 +42,33 @@ impl Brake {
         if !all.contains_key(&key) && all.len() >= ADDRESSES {
             all.retain(|_, failures| is_known(failures));
             if all.len() >= ADDRESSES {
-                key = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+                key = TOGETHER;
             }
         }
-        let failures = all.entry(key).or_insert(Failures { count: 0, last: now });
+        let failures = all.entry(key).or_insert(Failures { count: 0, last: now, waiting: [now; WAITING] });
         let count = if is_known(failures) { failures.count } else { 0 };
-        *failures = Failures { count: count.saturating_add(1), last: now };
-        FIRST.saturating_mul(1_u32.checked_shl(count).unwrap_or(u32::MAX)).min(LONGEST)
+        let wait = FIRST.saturating_mul(1_u32.checked_shl(count).unwrap_or(u32::MAX)).min(LONGEST);
+        (failures.count, failures.last) = (count.saturating_add(1), now);
+        if let Some(first) = failures.waiting.iter_mut().min() {
+            *first = now + wait;
+        }
+        wait
+    }
+
+    /// Whether as many answers to this address wait as may. Whether who asked is still there to hear them does not matter.
+    #[must_use]
+    pub fn is_crowded(&self, address: IpAddr, now: Instant) -> bool {
+        let all = self.failures.lock();
+        let failures = all.get(&network(address)).or_else(|| all.get(&TOGETHER));
+        failures.is_some_and(|failures| failures.waiting.iter().all(|until| *until > now))
     }
 }
 
+/// Stands for all that are not told apart.
+const TOGETHER: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
 /// Who has one address of IPv6 mostly has all of its /64.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) if address.to_ipv4_mapped().is_none() => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
@@ -77,6 +98,27 @@ mod tests {
         let of = |text: &str| brake.failed(text.parse().unwrap(), now).as_millis();
         assert_eq!([of("fd00::1"), of("fd00::ffff:1"), of("fd00:0:0:1::1")], [100, 200, 100]);
         assert_eq!([of("::ffff:10.0.0.1"), of("::ffff:10.0.0.2")], [100, 100]);
+    }
+
+    #[test]
+    fn so_many_answers_wait_and_no_more_is_looked_at_meanwhile() {
+        let (brake, start, address) = (Brake::default(), Instant::now(), IpAddr::from([10, 0, 0, 1]));
+        let at = |ms| start + Duration::from_millis(ms);
+        for _ in 0..WAITING {
+            assert!(!brake.is_crowded(address, start));
+            brake.failed(address, start);
+        }
+        assert!(brake.is_crowded(address, start) && brake.is_crowded(address, at(99)));
+        assert!(!brake.is_crowded(address, at(100)), "the first has left");
+        assert!(!brake.is_crowded([10, 0, 0, 2].into(), start));
+        brake.failed(address, at(100));
+        assert!(brake.is_crowded(address, at(199)) && !brake.is_crowded(address, at(200)));
+        // One after the other nobody is kept out
+        let later = (1..50).map(|n| at(10_000 * n));
+        assert!(later.into_iter().all(|now| {
+            brake.failed(address, now);
+            !brake.is_crowded(address, now)
+        }));
     }
 
     /// (L4)
