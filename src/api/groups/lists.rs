@@ -141,7 +141,7 @@ impl Api for ListGroups {
             classic: types.is_empty() || types.iter().any(classic),
         };
         let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
-        let parts: Vec<_> = seen.placement.brokers_in_reach().map(part).collect();
+        let parts: Vec<_> = seen.brokers_in_reach().map(part).collect();
         let nobody = if parts.is_empty() { codes::COORDINATOR_NOT_AVAILABLE } else { codes::NONE };
         send_or_wait(ListGroupsResponse::default().with_error_code(nobody), parts, Vec::new())
     }

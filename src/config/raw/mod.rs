@@ -11,6 +11,7 @@ use super::read::{Fields, Number, Reader, Text, list, named, number, some, text,
 use super::yaml::{Entry, Node, What};
 
 mod authorization;
+mod identities;
 mod levels;
 mod login;
 mod oauthbearer;
@@ -19,6 +20,7 @@ mod sasl;
 mod tls;
 
 pub(super) use authorization::{Authorization, Rule};
+pub(super) use identities::Identity;
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
 pub(super) use oauthbearer::Oauthbearer;
@@ -229,6 +231,12 @@ pub(super) struct Cluster {
     pub(super) sasl: Option<Login>,
     /// Encryption, and that brokers are who they should be. Default: none.
     pub(super) tls: Option<ClientTls>,
+    /// As whom clients come to it, by name, so that its own ACLs and quotas bind each. Default: all as Fishplate itself.
+    #[schemars(with = "Option<BTreeMap<String, Identity>>")]
+    pub(super) identities: Option<Vec<Identity>>,
+    /// What a principal gets that no identity names. Must be said where there are identities, unless one has `User:*`.
+    #[schemars(with = "Option<identities::Unmapped>")]
+    pub(super) unmapped: Option<Text>,
 }
 
 /// What a cluster is.
@@ -410,7 +418,21 @@ impl Cluster {
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
             let (slot, bootstrap, max_links, links_per_second) = (None, None, None, None);
             let (kind, zone, racks, tls, sasl) = (None, None, None, None, None);
-            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls, sasl });
+            let (identities, unmapped) = (None, None);
+            return Some(Self {
+                name,
+                slot,
+                bootstrap,
+                max_links,
+                links_per_second,
+                kind,
+                zone,
+                racks,
+                tls,
+                sasl,
+                identities,
+                unmapped,
+            });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
@@ -421,8 +443,25 @@ impl Cluster {
             named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
         });
         let (tls, sasl) = (fields.optional("tls", ClientTls::read), fields.optional("sasl", Login::read));
+        let identities = fields.optional("identities", |node, reader| {
+            some(named(node, reader, Identity::read), node, reader)
+        });
+        let unmapped = fields.optional("unmapped", text);
         fields.finish(&[]);
-        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls, sasl })
+        Some(Self {
+            name,
+            slot,
+            bootstrap,
+            max_links,
+            links_per_second,
+            kind,
+            zone,
+            racks,
+            tls,
+            sasl,
+            identities,
+            unmapped,
+        })
     }
 }
 
