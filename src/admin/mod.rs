@@ -4,6 +4,7 @@
 pub mod backlog;
 pub mod guard;
 pub mod http;
+pub mod identities;
 pub mod lag;
 pub mod limits;
 pub mod live;

@@ -177,7 +177,11 @@ mod tests {
 
     #[test]
     fn nobody_is_two() {
-        let all = vec![mapped("a", &["User:a", "User:a", EVERYONE]), mapped("b", &["some", EVERYONE]), mapped("c", &["User:c"])];
+        let all = vec![
+            mapped("a", &["User:a", "User:a", EVERYONE]),
+            mapped("b", &["some", EVERYONE]),
+            mapped("c", &["User:c"]),
+        ];
         let twice = Identities::new(all, Unmapped::Own, group).unwrap_err();
         assert_eq!(twice, [(EVERYONE.into(), 0, 1), ("User:c".into(), 1, 2)]);
     }

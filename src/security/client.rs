@@ -5,7 +5,7 @@ use super::plain;
 use super::scram::messages::Malformed;
 use super::scram::{self, NoRandomness};
 use super::token::{NoToken, Token};
-use super::tokens_task::{Told, Tokens};
+use super::tokens_task::{Tokens, Told};
 use crate::config::{Login, Secret};
 use crate::types::{Mechanism, Name};
 use bytes::Bytes;

@@ -218,6 +218,12 @@ impl Links {
         self.all().iter().map(|link| link.backlog()).sum()
     }
 
+    /// As whom those enter that are open, or being opened.
+    #[cfg(test)]
+    pub(super) fn guises(&self) -> Vec<Guise> {
+        self.all().iter().map(|link| link.guise().clone()).collect()
+    }
+
     fn all(&self) -> Vec<Arc<Link>> {
         self.open.lock().iter().flat_map(Open::all).cloned().collect()
     }

@@ -54,8 +54,8 @@ impl ClusterMeter {
     #[must_use]
     pub fn link_opened(&self, whose: Use, guise: &Guise) -> LinkGauge {
         let links = self.links.with_label_values(&[self.name.as_str(), whose.label()]);
-        let of_identity = (!guise.is_own())
-            .then(|| self.identity_links.with_label_values(&[self.name.as_str(), guise.name()]));
+        let of_identity =
+            (!guise.is_own()).then(|| self.identity_links.with_label_values(&[self.name.as_str(), guise.name()]));
         self.opened.inc();
         links.inc();
         of_identity.iter().for_each(IntGauge::inc);
@@ -248,8 +248,7 @@ impl ClusterFamilies {
 
     pub(super) fn forget(&self, name: &Name) {
         let name = name.as_str();
-        let counters =
-            [&self.opened, &self.closed, &self.failed, &self.refreshes, &self.tokens, &self.identity_failed];
+        let counters = [&self.opened, &self.closed, &self.failed, &self.refreshes, &self.tokens, &self.identity_failed];
         for counters in counters {
             forget(counters, "cluster", name);
         }

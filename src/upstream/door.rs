@@ -173,7 +173,10 @@ mod tests {
         let other = Guise::Identity { name: "alice".into(), who: "PLAIN as mallory".into() };
         assert!(doors.of(cluster, Guise::OWN).is_some() && doors.of(cluster, &alice()).is_none());
         doors.set(cluster, &alice(), Door::default());
-        assert!(doors.of(cluster, &alice()).is_some() && doors.of(cluster, &other).is_none(), "the same name, another one");
+        assert!(
+            doors.of(cluster, &alice()).is_some() && doors.of(cluster, &other).is_none(),
+            "the same name, another one"
+        );
         doors.keep(cluster, |_| false);
         assert!(doors.of(cluster, Guise::OWN).is_some() && doors.of(cluster, &alice()).is_none());
     }

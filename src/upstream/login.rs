@@ -44,7 +44,9 @@ pub enum NotIn {
         theirs: String,
     },
     /// It does not believe us, or does not want us.
-    #[error("the broker refused the login with {mechanism}: {why} (error {code}); is the `sasl` right that it comes from?")]
+    #[error(
+        "the broker refused the login with {mechanism}: {why} (error {code}); is the `sasl` right that it comes from?"
+    )]
     Refused {
         /// How.
         mechanism: Mechanism,

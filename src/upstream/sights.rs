@@ -120,7 +120,8 @@ impl Sight {
             known.shown.clear();
             known.all = Some(now);
         }
-        known.operations = Some(told.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(known.operations);
+        known.operations =
+            Some(told.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(known.operations);
         for topic in &told.topics {
             let Some(name) = topic.name.as_ref().map(|name| &name.0) else { continue };
             match topic.error_code {

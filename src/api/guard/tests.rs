@@ -63,7 +63,10 @@ impl Visitor for Asks<'_> {
             let granted = granted(may.iter().copied());
             let new = Mutex::new(BTreeSet::new());
             let told = |denial: &Denial<'_>| new.lock().extend([((denial.operation, denial.kind), denial.aside)]);
-            let seen = Seen { guard: Some(Guard { granted: Some(&granted), barred: Barred::nowhere(&world.placement), told: &told }), ..world.seen(self.version) };
+            let seen = Seen {
+                guard: Some(Guard { granted: Some(&granted), barred: Barred::nowhere(&world.placement), told: &told }),
+                ..world.seen(self.version)
+            };
             let mut request: A::Request = decode(self.body.clone(), self.version).unwrap();
             let _ = screen::<A>(&mut request, &mut None, &seen);
             let new = new.into_inner();

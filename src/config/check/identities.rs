@@ -27,7 +27,8 @@ impl Principals {
             let members = group.members.iter().flatten().map(|text| text.value.as_str().into());
             (group.name.value.clone(), members.collect())
         });
-        let asks = |one: &raw::Listener| one.sasl.is_some() || one.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let asks =
+            |one: &raw::Listener| one.sasl.is_some() || one.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         let all_are_anonymous = !raw.listeners.iter().flatten().any(asks);
         Self { groups: groups.collect(), all_are_anonymous }
     }
@@ -55,18 +56,25 @@ pub(super) fn identities(
         return match &raw.unmapped {
             None => Some(Identities::default()),
             Some(text) => {
-                let what = "`unmapped` says what a principal without an identity gets, and this cluster has no identities";
+                let what =
+                    "`unmapped` says what a principal without an identity gets, and this cluster has no identities";
                 findings.mistake(text.at, what, "add `identities`, or leave it out");
                 None
             }
         };
     };
+    if list.is_empty() {
+        return None;
+    }
     let before = findings.mistakes();
     let all: Vec<_> = list.iter().map(|one| mapped(one, (raw, login, tls), principals, findings)).collect();
     let everyone = list.iter().find_map(|one| one.principals.iter().flatten().find(|text| text.value == EVERYONE));
     match (&raw.unmapped, everyone) {
         (None, None) => {
-            let what = format!("the cluster `{}` has identities and does not say what becomes of principals that have none", raw.name);
+            let what = format!(
+                "the cluster `{}` has identities and does not say what becomes of principals that have none",
+                raw.name
+            );
             let instead = "add `unmapped: refuse`, or `unmapped: own`, where they may what Fishplate itself may";
             findings.mistake(list.first().map_or(raw.name.at, |one| one.at), what, instead);
         }
@@ -86,7 +94,10 @@ pub(super) fn identities(
             for (principal, first, second) in twice {
                 let (Some(first), Some(second)) = (list.get(first), list.get(second)) else { continue };
                 let at = second.principals.iter().flatten().find(|text| has(text, &principal, principals));
-                let what = format!("`{principal}` would be both `{}` and `{}` at the cluster `{}`", first.name, second.name, raw.name);
+                let what = format!(
+                    "`{principal}` would be both `{}` and `{}` at the cluster `{}`",
+                    first.name, second.name, raw.name
+                );
                 findings.mistake(at.map_or(second.at, |text| text.at), what, "take it out of one of the two");
             }
             None
@@ -95,7 +106,8 @@ pub(super) fn identities(
 }
 
 fn has(text: &Text, principal: &str, principals: &Principals) -> bool {
-    text.value == principal || principals.members(&text.value).is_some_and(|all| all.iter().any(|one| **one == *principal))
+    text.value == principal
+        || principals.members(&text.value).is_some_and(|all| all.iter().any(|one| **one == *principal))
 }
 
 fn unmapped(text: &Text, findings: &mut Findings) -> Option<Unmapped> {
@@ -166,11 +178,19 @@ fn enters(raw: &raw::Identity, cluster: &raw::Cluster, findings: &mut Findings) 
     match (&cluster.sasl, &raw.sasl) {
         (Some(_), None) => {
             let what = format!("the identity `{name}` does not say how it logs in, and this cluster asks for that");
-            return wrong(at, what, "add its `sasl`, for example `sasl: { mechanism: SCRAM-SHA-512, username: alice, password: \"${ALICE}\" }`");
+            return wrong(
+                at,
+                what,
+                "add its `sasl`, for example `sasl: { mechanism: SCRAM-SHA-512, username: alice, password: \"${ALICE}\" }`",
+            );
         }
         (None, Some(sasl)) => {
             let what = format!("the identity `{name}` would log in where Fishplate itself does not");
-            return wrong(sasl.at, what, "add the cluster's own `sasl`, or leave this one out: all come to the same listener");
+            return wrong(
+                sasl.at,
+                what,
+                "add the cluster's own `sasl`, or leave this one out: all come to the same listener",
+            );
         }
         (None, None) if raw.tls.is_none() => {
             let what = format!("the identity `{name}` has nothing by which the cluster would know it");
@@ -191,7 +211,10 @@ fn enters(raw: &raw::Identity, cluster: &raw::Cluster, findings: &mut Findings) 
 fn warn_of_nobody(raw: &raw::Identity, principals: &Principals, findings: &mut Findings) {
     let what = format!("nobody has the identity `{}`", raw.name);
     let (why, instead) = match principals.all_are_anonymous {
-        true => ("no listener asks clients who they are, and all are User:ANONYMOUS", "add `sasl`, or `tls` with `client_ca`, to a listener"),
+        true => (
+            "no listener asks clients who they are, and all are User:ANONYMOUS",
+            "add `sasl`, or `tls` with `client_ca`, to a listener",
+        ),
         false => ("its groups have no members", "name a principal, or leave it out"),
     };
     findings.warning(raw.at, format!("{what}: {why}"), instead);

@@ -443,8 +443,9 @@ impl Cluster {
             named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
         });
         let (tls, sasl) = (fields.optional("tls", ClientTls::read), fields.optional("sasl", Login::read));
+        // Where nothing of them is right, that there were to be some is known all the same.
         let identities = fields.optional("identities", |node, reader| {
-            some(named(node, reader, Identity::read), node, reader)
+            Some(some(named(node, reader, Identity::read), node, reader).unwrap_or_default())
         });
         let unmapped = fields.optional("unmapped", text);
         fields.finish(&[]);

@@ -8,6 +8,7 @@ use super::*;
 
 mod authorization;
 mod files;
+mod identities;
 mod logins;
 mod mistakes;
 mod odd;

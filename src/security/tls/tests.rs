@@ -398,8 +398,9 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     let (stage, shelf) = (Stage::new(), Shelf::default());
     let tls = stage.tls();
     let server = shelf.server("127.0.0.1:9093", &tls).expect("a server");
-    let client =
-        shelf.client(Side::Cluster("a".into()), &stage.known("duke", Validity::For(Duration::from_secs(3 * 86_400)))).expect("a client");
+    let client = shelf
+        .client(Side::Cluster("a".into()), &stage.known("duke", Validity::For(Duration::from_secs(3 * 86_400))))
+        .expect("a client");
     assert_eq!(shelf.directories().into_iter().collect::<Vec<_>>(), std::slice::from_ref(&stage.directory.0));
     let found = |shelf: &Shelf| {
         let words = |look: Look| {
