@@ -144,7 +144,7 @@ fn others<'c>(before: &'c config::Cluster, one: &'c config::Cluster) -> impl Ite
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::tls::testing::Authority;
+    use crate::security::tls::testing::{Authority, Validity};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -223,5 +223,45 @@ mod tests {
         // And who is gone is not kept in sight
         stage.doors.change(&now, &stage.config(&[])).unwrap();
         assert!(stage.kept().is_empty());
+    }
+
+    #[test]
+    fn an_identity_comes_by_its_certificate_until_it_is_gone() {
+        let stage = Stage::new("identity");
+        let authority = Authority::new("Test CA");
+        authority.client("one", Validity::Good).write(&stage.directory, "one");
+        let with = |certificate: &str| {
+            let file = |name: &str| stage.directory.join(name).display().to_string();
+            let (ca, certificate, key) = (file("ca.crt"), file(certificate), file("one.key"));
+            let text = format!(
+                "virtual_cluster: v\ndefault_cluster: a\nlisteners: [{{ bind: '127.0.0.1:0' }}]\nclusters:\n  a:\n    slot: 0\n    \
+                 bootstrap: ['a:1']\n    tls: {{ ca: '{ca}' }}\n    unmapped: own\n    identities:\n      \
+                 one: {{ principals: ['User:ANONYMOUS'], tls: {{ certificate: '{certificate}', key: '{key}' }} }}\n      \
+                 two: {{ principals: ['User:x'], tls: {{ certificate: '{certificate}', key: '{key}' }} }}\n"
+            );
+            Config::from_text("doors.yaml", &text).unwrap_or_else(|wrong| panic!("{wrong}"))
+        };
+        let (now, then) = (stage.config(&[]), with("one.crt"));
+        let slot = now.clusters[0].slot;
+        let guise = then.clusters[0].identities.all()[0].guise.clone();
+        let door = || stage.doors.shared.doors.of(slot, &guise);
+        // Nothing of it is there before it is taken
+        stage.doors.begin(&now, &then).unwrap();
+        assert!(stage.kept().is_empty() && door().is_none());
+        assert!(stage.doors.begin(&now, &with("gone.crt")).is_err());
+        stage.doors.change(&now, &then).unwrap();
+        assert_eq!(stage.kept(), ["a", "a/one", "a/two"]);
+        let own = stage.doors.shared.doors.of(slot, Guise::OWN).and_then(|own| own.tls.clone()).expect("TLS");
+        let theirs = door().and_then(|door| door.tls.clone()).expect("TLS");
+        assert!(!Arc::ptr_eq(&own, &theirs), "what one may resume is not another's");
+        // What stays as it is is not touched: what is remembered of logins stays
+        let before = door().expect("a door");
+        stage.doors.change(&then, &with("one.crt")).unwrap();
+        assert!(Arc::ptr_eq(&before, &door().expect("a door")));
+        // And it is there until nobody plans by the config that had it
+        stage.doors.change(&then, &now).unwrap();
+        assert!(stage.kept().is_empty() && door().is_some());
+        stage.doors.leave(&then.clusters[0], &now.clusters[0]);
+        assert!(door().is_none() && stage.doors.shared.doors.of(slot, Guise::OWN).is_some());
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions whose clients come to a cluster as identities of its config, before brokers that know each by its login.
 
 use super::counting_tests::fetch;
+use super::policy_tests::of_token;
 use super::testing::{Client, World, produce, text, written};
 use crate::config::{Config, Unmapped};
 use crate::types::Principal;
@@ -77,7 +78,7 @@ fn produced(heard: &Heard) -> Vec<String> {
 async fn each_client_comes_as_its_own_identity_and_we_as_ourselves() {
     let heard = Heard::default();
     let keys = keys(&[identity("one", "alice", "p"), identity("two", "bob", "p")].join(", "), "own");
-    let world = World::keyed(&keys, noting(&heard)).await;
+    let world = World::keyed((&keys, ""), noting(&heard)).await;
     let mut clients = Vec::new();
     for name in ["alice", "bob", "carol"] {
         let mut client = client(&world, name).await;
@@ -92,7 +93,7 @@ async fn each_client_comes_as_its_own_identity_and_we_as_ourselves() {
 #[tokio::test]
 async fn who_has_no_identity_is_told_kafkas_errors_and_nobody_is_asked() {
     let heard = Heard::default();
-    let world = World::keyed(&keys(&identity("one", "alice", "p"), "refuse"), noting(&heard)).await;
+    let world = World::keyed((&keys(&identity("one", "alice", "p"), "refuse"), ""), noting(&heard)).await;
     heard.lock().clear();
     let mut bob = client(&world, "bob").await;
     assert_eq!((code(&mut bob, "l-1").await, code(&mut bob, "r-1").await), (29, 0));
@@ -123,7 +124,7 @@ async fn who_has_no_identity_is_told_kafkas_errors_and_nobody_is_asked() {
 async fn a_wrong_password_of_one_identity_keeps_nobody_else_out() {
     let heard = Heard::default();
     let keys = keys(&[identity("one", "alice", "p"), identity("two", "bob", "wrong")].join(", "), "refuse");
-    let world = World::keyed(&keys, noting(&heard)).await;
+    let world = World::keyed((&keys, ""), noting(&heard)).await;
     let mut bob = client(&world, "bob").await;
     bob.send(9, &produce(-1, &[("l-1", &[0])])).await;
     let refused = [("cluster", "a"), ("identity", "two"), ("reason", "login")];
@@ -156,7 +157,7 @@ fn told(names: &[(&str, i16)]) -> Vec<(String, i16)> {
 async fn what_the_cluster_hides_from_an_identity_we_hide_too() {
     let heard = Heard::default();
     let keys = keys(&[identity("one", "alice", "p"), identity("two", "bob", "p")].join(", "), "own");
-    let world = World::keyed(&keys, noting(&heard)).await;
+    let world = World::keyed((&keys, ""), noting(&heard)).await;
     let a = world.a.as_ref().expect("a");
     a.hide("one", &["l-2", "l-not-there"], 8);
     a.hide("two", &[], 264);
@@ -183,7 +184,7 @@ async fn what_the_cluster_hides_from_an_identity_we_hide_too() {
 #[tokio::test]
 async fn while_a_cluster_is_silent_what_was_shown_is_shown_and_nothing_is_denied() {
     let heard = Heard::default();
-    let world = World::keyed(&keys(&identity("one", "alice", "p"), "own"), noting(&heard)).await;
+    let world = World::keyed((&keys(&identity("one", "alice", "p"), "own"), ""), noting(&heard)).await;
     let a = world.a.as_ref().expect("a");
     a.hide("one", &["l-2"], 8);
     let mut alice = client(&world, "alice").await;
@@ -196,7 +197,7 @@ async fn while_a_cluster_is_silent_what_was_shown_is_shown_and_nothing_is_denied
 #[tokio::test]
 async fn a_topic_is_made_by_asking_as_the_identity_that_asks() {
     let heard = Heard::default();
-    let world = World::keyed(&keys(&identity("one", "alice", "p"), "own"), noting(&heard)).await;
+    let world = World::keyed((&keys(&identity("one", "alice", "p"), "own"), ""), noting(&heard)).await;
     let made: Arc<Mutex<Vec<(Option<String>, bool)>>> = Arc::default();
     world.a.as_ref().expect("a").note_metadata({
         let made = Arc::clone(&made);
@@ -214,6 +215,22 @@ async fn a_topic_is_made_by_asking_as_the_identity_that_asks() {
     let made = made.lock();
     assert!(made.contains(&(Some("one".into()), true)), "{made:?}");
     assert!(!made.contains(&(Some("us".into()), true)), "we make nothing for her: {made:?}");
+}
+
+#[tokio::test]
+async fn what_policy_moves_aside_goes_as_its_sender_and_nowhere_where_that_does_not_come() {
+    let heard = Heard::default();
+    let both = [identity("one", "alice", "p"), identity("two", "bob", "p")].join(", ");
+    let of_b = keys(&identity("three", "bob", "p"), "refuse");
+    let lane =
+        ", contract: { headers: { other: { required: true } }, on_violation: dlq }, lanes: { dlq: { topic: r-1 } }";
+    let world = World::keyed_with((&keys(&both, "own"), &of_b), lane, noting(&heard)).await;
+    for (name, told) in [("bob", 0), ("alice", 29)] {
+        let mut client = client(&world, name).await;
+        let answer: ProduceResponse = client.call(9, &of_token("a", 1, None)).await;
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, told, "{name}");
+    }
+    assert_eq!(produced(&heard), ["three"]);
 }
 
 /// The config that runs, with other identities at `a`.
@@ -251,7 +268,7 @@ async fn who_becomes_another_goes_on_as_that_one_when_all_is_answered() {
             noting(id, asked)
         }
     };
-    let world = World::keyed(&keys(&identity("one", "alice", "p"), "refuse"), script).await;
+    let world = World::keyed((&keys(&identity("one", "alice", "p"), "refuse"), ""), script).await;
     let mut alice = client(&world, "alice").await;
     assert_eq!(code(&mut alice, "l-1").await, 0);
     alice.send(9, &produce(-1, &[("l-1", &[0])])).await;
@@ -279,7 +296,7 @@ async fn who_becomes_another_goes_on_as_that_one_when_all_is_answered() {
 async fn who_loses_its_identity_is_refused_from_then_on_and_others_notice_nothing() {
     let heard = Heard::default();
     let both = [identity("one", "alice", "p"), identity("two", "bob", "p")].join(", ");
-    let world = World::keyed(&keys(&both, "refuse"), noting(&heard)).await;
+    let world = World::keyed((&keys(&both, "refuse"), ""), noting(&heard)).await;
     let (mut alice, mut bob) = (client(&world, "alice").await, client(&world, "bob").await);
     assert_eq!((code(&mut alice, "l-1").await, code(&mut bob, "l-1").await), (0, 0));
     reload(&world, &identity("two", "bob", "p"), Unmapped::Refuse).await;

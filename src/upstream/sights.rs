@@ -3,14 +3,12 @@
 
 use super::cluster::Cluster;
 use crate::error::Fault;
-use crate::types::Guise;
-use crate::wire::codec::copied;
+use crate::types::{FastMap, Guise, fast_hash};
 use dashmap::DashMap;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +20,8 @@ const HIDDEN_FOR: Duration = Duration::from_secs(1);
 const ALL_FOR: Duration = Duration::from_secs(1);
 /// So many hidden topics of an identity are remembered; with more, all are forgotten: clients may ask for any name.
 const HIDDEN: usize = 10_000;
+/// And so many that are shown, where they were asked for one by one: topics come and go.
+const SHOWN: usize = 200_000;
 /// The last version that tells what may be done to the cluster.
 const METADATA: i16 = 10;
 /// Kafka's code for what its ACLs hide.
@@ -50,10 +50,11 @@ pub struct Sight {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// Topics by the hashes of their names: an identity may see as many as its cluster has.
 #[derive(Debug, Default)]
 struct Known {
-    shown: HashMap<StrBytes, (i32, Instant)>,
-    hidden: HashMap<StrBytes, Instant>,
+    shown: FastMap<u64, (i32, Instant)>,
+    hidden: FastMap<u64, Instant>,
     /// When all was told.
     all: Option<Instant>,
     /// What may be done to the cluster, once that was told.
@@ -95,7 +96,8 @@ impl Sight {
     pub fn of(&self, topic: &str, now: Instant) -> (Sighted, bool) {
         let known = self.known.lock();
         let since = |at: &Instant| now.saturating_duration_since(*at);
-        match (known.shown.get(topic.as_bytes()), known.hidden.get(topic.as_bytes())) {
+        let key = fast_hash(topic);
+        match (known.shown.get(&key), known.hidden.get(&key)) {
             (Some((operations, at)), _) => (Sighted::Shown(*operations), since(at) < SHOWN_FOR),
             (None, Some(at)) if since(at) < HIDDEN_FOR => (Sighted::Hidden, true),
             _ => (Sighted::Unasked, false),
@@ -124,22 +126,26 @@ impl Sight {
             Some(told.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(known.operations);
         for topic in &told.topics {
             let Some(name) = topic.name.as_ref().map(|name| &name.0) else { continue };
+            let key = fast_hash(name.as_str());
             match topic.error_code {
                 TOPIC_AUTHORIZATION_FAILED => {
-                    known.shown.remove(name);
+                    known.shown.remove(&key);
                     if known.hidden.len() >= HIDDEN {
                         known.hidden.clear();
                     }
-                    known.hidden.insert(copied(name), now);
+                    known.hidden.insert(key, now);
                 }
                 UNKNOWN_TOPIC => {
-                    known.shown.remove(name);
-                    known.hidden.remove(name);
+                    known.shown.remove(&key);
+                    known.hidden.remove(&key);
                 }
                 // Whatever else is the matter with it, it may be known.
                 _ => {
-                    known.hidden.remove(name);
-                    known.shown.insert(copied(name), (topic.topic_authorized_operations, now));
+                    known.hidden.remove(&key);
+                    if !whole && known.shown.len() >= SHOWN {
+                        known.shown.clear();
+                    }
+                    known.shown.insert(key, (topic.topic_authorized_operations, now));
                 }
             }
         }

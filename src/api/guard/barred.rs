@@ -33,6 +33,12 @@ impl<'a> Barred<'a> {
         self.slots == 0
     }
 
+    /// All are.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        self.placement.config.clusters.iter().all(|one| self.has(one.slot))
+    }
+
     /// Whether this cluster is one.
     #[must_use]
     pub fn has(&self, slot: Slot) -> bool {
