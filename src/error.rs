@@ -58,6 +58,13 @@ impl Fault {
         Self { blame: Blame::Cluster(cluster), sent: false, lacking: false, reason }
     }
 
+    /// Who asks does not come to a cluster.
+    #[must_use]
+    pub fn barred(cluster: Slot) -> Self {
+        let reason = format!("cluster {cluster}: the client has no identity there, and is refused").into();
+        Self { blame: Blame::Client, sent: false, lacking: false, reason }
+    }
+
     /// One of our own bounds was reached before anything was sent.
     #[must_use]
     pub fn proxy(reason: impl fmt::Display) -> Self {

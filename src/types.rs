@@ -1,12 +1,14 @@
 //! The ids that everybody speaks of, each a type of its own so that mixing two up does not compile.
 //! Knows nothing of anything else here; conversion between real and virtual ids happens in `placement` alone.
 
+mod guise;
 pub mod log;
 mod mechanism;
 pub mod moment;
 mod principal;
 pub mod producer;
 
+pub use guise::Guise;
 pub use mechanism::Mechanism;
 pub use principal::Principal;
 use std::collections::HashMap;

@@ -4,6 +4,7 @@
 
 use fishplate::telemetry::catalogue::{FAMILIES, Of, family, page};
 use fishplate::telemetry::{MeterKey, PoolFacts, Telemetry, Use};
+use fishplate::types::Guise;
 use std::collections::BTreeSet;
 
 #[test]
@@ -61,10 +62,13 @@ fn everything_counted_once() -> String {
     telemetry.meter(&MeterKey::ours("ApiVersions")).error_code("UNSUPPORTED_VERSION");
     let cluster = telemetry.cluster(&"a".into());
     cluster.metadata_refreshed(true);
-    cluster.link_failed("connect");
+    cluster.link_failed(Guise::OWN, "connect");
+    let alice = Guise::Identity { name: "alice".into(), who: "PLAIN as alice".into() };
+    cluster.link_failed(&alice, "login");
+    drop(cluster.link_opened(Use::Session, &alice));
     cluster.token_fetched(true);
     cluster.set_up(true);
-    drop(cluster.link_opened(Use::Own));
+    drop(cluster.link_opened(Use::Own, Guise::OWN));
     telemetry.session_refused("sessions");
     telemetry.memory("requests", PoolFacts::default());
     telemetry.session_opened().client("x", "1", fishplate::types::View::Single);

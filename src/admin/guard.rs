@@ -374,6 +374,7 @@ pub fn open(configs: &[&Config], telemetry: &Telemetry) -> (Vec<Arc<Cluster>>, J
         }
         let config::Cluster { slot, name, bootstrap, .. } = configured.clone();
         let meter = telemetry.cluster(&name);
+        shared.doors.try_all(configured);
         let (cluster, asked) = Cluster::new(slot, name, bootstrap, Arc::clone(&shared), meter);
         cluster.in_zone(configured.kind.zone());
         tasks.spawn(refresh::run(Arc::clone(&cluster), asked));

@@ -23,7 +23,7 @@ use compare::compare;
 use super::guard::{self, Held, Questions, Stray, Verdict};
 use crate::config::Config;
 use crate::telemetry::Telemetry;
-use crate::types::BrokerId;
+use crate::types::{BrokerId, Guise};
 use crate::upstream::{Cluster, Snapshot, Versions};
 use crate::wire::versions::{Lack, lacks};
 
@@ -59,6 +59,8 @@ pub struct Summary {
     pub topics: usize,
     /// How many consumer groups it has.
     pub groups: usize,
+    /// How many of its identities it lets in.
+    pub identities: usize,
     /// What it cannot do, and whom that affects.
     pub lacks: Vec<Lack>,
 }
@@ -77,6 +79,8 @@ struct Seen {
     connect: BTreeSet<String>,
     /// The topics that groups have committed offsets for.
     committed: BTreeMap<String, BTreeSet<String>>,
+    /// Each identity of the config, with why it was not let in, if it was not.
+    identities: BTreeMap<String, Option<String>>,
     /// What its brokers speak.
     versions: Vec<Versions>,
     /// What it lacks of the `transaction_version` that clients are shown, where transactional ids live on it.
@@ -96,7 +100,9 @@ pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
     for cluster in &clusters {
         let cluster = Arc::clone(cluster);
         let wanted = config.homes_of_transactions().contains(&cluster.slot()).then_some(config.transaction_version);
-        looks.spawn(async move { (cluster.slot(), look(&cluster, wanted).await) });
+        let configured = config.cluster(cluster.slot()).map(|one| one.identities.all().to_vec()).unwrap_or_default();
+        let identities: Vec<_> = configured.into_iter().map(|one| one.guise).collect();
+        looks.spawn(async move { (cluster.slot(), look(&cluster, wanted, &identities).await) });
     }
     let seen = looks.join_all().await.into_iter().collect();
     let mut live = compare(config, &seen, &judge(config, &clusters).await);
@@ -118,8 +124,22 @@ async fn judge(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<(Stray, Verdic
     strays.into_iter().map(|stray| (stray.clone(), stray.verdict(&held))).collect()
 }
 
-/// `wanted`: the version of transactions that clients are shown, where transactional ids live on it.
-async fn look(cluster: &Arc<Cluster>, wanted: Option<i16>) -> Seen {
+/// `wanted`: the version of transactions that clients are shown, where transactional ids live on it. Who comes as one of the
+/// identities is let in, or not, whatever becomes of us.
+async fn look(cluster: &Arc<Cluster>, wanted: Option<i16>, identities: &[Guise]) -> Seen {
+    let mut tries = JoinSet::new();
+    for guise in identities.iter().cloned() {
+        let cluster = Arc::clone(cluster);
+        tries.spawn(async move {
+            let tried = cluster.look_as(&guise, Some(&[]), false).await;
+            (guise.name().to_owned(), tried.err().map(|fault| fault.reason.to_string()))
+        });
+    }
+    let seen = look_at(cluster, wanted).await;
+    Seen { identities: tries.join_all().await.into_iter().collect(), ..seen }
+}
+
+async fn look_at(cluster: &Arc<Cluster>, wanted: Option<i16>) -> Seen {
     cluster.refreshed(Vec::new(), false).await;
     let news = cluster.news().borrow().clone();
     if let Some(why) = news.down.as_deref().or_else(|| (!news.read).then_some("it told no metadata")) {

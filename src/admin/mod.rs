@@ -5,6 +5,7 @@ mod accept;
 pub mod backlog;
 pub mod guard;
 pub mod http;
+pub mod identities;
 pub mod lag;
 pub mod limits;
 pub mod live;

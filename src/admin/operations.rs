@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::guard::{self, Refusal};
+use super::identities::{self, Comes};
 use super::live::Live;
 use super::outlook::Outlook;
 use super::rights::{self, Allowed};
@@ -76,6 +77,7 @@ pub fn check(file: &Path) -> (Check, Option<Config>) {
     found.extend(config.iter().flat_map(|config| tls::survey(config, &name)));
     found.extend(config.iter().flat_map(|config| users::file::survey(config, &name)));
     found.extend(config.iter().flat_map(|config| operators::file::survey(config, &name)));
+    found.extend(config.iter().flat_map(|config| identities::survey(config, &name)));
     let fine = config.is_some() && found.count().0 == 0;
     let size = config.as_ref().filter(|_| fine).map(|config| Size {
         listeners: config.listeners.len(),
@@ -105,6 +107,9 @@ pub struct Explanation {
     /// What a principal may do to them, if one was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rights: Option<Allowed>,
+    /// As whom it comes to the clusters that those live on, or to all, where any has identities.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<Comes>,
     /// What would become of a record, if one was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<Outlook>,
@@ -199,6 +204,9 @@ pub fn explain(config: &Config, asked: Asked<'_>) -> Explanation {
     let spans = [("topic", &topic), ("group", &group)].into_iter().filter(|(_, one)| elsewhere(one));
     let spans = spans.map(|(kind, _)| kind).collect();
     let apart = topic.as_ref().zip(group.as_ref()).is_some_and(|(topic, group)| topic.slot != group.slot);
+    let slots =
+        [&topic, &group, &transactional_id].into_iter().flatten().filter_map(|home| Slot::new(home.slot)).collect();
+    let identities = asked.principal.map(|principal| identities::explain(config, principal, &slots));
     Explanation {
         topic,
         group,
@@ -207,6 +215,7 @@ pub fn explain(config: &Config, asked: Asked<'_>) -> Explanation {
         spans,
         client: asked.client.map(|client| shown(config, client)),
         rights: asked.principal.map(|principal| rights::explain(config, principal, asked.host, &asked.resources())),
+        identities: identities.unwrap_or_default(),
         record: None,
     }
 }

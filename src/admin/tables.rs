@@ -124,6 +124,8 @@ pub struct ClientRow {
     pub version: String,
     /// Who it has proven to be.
     pub principal: String,
+    /// As whom it comes to each cluster that has identities; `None` where none has any.
+    pub identity: Option<String>,
     /// Its own word for itself, of its first request.
     pub client_id: Option<String>,
     /// How it is shown nodes; `None`: it has not asked yet.
@@ -162,6 +164,7 @@ fn client(session: &Session) -> ClientRow {
         name: software.name.clone(),
         version: software.version.clone(),
         principal: plain(session.principal().as_str().as_bytes()),
+        identity: identity(session),
         client_id: session.client_id.get().map(|id| plain(id)),
         view: session.shown().map(|view| view.as_str()),
         links: session.links.count(),
@@ -170,6 +173,18 @@ fn client(session: &Session) -> ClientRow {
         last_error: session.last_error().map(|(api, code)| format!("{api}: {code}")),
         seconds: session.since.elapsed().as_secs(),
     }
+}
+
+/// `msk: capture, own: own`; who does not come is `refused`.
+fn identity(session: &Session) -> Option<String> {
+    let placement = session.context.current.load();
+    let clusters = placement.config.clusters.iter().filter(|one| !one.identities.is_empty());
+    let comes = |one: &crate::config::Cluster| {
+        let guise = session.links.guise(one.slot, &placement);
+        format!("{}: {}", one.name, guise.map_or("refused", |guise| guise.name()))
+    };
+    let all: Vec<_> = clusters.map(comes).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// What clients say goes to a terminal: no control characters, and not without end.

@@ -35,8 +35,8 @@ use crate::error::Fault;
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::rights::{Kind, Operation};
 use crate::telemetry::observed::{Fact, Reader};
-use crate::types::{BrokerId, CoordinatorType, Name, Slot, Target, View};
-use crate::upstream::Lead;
+use crate::types::{BrokerId, CoordinatorType, Guise, Name, Slot, Target, View};
+use crate::upstream::{Lead, Look};
 use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, StrBytes};
@@ -110,6 +110,8 @@ pub struct Seen<'a> {
     pub reader: Reader,
     /// What it may do; `None`: everything.
     pub guard: Option<Guard<'a>>,
+    /// As whom it comes to a cluster, with what that may know there; `None`: as Fishplate itself.
+    pub sight: &'a (dyn Fn(Slot) -> Option<Look> + Sync),
 }
 
 /// What is to be done for a request.
@@ -160,6 +162,17 @@ pub enum Need {
     },
     /// Fresh metadata of everything, for ids that nobody knows.
     AllTopics,
+    /// What a cluster lets an identity know of these topics, or of all.
+    Sight {
+        /// The cluster.
+        cluster: Slot,
+        /// The identity.
+        guise: Guise,
+        /// Their names there.
+        names: Option<Vec<StrBytes>>,
+        /// Those that are not there may be made, as the identity.
+        create: bool,
+    },
     /// A topic of this name on a group's home, so that the group can commit offsets for the real one elsewhere.
     Shadow {
         /// The group's home.
@@ -274,6 +287,12 @@ impl Seen<'_> {
     #[must_use]
     pub fn shows(&self, topic: &str) -> bool {
         self.guard.is_none_or(|guard| guard.sees(Operation::Describe, Kind::Topic, topic))
+    }
+
+    /// The brokers that are known to live, of clusters that who asks comes to.
+    pub fn brokers_in_reach(&self) -> impl Iterator<Item = Target> {
+        let comes = |to: &Target| self.guard.is_none_or(|guard| !guard.barred.has(to.cluster));
+        self.placement.brokers_in_reach().filter(comes)
     }
 
     /// How a need was refused, if it was.

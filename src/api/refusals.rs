@@ -46,6 +46,13 @@ impl Refusals {
         })
     }
 
+    /// How it went to ask a cluster as whom somebody comes there, whatever for.
+    #[must_use]
+    pub fn of_sight(&self, cluster: Slot) -> Option<&Refusal> {
+        let of = |(need, _): &&(Need, Refusal)| matches!(need, Need::Sight { cluster: of, .. } if *of == cluster);
+        self.all.iter().find(of).map(|(_, why)| why)
+    }
+
     /// All of them, in the order in which they were tried.
     pub fn iter(&self) -> impl Iterator<Item = &(Need, Refusal)> {
         self.all.iter()
@@ -62,7 +69,7 @@ impl Refusals {
             Need::Shadow { cluster, topic, .. } => {
                 self.shadows.entry((*cluster, topic.clone())).or_insert(place);
             }
-            Need::Coordinator { .. } | Need::AllTopics => {}
+            Need::Coordinator { .. } | Need::Sight { .. } | Need::AllTopics => {}
         }
         self.places.entry(need.clone()).or_insert(place);
         self.all.push((need, why));

@@ -1,19 +1,20 @@
 //! What unit tests of the APIs stand on: two clusters, `a` (slot 0, the default) and `b` (slot 1, for topics `b-*` and
 //! groups `gb-*` and transactional ids `tb-*`), brokers 1 to 3 each, at hosts that must never reach a client.
 
-use crate::api::guard::Guard;
+use crate::api::guard::{Barred, Guard};
 use crate::api::{Api, Effect, Effects, Part, Plan, Refusal, Refusals, Seen};
 use crate::placement::build::tests::{placement, slot, with_canary};
 use crate::placement::{Front, Placement, TopicPlace};
 use crate::rights::Granted;
 use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
-use crate::upstream::Topic;
+use crate::upstream::{Look, Topic};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 type Lookup = Box<dyn Fn(Slot, CoordinatorType, &str) -> Option<BrokerId> + Sync>;
+type Sees = Box<dyn Fn(Slot) -> Option<Look> + Sync>;
 type Follows = Box<dyn Fn(&TopicPlace, i32) -> Option<BrokerId> + Sync>;
 
 /// A placement with what else a plan looks at.
@@ -24,6 +25,9 @@ pub(crate) struct World {
     pub(crate) refused: Refusals,
     pub(crate) follows: Follows,
     pub(crate) granted: Option<Granted>,
+    pub(crate) sight: Sees,
+    /// Clusters that who asks does not come to: they must have identities.
+    pub(crate) barred: Vec<Slot>,
     coordinators: HashMap<(Slot, CoordinatorType, String), BrokerId>,
     lookup: Lookup,
 }
@@ -44,6 +48,8 @@ impl World {
             refused: Refusals::default(),
             follows: Box::new(|_, _| None),
             granted: None,
+            sight: Box::new(|_| None),
+            barred: Vec::new(),
             coordinators: HashMap::new(),
             lookup: Box::new(|_, _, _| None),
         }
@@ -88,12 +94,19 @@ impl World {
             follows: &*self.follows,
             refused: &self.refused,
             reader: Reader::default(),
-            guard: self.granted.as_ref().map(|granted| Guard { granted, told: &|_| {} }),
+            guard: self.guard(),
+            sight: &*self.sight,
         }
     }
 }
 
 impl World {
+    fn guard(&self) -> Option<Guard<'_>> {
+        let barred = Barred::of(&self.placement, |slot| !self.barred.contains(&slot));
+        let granted = self.granted.as_ref();
+        (granted.is_some() || !barred.is_empty()).then_some(Guard { granted, barred, told: &|_| {} })
+    }
+
     /// Refuses all that a request waits for, until it waits for nothing: it must not wait for the same again.
     pub(crate) fn refuse_needs<A: Api>(&mut self, request: &A::Request, version: i16, why: &Refusal) {
         while let Plan::Wait(needs) = A::plan(request, &self.seen(version)) {

@@ -1,12 +1,13 @@
 //! How clusters are entered and listeners kept, as the config says: TLS material out of its files, and who we are.
 
-use crate::config::{self, Config, Login};
+use crate::config::{self, Config, Mapped};
 use crate::security::client::Credentials;
-use crate::security::tls::{Client, Shelf, TlsProblem};
-use crate::security::tokens_task::{Tokens, Told};
+use crate::security::tls::{Client, Shelf, Side, TlsProblem};
 use crate::telemetry::Telemetry;
+use crate::types::{Guise, Name};
 use crate::upstream::connect::Shared;
 use crate::upstream::door::Door;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// See the module's text.
@@ -27,81 +28,123 @@ impl Doors {
         &self.shelf
     }
 
-    /// From now on a cluster is entered as its config says.
+    /// From now on a cluster is entered as its config says, by everybody who comes to it.
     ///
     /// # Errors
-    /// Which file is wrong, and how: it is entered as before.
+    /// Which file is wrong, and how: who was to enter by it enters as before.
     pub(super) fn open(&self, cluster: &config::Cluster) -> Result<(), TlsProblem> {
-        let door = self.door(cluster)?;
+        self.open_own(cluster)?;
+        cluster.identities.all().iter().try_for_each(|one| self.open_for(cluster, one))
+    }
+
+    fn open_own(&self, cluster: &config::Cluster) -> Result<(), TlsProblem> {
+        let door = self.door(cluster, Guise::OWN, (cluster.tls.as_ref(), cluster.login.as_ref()), &cluster.name)?;
         if door.tls.is_none() {
-            self.shelf.forget(cluster.name.as_str());
+            self.shelf.forget(&Side::towards(&cluster.name, Guise::OWN));
         }
-        self.shared.doors.set(cluster.slot, door);
+        self.shared.doors.set(cluster.slot, Guise::OWN, door);
+        Ok(())
+    }
+
+    fn open_for(&self, cluster: &config::Cluster, one: &Mapped) -> Result<(), TlsProblem> {
+        let whose = one.whose(&cluster.name);
+        let mut door = self.door(cluster, &one.guise, (one.tls.as_ref(), one.login.as_ref()), &whose)?;
+        if door.tls.is_none() {
+            // Without a certificate of its own it comes by the same TLS as we, and shares what that learns of its files.
+            self.shelf.forget(&Side::towards(&cluster.name, &one.guise));
+            door.tls = self.shared.doors.of(cluster.slot, Guise::OWN).and_then(|own| own.tls.clone());
+        }
+        self.shared.doors.set(cluster.slot, &one.guise, door);
         Ok(())
     }
 
     /// New clusters are entered from now on as the config says; of those that are there nothing is changed yet, but what would be is
     /// looked at.
     pub(super) fn begin(&self, now: &Config, then: &Config) -> Result<(), TlsProblem> {
-        changed(now, then).try_for_each(|one| match now.cluster(one.slot) {
+        then.clusters.iter().try_for_each(|one| match now.cluster(one.slot) {
             None => self.open(one),
-            Some(_) => one.tls.as_ref().map_or(Ok(()), |tls| Client::load(tls).map(drop)),
+            Some(before) => {
+                let own = one.tls.as_ref().filter(|_| is_other(before, one));
+                let theirs = others(before, one).filter_map(|one| one.tls.as_ref());
+                own.into_iter().chain(theirs).try_for_each(|tls| Client::load(tls).map(drop))
+            }
         })
     }
 
     /// What has [begun](Doors::begin) is not to be.
     pub(super) fn withdraw(&self, now: &Config, then: &Config) {
-        self.forget(now.clusters.iter(), then);
+        self.forget(now, then);
     }
 
-    /// What has begun is taken whole.
+    /// What has begun is taken whole. Who comes no more does so until [`Doors::leave`].
     pub(super) fn change(&self, now: &Config, then: &Config) -> Result<(), TlsProblem> {
-        changed(now, then).filter(|one| now.cluster(one.slot).is_some()).try_for_each(|one| self.open(one))?;
-        self.forget(then.clusters.iter(), now);
+        for (before, one) in then.clusters.iter().filter_map(|one| Some((now.cluster(one.slot)?, one))) {
+            if is_other(before, one) {
+                self.open_own(one)?;
+            }
+            others(before, one).try_for_each(|identity| self.open_for(one, identity))?;
+        }
+        self.forget(then, now);
         Ok(())
     }
 
+    /// Nobody comes to a cluster any more whom its config does not name.
+    pub(super) fn leave(&self, before: &config::Cluster, cluster: &config::Cluster) {
+        self.shared.doors.keep(cluster.slot, |guise| cluster.identities.all().iter().any(|one| one.guise == *guise));
+        let name_of = |one: &Mapped| one.guise.name().to_owned();
+        let names: BTreeSet<_> = cluster.identities.all().iter().map(name_of).collect();
+        let gone = before.identities.all().iter().map(name_of).filter(|name| !names.contains(name));
+        gone.for_each(|name| self.telemetry.cluster(&before.name).forget_identity(&name));
+    }
+
     /// Keeps no files in sight that only the other config names.
-    fn forget<'c>(&self, kept: impl Iterator<Item = &'c config::Cluster> + Clone, other: &Config) {
-        let gone = other.clusters.iter().filter(|one| !kept.clone().any(|kept| kept.name == one.name));
-        gone.for_each(|one| self.shelf.forget(one.name.as_str()));
+    fn forget(&self, kept: &Config, other: &Config) {
+        let kept = sides(kept);
+        sides(other).difference(&kept).for_each(|side| self.shelf.forget(side));
     }
 
-    /// How a cluster would be entered, for who tries it before it is taken.
-    pub(super) fn tried(cluster: &config::Cluster) -> Result<Door, TlsProblem> {
-        let tls = cluster.tls.as_ref().map(Client::load).transpose()?;
-        Ok(Door { tls: tls.map(Arc::new), login: credentials(cluster, Box::new(|_| {})) })
-    }
-
-    fn door(&self, cluster: &config::Cluster) -> Result<Door, TlsProblem> {
-        let tls = cluster.tls.as_ref().map(|tls| self.shelf.client(cluster.name.as_str(), tls)).transpose()?;
+    fn door(
+        &self,
+        cluster: &config::Cluster,
+        guise: &Guise,
+        (tls, login): (Option<&config::ClientTls>, Option<&config::Login>),
+        whose: &Name,
+    ) -> Result<Door, TlsProblem> {
+        let tls = tls.map(|tls| self.shelf.client(Side::towards(&cluster.name, guise), tls)).transpose()?;
         let meter = self.telemetry.cluster(&cluster.name);
-        Ok(Door { tls, login: credentials(cluster, Box::new(move |came| meter.token_fetched(came))) })
+        let told = move |came| meter.token_fetched(came);
+        Ok(Door { tls, login: login.map(|login| Credentials::of(login, whose, Box::new(told))), barred: None })
     }
 }
 
-/// The clusters that are to be entered otherwise than before.
-fn changed<'c>(now: &'c Config, then: &'c Config) -> impl Iterator<Item = &'c config::Cluster> {
-    let is_same = |one: &config::Cluster| {
-        now.cluster(one.slot).is_some_and(|before| (&before.tls, &before.login) == (&one.tls, &one.login))
+/// Whose files of clusters are kept in sight.
+fn sides(config: &Config) -> BTreeSet<Side> {
+    let of = |one: &config::Cluster| {
+        let guises = one.identities.all().iter().map(|one| &one.guise).chain([Guise::OWN]);
+        guises.map(|guise| Side::towards(&one.name, guise)).collect::<Vec<_>>()
     };
-    then.clusters.iter().filter(move |one| !is_same(one))
+    config.clusters.iter().flat_map(of).collect()
 }
 
-/// Who we are there; `told` is told of each token that is asked for.
-fn credentials(of: &config::Cluster, told: Told) -> Option<Credentials> {
-    of.login.as_ref().map(|login| match login {
-        Login::Password { mechanism, username, password } => {
-            Credentials::password(*mechanism, username, password.clone())
-        }
-        Login::Tokens(from) => Credentials::Tokens(Tokens::new(of.name.clone(), from.clone(), told)),
+/// Whether we enter a cluster otherwise than before.
+fn is_other(before: &config::Cluster, one: &config::Cluster) -> bool {
+    (&before.tls, &before.login) != (&one.tls, &one.login)
+}
+
+/// Who is to enter it otherwise than before: by what is its own, or by what it shares with us.
+fn others<'c>(before: &'c config::Cluster, one: &'c config::Cluster) -> impl Iterator<Item = &'c Mapped> {
+    let shared_is_same = before.tls == one.tls;
+    let way = |one: &Mapped| (one.guise.clone(), one.login.clone(), one.tls.clone());
+    one.identities.all().iter().filter(move |one| {
+        let is_same = before.identities.all().iter().any(|before| way(before) == way(one));
+        !(is_same && shared_is_same)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::security::tls::testing::Authority;
+    use crate::security::tls::testing::{Authority, Validity};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -143,7 +186,7 @@ mod tests {
 
         fn is_over_tls(&self, config: &Config, name: &str) -> bool {
             let cluster = config.clusters.iter().find(|one| one.name.as_str() == name).unwrap();
-            self.doors.shared.doors.of(cluster.slot).tls.is_some()
+            self.doors.shared.doors.of(cluster.slot, Guise::OWN).expect("our own").tls.is_some()
         }
     }
 
@@ -180,5 +223,45 @@ mod tests {
         // And who is gone is not kept in sight
         stage.doors.change(&now, &stage.config(&[])).unwrap();
         assert!(stage.kept().is_empty());
+    }
+
+    #[test]
+    fn an_identity_comes_by_its_certificate_until_it_is_gone() {
+        let stage = Stage::new("identity");
+        let authority = Authority::new("Test CA");
+        authority.client("one", Validity::Good).write(&stage.directory, "one");
+        let with = |certificate: &str| {
+            let file = |name: &str| stage.directory.join(name).display().to_string();
+            let (ca, certificate, key) = (file("ca.crt"), file(certificate), file("one.key"));
+            let text = format!(
+                "virtual_cluster: v\ndefault_cluster: a\nlisteners: [{{ bind: '127.0.0.1:0' }}]\nclusters:\n  a:\n    slot: 0\n    \
+                 bootstrap: ['a:1']\n    tls: {{ ca: '{ca}' }}\n    unmapped: own\n    identities:\n      \
+                 one: {{ principals: ['User:ANONYMOUS'], tls: {{ certificate: '{certificate}', key: '{key}' }} }}\n      \
+                 two: {{ principals: ['User:x'], tls: {{ certificate: '{certificate}', key: '{key}' }} }}\n"
+            );
+            Config::from_text("doors.yaml", &text).unwrap_or_else(|wrong| panic!("{wrong}"))
+        };
+        let (now, then) = (stage.config(&[]), with("one.crt"));
+        let slot = now.clusters[0].slot;
+        let guise = then.clusters[0].identities.all()[0].guise.clone();
+        let door = || stage.doors.shared.doors.of(slot, &guise);
+        // Nothing of it is there before it is taken
+        stage.doors.begin(&now, &then).unwrap();
+        assert!(stage.kept().is_empty() && door().is_none());
+        assert!(stage.doors.begin(&now, &with("gone.crt")).is_err());
+        stage.doors.change(&now, &then).unwrap();
+        assert_eq!(stage.kept(), ["a", "a/one", "a/two"]);
+        let own = stage.doors.shared.doors.of(slot, Guise::OWN).and_then(|own| own.tls.clone()).expect("TLS");
+        let theirs = door().and_then(|door| door.tls.clone()).expect("TLS");
+        assert!(!Arc::ptr_eq(&own, &theirs), "what one may resume is not another's");
+        // What stays as it is is not touched: what is remembered of logins stays
+        let before = door().expect("a door");
+        stage.doors.change(&then, &with("one.crt")).unwrap();
+        assert!(Arc::ptr_eq(&before, &door().expect("a door")));
+        // And it is there until nobody plans by the config that had it
+        stage.doors.change(&then, &now).unwrap();
+        assert!(stage.kept().is_empty() && door().is_some());
+        stage.doors.leave(&then.clusters[0], &now.clusters[0]);
+        assert!(door().is_none() && stage.doors.shared.doors.of(slot, Guise::OWN).is_some());
     }
 }

@@ -315,7 +315,7 @@ impl Steward {
             };
             // Entered as it would be: who is here enters as before.
             let shared = Shared::new(0, super::UPSTREAM_FRAME);
-            shared.doors.set(cluster.slot(), Doors::tried(&sought).unwrap_or_default());
+            shared.doors.try_all(&sought);
             let (there, _tasks) = self.read(&sought, &shared);
             let mut news = there.news();
             let told = timeout(TOLD_WITHIN, news.wait_for(|news| news.read || news.down.is_some())).await;
@@ -390,14 +390,25 @@ impl Steward {
             }
         }
         lapse(contexts, &then);
-        self.config = then;
+        let before = std::mem::replace(&mut self.config, Arc::clone(&then));
         self.strays.reset();
         self.publisher.fence(self.strays.fence()).await;
         self.look_for_strays(true).await;
         self.look_at_canaries();
-        // Links to clusters that are gone take nothing new.
+        // Links to clusters that are gone, and of who is somebody else now, take nothing new.
         for context in contexts {
             let _late = context.sweep();
+        }
+        self.leave(&before);
+    }
+
+    /// Who comes to no cluster any more has no way in: by now nobody plans by the config that named it.
+    fn leave(&self, before: &Config) {
+        for (was, is) in self.config.clusters.iter().filter_map(|is| Some((before.cluster(is.slot)?, is))) {
+            self.doors.leave(was, is);
+            if let Some(cluster) = self.clusters.get(is.slot) {
+                cluster.keep(|guise| is.identities.all().iter().any(|one| one.guise == *guise));
+            }
         }
     }
 

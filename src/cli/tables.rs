@@ -75,6 +75,7 @@ const CLIENTS: Columns = &[
     ("NAME", "name"),
     ("VERSION", "version"),
     ("PRINCIPAL", "principal"),
+    ("IDENTITY", "identity"),
     ("CLIENT ID", "client_id"),
     ("VIEW", "view"),
     ("LINKS", "links"),

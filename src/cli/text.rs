@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use fishplate::admin::identities::Comes;
 use fishplate::admin::live::Live;
 use fishplate::admin::operations::{Check, Client, Explanation, Face, Home};
 use fishplate::admin::outlook::Outlook;
 use fishplate::admin::rights::Allowed;
+use fishplate::types::Guise;
 use fishplate::wire::versions::Lack;
 
 /// Mistakes, and a last line that sums up.
@@ -46,7 +48,12 @@ fn seen(out: &mut String, live: &Live) {
             id => {
                 let parts =
                     [count(one.brokers, "broker"), count(one.topics, "topic"), count(one.groups, "group")].join(", ");
-                writeln!(out, "{}: {parts}; id {}", one.cluster, id.as_deref().unwrap_or("unknown"))
+                let entered = match one.identities {
+                    0 => String::new(),
+                    1 => ", 1 identity let in".to_owned(),
+                    more => format!(", {more} identities let in"),
+                };
+                writeln!(out, "{}: {parts}{entered}; id {}", one.cluster, id.as_deref().unwrap_or("unknown"))
             }
         };
         for Lack { what, whom } in &one.lacks {
@@ -88,6 +95,7 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     }
     if let Some(allowed) = &explanation.rights {
         rights(&mut out, allowed);
+        identities(&mut out, &explanation.identities);
     }
     if let Some(record) = &explanation.record {
         outlook(&mut out, record);
@@ -108,6 +116,22 @@ fn rights(out: &mut String, allowed: &Allowed) {
         let may = if answer.allowed { "may" } else { "may not" };
         let of = if answer.resource == "Cluster" { "the cluster" } else { &answer.name };
         let _ = writeln!(out, "  {may:<7} {} {of} ({})", answer.operation, answer.why);
+    }
+}
+
+/// As whom a principal comes to clusters.
+fn identities(out: &mut String, all: &[Comes]) {
+    for Comes { cluster, identity, who } in all {
+        let _ = match (identity, who) {
+            (Some(identity), Some(who)) if identity == Guise::OWN_NAME => {
+                writeln!(out, "  comes to cluster {cluster} as {who}")
+            }
+            (Some(identity), Some(who)) => writeln!(out, "  comes to cluster {cluster} as identity {identity} ({who})"),
+            _ => writeln!(
+                out,
+                "  does not come to cluster {cluster}: it has no identity there, and `unmapped` is refuse"
+            ),
+        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
 
-use super::{Admin, Cluster, Config, Login, OperatorsFrom, Patterns, Pipeline};
+use super::{Admin, Cluster, Config, Login, Mapped, OperatorsFrom, Patterns, Pipeline};
 use crate::rights::{Definition, Rights};
 use serde::Serialize;
 use serde_json::Value;
@@ -206,8 +206,9 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
             differs("racks", &racks(now), &racks(then)),
             differs("sasl", &login(now), &login(then)).or_else(|| other_password(now, then)),
             differs("tls", &tls(now), &tls(then)),
+            differs("unmapped", now.identities.unmapped().as_str(), then.identities.unmapped().as_str()),
         ];
-        differences.into_iter().flatten().collect()
+        differences.into_iter().flatten().chain(identities(now, then)).collect()
     };
     let words = |one: &Cluster| {
         let encrypted = one.tls.as_ref().map(|_| format!(", tls {}", tls(one))).unwrap_or_default();
@@ -218,9 +219,31 @@ fn clusters(now: &Config, then: &Config) -> Vec<Change> {
 
 /// Nobody is told which it was, nor which it is.
 fn other_password(now: &Cluster, then: &Cluster) -> Option<String> {
-    let secret = |of: &'_ Cluster| of.login.as_ref().and_then(Login::secret).cloned();
-    let (now, then) = (secret(now)?, secret(then)?);
-    now.is_other(&then).then(|| "sasl: another password".to_owned())
+    is_another(now.login.as_ref(), then.login.as_ref()).then(|| "sasl: another password".to_owned())
+}
+
+fn is_another(now: Option<&Login>, then: Option<&Login>) -> bool {
+    let secret = |of: Option<&Login>| of.and_then(Login::secret).cloned();
+    secret(now).zip(secret(then)).is_some_and(|(now, then)| now.is_other(&then))
+}
+
+/// Who is who there, by the identities' names; a group's members are told with the group.
+fn identities(now: &Cluster, then: &Cluster) -> Vec<String> {
+    let find = |of: &Cluster, name: &str| of.identities.all().iter().find(|one| one.guise.name() == name).cloned();
+    let of = |mapped: Option<&Mapped>| {
+        mapped.map_or_else(|| "none".to_owned(), |one| format!("{} for {}", one.guise.who(), one.principals.join(", ")))
+    };
+    let all = now.identities.all().iter().chain(then.identities.all());
+    let names: BTreeSet<_> = all.map(|one| one.guise.name()).collect();
+    let how = |name: &str| {
+        let (before, after) = (find(now, name), find(then, name));
+        let key = format!("identities.{name}");
+        differs(&key, &of(before.as_ref()), &of(after.as_ref())).or_else(|| {
+            let (before, after) = (before?, after?);
+            is_another(before.login.as_ref(), after.login.as_ref()).then(|| format!("{key}: another password"))
+        })
+    };
+    names.into_iter().filter_map(how).collect()
 }
 
 fn pipelines(now: &Config, then: &Config) -> Vec<Change> {

@@ -17,6 +17,7 @@ mod check;
 pub mod clients;
 pub mod diff;
 mod findings;
+pub mod identities;
 mod levels;
 mod load;
 pub mod login;
@@ -44,6 +45,7 @@ mod yaml;
 pub use admin::{Admin, OperatorsFrom};
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
+pub use identities::{Identities, Mapped, Unmapped};
 pub use levels::{Metrics, Slo};
 pub use login::Login;
 pub use patterns::Patterns;
@@ -271,6 +273,8 @@ pub struct Cluster {
     pub login: Option<Login>,
     /// Encryption, and that brokers are who they should be.
     pub tls: Option<ClientTls>,
+    /// As whom clients' principals come to it.
+    pub identities: Identities,
 }
 
 /// What a cluster is, where that makes a difference.

@@ -44,6 +44,7 @@ mod tests {
     use crate::admin::http::{AdminState, serve};
     use crate::admin::{Door, Readiness};
     use crate::telemetry::{Telemetry, Use};
+    use crate::types::Guise;
     use std::sync::Arc;
     use tokio::net::TcpListener;
 
@@ -54,9 +55,9 @@ mod tests {
         let telemetry = Arc::new(Telemetry::new().unwrap());
         let (one, two) = (telemetry.cluster(&"one".into()), telemetry.cluster(&"two".into()));
         let _open = (
-            one.link_opened(Use::Session),
-            one.link_opened(Use::Own),
-            two.link_opened(Use::Own),
+            one.link_opened(Use::Session, Guise::OWN),
+            one.link_opened(Use::Own, Guise::OWN),
+            two.link_opened(Use::Own, Guise::OWN),
             telemetry.session_opened(),
         );
         let door = Door::new(None, &telemetry);

@@ -5,9 +5,9 @@ use super::plain;
 use super::scram::messages::Malformed;
 use super::scram::{self, NoRandomness};
 use super::token::{NoToken, Token};
-use super::tokens_task::Tokens;
-use crate::config::Secret;
-use crate::types::Mechanism;
+use super::tokens_task::{Tokens, Told};
+use crate::config::{Login, Secret};
+use crate::types::{Mechanism, Name};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -51,6 +51,15 @@ pub enum NotReady {
 }
 
 impl Credentials {
+    /// As the config says; `whose` is who logs in where, for the log, and `told` is told of each token that is asked for.
+    #[must_use]
+    pub fn of(login: &Login, whose: &Name, told: Told) -> Self {
+        match login {
+            Login::Password { mechanism, username, password } => Self::password(*mechanism, username, password.clone()),
+            Login::Tokens(from) => Self::Tokens(Tokens::new(whose.clone(), from.clone(), told)),
+        }
+    }
+
     /// A name and a password, for one of the mechanisms that take them.
     #[must_use]
     pub fn password(mechanism: Mechanism, username: &str, password: Secret) -> Self {

@@ -1,6 +1,7 @@
 //! The common way of an API: plan, send the parts, absorb the answers, answer. Parts are sent while the reader waits,
 //! one request after the other; the answer is made by whoever brings the last part's.
 
+use super::state::Session;
 use super::ticket::Ticket;
 use super::{needs, shadows, spans};
 use crate::api::guard::{close, screen};
@@ -106,7 +107,7 @@ impl<A: Api> Asked<A> {
 
 /// Takes out of an answer what its client may not see, and puts in what is told of what it may not do.
 fn closed<A: Api>(ticket: &Ticket, answer: &mut A::Response, told: Option<A::Response>, placement: &Placement) {
-    if told.is_some() || placement.config.authorization.is_some() {
+    if told.is_some() || Session::may_be_guarded(placement) {
         let see = |seen: &Seen<'_>| close::<A>(answer, told, seen);
         ticket.session().see(ticket.head().version, placement, Refusals::none(), see);
     }

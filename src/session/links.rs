@@ -1,15 +1,17 @@
 //! The links of one session: one per broker for its requests, one more for its polls once Fetches are split, and one for each
-//! share session that is split, so that nothing waits behind a long poll. Opened when first needed, closed when idle.
+//! share session that is split, so that nothing waits behind a long poll. Opened when first needed, closed when idle. Each enters
+//! its cluster as whom the session's client comes there; where that is another one than it was, or nobody, the link takes nothing
+//! more and ends when what is on it is answered.
 
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::telemetry::Telemetry;
-use crate::types::Target;
+use crate::types::{Guise, Principal, Slot, Target};
 use crate::upstream::connect::{self, Flow, Shared};
 use crate::upstream::{Link, Outgoing, Refused};
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What a link carries.
@@ -21,13 +23,20 @@ enum Kind {
     Shares(u64),
 }
 
-type Open = HashMap<(Target, Kind), Arc<Link>>;
+#[derive(Debug, Default)]
+struct Open {
+    links: HashMap<(Target, Kind), Arc<Link>>,
+    /// Of who the client is not any more: nothing is sent over them, and they end when all is answered.
+    left: Vec<Arc<Link>>,
+}
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Links {
     /// `None` once the session is over: nothing is opened any more that nobody would close.
     open: Mutex<Option<Open>>,
+    /// Whose they are, once that is proven.
+    whose: Arc<OnceLock<Principal>>,
     shared: Arc<Shared>,
     flow: Flow,
 }
@@ -35,8 +44,19 @@ pub struct Links {
 impl Links {
     /// None yet. Answers flow towards the client's outlet, and brokers are read no faster than it drains.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, flow: Flow) -> Self {
-        Self { open: Mutex::new(Some(HashMap::new())), shared, flow }
+    pub fn new(whose: Arc<OnceLock<Principal>>, shared: Arc<Shared>, flow: Flow) -> Self {
+        Self { open: Mutex::new(Some(Open::default())), whose, shared, flow }
+    }
+
+    /// As whom the session's client comes to a cluster; `None` where it does not.
+    #[must_use]
+    pub fn guise<'p>(&self, at: Slot, placement: &'p Placement) -> Option<&'p Guise> {
+        static ANONYMOUS: LazyLock<Principal> = LazyLock::new(Principal::anonymous);
+        let Some(cluster) = placement.config.cluster(at) else { return Some(Guise::OWN) };
+        if cluster.identities.is_empty() {
+            return Some(Guise::OWN);
+        }
+        cluster.identities.of(self.whose.get().unwrap_or(&ANONYMOUS).as_str())
     }
 
     /// Sends a request to a broker, over the session's link to it.
@@ -96,7 +116,7 @@ impl Links {
     pub fn end_share(&self, session: u64, linger: Duration) {
         let mut links = Vec::new();
         if let Some(open) = self.open.lock().as_mut() {
-            let of_it = open.extract_if(|(_, kind), _| *kind == Kind::Shares(session));
+            let of_it = open.links.extract_if(|(_, kind), _| *kind == Kind::Shares(session));
             links.extend(of_it.map(|(_, link)| link));
         }
         end(links, linger, "its share session is over");
@@ -104,7 +124,7 @@ impl Links {
 
     /// Sends what is not worth opening a link for: where there is none, it is dropped, and nobody is told.
     pub fn send_if_open(&self, to: Target, outgoing: Outgoing) {
-        let link = self.open.lock().as_ref().and_then(|open| open.get(&(to, Kind::Requests)).cloned());
+        let link = self.open.lock().as_ref().and_then(|open| open.links.get(&(to, Kind::Requests)).cloned());
         if let Some(link) = link {
             let _not_sent = link.send(outgoing);
         }
@@ -121,14 +141,22 @@ impl Links {
     fn get(&self, to: Target, kind: Kind, placement: &Placement, telemetry: &Telemetry) -> Result<Arc<Link>, Fault> {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(|| Fault::left(false))?;
-        if let Some(link) = open.get(&(to, kind)).filter(|link| !link.is_dead()) {
-            return Ok(Arc::clone(link));
+        let guise = self.guise(to.cluster, placement);
+        if let Some(link) = open.links.get(&(to, kind)).filter(|link| !link.is_dead()) {
+            if Some(link.guise()) == guise {
+                return Ok(Arc::clone(link));
+            }
+            open.left.push(Arc::clone(link));
+            open.links.remove(&(to, kind));
         }
+        // Whoever asks was told so before it was planned; here it is made sure.
+        let nobody = || Fault::barred(to.cluster);
+        let guise = guise.ok_or_else(nobody)?.clone();
         let cluster = placement.cluster(to.cluster).ok_or_else(|| Fault::upstream(to, false, "no such cluster"))?;
         let broker = cluster.snapshot.brokers.get(&to.broker);
         let address = broker.ok_or_else(|| Fault::upstream(to, false, "it is not alive"))?.address.clone();
-        let link = Link::opening(to);
-        open.insert((to, kind), Arc::clone(&link));
+        let link = Link::opening_as(guise, to);
+        open.links.insert((to, kind), Arc::clone(&link));
         let (shared, meter) = (Arc::clone(&self.shared), telemetry.cluster(&cluster.name));
         tokio::spawn(connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone())));
         Ok(link)
@@ -137,7 +165,9 @@ impl Links {
     /// Whether there is a link to this broker already.
     #[must_use]
     pub fn has(&self, to: Target) -> bool {
-        self.open.lock().as_ref().and_then(|open| open.get(&(to, Kind::Requests))).is_some_and(|link| !link.is_dead())
+        let open = self.open.lock();
+        let link = open.as_ref().and_then(|open| open.links.get(&(to, Kind::Requests)));
+        link.is_some_and(|link| !link.is_dead())
     }
 
     /// Gives up what waits too long, and what `see` does; closes what has been idle.
@@ -150,20 +180,29 @@ impl Links {
             }
         }
         if let Some(open) = self.open.lock().as_mut() {
-            open.retain(|_, link| !link.is_dead());
+            open.left.iter().for_each(|link| link.end_if_idle(now));
+            open.left.retain(|link| !link.is_dead());
+            open.links.retain(|_, link| !link.is_dead());
         }
     }
 
     /// How many are open, or being opened.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.open.lock().as_ref().map_or(0, HashMap::len)
+        self.open.lock().as_ref().map_or(0, |open| open.links.len() + open.left.len())
     }
 
-    /// Links to clusters that are not in the config any more take nothing new, and end when what is on them is done.
+    /// Links to clusters that are not in the config any more take nothing new, and end when what is on them is done; so do those of
+    /// who the client is not any more.
     pub fn leave(&self, placement: &Placement) {
         let gone = |link: &Arc<Link>| placement.cluster(link.target().cluster).is_none();
         self.all().into_iter().filter(gone).for_each(|link| link.finish());
+        if let Some(open) = self.open.lock().as_mut() {
+            let is_another = |(to, _): &(Target, Kind), link: &mut Arc<Link>| {
+                self.guise(to.cluster, placement) != Some(link.guise())
+            };
+            open.left.extend(open.links.extract_if(is_another).map(|(_, link)| link));
+        }
     }
 
     /// Waits until no broker has more than `limit` bytes to take that it will not answer.
@@ -179,14 +218,20 @@ impl Links {
         self.all().iter().map(|link| link.backlog()).sum()
     }
 
+    /// As whom those enter that are open, or being opened.
+    #[cfg(test)]
+    pub(super) fn guises(&self) -> Vec<Guise> {
+        self.all().iter().map(|link| link.guise().clone()).collect()
+    }
+
     fn all(&self) -> Vec<Arc<Link>> {
-        self.open.lock().iter().flat_map(HashMap::values).cloned().collect()
+        self.open.lock().iter().flat_map(Open::all).cloned().collect()
     }
 
     /// The client is gone: nobody waits for polls (L5).
     pub fn end_polls(&self) {
         let open = self.open.lock();
-        let polls = open.iter().flatten().filter(|((_, kind), _)| *kind == Kind::Polls);
+        let polls = open.iter().flat_map(|open| &open.links).filter(|((_, kind), _)| *kind == Kind::Polls);
         let polls: Vec<_> = polls.map(|(_, link)| Arc::clone(link)).collect();
         drop(open);
         for link in polls {
@@ -197,8 +242,15 @@ impl Links {
 
     /// The client is gone: what it had sent is still delivered, for `linger` at most; nobody waits for the answers (L5).
     pub fn finish(&self, linger: Duration) {
-        let links = self.open.lock().take().into_iter().flat_map(HashMap::into_values).collect();
+        let open = self.open.lock().take();
+        let links = open.iter().flat_map(Open::all).cloned().collect();
         end(links, linger, "the client is gone");
+    }
+}
+
+impl Open {
+    fn all(&self) -> impl Iterator<Item = &Arc<Link>> {
+        self.links.values().chain(&self.left)
     }
 }
 

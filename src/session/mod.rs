@@ -42,6 +42,8 @@ pub mod underway;
 #[cfg(test)]
 mod counting_tests;
 #[cfg(test)]
+mod identity_tests;
+#[cfg(test)]
 mod login_tests;
 #[cfg(test)]
 mod memory_tests;

@@ -5,11 +5,18 @@ use super::join::join;
 use super::shadows;
 use crate::api::{Need, Refusal};
 use crate::error::Fault;
-use crate::types::{BrokerId, Slot};
+use crate::types::{BrokerId, Guise, Slot};
+use crate::upstream::Cluster;
+use kafka_protocol::protocol::StrBytes;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// A client may go on asking for an id that nobody has: clusters are not asked for everything more often than this.
 const ALL_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a request waits for what a cluster lets its identity know.
+const SIGHTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// A request may need the coordinators of hundreds of groups: so many needs are tried at once.
 const AT_ONCE: usize = 16;
@@ -47,7 +54,11 @@ async fn some_at_once<F: Future>(needs: Vec<Need>, tried: impl Fn(Need) -> F) ->
 
 /// Why the cluster that must be asked cannot be, where that is known. It is being asked again all the time.
 fn down(context: &Context, need: &Need) -> Option<Fault> {
-    let (Need::Coordinator { cluster, .. } | Need::Topics { cluster, .. } | Need::Shadow { cluster, .. }) = need else {
+    let (Need::Coordinator { cluster, .. }
+    | Need::Topics { cluster, .. }
+    | Need::Sight { cluster, .. }
+    | Need::Shadow { cluster, .. }) = need
+    else {
         return None;
     };
     let reason = context.cluster(*cluster)?.news().borrow().down.clone()?;
@@ -64,6 +75,10 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
             let read = context.refreshed(*cluster, names.clone(), *create).await;
             read.map_or_else(Refusal::Fault, |()| Refusal::Done)
         }
+        Need::Sight { cluster: slot, guise, names, create } => match context.cluster(*slot) {
+            Some(cluster) => sighted(context, &cluster, guise, (names.as_deref(), *create)).await,
+            None => no_such(*slot),
+        },
         Need::AllTopics => {
             // One that does not answer has told what it had.
             let all = context.clusters.all();
@@ -76,6 +91,25 @@ async fn meet_one(context: &Context, need: &Need) -> Refusal {
             None => no_such(*cluster),
         },
     }
+}
+
+/// Asks as somebody else, for no longer than for our own metadata; where something may have been made, we look for it then.
+async fn sighted(
+    context: &Context,
+    cluster: &Arc<Cluster>,
+    guise: &Guise,
+    (names, create): (Option<&[StrBytes]>, bool),
+) -> Refusal {
+    let late = || Fault::cluster(cluster.slot(), format_args!("no metadata as {guise} within {SIGHTED_WITHIN:?}"));
+    let looked = timeout(SIGHTED_WITHIN, cluster.look_as(guise, names, create)).await;
+    if let Err(fault) = looked.unwrap_or_else(|_| Err(late())) {
+        return Refusal::Fault(fault);
+    }
+    if let (Some(names), true) = (names, create) {
+        let read = context.refreshed(cluster.slot(), names.to_vec(), false).await;
+        return read.map_or_else(Refusal::Fault, |()| Refusal::Done);
+    }
+    Refusal::Done
 }
 
 fn no_such(cluster: Slot) -> Refusal {

@@ -24,7 +24,7 @@ fn limits() -> Limits {
 }
 
 /// A Produce of so many records of a token; of an idempotent producer where there is a sequence.
-fn of_token(token: &str, records: i32, sequence: Option<i32>) -> ProduceRequest {
+pub(super) fn of_token(token: &str, records: i32, sequence: Option<i32>) -> ProduceRequest {
     let one = Sample { key: Some("k"), value: "v", headers: &[("token", Some(token))] }.section();
     let header = Header {
         base_offset: 0,

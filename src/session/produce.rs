@@ -90,7 +90,7 @@ fn permit(
     cells: Vec<Cell>,
     placement: &Placement,
 ) -> (Vec<Cell>, Vec<(Partition, Stamp)>) {
-    if placement.config.authorization.is_none() {
+    if !Session::may_be_guarded(placement) {
         return (cells, Vec::new());
     }
     let Permitted { cells, refused } = session.see(0, placement, Refusals::none(), |seen| ledger.permit(cells, seen));

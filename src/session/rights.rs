@@ -1,11 +1,11 @@
 //! A session's client before the rules: what it may do, kept as long as the rules stand, and what is told of what it may not.
 
 use super::state::Session;
-use crate::api::guard::{Denial, Guard};
+use crate::api::guard::{Barred, Denial, Guard, Why};
 use crate::placement::Placement;
 use crate::rights::{Decision, Granted};
 use crate::telemetry::AUDIT;
-use crate::types::Principal;
+use crate::types::{Principal, Slot};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -44,6 +44,12 @@ impl Session {
     /// Whether the rules are the ones that a placement was looked at with: what was opened under others must be opened anew.
     pub(super) fn has_same_rights(&self, then: &Placement) -> bool {
         let now = self.context.current.load();
+        let comes_everywhere = |placement: &Placement| {
+            Barred::of(placement, |slot| self.links.guise(slot, placement).is_some()).is_empty()
+        };
+        if !(comes_everywhere(then) && comes_everywhere(&now)) {
+            return Arc::ptr_eq(&then.config, &now.config);
+        }
         match (&then.config.authorization, &now.config.authorization) {
             (None, None) => true,
             (Some(then), Some(now)) => Arc::ptr_eq(then, now),
@@ -69,8 +75,9 @@ impl Session {
         let key = format!("{principal} {operation} {kind} {name}");
         let Some(held_back) = self.context.denials.pass(key) else { return };
         let rule = match why {
-            Decision::Denied(number) => self.rule(number),
-            _ => "no rule allows it".to_owned(),
+            Why::Rules(Decision::Denied(number)) => self.rule(number),
+            Why::Rules(_) => "no rule allows it".to_owned(),
+            Why::Barred(slot) => self.no_identity(slot),
         };
         tracing::info!(
             target: AUDIT, session = %self.id, peer = %self.peer, client = %self.client(), %principal,
@@ -84,14 +91,26 @@ impl Session {
         format!("rule {number} ({})", rule.unwrap_or_else(|| "no longer there".to_owned()))
     }
 
+    fn no_identity(&self, at: Slot) -> String {
+        let config = &self.context.current.load().config;
+        let cluster = config.cluster(at).map_or("", |cluster| cluster.name.as_str());
+        format!("no identity of cluster {cluster} is its, and who has none is refused (`unmapped`)")
+    }
+
+    /// Whether anybody is held to anything.
+    pub(super) fn may_be_guarded(placement: &Placement) -> bool {
+        let config = &placement.config;
+        config.authorization.is_some() || config.clusters.iter().any(|one| !one.identities.is_empty())
+    }
+
     /// Calls with what guards a request.
     pub(super) fn guarded<R>(&self, placement: &Placement, look: impl FnOnce(Option<Guard<'_>>) -> R) -> R {
-        match self.granted(placement) {
-            None => look(None),
-            Some(granted) => {
-                let told = |denial: &Denial<'_>| self.denied(denial);
-                look(Some(Guard { granted: &granted, told: &told }))
-            }
+        let granted = self.granted(placement);
+        let barred = Barred::of(placement, |slot| self.links.guise(slot, placement).is_some());
+        if granted.is_none() && barred.is_empty() {
+            return look(None);
         }
+        let told = |denial: &Denial<'_>| self.denied(denial);
+        look(Some(Guard { granted: granted.as_deref(), barred, told: &told }))
     }
 }

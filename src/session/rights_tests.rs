@@ -12,8 +12,8 @@ use crate::wire::versions::{SERVED, Served};
 use bytes::Bytes;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, FetchResponse, InitProducerIdRequest, MetadataRequest, ProduceResponse, ShareAcknowledgeResponse,
-    ShareFetchResponse, TopicName,
+    ApiKey, FetchResponse, InitProducerIdRequest, MetadataRequest, ProduceResponse, SaslAuthenticateResponse,
+    SaslHandshakeResponse, ShareAcknowledgeResponse, ShareFetchResponse, TopicName,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -60,6 +60,32 @@ const SILENT: [ApiKey; 4] = [ApiKey::Metadata, ApiKey::ListGroups, ApiKey::ListT
 async fn who_has_no_rights_finds_nothing_done_and_nothing_told_by_any_api() {
     let reached = Reached::default();
     let world = World::guarded("{ super_users: ['User:root'] }", noting(&reached)).await;
+    nothing_is_done_and_nothing_told(&world).await;
+    assert_eq!(*reached.lock(), [], "a broker was asked");
+    assert!(world.shown("denied_total", &[("operation", "Alter"), ("resource", "Cluster")]) > 0.0);
+}
+
+#[tokio::test]
+async fn who_has_no_identity_anywhere_finds_nothing_either() {
+    let reached = Reached::default();
+    let script = {
+        let noting = noting(&reached);
+        move |id, asked: Asked| match asked.api {
+            // As which we come, or nobody would be asked for metadata.
+            ApiKey::SaslHandshake => asked.answer(&SaslHandshakeResponse::default()),
+            ApiKey::SaslAuthenticate => asked.answer(&SaslAuthenticateResponse::default()),
+            _ => noting(id, asked),
+        }
+    };
+    let keys = ", sasl: { mechanism: PLAIN, username: us, password: p }, unmapped: refuse, identities: { one: { principals: \
+                ['User:one'], sasl: { mechanism: PLAIN, username: one, password: p } } }";
+    let world = World::keyed((keys, keys), script).await;
+    nothing_is_done_and_nothing_told(&world).await;
+    assert_eq!(*reached.lock(), [], "a broker was asked");
+}
+
+/// Tries every API in every version.
+async fn nothing_is_done_and_nothing_told(world: &World) {
     for row in SERVED.iter().copied().filter(|row| !OPEN.contains(&row.api)) {
         let Served { api, max, .. } = row;
         for version in row.lowest()..=max {
@@ -88,8 +114,6 @@ async fn who_has_no_rights_finds_nothing_done_and_nothing_told_by_any_api() {
             }
         }
     }
-    assert_eq!(*reached.lock(), [], "a broker was asked");
-    assert!(world.shown("denied_total", &[("operation", "Alter"), ("resource", "Cluster")]) > 0.0);
 }
 
 fn names_topics(api: ApiKey, body: &Bytes) -> bool {

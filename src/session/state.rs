@@ -22,7 +22,7 @@ use crate::telemetry::observed::{Fact, Reader};
 use crate::telemetry::{Recent, SessionGauge};
 use crate::types::{BrokerId, CoordinatorType, Principal, SessionId, Slot, View};
 use crate::upstream::connect::{Flow, SMALL_ANSWER};
-use crate::upstream::{Lead, Topic};
+use crate::upstream::{Lead, Look, Topic};
 use crate::wire::budget::Share;
 use crate::wire::codec::{Frame, copied, size_of};
 use crate::wire::head::RequestHead;
@@ -55,7 +55,7 @@ pub struct Session {
     /// What it calls itself in its first request that says so (its `client.id`).
     pub client_id: OnceLock<Box<[u8]>>,
     /// Who it has proven to be.
-    principal: OnceLock<Principal>,
+    principal: Arc<OnceLock<Principal>>,
     /// What it calls itself with where it comes from, for who keeps count.
     reader: OnceLock<Reader>,
     /// When it connected.
@@ -121,6 +121,7 @@ impl Session {
         let responses = Share::of(&memory.responses, SMALL_ANSWER);
         let limit = context.limits().responses;
         let flow = Flow { outlet: Arc::clone(&outlet), limit, share: Arc::clone(&responses) };
+        let principal = Arc::default();
         let session = Arc::new(Self {
             id: context.next_session(),
             peer,
@@ -129,11 +130,11 @@ impl Session {
             front: context.front.load_full(),
             view: OnceLock::new(),
             client_id: OnceLock::new(),
-            principal: OnceLock::new(),
+            principal: Arc::clone(&principal),
             reader: OnceLock::new(),
             since: Instant::now(),
             last_error: Mutex::default(),
-            links: Links::new(Arc::clone(&context.shared), flow),
+            links: Links::new(principal, Arc::clone(&context.shared), flow),
             fetch_sessions: Mutex::default(),
             polls: SplitFetches::new(context.limits().responses),
             followers: Followers::default(),
@@ -217,10 +218,18 @@ impl Session {
         };
         let follows = |place: &TopicPlace, partition| self.follows(place, partition);
         let (view, front) = (self.view(&placement.config), &*self.front);
-        let (coordinator, follows, reader) = (&coordinator, &follows, self.reader());
+        let sight = |at: Slot| self.sight(at, placement);
+        let (coordinator, follows, sight, reader) = (&coordinator, &follows, &sight, self.reader());
         self.guarded(placement, |guard| {
-            look(&Seen { version, placement, view, front, coordinator, follows, refused, reader, guard })
+            look(&Seen { version, placement, view, front, coordinator, follows, refused, reader, guard, sight })
         })
+    }
+
+    /// As whom its client comes to a cluster, with what that may know there; `None`: as Fishplate itself, or not at all.
+    fn sight(&self, at: Slot, placement: &Placement) -> Option<Look> {
+        let guise = self.links.guise(at, placement).filter(|guise| !guise.is_own())?.clone();
+        let sight = self.context.cluster(at)?.sight(&guise);
+        Some(Look { guise, sight, now: Instant::now() })
     }
 
     /// Who its client is to who keeps count.

@@ -70,7 +70,7 @@ impl World {
         policy: &str,
         script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
     ) -> Self {
-        Self::saying(brokers, limits, (policy, ""), script).await
+        Self::saying(brokers, limits, (("", ""), policy, ""), script).await
     }
 
     /// One whose config says this of who may do what.
@@ -80,13 +80,32 @@ impl World {
     ) -> Self {
         let limits =
             Limits { park: Duration::from_millis(300), linger: Duration::from_millis(500), ..Limits::default() };
-        Self::saying(2, limits, ("", &format!("authorization: {authorization}\n")), script).await
+        Self::saying(2, limits, (("", ""), "", &format!("authorization: {authorization}\n")), script).await
+    }
+
+    /// One whose clusters have these keys besides.
+    pub(super) async fn keyed(
+        keys: (&str, &str),
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
+    ) -> Self {
+        Self::keyed_with(keys, "", script).await
+    }
+
+    /// The same, where the pipeline `left` has this policy.
+    pub(super) async fn keyed_with(
+        keys: (&str, &str),
+        policy: &str,
+        script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
+    ) -> Self {
+        let limits =
+            Limits { park: Duration::from_millis(300), linger: Duration::from_millis(500), ..Limits::default() };
+        Self::saying(2, limits, (keys, policy, ""), script).await
     }
 
     async fn saying(
         brokers: usize,
         limits: Limits,
-        (policy, more): (&str, &str),
+        ((keys, of_b), policy, more): ((&str, &str), &str, &str),
         script: impl Fn(i32, Asked) -> Reply + Send + Sync + Clone + 'static,
     ) -> Self {
         let topics: [&[_]; 2] = [&[("l-1", &[1, 2][..]), ("l-2", &[1])], &[("r-1", &[1][..]), ("f-1", &[1])]];
@@ -97,8 +116,8 @@ impl World {
 default_cluster: a
 listeners: [{{ bind: '127.0.0.1:0' }}]
 clusters:
-  a: {{ slot: 0, bootstrap: ['{}', '{}'] }}
-  b: {{ slot: 1, bootstrap: ['{}'] }}
+  a: {{ slot: 0, bootstrap: ['{}', '{}']{keys} }}
+  b: {{ slot: 1, bootstrap: ['{}']{of_b} }}
 pipelines:
   - {{ name: left, topics: ['l-*'], groups: ['l-*'], cluster: a{policy} }}
   - {{ name: right, topics: ['r-*'], groups: ['r-*'], cluster: b }}
@@ -113,6 +132,7 @@ pipelines:
         let (telemetry, shared) = (Arc::new(Telemetry::new().unwrap()), Shared::new(1 << 20, 1 << 20));
         let (mut tasks, mut clusters) = (JoinSet::new(), Vec::new());
         for cluster in config.clusters.clone() {
+            shared.doors.try_all(&cluster);
             let meter = telemetry.cluster(&cluster.name);
             let (cluster, asked) =
                 Cluster::new(cluster.slot, cluster.name, cluster.bootstrap, Arc::clone(&shared), meter);

@@ -140,6 +140,8 @@ pub const FAMILIES: &[Family] = &[
     counter(Of::Clusters, "fishplate_links_opened_total", &["cluster"], "Connections that became usable."),
     counter(Of::Clusters, "fishplate_links_closed_total", &["cluster", "reason"], "Connections that ended, and why."),
     counter(Of::Clusters, "fishplate_links_failed_total", &["cluster", "reason"], "Connections that never became usable, and why."),
+    gauge(Of::Clusters, "fishplate_identity_links", &["cluster", "identity"], "Those of the connections that are open as an identity of the cluster's `identities`, and not as Fishplate itself."),
+    counter(Of::Clusters, "fishplate_identity_links_failed_total", &["cluster", "identity", "reason"], "Connections as such an identity that never became usable, and why: `login` where the cluster did not let it in."),
     gauge(Of::Clusters, "fishplate_link_requests_in_flight", &["cluster"], "Requests sent to brokers and not answered."),
     gauge(Of::Clusters, "fishplate_misplaced_topics", &["records"], "Topics with records on a cluster that is not their home: `away` (none at home; kept from clients if it was so at the start), `both`."),
 

@@ -1,7 +1,7 @@
 //! What is counted per cluster: links, how long its brokers take, metadata, whether it answers.
 
-use super::{SECONDS, forget, register};
-use crate::types::Name;
+use super::{SECONDS, forget, forget_where, register};
+use crate::types::{Guise, Name};
 use parking_lot::Mutex;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -42,21 +42,27 @@ pub struct ClusterMeter {
     refreshed: IntCounter,
     not_refreshed: IntCounter,
     tokens: IntCounterVec,
+    identity_links: IntGaugeVec,
+    identity_failed: IntCounterVec,
     age: GaugeVec,
     fresh_at: Mutex<Option<Instant>>,
     up: IntGaugeVec,
 }
 
 impl ClusterMeter {
-    /// A link to one of its brokers is usable (TLS and SASL done); it is gone when the guard is dropped.
+    /// A link to one of its brokers is usable (TLS and SASL done), as this one; it is gone when the guard is dropped.
     #[must_use]
-    pub fn link_opened(&self, whose: Use) -> LinkGauge {
+    pub fn link_opened(&self, whose: Use, guise: &Guise) -> LinkGauge {
         let links = self.links.with_label_values(&[self.name.as_str(), whose.label()]);
+        let of_identity =
+            (!guise.is_own()).then(|| self.identity_links.with_label_values(&[self.name.as_str(), guise.name()]));
         self.opened.inc();
         links.inc();
+        of_identity.iter().for_each(IntGauge::inc);
         LinkGauge {
             cluster: self.name.clone(),
             links,
+            of_identity,
             closed: self.closed.clone(),
             in_flight: self.in_flight.clone(),
             seconds: self.seconds.clone(),
@@ -65,10 +71,20 @@ impl ClusterMeter {
         }
     }
 
-    /// A link could not be opened. `reason` is one of a few words: `connect`, `timeout`, `io`, `eof`, `protocol`,
+    /// A link could not be opened as this one. `reason` is one of a few words: `connect`, `timeout`, `io`, `eof`, `protocol`,
     /// `versions`.
-    pub fn link_failed(&self, reason: &'static str) {
+    pub fn link_failed(&self, guise: &Guise, reason: &'static str) {
         self.failed.with_label_values(&[self.name.as_str(), reason]).inc();
+        if !guise.is_own() {
+            self.identity_failed.with_label_values(&[self.name.as_str(), guise.name(), reason]).inc();
+        }
+    }
+
+    /// Nobody comes to it any more as an identity of this name.
+    pub fn forget_identity(&self, name: &str) {
+        let labels = [("cluster", self.name.as_str()), ("identity", name)];
+        forget_where(&self.identity_links, &labels);
+        forget_where(&self.identity_failed, &labels);
     }
 
     /// Its metadata was read: all of it (`whole`), or that of some topics, which makes the rest no younger.
@@ -114,6 +130,8 @@ impl fmt::Debug for ClusterMeter {
 pub struct LinkGauge {
     cluster: Name,
     links: IntGauge,
+    /// Where it is not Fishplate's own.
+    of_identity: Option<IntGauge>,
     closed: IntCounterVec,
     in_flight: IntGauge,
     seconds: Histogram,
@@ -145,6 +163,7 @@ impl LinkGauge {
 impl Drop for LinkGauge {
     fn drop(&mut self) {
         self.links.dec();
+        self.of_identity.iter().for_each(IntGauge::dec);
         self.in_flight.sub(*self.pending.get_mut());
         let reason = self.reason.get().copied().unwrap_or("dropped");
         self.closed.with_label_values(&[self.cluster.as_str(), reason]).inc();
@@ -161,6 +180,8 @@ pub(super) struct ClusterFamilies {
     seconds: HistogramVec,
     refreshes: IntCounterVec,
     tokens: IntCounterVec,
+    identity_links: IntGaugeVec,
+    identity_failed: IntCounterVec,
     age: GaugeVec,
     up: IntGaugeVec,
 }
@@ -210,6 +231,16 @@ impl ClusterFamilies {
                 "Tokens that were asked for to log in with; result is ok or failed.",
                 &["cluster", "result"],
             )?,
+            identity_links: gauges(
+                "fishplate_identity_links",
+                "Open connections to brokers of the cluster as an identity of its clients' (docs/identities.md).",
+                &["cluster", "identity"],
+            )?,
+            identity_failed: counters(
+                "fishplate_identity_links_failed_total",
+                "Connections as such an identity that never became usable, and why.",
+                &["cluster", "identity", "reason"],
+            )?,
             age: register(registry, GaugeVec::new(age, &["cluster"]))?,
             up: gauges("fishplate_cluster_up", "1 while a broker of the cluster answers, else 0.", &["cluster"])?,
         })
@@ -217,10 +248,11 @@ impl ClusterFamilies {
 
     pub(super) fn forget(&self, name: &Name) {
         let name = name.as_str();
-        for counters in [&self.opened, &self.closed, &self.failed, &self.refreshes, &self.tokens] {
+        let counters = [&self.opened, &self.closed, &self.failed, &self.refreshes, &self.tokens, &self.identity_failed];
+        for counters in counters {
             forget(counters, "cluster", name);
         }
-        for gauges in [&self.links, &self.in_flight, &self.up] {
+        for gauges in [&self.links, &self.in_flight, &self.up, &self.identity_links] {
             forget(gauges, "cluster", name);
         }
         forget(&self.seconds, "cluster", name);
@@ -244,6 +276,8 @@ impl ClusterFamilies {
             refreshed: refreshes("ok"),
             not_refreshed: refreshes("failed"),
             tokens: self.tokens.clone(),
+            identity_links: self.identity_links.clone(),
+            identity_failed: self.identity_failed.clone(),
             age: self.age.clone(),
             fresh_at: Mutex::default(),
             up: self.up.clone(),

@@ -295,9 +295,14 @@ fn process_facts(registry: &Registry) -> Result<(), prometheus::Error> {
 
 /// Takes every series of a family out that has this label with this value.
 fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, label: &str, value: &str) {
+    forget_where(family, &[(label, value)]);
+}
+
+/// The same with all of these.
+fn forget_where<B: MetricVecBuilder>(family: &MetricVec<B>, wanted: &[(&str, &str)]) {
     for metric in family.collect().iter().flat_map(|family| family.get_metric()) {
         let labels: HashMap<_, _> = metric.get_label().iter().map(|pair| (pair.name(), pair.value())).collect();
-        if labels.get(label) == Some(&value) {
+        if wanted.iter().all(|(label, value)| labels.get(label) == Some(value)) {
             let _ = family.remove(&labels);
         }
     }
@@ -317,8 +322,7 @@ fn register<C: Collector + Clone + 'static>(
 mod tests {
     use super::*;
     use crate::error::Blame;
-    use crate::types::Slot;
-    use crate::types::View;
+    use crate::types::{Guise, Slot, View};
     use std::time::Duration;
 
     /// The value of the one sample whose line starts with `sample`.
@@ -363,7 +367,7 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         let sample = |name: &str| value(&telemetry.render().unwrap(), name).unwrap();
         let session = telemetry.session_opened();
-        let link = telemetry.cluster(&"a".into()).link_opened(Use::Session);
+        let link = telemetry.cluster(&"a".into()).link_opened(Use::Session, Guise::OWN);
         session.client("kgo", "v1.22.2", View::Brokers);
         session.client("kgo", "v1.22.2", View::Brokers);
         session.began();
@@ -453,15 +457,32 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_is_counted_until_it_is_gone() {
+        let telemetry = Telemetry::new().unwrap();
+        let alice = Guise::Identity { name: "alice".into(), who: "PLAIN as alice".into() };
+        let cluster = telemetry.cluster(&"a".into());
+        let open = || telemetry.shown("fishplate_identity_links", &[("cluster", "a"), ("identity", "alice")]);
+        let link = cluster.link_opened(Use::Session, &alice);
+        let (_own, _failed) = (cluster.link_opened(Use::Own, Guise::OWN), cluster.link_failed(&alice, "login"));
+        let failed = [("cluster", "a"), ("identity", "alice"), ("reason", "login")];
+        assert_eq!((open(), telemetry.shown("fishplate_identity_links_failed_total", &failed)), (Some(1.0), Some(1.0)));
+        assert_eq!(telemetry.shown("fishplate_links", &[("cluster", "a"), ("use", "session")]), Some(1.0));
+        drop(link);
+        assert_eq!(open(), Some(0.0));
+        cluster.forget_identity("alice");
+        assert!(!telemetry.render().unwrap().contains("alice"));
+    }
+
+    #[test]
     fn every_name_has_the_prefix_a_help_text_and_base_units() {
         let telemetry = Telemetry::new().unwrap();
         telemetry.meter(&produce()).error_code("X");
         let cluster = telemetry.cluster(&"a".into());
         cluster.metadata_refreshed(true);
-        cluster.link_failed("connect");
+        cluster.link_failed(Guise::OWN, "connect");
         cluster.set_up(false);
         telemetry.session_opened().client("x", "1", View::Single);
-        drop(cluster.link_opened(Use::Own));
+        drop(cluster.link_opened(Use::Own, Guise::OWN));
         telemetry.config().reloaded("applied", 1);
         telemetry.certificates().holds_until("listener", "a:1", "ca", 1);
         telemetry.misplaced(1, 0);

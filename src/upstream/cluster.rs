@@ -6,11 +6,12 @@ use super::connect::{self, Shared};
 use super::link::Link;
 use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::refresh::Ask;
+use super::sights::Sights;
 use super::snapshot::{Lead, Snapshot};
 use super::wanted::Wanted;
 use crate::error::Fault;
 use crate::telemetry::ClusterMeter;
-use crate::types::{BrokerId, CoordinatorType, HostPort, Name, Slot, Target};
+use crate::types::{BrokerId, CoordinatorType, Guise, HostPort, Name, Slot, Target};
 use crate::wire::client_id;
 use crate::wire::codec::{copied, encode_request};
 use crate::wire::shape::Shaped;
@@ -69,7 +70,10 @@ pub struct Cluster {
     pub(super) wanted: Wanted,
     groups: DashMap<StrBytes, BrokerId>,
     transactions: DashMap<StrBytes, BrokerId>,
-    links: Mutex<HashMap<HostPort, Arc<Link>>>,
+    /// For our own calls, and for those that are made as somebody else.
+    links: Mutex<HashMap<(HostPort, Guise), Arc<Link>>>,
+    /// What identities may know of its topics.
+    pub(super) sights: Sights,
     /// When a broker's word on leaders was heeded.
     heard: Mutex<Option<Instant>>,
     /// How many topics are looked at again.
@@ -110,6 +114,7 @@ impl Cluster {
             groups: DashMap::new(),
             transactions: DashMap::new(),
             links: Mutex::default(),
+            sights: Sights::default(),
             heard: Mutex::default(),
             watched: AtomicUsize::new(0),
         };
@@ -285,14 +290,28 @@ impl Cluster {
     where
         R::Response: Send,
     {
-        let mut candidates = self.candidates(broker).into_iter();
+        self.call_as(Guise::OWN, broker, request, at_most).await
+    }
+
+    /// The same as this one, who may be allowed something else than we are.
+    pub async fn call_as<R: Request<Response: Shaped + Send> + Clone + Send + 'static>(
+        self: &Arc<Self>,
+        guise: &Guise,
+        broker: Option<BrokerId>,
+        request: &R,
+        at_most: i16,
+    ) -> Result<R::Response, Fault>
+    where
+        R::Response: Send,
+    {
+        let mut candidates = self.candidates(guise, broker).into_iter();
         let mut asked = JoinSet::new();
         let mut fault = Fault::cluster(self.slot, "no broker of it is known");
         loop {
             match candidates.next() {
                 Some((id, address)) => {
-                    let (cluster, request) = (Arc::clone(self), request.clone());
-                    asked.spawn(async move { cluster.call_at(id, &address, request, at_most).await });
+                    let (cluster, guise, request) = (Arc::clone(self), guise.clone(), request.clone());
+                    asked.spawn(async move { cluster.call_at(guise, (id, &address), request, at_most).await });
                 }
                 None if asked.is_empty() => return Err(fault),
                 None => {}
@@ -314,12 +333,12 @@ impl Cluster {
     #[must_use]
     pub fn speaks(&self, broker: BrokerId, api: ApiKey) -> Option<i16> {
         let address = self.news.borrow().snapshot.brokers.get(&broker)?.address.clone();
-        let link = self.links.lock().get(&address).map(Arc::clone);
+        let link = self.links.lock().get(&(address, Guise::Own)).map(Arc::clone);
         link?.speaks(api)
     }
 
     /// Whom to ask, best first: the one that was named, else the live brokers in random order, then the bootstrap.
-    fn candidates(&self, broker: Option<BrokerId>) -> Vec<(BrokerId, HostPort)> {
+    fn candidates(&self, guise: &Guise, broker: Option<BrokerId>) -> Vec<(BrokerId, HostPort)> {
         let news = self.news.borrow();
         let known = |(id, known): (&BrokerId, &super::Broker)| (*id, known.address.clone());
         let brokers = &news.snapshot.brokers;
@@ -331,22 +350,22 @@ impl Cluster {
         // One that lets us wait already would only do so again.
         let (links, now) = (self.links.lock(), Instant::now());
         let is_late = |link: &Arc<Link>| link.owed(now).is_some_and(|owed| owed.late);
-        all.sort_by_key(|(_, address)| links.get(address).is_some_and(is_late));
+        all.sort_by_key(|(_, address)| links.get(&(address.clone(), guise.clone())).is_some_and(is_late));
         all.extend(self.bootstrap.lock().iter().map(|address| (BrokerId(-1), address.clone())));
         all
     }
 
     async fn call_at<R: Request<Response: Shaped + Send> + Send + 'static>(
         &self,
-        id: BrokerId,
-        address: &HostPort,
+        guise: Guise,
+        (id, address): (BrokerId, &HostPort),
         request: R,
         at_most: i16,
     ) -> Result<R::Response, Fault> {
         let target = Target { cluster: self.slot, broker: id };
         let api = ApiKey::try_from(R::KEY).map_err(|()| Fault::proxy("an API without a key"))?;
         let (tell, answered) = oneshot::channel();
-        let (link, us) = (self.link(target, address), self.client_id.lock().clone());
+        let (link, us) = (self.link(guise, target, address), self.client_id.lock().clone());
         let sent = link.send(Outgoing {
             api,
             write: Box::new(move |versions, correlation| {
@@ -375,16 +394,25 @@ impl Cluster {
         }
     }
 
-    /// Our own link to an address, opened when there is none.
-    fn link(&self, target: Target, address: &HostPort) -> Arc<Link> {
+    /// From now on nobody comes to it but we ourselves and these: links of others end.
+    pub fn keep(&self, stays: impl Fn(&Guise) -> bool) {
+        self.sights.keep(&stays);
+        let gone = |(_, guise): &(HostPort, Guise), _: &mut Arc<Link>| !guise.is_own() && !stays(guise);
+        let gone: Vec<_> = self.links.lock().extract_if(gone).collect();
+        gone.into_iter().for_each(|(_, link)| link.poison("removed", &"nobody comes to its cluster so any more"));
+    }
+
+    /// Our own link to an address, or one of who comes as this one, opened when there is none.
+    fn link(&self, guise: Guise, target: Target, address: &HostPort) -> Arc<Link> {
         let mut links = self.links.lock();
-        if let Some(link) = links.get(address).filter(|link| !link.is_dead()) {
+        let place = (address.clone(), guise);
+        if let Some(link) = links.get(&place).filter(|link| !link.is_dead()) {
             return Arc::clone(link);
         }
         // Brokers come and go.
         links.retain(|_, link| !link.is_dead());
-        let link = Link::opening(target);
-        links.insert(address.clone(), Arc::clone(&link));
+        let link = Link::opening_as(place.1.clone(), target);
+        links.insert(place, Arc::clone(&link));
         let (shared, meter) = (Arc::clone(&self.shared), Arc::clone(&self.meter));
         tokio::spawn(connect::serve(Arc::clone(&link), address.clone(), shared, meter, None));
         link
@@ -415,7 +443,7 @@ mod tests {
         let (cluster, asked) = Cluster::new(Slot::new(0).unwrap(), "a".into(), there.bootstrap(), shared, meter);
         tokio::spawn(refresh::run(Arc::clone(&cluster), asked));
         cluster.news().wait_for(|news| news.read).await.unwrap();
-        let first = || cluster.candidates(None)[0].0;
+        let first = || cluster.candidates(Guise::OWN, None)[0].0;
         assert!((0..100).any(|_| first() == BrokerId(2)), "anybody may be the first");
         // When broker 2 owes an answer for longer than it should
         let waits = Arc::clone(&cluster);

@@ -8,7 +8,7 @@ use super::places::{Place, Places};
 use super::versions::Versions;
 use crate::security::tls::Client;
 use crate::telemetry::{ClusterMeter, Seldom, Use};
-use crate::types::{HostPort, Target};
+use crate::types::{Guise, HostPort, Target};
 use crate::wire::budget::{Budget, Charge, Share};
 use crate::wire::codec::{decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
@@ -80,10 +80,10 @@ pub struct Shared {
     /// How clusters are entered.
     pub doors: Doors,
     /// Holds repeated warnings back.
-    seldom: Seldom<(Target, News)>,
+    seldom: Seldom<(Target, Guise, News)>,
 }
 
-/// What is worth a warning of a broker. None of them holds another back.
+/// What is worth a warning of a broker to who comes as somebody. None of them holds another back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum News {
     NearlyFull,
@@ -161,6 +161,10 @@ pub(super) enum Broken {
     Login(#[from] NotIn),
     #[error("{0} (not tried again for a while)")]
     Shut(Arc<str>),
+    #[error("cannot be entered: {0}")]
+    NoDoor(Arc<str>),
+    #[error("nobody enters the cluster any more as {0}: the config has changed")]
+    Left(Guise),
     #[error("the broker did not answer a new login within {0:?}")]
     LoginSlow(Duration),
 }
@@ -181,8 +185,8 @@ impl Broken {
             Self::Closed => "eof",
             Self::Read(FrameError::TooLarge { .. }) | Self::Malformed(_) => "protocol",
             Self::Refused(_) => "versions",
-            Self::Tls(..) => "tls",
-            Self::Login(_) | Self::Shut(_) | Self::LoginSlow(_) => "login",
+            Self::Tls(..) | Self::NoDoor(_) => "tls",
+            Self::Login(_) | Self::Shut(_) | Self::Left(_) | Self::LoginSlow(_) => "login",
         }
     }
 }
@@ -200,26 +204,28 @@ pub async fn serve(
     let place = (link.target(), address);
     let mut _at_broker = None;
     if flow.is_some() {
-        match timeout(OPEN_WITHIN, admitted(link.target(), &shared)).await {
+        match timeout(OPEN_WITHIN, admitted(&link, &shared)).await {
             Ok(admitted) => _at_broker = Some(admitted),
             Err(_) => {
                 let full = Broken::Full;
-                meter.link_failed(full.word());
+                meter.link_failed(link.guise(), full.word());
                 report(&link, &shared, &full, true);
                 return link.poison(full.word(), &full);
             }
         }
     }
     sleep(shared.pace.wait(&place, Instant::now())).await;
-    let opened = timeout(OPEN_WITHIN, open(link.target(), &place.1, &shared));
+    let opened = timeout(OPEN_WITHIN, open(&link, &place.1, &shared));
     let opened = opened.await.unwrap_or_else(|_| Err(Broken::Slow(place.1.clone())));
     let Open { socket, mut reader, versions, lifetime } = match opened {
         Ok(opened) => opened,
         Err(broken) => {
-            meter.link_failed(broken.word());
+            meter.link_failed(link.guise(), broken.word());
             match &broken {
-                Broken::Login(why) => shared.doors.refused(link.target(), &why.to_string(), Instant::now()),
-                Broken::Shut(_) => {}
+                Broken::Login(why) => {
+                    shared.doors.refused(link.target(), link.guise(), &why.to_string(), Instant::now());
+                }
+                Broken::Shut(_) | Broken::Left(_) => {}
                 _ => shared.pace.failed(place, Instant::now()),
             }
             report(&link, &shared, &broken, flow.is_some());
@@ -229,14 +235,14 @@ pub async fn serve(
     shared.pace.succeeded(&place);
     let whose = if flow.is_some() { Use::Session } else { Use::Own };
     let versions = Arc::new(versions);
-    link.ready(Arc::clone(&versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose));
+    link.ready(Arc::clone(&versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose, link.guise()));
     let reading = read_all(&link, &socket, &mut reader, flow.as_ref());
     let end = tokio::select! {
         read = reading => read.err().unwrap_or(Broken::Closed),
         end = keep_in(&link, &shared.doors, lifetime, &versions) => end,
     };
     if end.is_nonsense()
-        && let Some(held_back) = shared.seldom.pass((link.target(), News::Nonsense))
+        && let Some(held_back) = shared.seldom.pass((link.target(), Guise::Own, News::Nonsense))
     {
         tracing::warn!(broker = %link.target(), reason = %end, held_back, "closing a link: its broker answers nonsense");
     }
@@ -244,10 +250,12 @@ pub async fn serve(
 }
 
 /// A place at the broker, and its turn.
-async fn admitted(at: Target, shared: &Shared) -> Place {
+async fn admitted(link: &Link, shared: &Shared) -> Place {
+    let at = link.target();
+    // The broker counts all who come from here, whoever they come as.
     let place = shared.places.take(at).await;
     if place.nearly_full
-        && let Some(held_back) = shared.seldom.pass((at, News::NearlyFull))
+        && let Some(held_back) = shared.seldom.pass((at, Guise::Own, News::NearlyFull))
     {
         tracing::warn!(
             broker = %at, held_back,
@@ -264,13 +272,14 @@ async fn admitted(at: Target, shared: &Shared) -> Place {
 /// Clients feel it when a broker cannot be reached. Our own calls go to another one, and a whole cluster that does not
 /// answer is told of elsewhere.
 fn report(link: &Link, shared: &Shared, broken: &Broken, of_session: bool) {
-    let target = link.target();
+    let (target, identity) = (link.target(), link.guise().name());
     if !of_session {
-        return tracing::debug!(broker = %target, reason = %broken, "cannot open a link of our own");
+        return tracing::debug!(broker = %target, identity, reason = %broken, "cannot open a link of our own");
     }
-    if let Some(held_back) = shared.seldom.pass((target, News::NoLink(broken.word()))) {
+    let what = (target, link.guise().clone(), News::NoLink(broken.word()));
+    if let Some(held_back) = shared.seldom.pass(what) {
         tracing::warn!(
-            broker = %target, reason = %broken, held_back,
+            broker = %target, identity, reason = %broken, held_back,
             "cannot open a link to a broker; Produce for what it leads waits a few seconds, other requests are refused, and \
              clients try again"
         );
@@ -295,12 +304,16 @@ struct Open {
     lifetime: Option<Duration>,
 }
 
-async fn open(at: Target, address: &HostPort, shared: &Shared) -> Result<Open, Broken> {
+async fn open(link: &Link, address: &HostPort, shared: &Shared) -> Result<Open, Broken> {
+    let (at, guise) = (link.target(), link.guise());
     let connect = |e| Broken::Connect(address.clone(), e);
-    if let Some(why) = shared.doors.is_shut(at, Instant::now()) {
+    if let Some(why) = shared.doors.is_shut(at, guise, Instant::now()) {
         return Err(Broken::Shut(why));
     }
-    let door = shared.doors.of(at.cluster);
+    let door = shared.doors.of(at.cluster, guise).ok_or_else(|| Broken::Left(guise.clone()))?;
+    if let Some(why) = &door.barred {
+        return Err(Broken::NoDoor(Arc::clone(why)));
+    }
     let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
     tune(&socket).map_err(connect)?;
     let socket = match &door.tls {
@@ -316,7 +329,7 @@ async fn open(at: Target, address: &HostPort, shared: &Shared) -> Result<Open, B
             log_in(login, exchange, &versions, Asks::Opening(&socket, &mut reader)).await?
         }
     };
-    shared.doors.entered(at);
+    shared.doors.entered(at, guise);
     Ok(Open { socket: Arc::new(socket), reader, versions, lifetime })
 }
 

@@ -1,10 +1,11 @@
 //! How each cluster is entered: in the open or over TLS, and who we say we are there. A reload changes it for links that are
-//! opened from then on; those that are open stay. A broker that did not let us in is not asked again for a while, by nobody:
-//! a wrong password must not become a storm.
+//! opened from then on; those that are open stay. A broker that did not let somebody in is not asked again as that one for a
+//! while, by nobody: a wrong password must not become a storm, and must keep nobody else out.
 
+use crate::config::{self, ClientTls, Login};
 use crate::security::client::Credentials;
-use crate::security::tls::Client;
-use crate::types::{Slot, Target};
+use crate::security::tls::{Client, TlsProblem};
+use crate::types::{Guise, Name, Slot, Target};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,17 +17,19 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// See the module's text.
 #[derive(Debug, Default)]
 pub struct Doors {
-    doors: Mutex<HashMap<Slot, Arc<Door>>>,
-    shut: Mutex<HashMap<Target, Shut>>,
+    doors: Mutex<HashMap<(Slot, Guise), Arc<Door>>>,
+    shut: Mutex<HashMap<(Target, Guise), Shut>>,
 }
 
-/// One cluster's. The default one is open to everybody.
+/// One cluster's, for one who comes. The default one is open to everybody.
 #[derive(Clone, Debug, Default)]
 pub struct Door {
     /// `None`: nothing is encrypted.
     pub tls: Option<Arc<Client>>,
     /// `None`: nobody asks who we are.
     pub login: Option<Credentials>,
+    /// Nobody gets through: this is why.
+    pub barred: Option<Arc<str>>,
 }
 
 /// A broker that did not let us in.
@@ -37,37 +40,72 @@ struct Shut {
     why: Arc<str>,
 }
 
+impl Door {
+    /// For who tries it and is gone again: files are read now, and those that cannot be bar it.
+    fn tried(tls: Option<&ClientTls>, login: Option<&Login>, whose: &Name) -> Self {
+        let login = login.map(|login| Credentials::of(login, whose, Box::new(|_| {})));
+        match tls.map(Client::load).transpose() {
+            Ok(tls) => Self { tls: tls.map(Arc::new), login, barred: None },
+            Err(wrong) => Self::barred(&wrong),
+        }
+    }
+
+    fn barred(wrong: &TlsProblem) -> Self {
+        Self { tls: None, login: None, barred: Some(wrong.to_string().into()) }
+    }
+}
+
 impl Doors {
-    /// From now on a cluster is entered so. Whoever was not let in may try again.
-    pub fn set(&self, cluster: Slot, door: Door) {
-        self.doors.lock().insert(cluster, Arc::new(door));
-        self.shut.lock().retain(|target, _| target.cluster != cluster);
+    /// All doors of a cluster, as its config says, for who tries them and is gone again.
+    pub fn try_all(&self, cluster: &config::Cluster) {
+        let own = (cluster.tls.as_ref(), cluster.login.as_ref());
+        self.set(cluster.slot, Guise::OWN, Door::tried(own.0, own.1, &cluster.name));
+        for one in cluster.identities.all() {
+            let door = Door::tried(one.tls.as_ref().or(own.0), one.login.as_ref(), &one.whose(&cluster.name));
+            self.set(cluster.slot, &one.guise, door);
+        }
     }
 
-    /// How a cluster is entered.
-    #[must_use]
-    pub fn of(&self, cluster: Slot) -> Arc<Door> {
-        self.doors.lock().get(&cluster).cloned().unwrap_or_default()
+    /// From now on a cluster is entered so by who comes as this one. Whoever was not let in may try again.
+    pub fn set(&self, cluster: Slot, guise: &Guise, door: Door) {
+        self.doors.lock().insert((cluster, guise.clone()), Arc::new(door));
+        self.shut.lock().retain(|(target, by), _| target.cluster != cluster || by != guise);
     }
 
-    /// Why a broker is not to be tried now.
+    /// From now on nobody else enters a cluster but Fishplate itself and these.
+    pub fn keep(&self, cluster: Slot, stays: impl Fn(&Guise) -> bool) {
+        let is_kept = |of: Slot, guise: &Guise| of != cluster || guise.is_own() || stays(guise);
+        self.doors.lock().retain(|(of, guise), _| is_kept(*of, guise));
+        self.shut.lock().retain(|(target, guise), _| is_kept(target.cluster, guise));
+    }
+
+    /// How a cluster is entered by who comes as this one; `None` where that is nobody any more. Fishplate itself comes as anybody
+    /// may where nothing is said: nobody else does.
     #[must_use]
-    pub fn is_shut(&self, at: Target, now: Instant) -> Option<Arc<str>> {
+    pub fn of(&self, cluster: Slot, guise: &Guise) -> Option<Arc<Door>> {
+        let door = self.doors.lock().get(&(cluster, guise.clone())).cloned();
+        door.or_else(|| guise.is_own().then(Arc::default))
+    }
+
+    /// Why a broker is not to be tried now as this one.
+    #[must_use]
+    pub fn is_shut(&self, at: Target, guise: &Guise, now: Instant) -> Option<Arc<str>> {
         let shut = self.shut.lock();
-        shut.get(&at).filter(|shut| now < shut.until).map(|shut| Arc::clone(&shut.why))
+        shut.get(&(at, guise.clone())).filter(|shut| now < shut.until).map(|shut| Arc::clone(&shut.why))
     }
 
-    /// A broker did not let us in: the wait doubles, from a second up to 30, each with up to a fifth of jitter.
-    pub fn refused(&self, at: Target, why: &str, now: Instant) {
+    /// A broker did not let this one in: the wait doubles, from a second up to 30, each with up to a fifth of jitter.
+    pub fn refused(&self, at: Target, guise: &Guise, why: &str, now: Instant) {
         let mut all = self.shut.lock();
-        let wait = all.get(&at).map_or(FIRST, |before| (before.wait * 2).min(LONGEST));
+        let place = (at, guise.clone());
+        let wait = all.get(&place).map_or(FIRST, |before| (before.wait * 2).min(LONGEST));
         let until = now + wait.mul_f64(0.8 + 0.2 * fastrand::f64());
-        all.insert(at, Shut { wait, until, why: why.into() });
+        all.insert(place, Shut { wait, until, why: why.into() });
     }
 
-    /// A broker let us in.
-    pub fn entered(&self, at: Target) {
-        self.shut.lock().remove(&at);
+    /// A broker let this one in.
+    pub fn entered(&self, at: Target, guise: &Guise) {
+        self.shut.lock().remove(&(at, guise.clone()));
     }
 }
 
@@ -80,35 +118,66 @@ mod tests {
         Target { cluster: Slot::new(3).unwrap(), broker: BrokerId(id) }
     }
 
+    fn alice() -> Guise {
+        Guise::Identity { name: "alice".into(), who: "PLAIN as alice".into() }
+    }
+
     #[test]
     fn a_broker_that_refused_us_is_left_alone_for_longer_and_longer() {
         let (doors, now) = (Doors::default(), Instant::now());
         let mut at = now;
         let mut waits = Vec::new();
         for _ in 0..8 {
-            assert!(doors.is_shut(broker(1), at).is_none());
-            doors.refused(broker(1), "wrong password", at);
+            assert!(doors.is_shut(broker(1), Guise::OWN, at).is_none());
+            doors.refused(broker(1), Guise::OWN, "wrong password", at);
             let since = at;
-            while doors.is_shut(broker(1), at).is_some() {
+            while doors.is_shut(broker(1), Guise::OWN, at).is_some() {
                 at += Duration::from_millis(100);
             }
             waits.push(at - since);
         }
         assert!(waits[..5].windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
         assert!(waits.iter().all(|wait| *wait <= LONGEST + Duration::from_millis(100)), "{waits:?}");
-        assert!(doors.is_shut(broker(2), now).is_none(), "another broker");
+        assert!(doors.is_shut(broker(2), Guise::OWN, now).is_none(), "another broker");
     }
 
     #[test]
     fn another_password_may_be_tried_at_once() {
         let (doors, now) = (Doors::default(), Instant::now());
-        doors.refused(broker(1), "wrong password", now);
-        assert_eq!(doors.is_shut(broker(1), now).as_deref(), Some("wrong password"));
-        doors.set(broker(1).cluster, Door::default());
-        assert!(doors.is_shut(broker(1), now).is_none());
+        doors.refused(broker(1), Guise::OWN, "wrong password", now);
+        assert_eq!(doors.is_shut(broker(1), Guise::OWN, now).as_deref(), Some("wrong password"));
+        doors.set(broker(1).cluster, Guise::OWN, Door::default());
+        assert!(doors.is_shut(broker(1), Guise::OWN, now).is_none());
         // And who was let in begins anew
-        doors.refused(broker(1), "wrong password", now);
-        doors.entered(broker(1));
-        assert!(doors.is_shut(broker(1), now).is_none());
+        doors.refused(broker(1), Guise::OWN, "wrong password", now);
+        doors.entered(broker(1), Guise::OWN);
+        assert!(doors.is_shut(broker(1), Guise::OWN, now).is_none());
+    }
+
+    #[test]
+    fn who_is_refused_keeps_nobody_else_out() {
+        let (doors, now, cluster) = (Doors::default(), Instant::now(), broker(1).cluster);
+        doors.set(cluster, Guise::OWN, Door::default());
+        doors.set(cluster, &alice(), Door::default());
+        doors.refused(broker(1), &alice(), "wrong password", now);
+        assert!(doors.is_shut(broker(1), &alice(), now).is_some());
+        assert!(doors.is_shut(broker(1), Guise::OWN, now).is_none());
+        // Another password of ours does not make hers right
+        doors.set(cluster, Guise::OWN, Door::default());
+        assert!(doors.is_shut(broker(1), &alice(), now).is_some());
+    }
+
+    #[test]
+    fn nobody_enters_as_somebody_who_is_gone() {
+        let (doors, cluster) = (Doors::default(), broker(1).cluster);
+        let other = Guise::Identity { name: "alice".into(), who: "PLAIN as mallory".into() };
+        assert!(doors.of(cluster, Guise::OWN).is_some() && doors.of(cluster, &alice()).is_none());
+        doors.set(cluster, &alice(), Door::default());
+        assert!(
+            doors.of(cluster, &alice()).is_some() && doors.of(cluster, &other).is_none(),
+            "the same name, another one"
+        );
+        doors.keep(cluster, |_| false);
+        assert!(doors.of(cluster, Guise::OWN).is_some() && doors.of(cluster, &alice()).is_none());
     }
 }

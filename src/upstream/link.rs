@@ -6,7 +6,7 @@ use super::owed::{Debts, LATE, Owed, Pending};
 use super::versions::Versions;
 use crate::error::Fault;
 use crate::telemetry::LinkGauge;
-use crate::types::Target;
+use crate::types::{Guise, Target};
 use crate::wire::head::read_response;
 use crate::wire::malformed::Malformed;
 use crate::wire::outlet::Outlet;
@@ -29,6 +29,8 @@ const STUCK_AFTER: Duration = Duration::from_secs(60);
 pub struct Link {
     id: LinkId,
     target: Target,
+    /// As whom it enters.
+    guise: Guise,
     state: Mutex<State>,
     /// Rings when it is no longer opening, and when it has ended.
     opened: Notify,
@@ -63,9 +65,15 @@ impl std::fmt::Debug for Link {
 }
 
 impl Link {
-    /// A link that is being opened; `connect::serve` brings it to life.
+    /// A link of Fishplate itself that is being opened; `connect::serve` brings it to life.
     #[must_use]
     pub fn opening(target: Target) -> Arc<Self> {
+        Self::opening_as(Guise::Own, target)
+    }
+
+    /// The same of who comes as this one.
+    #[must_use]
+    pub fn opening_as(guise: Guise, target: Target) -> Arc<Self> {
         let now = Instant::now();
         let state = State {
             phase: Phase::Opening(Vec::new()),
@@ -79,7 +87,7 @@ impl Link {
         };
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = LinkId(NEXT.fetch_add(1, Ordering::Relaxed));
-        Arc::new(Self { id, target, state: Mutex::new(state), opened: Notify::new(), doubt: Doubt::default() })
+        Arc::new(Self { id, target, guise, state: Mutex::new(state), opened: Notify::new(), doubt: Doubt::default() })
     }
 
     /// Which link it is.
@@ -92,6 +100,12 @@ impl Link {
     #[must_use]
     pub fn target(&self) -> Target {
         self.target
+    }
+
+    /// As whom it enters its cluster.
+    #[must_use]
+    pub fn guise(&self) -> &Guise {
+        &self.guise
     }
 
     /// Sends a request, or queues it until the link is ready. Requests reach the broker in the order of these calls.

@@ -14,7 +14,7 @@ fn target() -> Target {
 }
 
 fn gauge() -> LinkGauge {
-    Telemetry::new().unwrap().cluster(&"a".into()).link_opened(Use::Session)
+    Telemetry::new().unwrap().cluster(&"a".into()).link_opened(Use::Session, Guise::OWN)
 }
 
 async fn outlet() -> (Arc<Outlet>, TcpStream) {

@@ -44,7 +44,9 @@ pub enum NotIn {
         theirs: String,
     },
     /// It does not believe us, or does not want us.
-    #[error("the broker refused the login with {mechanism}: {why} (error {code}); is the cluster's `sasl` right?")]
+    #[error(
+        "the broker refused the login with {mechanism}: {why} (error {code}); is the `sasl` right that it comes from?"
+    )]
     Refused {
         /// How.
         mechanism: Mechanism,
@@ -133,7 +135,9 @@ fn lifetime(ms: i64) -> Option<Duration> {
 pub(super) async fn keep_in(link: &Link, doors: &Doors, mut lifetime: Option<Duration>, versions: &Versions) -> Broken {
     while let Some(granted) = lifetime {
         sleep(granted.mul_f64(begin_at())).await;
-        let Some(login) = doors.of(link.target().cluster).login.clone() else { break };
+        // A link of who is gone ends by itself.
+        let door = doors.of(link.target().cluster, link.guise());
+        let Some(login) = door.and_then(|door| door.login.clone()) else { break };
         let exchange = match prepare(&login).await {
             Ok(exchange) => exchange,
             Err(broken) => return broken,
@@ -210,7 +214,7 @@ mod tests {
     use super::*;
     use crate::config::Secret;
     use crate::telemetry::Telemetry;
-    use crate::types::{BrokerId, HostPort, Slot, Target};
+    use crate::types::{BrokerId, Guise, HostPort, Slot, Target};
     use kafka_protocol::messages::{
         HeartbeatRequest, HeartbeatResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
     };
@@ -254,7 +258,7 @@ mod tests {
 
     fn login(mechanism: Mechanism, password: &str) -> Door {
         let login = Credentials::password(mechanism, "us", Secret::new(password.to_owned()));
-        Door { tls: None, login: Some(login) }
+        Door { login: Some(login), ..Door::default() }
     }
 
     struct World {
@@ -266,7 +270,7 @@ mod tests {
     impl World {
         fn at(cluster: &FakeCluster, door: Door) -> Self {
             let shared = Shared::new(0, 1 << 20);
-            shared.doors.set(target().cluster, door);
+            shared.doors.set(target().cluster, Guise::OWN, door);
             Self { shared, telemetry: Telemetry::new().unwrap(), address: cluster.bootstrap()[0].clone() }
         }
 
@@ -314,7 +318,7 @@ mod tests {
         assert_eq!(heard.lock().len(), 2, "a handshake and a token");
         let failed = world.telemetry.shown("fishplate_links_failed_total", &[("cluster", "a"), ("reason", "login")]);
         assert_eq!(failed, Some(20.0));
-        world.shared.doors.set(target().cluster, login(Mechanism::Plain, "right"));
+        world.shared.doors.set(target().cluster, Guise::OWN, login(Mechanism::Plain, "right"));
         beat(&world.link()).await.unwrap();
     }
 
@@ -390,7 +394,7 @@ mod tests {
         let world = World::at(&cluster, login(Mechanism::Plain, "right"));
         let link = world.link();
         beat(&link).await.unwrap();
-        world.shared.doors.set(target().cluster, login(Mechanism::Plain, "wrong"));
+        world.shared.doors.set(target().cluster, Guise::OWN, login(Mechanism::Plain, "wrong"));
         timeout(Duration::from_secs(10), link.ended()).await.unwrap();
         assert!(beat(&link).await.unwrap_err().to_string().contains("Invalid username or password"));
     }

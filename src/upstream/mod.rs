@@ -12,6 +12,7 @@ pub mod owed;
 pub mod pace;
 pub mod places;
 pub mod refresh;
+pub mod sights;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,5 +23,6 @@ pub use cluster::Cluster;
 pub use clusters::Clusters;
 pub use link::{Link, LinkId};
 pub use outgoing::{Answer, Expect, OnAnswer, Outgoing, Patience, Refused, Write};
+pub use sights::{Look, Sight, Sighted};
 pub use snapshot::{Broker, Lead, Partition, Snapshot, Topic};
 pub use versions::Versions;

@@ -13,9 +13,12 @@ use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, MetadataResponse, TopicName};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, MetadataRequest, MetadataResponse, SaslAuthenticateRequest, TopicName,
+};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +29,8 @@ pub(crate) struct Asked {
     pub(crate) api: ApiKey,
     pub(crate) head: RequestHead,
     pub(crate) frame: Bytes,
+    /// Who its connection has logged in as, with PLAIN.
+    pub(crate) by: Option<String>,
 }
 
 /// What the broker does about it.
@@ -61,6 +66,8 @@ pub(crate) struct FakeCluster {
     metadata: Arc<Mutex<MetadataResponse>>,
     silent: Arc<AtomicBool>,
     versions: Arc<Mutex<ApiVersionsResponse>>,
+    hidden: Hidden,
+    told: Told,
     brokers: Vec<AbortHandle>,
     _running: JoinSet<()>,
 }
@@ -92,12 +99,24 @@ impl FakeCluster {
         let silent = Arc::new(AtomicBool::new(false));
         let versions = Arc::new(Mutex::new(versions()));
         let (mut running, mut brokers) = (JoinSet::new(), Vec::new());
+        let (hidden, told) = (Hidden::default(), Told::default());
         for (listener, id) in listeners.into_iter().zip(1..) {
             let (metadata, silent, versions) = (Arc::clone(&metadata), Arc::clone(&silent), Arc::clone(&versions));
-            let known = Known { metadata, silent, versions };
+            let known = Known { metadata, silent, versions, hidden: Arc::clone(&hidden), told: Arc::clone(&told) };
             brokers.push(running.spawn(accept(listener, id, known, Arc::clone(&script))));
         }
-        Self { addresses, metadata, silent, versions, brokers, _running: running }
+        Self { addresses, metadata, silent, versions, hidden, told, brokers, _running: running }
+    }
+
+    /// From now on this hears who asks for what metadata.
+    pub(crate) fn note_metadata(&self, told: impl Fn(Option<String>, &MetadataRequest) + Send + Sync + 'static) {
+        *self.told.lock() = Some(Box::new(told));
+    }
+
+    /// From now on who has logged in as this one is not told of these topics, and of others that he may do this to them.
+    pub(crate) fn hide(&self, from: &str, topics: &[&str], operations: i32) {
+        let topics = topics.iter().map(|name| (*name).to_owned()).collect();
+        self.hidden.lock().insert(from.to_owned(), (topics, operations));
     }
 
     /// From now on nobody who asks for metadata is answered.
@@ -158,12 +177,43 @@ fn described(name: &str, leaders: &[i32]) -> MetadataResponseTopic {
         .with_partitions(leaders.iter().zip(0..).map(partition).collect())
 }
 
+/// By who asks: topics that he may not know of, and what he may do to others.
+type Hidden = Arc<Mutex<HashMap<String, (Vec<String>, i32)>>>;
+
+/// Who hears who asks for what metadata.
+type Told = Arc<Mutex<Option<Box<dyn Fn(Option<String>, &MetadataRequest) + Send + Sync>>>>;
+
+/// What somebody is told who may not know everything. He who names topics is told of those.
+fn veiled(
+    whole: &MetadataResponse,
+    request: &MetadataRequest,
+    (hidden, operations): &(Vec<String>, i32),
+) -> MetadataResponse {
+    let is_hidden = |name: &TopicName| hidden.iter().any(|one| **one == *name.0);
+    let told = |name: &TopicName| {
+        let there = whole.topics.iter().find(|topic| topic.name.as_ref() == Some(name)).filter(|_| !is_hidden(name));
+        let code = if is_hidden(name) { 29 } else { 3 };
+        match there {
+            Some(topic) => topic.clone().with_topic_authorized_operations(*operations),
+            None => MetadataResponseTopic::default().with_name(Some(name.clone())).with_error_code(code),
+        }
+    };
+    let all = || whole.topics.iter().filter_map(|topic| topic.name.as_ref()).filter(|name| !is_hidden(name));
+    let topics = match &request.topics {
+        Some(topics) => topics.iter().filter_map(|topic| topic.name.as_ref()).map(told).collect(),
+        None => all().map(told).collect(),
+    };
+    whole.clone().with_topics(topics).with_cluster_authorized_operations(*operations)
+}
+
 /// What all brokers of a cluster know.
 #[derive(Clone)]
 struct Known {
     metadata: Arc<Mutex<MetadataResponse>>,
     silent: Arc<AtomicBool>,
     versions: Arc<Mutex<ApiVersionsResponse>>,
+    hidden: Hidden,
+    told: Told,
 }
 
 async fn accept(listener: TcpListener, id: i32, known: Known, script: Arc<Script>) {
@@ -177,13 +227,28 @@ async fn accept(listener: TcpListener, id: i32, known: Known, script: Arc<Script
 async fn serve(socket: TcpStream, id: i32, known: Known, script: Arc<Script>) {
     let socket = Transport::plain(socket);
     let mut reader = Reader::new(Pool::new(0), 1 << 20);
+    let mut by = None;
     while let Ok(Some(frame)) = reader.next(&socket).await {
         let head = RequestHead::read(&frame).unwrap();
-        let asked = Asked { api: ApiKey::try_from(head.api_key).unwrap(), head, frame };
+        let mut asked = Asked { api: ApiKey::try_from(head.api_key).unwrap(), head, frame, by: by.clone() };
+        if asked.api == ApiKey::SaslAuthenticate {
+            let told: SaslAuthenticateRequest = asked.request();
+            by = told.auth_bytes.split(|byte| *byte == 0).nth(1).map(|name| String::from_utf8_lossy(name).into_owned());
+            asked.by.clone_from(&by);
+        }
+        if asked.api == ApiKey::Metadata
+            && let Some(told) = &*known.told.lock()
+        {
+            told(asked.by.clone(), &asked.request());
+        }
+        let veil = asked.by.as_ref().and_then(|by| known.hidden.lock().get(by).cloned());
         let reply = match asked.api {
             ApiKey::ApiVersions => asked.answer(&*known.versions.lock()),
             ApiKey::Metadata if known.silent.load(Ordering::SeqCst) => Reply::Silence,
-            ApiKey::Metadata => asked.answer(&*known.metadata.lock()),
+            ApiKey::Metadata => match veil {
+                Some(veil) => asked.answer(&veiled(&known.metadata.lock(), &asked.request(), &veil)),
+                None => asked.answer(&*known.metadata.lock()),
+            },
             _ => script(id, asked),
         };
         match reply {

@@ -88,6 +88,7 @@ impl World {
             refused,
             reader: Reader::default(),
             guard: None,
+            sight: &|_| None,
         }
     }
 

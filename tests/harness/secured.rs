@@ -13,6 +13,17 @@ use std::path::PathBuf;
 pub const USER: &str = "fishplate";
 /// Its password.
 pub const PASSWORD: &str = "planted-Secret-1";
+/// Others whom the clusters know, for who comes to them as somebody else than Fishplate: by their names, with [`password_of`].
+pub const OTHERS: [&str; 2] = ["capture", "replay"];
+/// Whom the clusters know by a certificate besides: `CN=duke`.
+pub const DUKE: &str = "duke";
+
+/// The password of one of [`OTHERS`].
+#[allow(dead_code, reason = "not in every test program")]
+pub fn password_of(user: &str) -> String {
+    format!("planted-Secret-of-{user}")
+}
+
 /// So long is a login believed that was made with SCRAM-SHA-512.
 pub const LIFETIME_MS: u32 = 5_000;
 
@@ -33,12 +44,11 @@ impl Pki {
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let pki = Self { directory };
         fs::write(pki.ca(), ca.pem())?;
-        for (name, usage) in
-            [("broker", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
-        {
+        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        for (name, usage) in [("broker", &both[0]), ("client", &both[1]), (DUKE, &both[1])] {
             let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
             params.distinguished_name.push(DnType::CommonName, name);
-            params.extended_key_usages = vec![usage];
+            params.extended_key_usages = vec![usage.clone()];
             let key = KeyPair::generate()?;
             let certificate = params.signed_by(&key, &ca)?.pem();
             fs::write(pki.file(name, "crt"), &certificate)?;
@@ -57,6 +67,12 @@ impl Pki {
     /// The client's certificate and key.
     pub fn client(&self) -> (PathBuf, PathBuf) {
         (self.file("client", "crt"), self.file("client", "key"))
+    }
+
+    /// Another client's, who is `CN=duke`.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn duke(&self) -> (PathBuf, PathBuf) {
+        (self.file(DUKE, "crt"), self.file(DUKE, "key"))
     }
 
     /// A certificate and key for 127.0.0.1, as brokers have them.
@@ -134,8 +150,13 @@ listener.name.secured.scram-sha-512.connections.max.reauth.ms={LIFETIME_MS}
     )
 }
 
-/// What Kafka's own tool is told so that the first user exists: arguments of `StorageTool format`.
-pub fn first_users() -> [String; 4] {
-    let user = |mechanism| format!("{mechanism}=[name={USER},password={PASSWORD}]");
-    ["--add-scram".into(), user("SCRAM-SHA-256"), "--add-scram".into(), user("SCRAM-SHA-512")]
+/// What Kafka's own tool is told so that the first users exist: arguments of `StorageTool format`.
+pub fn first_users() -> Vec<String> {
+    let user = |mechanism: &str, name: &str, password: &str| format!("{mechanism}=[name={name},password={password}]");
+    let of = |mechanism| {
+        let others = OTHERS.into_iter().map(move |name| user(mechanism, name, &password_of(name)));
+        [user(mechanism, USER, PASSWORD)].into_iter().chain(others)
+    };
+    let all = of("SCRAM-SHA-256").chain(of("SCRAM-SHA-512"));
+    all.flat_map(|user| ["--add-scram".to_owned(), user]).collect()
 }

@@ -30,6 +30,7 @@ mod edited;
 mod faults;
 mod hints;
 mod hostile;
+mod identities;
 mod lacking;
 mod lag;
 mod lane;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         reload::trials(),
         rights::trials(),
         secured::trials(),
+        identities::trials(),
         lag::trials(),
         monitoring::trials(),
         operator::trials(),

@@ -156,6 +156,7 @@ fn clients(world: &World) {
             "NAME",
             "VERSION",
             "PRINCIPAL",
+            "IDENTITY",
             "CLIENT ID",
             "VIEW",
             "LINKS",
@@ -165,8 +166,8 @@ fn clients(world: &World) {
             "SECONDS"
         ]
     );
-    assert_eq!(shown[1..6], ["apache-kafka-java", "4.3.1", "User:ANONYMOUS", "raw", "single"]);
-    assert_eq!((&*shown[7], &*shown[9]), ("1", "Fetch: UNKNOWN_TOPIC_OR_PARTITION"));
+    assert_eq!(shown[1..7], ["apache-kafka-java", "4.3.1", "User:ANONYMOUS", "-", "raw", "single"]);
+    assert_eq!((&*shown[8], &*shown[10]), ("1", "Fetch: UNKNOWN_TOPIC_OR_PARTITION"));
     // And who is gone is told no more
     drop(raw);
     wait::until("it is gone", wait::seconds(30), || row(&proxy, "clients", "client_id", "raw").is_none());

@@ -32,6 +32,7 @@ pub(super) fn compare(config: &Config, seen: &BTreeMap<Slot, Seen>, strays: &[(S
         brokers: one.brokers,
         topics: one.topics.len(),
         groups: one.groups.len(),
+        identities: one.identities.values().filter(|refused| refused.is_none()).count(),
         lacks: lacking(&one.versions),
     };
     Live { clusters: seen.iter().map(summary).collect(), found: found.into_iter().collect() }
@@ -47,7 +48,13 @@ fn of_cluster(name: &str, seen: &Seen) -> Vec<Finding> {
         why: why.clone(),
     });
     let refused = seen.groups_refused.map(|error| Finding::GroupsRefused { cluster: cluster(), error });
-    down.chain(silent).chain(refused).collect()
+    // Where nobody answers, nothing is known of them.
+    let tried = seen.identities.iter().filter(|_| seen.down.is_none());
+    let identities = tried.filter_map(|(identity, why)| {
+        let (identity, why) = (identity.clone(), why.clone()?);
+        Some(Finding::IdentityRefused { cluster: cluster(), identity, why })
+    });
+    down.chain(silent).chain(refused).chain(identities).collect()
 }
 
 fn one_cluster_twice(seen: &BTreeMap<Slot, Seen>, named: impl Fn(&Slot) -> String) -> Vec<Finding> {

@@ -15,6 +15,15 @@ pub enum Finding {
         /// What happened.
         why: String,
     },
+    /// A cluster did not let an identity of its clients in, or told it nothing.
+    IdentityRefused {
+        /// The cluster.
+        cluster: String,
+        /// The identity.
+        identity: String,
+        /// What happened.
+        why: String,
+    },
     /// Two clusters of the config are one.
     OneClusterTwice {
         /// Their names in the config.
@@ -201,6 +210,12 @@ impl Finding {
             Self::Unreachable { cluster, broker: Some(broker), why } => (
                 format!("broker {broker} of cluster {cluster} cannot be reached: {why}"),
                 "the cluster advertises this address: it must lead to the broker from here too".into(),
+            ),
+            Self::IdentityRefused { cluster, identity, why } => (
+                format!("cluster {cluster} was not entered as its identity {identity}: {why}"),
+                format!(
+                    "see whether `clusters.{cluster}.identities.{identity}` says what the cluster knows it by; who has it is served nothing there"
+                ),
             ),
             Self::OneClusterTwice { clusters, id } => (
                 format!("{} are one cluster: both have the id {id}", clusters.join(" and ")),

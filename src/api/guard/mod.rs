@@ -3,6 +3,7 @@
 //! answer, and what the receiver may not see is taken out of it. An API that asks nothing does not compile: `Api` wants its request
 //! to be [`Guarded`].
 
+mod barred;
 mod cluster;
 mod groups;
 mod offsets;
@@ -12,10 +13,12 @@ mod table;
 mod topics;
 mod transactions;
 
+pub use barred::Barred;
 pub use table::{ASKED, AsksFor, How};
 
 use crate::api::{Api, Seen};
 use crate::rights::{Decision, Granted, Kind, Operation};
+use crate::types::Slot;
 use kafka_protocol::protocol::StrBytes;
 
 /// "Not asked for" (KIP-430).
@@ -31,16 +34,27 @@ pub struct Denial<'d> {
     /// Which one.
     pub name: &'d str,
     /// Why not.
-    pub why: Decision,
+    pub why: Why,
     /// Nobody asked for this very thing: there is another way, or a list leaves it out.
     pub aside: bool,
+}
+
+/// Why something is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// By the rules: one that denies it, or none that allows it.
+    Rules(Decision),
+    /// It lives on a cluster that its asker does not come to.
+    Barred(Slot),
 }
 
 /// The rights of who asks.
 #[derive(Clone, Copy)]
 pub struct Guard<'a> {
-    /// What it may do.
-    pub granted: &'a Granted,
+    /// What rules allow it; `None`: everything.
+    pub granted: Option<&'a Granted>,
+    /// Clusters that it does not come to.
+    pub barred: Barred<'a>,
     /// Is told of what it may not.
     pub told: &'a (dyn Fn(&Denial<'_>) + Sync),
 }
@@ -59,11 +73,31 @@ impl Guard<'_> {
     }
 
     fn decide(&self, operation: Operation, kind: Kind, name: &str, aside: bool) -> bool {
-        let why = self.granted.decide(operation, kind, name);
-        if !why.is_allowed() {
+        let why = self.against(operation, kind, name);
+        if let Some(why) = why {
             (self.told)(&Denial { operation, kind, name, why, aside });
         }
-        why.is_allowed()
+        why.is_none()
+    }
+
+    fn against(&self, operation: Operation, kind: Kind, name: &str) -> Option<Why> {
+        let decided = self.granted.map(|granted| granted.decide(operation, kind, name));
+        match decided.filter(|decided| !decided.is_allowed()) {
+            Some(decided) => Some(Why::Rules(decided)),
+            None => self.barred.home_of(kind, name).map(Why::Barred),
+        }
+    }
+
+    /// Whether this may be done to at least one resource of a kind.
+    #[must_use]
+    pub fn may_any(&self, operation: Operation, kind: Kind) -> bool {
+        self.granted.is_none_or(|granted| granted.may_any(operation, kind))
+    }
+
+    /// Whether some rule allows this to some resource of a kind.
+    #[must_use]
+    pub fn may_some(&self, operation: Operation, kind: Kind) -> bool {
+        self.granted.is_none_or(|granted| granted.may_some(operation, kind))
     }
 
     /// Whether this may be done to the cluster.
@@ -77,7 +111,10 @@ impl Guard<'_> {
         if there == NO_OPERATIONS {
             return there;
         }
-        there & self.granted.operations(kind, name).bits().cast_signed()
+        if self.barred.home_of(kind, name).is_some() {
+            return 0;
+        }
+        self.granted.map_or(there, |granted| there & granted.operations(kind, name).bits().cast_signed())
     }
 
     /// Takes out of a list what may not be done to the resource that each item names.

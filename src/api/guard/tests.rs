@@ -63,7 +63,10 @@ impl Visitor for Asks<'_> {
             let granted = granted(may.iter().copied());
             let new = Mutex::new(BTreeSet::new());
             let told = |denial: &Denial<'_>| new.lock().extend([((denial.operation, denial.kind), denial.aside)]);
-            let seen = Seen { guard: Some(Guard { granted: &granted, told: &told }), ..world.seen(self.version) };
+            let seen = Seen {
+                guard: Some(Guard { granted: Some(&granted), barred: Barred::nowhere(&world.placement), told: &told }),
+                ..world.seen(self.version)
+            };
             let mut request: A::Request = decode(self.body.clone(), self.version).unwrap();
             let _ = screen::<A>(&mut request, &mut None, &seen);
             let new = new.into_inner();
@@ -212,8 +215,8 @@ fn a_list_of_all_topics_goes_by_pages_of_what_may_be_seen() {
 
 #[test]
 fn operations_are_those_that_both_the_cluster_and_the_rules_allow() {
-    let granted = of(vec![may(Operation::Write, Kind::Topic, &["x"])]);
-    let guard = Guard { granted: &granted, told: &|_| {} };
+    let (world, granted) = (World::default(), of(vec![may(Operation::Write, Kind::Topic, &["x"])]));
+    let guard = Guard { granted: Some(&granted), barred: Barred::nowhere(&world.placement), told: &|_| {} };
     let there = Operations::of(&[Operation::Read, Operation::Write, Operation::Describe]).bits().cast_signed();
     let both = Operations::of(&[Operation::Write, Operation::Describe]).bits().cast_signed();
     assert_eq!(guard.both(there, Kind::Topic, "x"), both);

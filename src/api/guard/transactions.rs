@@ -31,7 +31,7 @@ impl Guarded for m::InitProducerIdRequest {
             Some(id) if writes(id, guard) => return Screened::All,
             Some(_) => CODE,
             // Who may write to any topic may do so idempotently (KIP-679).
-            None if guard.granted.may_any(Operation::Write, Kind::Topic)
+            None if guard.may_any(Operation::Write, Kind::Topic)
                 || guard.may_on_cluster(Operation::IdempotentWrite) =>
             {
                 return Screened::All;
@@ -146,7 +146,7 @@ impl Guarded for m::ListTransactionsRequest {
 
     /// Nobody is asked for what would be left out.
     fn screen(&mut self, guard: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
-        let some = guard.granted.may_some(Operation::Describe, Kind::TransactionalId);
+        let some = guard.may_some(Operation::Describe, Kind::TransactionalId);
         if some { Screened::All } else { Screened::Nothing(Self::Answer::default()) }
     }
 

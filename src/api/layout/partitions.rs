@@ -135,7 +135,9 @@ fn shadows(topic: &CreatePartitionsTopic, seen: &Seen<'_>, needs: &mut Needs) {
         cluster.snapshot.topics.get(&topic.name.0).map_or(i32::MAX, |topic| count(topic.partitions.len()))
     };
     let Some(place) = seen.placement.topic(&topic.name) else { return };
-    if topic.count <= count(place.topic.partitions.len()) {
+    // Whether who comes as an identity may have it grow, its home says; we would have them grow before that.
+    let comes_as_another = (seen.sight)(place.cluster).is_some();
+    if topic.count <= count(place.topic.partitions.len()) || comes_as_another {
         return;
     }
     for cluster in seen.placement.clusters.iter().filter(|cluster| cluster.slot != place.cluster) {

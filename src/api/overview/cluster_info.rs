@@ -1,9 +1,10 @@
 //! DescribeCluster and DescribeTopicPartitions, answered from the placement, as Metadata is.
 
 use crate::api::needs::{Needs, sought};
-use crate::api::overview::metadata::{NO_OPERATIONS, is_legal};
+use crate::api::overview::metadata::{NO_OPERATIONS, is_legal, on_default_cluster};
 use crate::api::overview::nodes::Node;
-use crate::api::{Api, Effects, Plan, Refusal, Seen, codes};
+use crate::api::overview::sights::{Sights, Tells, Unasked, is_unheard};
+use crate::api::{Api, Effects, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};
@@ -35,8 +36,16 @@ impl Api for DescribeCluster {
 
     /// Fenced brokers, which a client may ask for, are not told: clusters do not tell them to us.
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
+        let (sights, mut unasked) = (Sights::of(seen), Unasked::default());
+        if request.include_cluster_authorized_operations {
+            sights.want_operations(seen.placement.config.default_cluster, &mut unasked);
+        }
+        let needs = sights.needs(unasked, false, seen);
+        if !needs.is_empty() {
+            return Plan::Wait(needs);
+        }
         Plan::Answer(match request.endpoint_type {
-            BROKERS => describe(request, seen),
+            BROKERS => describe(request, &sights, seen),
             // As a broker's port answers who takes it for a controller's (AK AuthHelper).
             CONTROLLERS => refused(
                 codes::MISMATCHED_ENDPOINT_TYPE,
@@ -56,7 +65,7 @@ fn refused(code: i16, why: &'static str) -> DescribeClusterResponse {
         .with_cluster_authorized_operations(NO_OPERATIONS)
 }
 
-fn describe(request: &DescribeClusterRequest, seen: &Seen<'_>) -> DescribeClusterResponse {
+fn describe(request: &DescribeClusterRequest, sights: &Sights, seen: &Seen<'_>) -> DescribeClusterResponse {
     let broker = |node: Node| {
         DescribeClusterBroker::default()
             .with_broker_id(node.id)
@@ -64,16 +73,14 @@ fn describe(request: &DescribeClusterRequest, seen: &Seen<'_>) -> DescribeCluste
             .with_port(node.port)
             .with_rack(node.rack)
     };
-    let default = seen.placement.cluster(seen.placement.config.default_cluster);
-    let operations = default.filter(|_| request.include_cluster_authorized_operations);
+    let asked = request.include_cluster_authorized_operations;
+    let operations = if asked { on_default_cluster(sights, seen) } else { NO_OPERATIONS };
     DescribeClusterResponse::default()
         .with_endpoint_type(BROKERS)
         .with_cluster_id(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string()))
         .with_controller_id(seen.controller())
         .with_brokers(seen.nodes().into_iter().map(broker).collect())
-        .with_cluster_authorized_operations(
-            operations.and_then(|cluster| cluster.snapshot.operations).unwrap_or(NO_OPERATIONS),
-        )
+        .with_cluster_authorized_operations(operations)
 }
 
 /// See the module's text.
@@ -89,19 +96,13 @@ impl Api for DescribeTopicPartitions {
     type Origin = ();
 
     fn plan(request: &Self::Request, seen: &Seen<'_>) -> Plan<Self> {
-        let names = names(request, seen);
+        let sights = Sights::of(seen);
+        let names = names(request, &sights, seen);
         if !cursor_is_good(request, &names) {
             return Plan::Answer(all_refused(request));
         }
-        let mut needs = Needs::default();
-        for name in names.iter().filter(|name| seen.placement.topic(name).is_none() && is_legal(name)) {
-            let (home, name) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
-            if sought(seen, home, &name).is_none() {
-                needs.topic(home, &name);
-            }
-        }
-        let needs = needs.all();
-        if needs.is_empty() { Plan::Answer(page(request, &names, seen)) } else { Plan::Wait(needs) }
+        let needs = needs(request, &names, &sights, seen);
+        if needs.is_empty() { Plan::Answer(page(request, &names, &sights, seen)) } else { Plan::Wait(needs) }
     }
 
     fn absorb(_: &mut Self::Response, (): (), _: Result<Self::Response, Fault>, _: &Seen<'_>, _: &mut Effects) {}
@@ -111,12 +112,42 @@ impl Api for DescribeTopicPartitions {
     }
 }
 
-/// The topics from the cursor on, by name: all, where none is named.
-fn names(request: &DescribeTopicPartitionsRequest, seen: &Seen<'_>) -> BTreeSet<StrBytes> {
+fn needs(
+    request: &DescribeTopicPartitionsRequest,
+    names: &BTreeSet<StrBytes>,
+    sights: &Sights,
+    seen: &Seen<'_>,
+) -> Vec<Need> {
+    let (mut needs, mut unasked) = (Needs::default(), Unasked::default());
+    if request.topics.is_empty() {
+        sights.want_all(&mut unasked);
+    }
+    for name in names {
+        match seen.placement.topic(name) {
+            Some(place) => sights.want(place.cluster, place.name_there(), &mut unasked),
+            None if is_legal(name) => {
+                let (home, name) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
+                if sights.has(home) && !sights.shows(home, &name) {
+                    sights.want(home, &name, &mut unasked);
+                } else if sought(seen, home, &name).is_none() {
+                    needs.topic(home, &name);
+                }
+            }
+            None => {}
+        }
+    }
+    let mut needs = needs.all();
+    needs.extend(sights.needs(unasked, false, seen));
+    needs
+}
+
+/// The topics from the cursor on, by name: all that may be known, where none is named.
+fn names(request: &DescribeTopicPartitionsRequest, sights: &Sights, seen: &Seen<'_>) -> BTreeSet<StrBytes> {
     let from = request.cursor.as_ref().map(|cursor| &cursor.topic_name.0);
     let on = |name: &StrBytes| from.is_none_or(|from| name >= from);
     if request.topics.is_empty() {
-        let names = seen.placement.listed().map(|place| place.topic.name.clone());
+        let shown = seen.placement.listed().filter(|place| matches!(sights.tell(place), Tells::All(_)));
+        let names = shown.map(|place| place.topic.name.clone());
         return names.filter(|name| on(name) && seen.shows(name)).collect();
     }
     request.topics.iter().map(|topic| topic.name.0.clone()).filter(on).collect()
@@ -139,6 +170,7 @@ fn all_refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartiti
 fn page(
     request: &DescribeTopicPartitionsRequest,
     names: &BTreeSet<StrBytes>,
+    sights: &Sights,
     seen: &Seen<'_>,
 ) -> DescribeTopicPartitionsResponse {
     let mut answer = DescribeTopicPartitionsResponse::default();
@@ -149,15 +181,27 @@ fn page(
             answer.next_cursor = Some(cursor(name, 0));
             break;
         }
-        let Some(place) = seen.placement.topic(name) else {
-            answer.topics.push(no_topic(name, code_of_unknown(name, seen)));
-            continue;
+        let place = seen.placement.topic(name);
+        let (place, may) = match place.map(|place| (place, sights.tell(place))) {
+            Some((place, Tells::All(may))) => (place, may),
+            Some((_, Tells::Refusal)) => {
+                answer.topics.push(no_topic(name, codes::TOPIC_AUTHORIZATION_FAILED));
+                continue;
+            }
+            Some((_, Tells::Nothing)) => {
+                answer.topics.push(no_topic(name, codes::LEADER_NOT_AVAILABLE));
+                continue;
+            }
+            None => {
+                answer.topics.push(no_topic(name, code_of_unknown(name, sights, seen)));
+                continue;
+            }
         };
         let start = start_in(name, request.cursor.as_ref());
         let told: Vec<_> = place.topic.partitions.iter().zip(0..).skip(start).take(room).collect();
         room -= told.len();
         let next = start + told.len();
-        answer.topics.push(describe_topic(place, &told, seen));
+        answer.topics.push(describe_topic(place, &told, may, seen));
         if next < place.topic.partitions.len() {
             answer.next_cursor = Some(cursor(name, next));
             break;
@@ -177,9 +221,12 @@ fn cursor(name: &StrBytes, partition: usize) -> Cursor {
 }
 
 /// Nobody knows what a cluster that is down has.
-fn code_of_unknown(name: &StrBytes, seen: &Seen<'_>) -> i16 {
-    match sought(seen, seen.placement.home_of_topic(name), &seen.placement.name_at_home(name)) {
+fn code_of_unknown(name: &StrBytes, sights: &Sights, seen: &Seen<'_>) -> i16 {
+    let (home, name_there) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
+    match sought(seen, home, &name_there) {
         _ if !is_legal(name) => codes::INVALID_TOPIC_EXCEPTION,
+        _ if sights.refuses(home, &name_there) => codes::TOPIC_AUTHORIZATION_FAILED,
+        _ if is_unheard(home, seen) => codes::LEADER_NOT_AVAILABLE,
         Some(Refusal::Fault(_)) => codes::LEADER_NOT_AVAILABLE,
         _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
     }
@@ -195,6 +242,7 @@ fn no_topic(name: &StrBytes, code: i16) -> DescribeTopicPartitionsResponseTopic 
 fn describe_topic(
     place: &TopicPlace,
     told: &[(&Partition, i32)],
+    may: i32,
     seen: &Seen<'_>,
 ) -> DescribeTopicPartitionsResponseTopic {
     let partition = |(partition, index): &(&Partition, i32)| describe_partition(partition, *index, place.cluster, seen);
@@ -203,7 +251,7 @@ fn describe_topic(
         .with_topic_id(place.id)
         .with_is_internal(place.topic.internal)
         .with_partitions(told.iter().map(partition).collect())
-        .with_topic_authorized_operations(place.topic.operations)
+        .with_topic_authorized_operations(may)
 }
 
 /// Of eligible leaders (KIP-966) there are none, as on clusters without them: Metadata, which the placement is made

@@ -2,6 +2,7 @@
 //! A cluster that is down keeps its known topics here; what it may have besides is "leader not available".
 
 use crate::api::overview::nodes::Node;
+use crate::api::overview::sights::{Sights, Tells, Unasked, is_unheard};
 use crate::api::{Api, Codes, Effect, Effects, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
@@ -49,9 +50,10 @@ impl Api for Metadata {
 
 /// The answer's body, put together from topics that were written before: a client that asks for all of a thousand
 /// topics costs a thousand copies and no encoding. With it come the error codes in it. `None` where something must be
-/// found out first, or where what we may do to the topics is asked too.
+/// found out first, or where what we may do to the topics is asked too. What was written once is for who may know all that we do.
 pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Codes)> {
-    if request.include_topic_authorized_operations || !needs(request, seen).is_empty() {
+    let is_for_some = request.include_topic_authorized_operations || !Sights::of(seen).is_empty();
+    if is_for_some || !needs(request, seen).is_empty() {
         return None;
     }
     let no_topics = request.clone().with_topics(Some(Vec::new()));
@@ -93,7 +95,7 @@ fn write_topic(place: &TopicPlace, seen: &Seen<'_>, codes: &mut Codes) -> Option
     if place.troubled {
         place.topic.partitions.iter().for_each(|partition| codes.note(code_of(partition)));
     }
-    place.written.get_or(seen.version, seen.view, || encode_body(&describe(place, false, seen), seen.version)).ok()
+    place.written.get_or(seen.version, seen.view, || encode_body(&describe(place, None, seen), seen.version)).ok()
 }
 
 fn write_unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>, codes: &mut Codes) -> Option<Bytes> {
@@ -148,29 +150,48 @@ fn name_of(asked: &MetadataRequestTopic) -> Option<&TopicName> {
     asked.name.as_ref().filter(|_| asked.topic_id.is_nil())
 }
 
-/// What is not known is asked for once: by name where it would live, by id everywhere.
+/// What is not known is asked for once: by name where it would live, by id everywhere. Where who asks comes to that cluster as
+/// an identity, it is asked as that one, and so made as that one too.
 fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
     let create = seen.version < SAYS_CREATE || request.allow_auto_topic_creation;
     let (mut missing, mut twins): (BTreeMap<Slot, Vec<StrBytes>>, BTreeMap<Slot, Vec<StrBytes>>) = Default::default();
-    let mut needs = Vec::new();
+    let (mut needs, sights, mut unasked) = (Vec::new(), Sights::of(seen), Unasked::default());
     for topic in named(request, seen).unwrap_or_default() {
-        match name_of(topic) {
-            Some(name) if seen.placement.topic(name).is_none() && seen.is_reserved(name) => {
-                let name_there = seen.placement.name_at_home(name);
-                twins.entry(seen.placement.home_of_topic(name)).or_default().push(name_there);
+        match (name_of(topic), place_of(topic, seen)) {
+            (_, Some(place)) => sights.want(place.cluster, place.name_there(), &mut unasked),
+            (Some(name), None) if seen.is_reserved(name) => {
+                let (home, name_there) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
+                twins.entry(home).or_default().push(name_there);
             }
-            Some(name) if seen.placement.topic(name).is_none() && is_legal(name) => {
-                missing.entry(seen.placement.home_of_topic(name)).or_default().push(name.0.clone());
+            (Some(name), None) if is_legal(name) => {
+                let home = seen.placement.home_of_topic(name);
+                if sights.has(home) && !sights.shows(home, name) {
+                    sights.want(home, name, &mut unasked);
+                } else {
+                    missing.entry(home).or_default().push(name.0.clone());
+                }
             }
-            None if seen.placement.topic_by_id(topic.topic_id).is_none() => needs.push(Need::AllTopics),
-            _ => {}
+            (None, None) => needs.push(Need::AllTopics),
+            (Some(_), None) => {}
         }
     }
-    needs.extend(missing.into_iter().map(|(cluster, names)| Need::Topics { cluster, names, create }));
+    if named(request, seen).is_none() {
+        sights.want_all(&mut unasked);
+    }
+    if request.include_cluster_authorized_operations {
+        sights.want_operations(seen.placement.config.default_cluster, &mut unasked);
+    }
+    // As an identity it was asked to be made already.
+    let made = |cluster: &Slot| create && !sights.has(*cluster);
+    needs.extend(missing.into_iter().map(|(cluster, names)| {
+        let create = made(&cluster);
+        Need::Topics { cluster, names, create }
+    }));
     // Nobody makes one by asking.
     needs.extend(twins.into_iter().map(|(cluster, names)| Need::Topics { cluster, names, create: false }));
     needs.dedup();
     needs.retain(|need| !tried(need, seen));
+    needs.extend(sights.needs(unasked, create, seen));
     needs
 }
 
@@ -187,13 +208,17 @@ fn refusal_at<'s>(need: &Need, seen: &'s Seen<'_>) -> Option<&'s Refusal> {
 }
 
 fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
-    let operations = request.include_topic_authorized_operations;
-    let topics = match named(request, seen) {
-        None => seen.placement.listed().map(|place| describe(place, operations, seen)).collect(),
-        Some(topics) => topics.iter().map(|topic| named_topic(topic, operations, seen)).collect(),
+    let (operations, sights) = (request.include_topic_authorized_operations, Sights::of(seen));
+    let listed = |place: &Arc<TopicPlace>| match sights.tell(place) {
+        Tells::All(may) => Some(describe(place, operations.then_some(may), seen)),
+        Tells::Refusal | Tells::Nothing => None,
     };
-    let cluster_operations =
-        if request.include_cluster_authorized_operations { default_cluster_operations(seen) } else { NO_OPERATIONS };
+    let topics = match named(request, seen) {
+        None => seen.placement.listed().filter_map(listed).collect(),
+        Some(topics) => topics.iter().map(|topic| named_topic(topic, operations, &sights, seen)).collect(),
+    };
+    let asked = request.include_cluster_authorized_operations;
+    let cluster_operations = if asked { on_default_cluster(&sights, seen) } else { NO_OPERATIONS };
     MetadataResponse::default()
         .with_brokers(brokers(seen))
         .with_cluster_id(Some(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string())))
@@ -202,9 +227,11 @@ fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
         .with_cluster_authorized_operations(cluster_operations)
 }
 
-fn default_cluster_operations(seen: &Seen<'_>) -> i32 {
-    let default = seen.placement.cluster(seen.placement.config.default_cluster);
-    default.and_then(|cluster| cluster.snapshot.operations).unwrap_or(NO_OPERATIONS)
+/// What who asks may do to the default cluster, as that says.
+pub(super) fn on_default_cluster(sights: &Sights, seen: &Seen<'_>) -> i32 {
+    let slot = seen.placement.config.default_cluster;
+    let ours = || seen.placement.cluster(slot).and_then(|cluster| cluster.snapshot.operations);
+    sights.operations(slot).unwrap_or_else(ours).unwrap_or(NO_OPERATIONS)
 }
 
 fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
@@ -218,8 +245,23 @@ fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
     seen.nodes().into_iter().map(broker).collect()
 }
 
-fn named_topic(asked: &MetadataRequestTopic, operations: bool, seen: &Seen<'_>) -> MetadataResponseTopic {
-    place_of(asked, seen).map_or_else(|| unknown(asked, seen), |place| describe(place, operations, seen))
+fn named_topic(
+    asked: &MetadataRequestTopic,
+    operations: bool,
+    sights: &Sights,
+    seen: &Seen<'_>,
+) -> MetadataResponseTopic {
+    let told = place_of(asked, seen).map(|place| (place, sights.tell(place)));
+    let code = match (told, name_of(asked)) {
+        (Some((place, Tells::All(may))), _) => return describe(place, operations.then_some(may), seen),
+        (Some((_, Tells::Refusal)), _) => codes::TOPIC_AUTHORIZATION_FAILED,
+        (Some((_, Tells::Nothing)), _) => codes::LEADER_NOT_AVAILABLE,
+        (None, Some(name)) if sights.refuses(seen.placement.home_of_topic(name), name) => {
+            codes::TOPIC_AUTHORIZATION_FAILED
+        }
+        (None, _) => return unknown(asked, seen),
+    };
+    untold(asked, code)
 }
 
 fn place_of<'s>(asked: &MetadataRequestTopic, seen: &'s Seen<'_>) -> Option<&'s Arc<TopicPlace>> {
@@ -235,6 +277,11 @@ fn unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>) -> MetadataResponseTop
         Some(name) => unknown_name(name, seen),
         None => codes::UNKNOWN_TOPIC_ID,
     };
+    untold(asked, code)
+}
+
+/// Of a topic that nothing is told of but this.
+fn untold(asked: &MetadataRequestTopic, code: i16) -> MetadataResponseTopic {
     MetadataResponseTopic::default()
         .with_error_code(code)
         .with_name(name_of(asked).cloned())
@@ -248,18 +295,20 @@ fn unknown_name(name: &TopicName, seen: &Seen<'_>) -> i16 {
     let need = Need::Topics { cluster, names: Vec::new(), create: false };
     match refusal_at(&need, seen) {
         Some(Refusal::Fault(_)) => codes::LEADER_NOT_AVAILABLE,
+        _ if is_unheard(cluster, seen) => codes::LEADER_NOT_AVAILABLE,
         _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
     }
 }
 
-fn describe(place: &TopicPlace, operations: bool, seen: &Seen<'_>) -> MetadataResponseTopic {
+/// With what may be done to it, where that is asked.
+fn describe(place: &TopicPlace, operations: Option<i32>, seen: &Seen<'_>) -> MetadataResponseTopic {
     let partition = |(partition, index)| describe_partition(partition, index, place.cluster, seen);
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(place.topic.name.clone())))
         .with_topic_id(place.id)
         .with_is_internal(place.topic.internal)
         .with_partitions(place.topic.partitions.iter().zip(0..).map(partition).collect())
-        .with_topic_authorized_operations(if operations { place.topic.operations } else { NO_OPERATIONS })
+        .with_topic_authorized_operations(operations.unwrap_or(NO_OPERATIONS))
 }
 
 fn code_of(partition: &Partition) -> i16 {

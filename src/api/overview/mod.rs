@@ -5,4 +5,5 @@ pub mod cluster_info;
 pub mod coordinator;
 pub mod metadata;
 pub mod nodes;
+mod sights;
 pub mod versions;

@@ -188,6 +188,8 @@ impl Ledger {
     fn find_or_go_back(&mut self, cell: &mut Cell, seen: &Seen<'_>) -> Found {
         let Some(lane) = cell.aside.map(|aside| aside.lane) else { return self.find(cell, seen) };
         let found = match self.find_lane(cell, seen) {
+            // Its sender does not come to the lane's cluster, and never will: it is told so.
+            Found::Never(codes::TOPIC_AUTHORIZATION_FAILED) => Found::Never(codes::TOPIC_AUTHORIZATION_FAILED),
             // Clients would take this for good, where they are meant to come again.
             Found::Never(_) => Found::Never(codes::NOT_LEADER_OR_FOLLOWER),
             found => found,
@@ -212,6 +214,9 @@ impl Ledger {
         let count = u32::try_from(place.topic.partitions.len()).unwrap_or(u32::MAX).max(1);
         aside.index = i32::try_from(aside.wanted % count).unwrap_or(0);
         match place.leader(aside.index) {
+            Leader::At(to, _) if seen.guard.is_some_and(|guard| guard.barred.has(to.cluster)) => {
+                Found::Never(codes::TOPIC_AUTHORIZATION_FAILED)
+            }
             Leader::At(to, _) => Found::At(to),
             Leader::Nobody | Leader::NoPartition => Found::Later,
         }

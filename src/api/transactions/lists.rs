@@ -81,9 +81,10 @@ impl Api for ListTransactions {
             by_pattern: request.transactional_id_pattern.as_ref().is_some_and(|pattern| !pattern.is_empty()),
         };
         let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
-        let homes = seen.placement.config.homes_of_transactions();
+        let mut homes = seen.placement.config.homes_of_transactions();
+        homes.retain(|home| seen.guard.is_none_or(|guard| !guard.barred.has(*home)));
         let at_home = |broker: &Target| homes.contains(&broker.cluster);
-        let parts: Vec<_> = seen.placement.brokers_in_reach().filter(at_home).map(part).collect();
+        let parts: Vec<_> = seen.brokers_in_reach().filter(at_home).map(part).collect();
         let whole = homes.iter().all(|home| parts.iter().any(|part| part.to.cluster == *home));
         let code = if whole { codes::NONE } else { codes::COORDINATOR_NOT_AVAILABLE };
         send_or_wait(ListTransactionsResponse::default().with_error_code(code), parts, Vec::new())

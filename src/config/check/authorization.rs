@@ -74,7 +74,7 @@ fn rule(raw: &raw::Rule, groups: &[&str], findings: &mut Findings) -> Option<Rul
 }
 
 /// A principal, or the name of a group of them.
-fn whom(text: &Text, groups: &[&str], findings: &mut Findings) -> Option<Box<str>> {
+pub(super) fn whom(text: &Text, groups: &[&str], findings: &mut Findings) -> Option<Box<str>> {
     if text.value.contains(':') {
         return principal(text, findings);
     }

@@ -9,6 +9,7 @@ use super::super::read::{Number, Text};
 use super::super::suggest::nearest;
 use super::addresses::host_port;
 use super::bounds::links;
+use super::identities::{Principals, identities};
 use super::{kinds, label, logins, tls};
 use crate::types::{HostPort, Name, Slot};
 
@@ -27,12 +28,13 @@ pub(super) struct Known {
 impl Known {
     pub(super) fn new(raw: &File, findings: &mut Findings) -> Self {
         let list = raw.clusters.as_deref().unwrap_or_default();
+        let principals = Principals::of(raw);
         let mut slots = Slots::default();
         let mut addresses = Addresses::default();
         let mut names = BTreeMap::new();
         let mut clusters = Some(Vec::new());
         for raw in list {
-            let cluster = cluster(raw, &mut slots, &mut addresses, findings);
+            let cluster = cluster(raw, (&mut slots, &mut addresses), &principals, findings);
             names.insert(raw.name.value.clone(), raw.slot.and_then(|slot| small(slot.value)));
             clusters = clusters.zip(cluster).map(|(mut all, one)| {
                 all.push(one);
@@ -72,8 +74,8 @@ fn small(number: u64) -> Option<Slot> {
 
 fn cluster(
     raw: &raw::Cluster,
-    slots: &mut Slots,
-    addresses: &mut Addresses,
+    (slots, addresses): (&mut Slots, &mut Addresses),
+    principals: &Principals,
     findings: &mut Findings,
 ) -> Option<Cluster> {
     let name = label(&raw.name, "a cluster", findings);
@@ -83,13 +85,16 @@ fn cluster(
     let login = logins::login(raw, findings);
     let (max_links, links_per_second) = links(raw, login.as_ref().and_then(Option::as_ref), findings);
     let tls = raw.tls.as_ref().map(|raw| tls::client(raw, findings));
+    let own = (login.as_ref().and_then(Option::as_ref), tls.as_ref().and_then(Option::as_ref));
+    let identities = identities(raw, own, principals, findings);
     let name = Name::from(name?.value.as_str());
     let (kind, racks, login) = (kind?, racks?, login?);
     let tls = match tls {
         Some(None) => return None,
         tls => tls.flatten(),
     };
-    Some(Cluster { slot: slot?, name, bootstrap: bootstrap?, max_links, links_per_second, kind, racks, tls, login })
+    let (slot, bootstrap, identities) = (slot?, bootstrap?, identities?);
+    Some(Cluster { slot, name, bootstrap, max_links, links_per_second, kind, racks, tls, login, identities })
 }
 
 /// Who has which slot.

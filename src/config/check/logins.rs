@@ -14,6 +14,11 @@ use std::sync::Arc;
 /// How it logs in to one; `None` where that is wrong, `Some(None)` where it does not.
 pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Option<Login>> {
     let Some(sasl) = &raw.sasl else { return Some(None) };
+    of(sasl, raw.tls.is_some(), findings).map(Some)
+}
+
+/// What `sasl` says, over TLS or not; `None` where that is wrong.
+pub(super) fn of(sasl: &raw::Login, is_encrypted: bool, findings: &mut Findings) -> Option<Login> {
     let way = way(sasl, findings)?;
     let mut checked = Keys { sasl, way, findings, taken: vec![], missing: vec![] };
     let login = match way {
@@ -22,10 +27,10 @@ pub(super) fn login(raw: &raw::Cluster, findings: &mut Findings) -> Option<Optio
         Way::MskIam => checked.msk_iam().map(|whom| Login::Tokens(TokensFrom::MskIam(whom))),
     };
     let all_taken = checked.others();
-    if raw.tls.is_none() {
+    if !is_encrypted {
         warn_of_listeners(sasl, way, findings);
     }
-    login.filter(|_| all_taken).map(Some)
+    login.filter(|_| all_taken)
 }
 
 /// What is said as it is can be said again by whoever hears it.

@@ -9,6 +9,7 @@ mod canaries;
 mod clients;
 mod clusters;
 mod hosts;
+mod identities;
 mod kinds;
 mod levels;
 mod logins;

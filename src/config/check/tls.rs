@@ -57,7 +57,7 @@ pub(super) fn client(raw: &raw::ClientTls, findings: &mut Findings) -> Option<Cl
     Some(ClientTls { ca: raw.ca.as_ref().map(file), identity, server_name: name.flatten(), min_version: version? })
 }
 
-fn file(text: &Text) -> PathBuf {
+pub(super) fn file(text: &Text) -> PathBuf {
     PathBuf::from(&text.value)
 }
 

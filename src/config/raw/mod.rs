@@ -12,6 +12,7 @@ use super::yaml::{Entry, Node, What};
 
 mod admin;
 mod authorization;
+mod identities;
 mod levels;
 mod login;
 mod oauthbearer;
@@ -21,6 +22,7 @@ mod tls;
 
 pub(super) use admin::Admin;
 pub(super) use authorization::{Authorization, Rule};
+pub(super) use identities::Identity;
 pub(super) use levels::{Metrics, Slo};
 pub(super) use login::Login;
 pub(super) use oauthbearer::Oauthbearer;
@@ -231,6 +233,12 @@ pub(super) struct Cluster {
     pub(super) sasl: Option<Login>,
     /// Encryption, and that brokers are who they should be. Default: none.
     pub(super) tls: Option<ClientTls>,
+    /// As whom clients come to it, by name, so that its own ACLs and quotas bind each. Default: all as Fishplate itself.
+    #[schemars(with = "Option<BTreeMap<String, Identity>>")]
+    pub(super) identities: Option<Vec<Identity>>,
+    /// What a principal gets that no identity names. Must be said where there are identities, unless one has `User:*`.
+    #[schemars(with = "Option<identities::Unmapped>")]
+    pub(super) unmapped: Option<Text>,
 }
 
 /// What a cluster is.
@@ -403,7 +411,21 @@ impl Cluster {
         let Some(mut fields) = Fields::of_named(entry, "a cluster", reader) else {
             let (slot, bootstrap, max_links, links_per_second) = (None, None, None, None);
             let (kind, zone, racks, tls, sasl) = (None, None, None, None, None);
-            return Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls, sasl });
+            let (identities, unmapped) = (None, None);
+            return Some(Self {
+                name,
+                slot,
+                bootstrap,
+                max_links,
+                links_per_second,
+                kind,
+                zone,
+                racks,
+                tls,
+                sasl,
+                identities,
+                unmapped,
+            });
         };
         let slot = fields.required("slot", "0", number);
         let bootstrap = fields.required("bootstrap", "[\"kafka-1.example.com:9092\"]", some_texts);
@@ -414,8 +436,26 @@ impl Cluster {
             named(node, reader, |entry, reader| Some((Text::from_key(entry), text(&entry.value, reader)?)))
         });
         let (tls, sasl) = (fields.optional("tls", ClientTls::read), fields.optional("sasl", Login::read));
+        // Where nothing of them is right, that there were to be some is known all the same.
+        let identities = fields.optional("identities", |node, reader| {
+            Some(some(named(node, reader, Identity::read), node, reader).unwrap_or_default())
+        });
+        let unmapped = fields.optional("unmapped", text);
         fields.finish(&[]);
-        Some(Self { name, slot, bootstrap, max_links, links_per_second, kind, zone, racks, tls, sasl })
+        Some(Self {
+            name,
+            slot,
+            bootstrap,
+            max_links,
+            links_per_second,
+            kind,
+            zone,
+            racks,
+            tls,
+            sasl,
+            identities,
+            unmapped,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use super::*;
 mod admin;
 mod authorization;
 mod files;
+mod identities;
 mod logins;
 mod mistakes;
 mod odd;

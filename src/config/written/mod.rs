@@ -3,6 +3,7 @@
 
 mod admin;
 mod authorization;
+mod identities;
 mod login;
 pub(super) mod policy;
 mod sasl;
@@ -134,6 +135,7 @@ fn cluster(cluster: &Cluster) -> Value {
     if let Some(tls) = &cluster.tls {
         file["tls"] = tls::client(tls);
     }
+    identities::add(&mut file, cluster);
     file
 }
 
@@ -174,6 +176,7 @@ mod tests {
         for login in config.clusters.iter_mut().filter_map(|one| one.login.as_mut()) {
             login.hide();
         }
+        config.clusters.iter_mut().for_each(|one| one.identities.hide());
         for users in config.listeners.iter_mut().filter_map(|one| one.sasl.as_mut()?.users.as_mut()) {
             if let crate::config::UsersFrom::Text(text) = users {
                 *text = Secret::new(Secret::HIDDEN.to_owned());

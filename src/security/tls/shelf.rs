@@ -5,6 +5,7 @@ use super::expiry::Expiry;
 use super::problem::TlsProblem;
 use super::{Client, Reload, SOON, Server, Settings};
 use crate::config::{ClientTls, Tls};
+use crate::types::{Guise, Name};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub enum Side {
     Admin(Arc<str>),
     /// The cluster of that name.
     Cluster(Arc<str>),
+    /// An identity of a cluster's, as CLUSTER/IDENTITY.
+    Identity(Arc<str>),
 }
 
 impl Side {
@@ -29,13 +32,23 @@ impl Side {
             Self::Listener(_) => "listener",
             Self::Admin(_) => "admin",
             Self::Cluster(_) => "cluster",
+            Self::Identity(_) => "identity",
+        }
+    }
+
+    /// What is towards a cluster, of who comes to it as this one.
+    #[must_use]
+    pub fn towards(cluster: &Name, guise: &Guise) -> Self {
+        match guise {
+            Guise::Own => Self::Cluster(cluster.as_str().into()),
+            Guise::Identity { name, .. } => Self::Identity(format!("{cluster}/{name}").into()),
         }
     }
 
     /// Which one.
     #[must_use]
     pub fn name(&self) -> &str {
-        let (Self::Listener(name) | Self::Admin(name) | Self::Cluster(name)) = self;
+        let (Self::Listener(name) | Self::Admin(name) | Self::Cluster(name) | Self::Identity(name)) = self;
         name
     }
 }
@@ -84,12 +97,11 @@ impl Shelf {
         Ok(server)
     }
 
-    /// A cluster's; the same as before where it is there already, so that who holds it has what is new.
+    /// What is [towards](Side::towards) a cluster; the same as before where it is there already, so that who holds it has what is new.
     ///
     /// # Errors
     /// Which file is wrong, and how; what was there stays in force.
-    pub fn client(&self, cluster: &str, tls: &ClientTls) -> Result<Arc<Client>, TlsProblem> {
-        let side = Side::Cluster(cluster.into());
+    pub fn client(&self, side: Side, tls: &ClientTls) -> Result<Arc<Client>, TlsProblem> {
         let there = self.0.lock().get(&side).cloned();
         if let Some(Material::Client(client)) = there {
             return client.become_as(tls).map(|_| client);
@@ -99,9 +111,9 @@ impl Shelf {
         Ok(client)
     }
 
-    /// The cluster is gone, or speaks no TLS any more.
-    pub fn forget(&self, cluster: &str) {
-        self.0.lock().remove(&Side::Cluster(cluster.into()));
+    /// Who it is of is gone, or speaks no TLS any more.
+    pub fn forget(&self, side: &Side) {
+        self.0.lock().remove(side);
     }
 
     /// Looks at all files again. Reads them; what has not changed is not set up again.

@@ -3,7 +3,7 @@
 use super::expiry::{Expiry, now};
 use super::problem::{TlsProblem, Trouble};
 use super::{Client, Server};
-use crate::config::{Config, Mistake, Severity};
+use crate::config::{ClientTls, Config, Mistake, Severity};
 
 /// A certificate that ends so soon is told of, in days.
 pub const SOON: i64 = 30;
@@ -24,10 +24,16 @@ pub fn survey(config: &Config, file: &str) -> Vec<Mistake> {
         found.extend(told(loaded, "the admin address", file));
     }
     for cluster in &config.clusters {
+        let client = |tls: &ClientTls| Client::load(tls).map(|client| (client.lapsed(), client.expiring(SOON)));
         let whose = format!("cluster {}", cluster.name);
-        let loaded =
-            cluster.tls.as_ref().map(|tls| Client::load(tls).map(|client| (client.lapsed(), client.expiring(SOON))));
-        found.extend(loaded.into_iter().flat_map(|loaded| told(loaded, &whose, file)));
+        let own = cluster.tls.as_ref().map(client);
+        found.extend(own.iter().flat_map(|loaded| told(loaded.clone(), &whose, file)));
+        for one in cluster.identities.all() {
+            // What is wrong with the cluster's is wrong with its identities' too, and told.
+            let loaded = one.tls.as_ref().map(client).filter(|loaded| own.as_ref() != Some(loaded));
+            let whose = format!("identity {} of {whose}", one.guise.name());
+            found.extend(loaded.into_iter().flat_map(|loaded| told(loaded, &whose, file)));
+        }
     }
     found
 }

@@ -398,8 +398,9 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     let (stage, shelf) = (Stage::new(), Shelf::default());
     let tls = stage.tls();
     let server = shelf.server(Side::Listener("127.0.0.1:9093".into()), &tls).expect("a server");
-    let client =
-        shelf.client("a", &stage.known("duke", Validity::For(Duration::from_secs(3 * 86_400)))).expect("a client");
+    let client = shelf
+        .client(Side::Cluster("a".into()), &stage.known("duke", Validity::For(Duration::from_secs(3 * 86_400))))
+        .expect("a client");
     assert_eq!(shelf.directories().into_iter().collect::<Vec<_>>(), std::slice::from_ref(&stage.directory.0));
     let found = |shelf: &Shelf| {
         let words = |look: Look| {
@@ -411,12 +412,12 @@ fn a_shelf_knows_all_files_and_looks_at_them() {
     let _new = stage.tls();
     assert_eq!(found(&shelf), ["listener 127.0.0.1:9093: Ok(Changed) false", "cluster a: Ok(Unchanged) true"]);
     // Who holds one has what a later config says.
-    assert!(Arc::ptr_eq(&client, &shelf.client("a", &stage.client()).expect("a client")));
-    assert!(shelf.client("a", &ClientTls { ca: Some("gone".into()), ..stage.client() }).is_err());
+    assert!(Arc::ptr_eq(&client, &shelf.client(Side::Cluster("a".into()), &stage.client()).expect("a client")));
+    assert!(shelf.client(Side::Cluster("a".into()), &ClientTls { ca: Some("gone".into()), ..stage.client() }).is_err());
     assert!(shake(&server, &client).is_ok());
     fs::remove_file(&stage.ca).expect("a file");
     assert_eq!(found(&shelf)[1], "cluster a: Err(\"ca.crt does not exist\") false");
-    shelf.forget("a");
+    shelf.forget(&Side::Cluster("a".into()));
     assert_eq!(found(&shelf).len(), 1);
 }
 
