@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config, Mapped};
 use crate::security::client::Credentials;
-use crate::security::tls::{Client, Shelf, Side, TlsProblem};
+use crate::security::tls::{Shelf, Side, TlsProblem};
 use crate::telemetry::Telemetry;
 use crate::types::{Guise, Name};
 use crate::upstream::connect::Shared;
@@ -64,9 +64,10 @@ impl Doors {
         then.clusters.iter().try_for_each(|one| match now.cluster(one.slot) {
             None => self.open(one),
             Some(before) => {
-                let own = one.tls.as_ref().filter(|_| is_other(before, one));
-                let theirs = others(before, one).filter_map(|one| one.tls.as_ref());
-                own.into_iter().chain(theirs).try_for_each(|tls| Client::load(tls).map(drop))
+                let own = one.tls.as_ref().filter(|_| is_other(before, one)).map(|tls| (Guise::OWN, tls));
+                let theirs = others(before, one).filter_map(|one| Some((&one.guise, one.tls.as_ref()?)));
+                let look = |(guise, tls)| self.shelf.may_be_client(&Side::towards(&one.name, guise), tls);
+                own.into_iter().chain(theirs).try_for_each(look)
             }
         })
     }
@@ -74,6 +75,17 @@ impl Doors {
     /// What has [begun](Doors::begin) is not to be.
     pub(super) fn withdraw(&self, now: &Config, then: &Config) {
         self.forget(now, then);
+    }
+
+    /// A [change](Doors::change) that has failed, since a file was written in between, is undone. What cannot be entered as before
+    /// either, since that file is among its own, stays as it is.
+    pub(super) fn undo(&self, now: &Config, then: &Config) {
+        for (before, one) in then.clusters.iter().filter_map(|one| Some((now.cluster(one.slot)?, one))) {
+            if is_other(before, one) {
+                let _as_it_is = self.open_own(before);
+            }
+            let _as_they_are = others(one, before).try_for_each(|identity| self.open_for(before, identity));
+        }
     }
 
     /// What has begun is taken whole. Who comes no more does so until [`Doors::leave`].

@@ -244,6 +244,7 @@ impl Steward {
                     return Outcome::Applied(diff.changes);
                 }
                 Err(wrong) => {
+                    self.doors.undo(&self.config, &then);
                     self.publisher.fence(self.strays.fence()).await;
                     files(wrong)
                 }

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use fishplate::config::Secret;
 use fishplate::security::scram::{Credential, FEWEST_ITERATIONS, Hash, MOST_ITERATIONS};
 use fishplate::security::users::{self, Line, Users, file, is_name};
+use ring::rand::{SecureRandom, SystemRandom};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
@@ -111,7 +112,9 @@ fn add(args: &AddArgs) -> anyhow::Result<Verdict> {
         if mechanisms.is_empty() { Hash::ALL.to_vec() } else { mechanisms.iter().map(|one| one.hash()).collect() };
     let line = |hash| Ok(Line { name, hash, credential: Credential::new(hash, password.reveal(), iterations)? });
     let lines = hashes.into_iter().map(line).collect::<anyhow::Result<Vec<_>>>()?;
-    put(file, &users::with(&before, &lines))?;
+    let mut secret = [0; 32];
+    SystemRandom::new().fill(&mut secret).map_err(|_| anyhow!("the system gives no random bytes"))?;
+    put(file, &users::with(&users::keyed(&before, &secret), &lines))?;
     let of: Vec<_> = lines.iter().map(|line| line.hash.mechanism().as_str()).collect();
     say(&format!("{name} may log in with {} and PLAIN, where a listener has them\n", of.join(", ")))
 }

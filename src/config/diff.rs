@@ -340,6 +340,10 @@ fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
     let listeners =
         |config: &Config| super::written(config).get("listeners").map(ToString::to_string).unwrap_or_default();
     note("listeners".into(), listeners(now), listeners(then));
+    // Users that are written into the config are shown to nobody.
+    if now.listeners != then.listeners && listeners(now) == listeners(then) {
+        note("listeners".into(), "with its users".into(), "with others".into());
+    }
     let of_admin = |config: &Config, words: fn(&Admin) -> Option<String>| {
         config.admin.as_ref().and_then(words).unwrap_or_else(|| "none".to_owned())
     };

@@ -1,5 +1,6 @@
 //! Logging in at somebody else's: one exchange of SASL, as what to say next to what was heard. Who sends and reads is `upstream`.
 
+use super::foreign::cleaned;
 use super::oauthbearer::{self, NotTaken};
 use super::plain;
 use super::scram::messages::Malformed;
@@ -120,6 +121,16 @@ pub enum ClientExchange {
 }
 
 impl ClientExchange {
+    /// What the other side says, fit for a log: what it has heard from us is struck out.
+    #[must_use]
+    pub fn foreign(&self, said: &str) -> String {
+        match self {
+            Self::Plain { login, .. } => cleaned(said, Some(login.password.reveal())),
+            Self::Scram(_) => cleaned(said, None),
+            Self::OauthBearer(_, token) => cleaned(said, Some(token.secret.reveal())),
+        }
+    }
+
     /// What SaslHandshake says.
     #[must_use]
     pub fn mechanism(&self) -> Mechanism {

@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod brake;
 pub mod client;
+pub mod foreign;
 pub mod https;
 pub mod jwks;
 pub mod jwks_task;

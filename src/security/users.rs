@@ -10,7 +10,7 @@ mod line;
 mod text;
 
 pub use line::{LONGEST_NAME, Line, is_name};
-pub use text::{with, without};
+pub use text::{keyed, with, without};
 
 use super::scram::{Credential, FEWEST_ITERATIONS, Hash};
 use ring::hmac;
@@ -42,8 +42,8 @@ impl fmt::Display for Wrong {
 /// All users of a listener.
 pub struct Users {
     by_name: HashMap<String, OfUser>,
-    /// What a credential of each hash mostly looks like.
-    models: [Model; 2],
+    /// What credentials of each hash look like.
+    models: [Vec<Model>; 2],
     /// Makes what is told of names that nobody has.
     key: hmac::Key,
 }
@@ -74,7 +74,7 @@ struct Model {
 impl Default for Users {
     /// Nobody.
     fn default() -> Self {
-        Self::new(HashMap::new())
+        Self::new(HashMap::new(), None)
     }
 }
 
@@ -91,6 +91,7 @@ impl Users {
             }]);
         }
         let (mut by_name, mut wrong) = (HashMap::<String, OfUser>::new(), Vec::new());
+        let secret = text.lines().find_map(text::secret_of);
         for (number, line) in (1..).zip(text.lines()) {
             match Line::read(line) {
                 Ok(None) => {}
@@ -108,12 +109,13 @@ impl Users {
                 break;
             }
         }
-        if wrong.is_empty() { Ok(Self::new(by_name)) } else { Err(wrong) }
+        if wrong.is_empty() { Ok(Self::new(by_name, secret)) } else { Err(wrong) }
     }
 
-    fn new(by_name: HashMap<String, OfUser>) -> Self {
-        let models = Hash::ALL.map(|hash| Model::of(hash, &by_name));
-        Self { key: key(&by_name), by_name, models }
+    fn new(by_name: HashMap<String, OfUser>, secret: Option<Vec<u8>>) -> Self {
+        let models = Hash::ALL.map(|hash| Model::all(hash, &by_name));
+        let key = secret.map_or_else(|| key(&by_name), |secret| hmac::Key::new(hmac::HMAC_SHA512, &secret));
+        Self { key, by_name, models }
     }
 
     /// How many there are.
@@ -158,16 +160,16 @@ impl Users {
         match kept(Hash::Sha512).or_else(|| kept(Hash::Sha256)) {
             Some((hash, kept)) => (hash, Found { credential: Arc::clone(kept), is_real: true }),
             None => {
-                let [sha256, sha512] = self.models;
-                let hash = if sha512.count >= sha256.count { Hash::Sha512 } else { Hash::Sha256 };
+                let [sha256, sha512] = &self.models;
+                let count = |models: &[Model]| models.iter().map(|model| model.count).sum::<usize>();
+                let hash = if count(sha512) >= count(sha256) { Hash::Sha512 } else { Hash::Sha256 };
                 (hash, self.made_up(name, hash))
             }
         }
     }
 
-    /// As most others look. Nobody can tell it from one that is kept without knowing a stored key.
+    /// As one of the others looks, as often as they look so. Nobody can tell it from one that is kept without knowing the key.
     fn made_up(&self, name: &str, hash: Hash) -> Found {
-        let Model { iterations, salt, .. } = self.models.get(hash as usize).copied().unwrap_or_default();
         let tag = |what: &str| {
             let mut context = hmac::Context::with_key(&self.key);
             [what, hash.mechanism().as_str(), name].iter().for_each(|part| {
@@ -176,6 +178,8 @@ impl Users {
             });
             context.sign()
         };
+        let drawn = tag("model").as_ref().first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let Model { iterations, salt, .. } = Model::drawn(self.models.get(hash as usize), drawn);
         let salt = tag("salt").as_ref().iter().copied().cycle().take(salt).collect::<Vec<_>>();
         let key = |what| tag(what).as_ref().iter().copied().take(hash.digest_len()).collect::<Vec<_>>();
         let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
@@ -201,19 +205,32 @@ impl OfUser {
 }
 
 impl Model {
-    /// What most have; as ours are, where there is none.
-    fn of(hash: Hash, users: &HashMap<String, OfUser>) -> Self {
+    /// All that there are.
+    fn all(hash: Hash, users: &HashMap<String, OfUser>) -> Vec<Self> {
         let mut counts = BTreeMap::<(u32, usize), usize>::new();
         for kept in users.values().filter_map(|user| user.of(hash)) {
             *counts.entry((kept.iterations.get(), kept.salt.len())).or_default() += 1;
         }
-        let models = counts.into_iter().map(|((iterations, salt), count)| Self { count, iterations, salt });
-        models.max().unwrap_or(Self { count: 0, iterations: FEWEST_ITERATIONS, salt: super::scram::SALT })
+        counts.into_iter().map(|((iterations, salt), count)| Self { count, iterations, salt }).collect()
+    }
+
+    /// One of them, by a number that is drawn; as ours are, where there is none.
+    fn drawn(models: Option<&Vec<Self>>, number: u64) -> Self {
+        let (mut models, all) = (models.into_iter().flatten(), models.into_iter().flatten());
+        let total: usize = all.map(|model| model.count).sum();
+        let mut left = usize::try_from(number % u64::try_from(total.max(1)).unwrap_or(1)).unwrap_or(0);
+        let drawn = models.find(|model| {
+            let is_it = left < model.count;
+            left = left.saturating_sub(model.count);
+            is_it
+        });
+        let ours = Self { count: 0, iterations: FEWEST_ITERATIONS, salt: super::scram::SALT };
+        drawn.copied().unwrap_or(ours)
     }
 }
 
-/// Made of all stored keys, so that every replica with the same file tells the same of a name that nobody has, before and after
-/// a restart: who asks twice learns nothing.
+/// Where the file has no secret for it: made of all stored keys, so that every replica with the same file tells the same of a name that
+/// nobody has, before and after a restart. Another file tells something else, by which who asked before learns who is nobody.
 fn key(users: &HashMap<String, OfUser>) -> hmac::Key {
     let sorted: BTreeMap<_, _> = users.iter().collect();
     let mut context = ring::digest::Context::new(&ring::digest::SHA512);

@@ -222,6 +222,8 @@ pub async fn serve(
         Err(broken) => {
             meter.link_failed(link.guise(), broken.word());
             match &broken {
+                // Who gives no token is asked again by a clock of its own, and the broker has refused nobody.
+                Broken::Login(NotIn::NotReady { .. }) => {}
                 Broken::Login(why) => {
                     shared.doors.refused(link.target(), link.guise(), &why.to_string(), Instant::now());
                 }

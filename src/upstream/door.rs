@@ -94,10 +94,14 @@ impl Doors {
         shut.get(&(at, guise.clone())).filter(|shut| now < shut.until).map(|shut| Arc::clone(&shut.why))
     }
 
-    /// A broker did not let this one in: the wait doubles, from a second up to 30, each with up to a fifth of jitter.
+    /// A broker did not let this one in: the wait doubles, from a second up to 30, each with up to a fifth of jitter. Many links
+    /// that were under way when it began are one refusal.
     pub fn refused(&self, at: Target, guise: &Guise, why: &str, now: Instant) {
         let mut all = self.shut.lock();
         let place = (at, guise.clone());
+        if all.get(&place).is_some_and(|shut| now < shut.until) {
+            return;
+        }
         let wait = all.get(&place).map_or(FIRST, |before| (before.wait * 2).min(LONGEST));
         let until = now + wait.mul_f64(0.8 + 0.2 * fastrand::f64());
         all.insert(place, Shut { wait, until, why: why.into() });
@@ -139,6 +143,13 @@ mod tests {
         assert!(waits[..5].windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
         assert!(waits.iter().all(|wait| *wait <= LONGEST + Duration::from_millis(100)), "{waits:?}");
         assert!(doors.is_shut(broker(2), Guise::OWN, now).is_none(), "another broker");
+    }
+
+    #[test]
+    fn many_links_that_are_refused_at_once_are_refused_once() {
+        let (doors, now) = (Doors::default(), Instant::now());
+        (0..20).for_each(|_| doors.refused(broker(1), Guise::OWN, "not now", now));
+        assert!(doors.is_shut(broker(1), Guise::OWN, now + FIRST).is_none());
     }
 
     #[test]

@@ -95,14 +95,17 @@ pub(super) async fn log_in(
     mut asks: Asks<'_>,
 ) -> Result<Option<Duration>, Broken> {
     let mechanism = exchange.mechanism();
-    let odd = |why: &dyn std::fmt::Display| NotIn::Odd { mechanism, why: why.to_string() };
+    let odd = |exchange: &ClientExchange, why: &dyn std::fmt::Display| NotIn::Odd {
+        mechanism,
+        why: exchange.foreign(&why.to_string()),
+    };
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.as_str()));
     let answer = asks.call(HANDSHAKE, request).await?;
     match answer.error_code {
         0 => {}
         UNSUPPORTED_SASL_MECHANISM => {
             let theirs = answer.mechanisms.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
-            return Err(NotIn::Mechanism { mechanism, theirs }.into());
+            return Err(NotIn::Mechanism { mechanism, theirs: exchange.foreign(&theirs) }.into());
         }
         code => return Err(NotIn::Refused { mechanism, why: "it takes no login now".to_owned(), code }.into()),
     }
@@ -114,15 +117,16 @@ pub(super) async fn log_in(
         if answer.error_code != 0 {
             login.failed(&exchange);
             let said = answer.error_message.as_deref().or(exchange.reason());
-            let why = said.unwrap_or("it does not say why").to_owned();
+            let why = exchange.foreign(said.unwrap_or("it does not say why"));
             return Err(NotIn::Refused { mechanism, why, code: answer.error_code }.into());
         }
-        match exchange.step(&answer.auth_bytes).map_err(|why| odd(&why))? {
-            Some(next) => token = next,
-            None => return Ok(lifetime(answer.session_lifetime_ms)),
+        match exchange.step(&answer.auth_bytes) {
+            Err(why) => return Err(odd(&exchange, &why).into()),
+            Ok(Some(next)) => token = next,
+            Ok(None) => return Ok(lifetime(answer.session_lifetime_ms)),
         }
     }
-    Err(odd(&"it asks without end").into())
+    Err(odd(&exchange, &"it asks without end").into())
 }
 
 /// KIP-368: 0 is for ever.

@@ -40,7 +40,10 @@ pub(super) fn client(tls: &ClientTls) -> Value {
 
 /// A cluster's, for people.
 pub(in super::super) fn words(tls: &ClientTls) -> String {
-    let shown = tls.identity.as_ref().map(|identity| format!(", certificate {}", identity.certificate.display()));
+    let of = |Identity { certificate, key }: &Identity| {
+        format!(", certificate {}, key {}", certificate.display(), key.display())
+    };
+    let shown = tls.identity.as_ref().map(of);
     let name = tls.server_name.as_ref().map(|name| format!(", server_name {name}"));
     let ca = tls.ca.as_ref().map_or_else(|| "ca of the system".to_owned(), |ca| format!("ca {}", ca.display()));
     let version = tls.min_version.as_str();

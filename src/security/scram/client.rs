@@ -11,7 +11,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A server that asks for more rounds would cost us a processor: no Kafka does (its own bound is 16,384).
-const MOST_ITERATIONS: u32 = 1 << 17;
+const MOST_ITERATIONS: u32 = super::MOST_ITERATIONS;
 
 /// Who logs in, for many exchanges.
 pub struct Login {

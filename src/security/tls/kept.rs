@@ -94,7 +94,23 @@ impl<S: Settings> Kept<S> {
     /// # Errors
     /// What is wrong with them; what was in force stays so.
     pub fn reload(&self) -> Result<Reload, TlsProblem> {
-        self.become_as(&self.settings())
+        let is = self.now.load_full();
+        Ok(match Self::renewed(&is, &is.from)? {
+            None => Reload::Unchanged,
+            Some(then) => {
+                // Where other settings came meanwhile, these are old.
+                self.now.compare_and_swap(&is, then);
+                Reload::Changed
+            }
+        })
+    }
+
+    /// Whether it could [become](Kept::become_as) so.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn may_become(&self, settings: &S) -> Result<(), TlsProblem> {
+        Self::renewed(&self.now(), settings).map(drop)
     }
 
     /// Takes other files, or the same ones again. Files that say what they said are read and no more: setting up is what costs.
@@ -102,17 +118,23 @@ impl<S: Settings> Kept<S> {
     /// # Errors
     /// What is wrong with them; what was in force stays so.
     pub fn become_as(&self, settings: &S) -> Result<Reload, TlsProblem> {
-        let (files, is) = (Files::read(settings.files()), self.now());
+        let Some(then) = Self::renewed(&self.now(), settings)? else { return Ok(Reload::Unchanged) };
+        self.now.store(then);
+        Ok(Reload::Changed)
+    }
+
+    /// What these settings and their files say, where that is something else.
+    fn renewed(is: &Loaded<S>, settings: &S) -> Result<Option<Arc<Loaded<S>>>, TlsProblem> {
+        let files = Files::read(settings.files());
         if files.sum() == is.sum && *settings == is.from {
-            return Ok(Reload::Unchanged);
+            return Ok(None);
         }
         let then = Loaded::of(settings, &files)?;
         match then.lapsed(now()) {
             // Not worse than what is there.
-            Some(problem) if is.lapsed(now()).is_none() => return Err(problem),
-            _ => self.now.store(Arc::new(then)),
+            Some(problem) if is.lapsed(now()).is_none() => Err(problem),
+            _ => Ok(Some(Arc::new(then))),
         }
-        Ok(Reload::Changed)
     }
 }
 

@@ -111,6 +111,18 @@ impl Shelf {
         Ok(client)
     }
 
+    /// Whether that could be, without a change to what is there.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how.
+    pub fn may_be_client(&self, side: &Side, tls: &ClientTls) -> Result<(), TlsProblem> {
+        let there = self.0.lock().get(side).cloned();
+        match there {
+            Some(Material::Client(client)) => client.may_become(tls),
+            _ => Client::load(tls).map(drop),
+        }
+    }
+
     /// Who it is of is gone, or speaks no TLS any more.
     pub fn forget(&self, side: &Side) {
         self.0.lock().remove(side);

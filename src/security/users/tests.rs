@@ -28,6 +28,28 @@ fn a_file_is_read_line_by_line() {
 }
 
 #[test]
+fn what_is_told_of_nobody_stays_the_same_and_looks_like_somebody() {
+    let lines = |names: &[&str]| {
+        let iterations = |place: usize| if place.is_multiple_of(3) { 8192 } else { 4096 };
+        let lines = names.iter().enumerate().map(|(place, name)| kept(name, Hash::Sha256, "secret", iterations(place)));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let of = |text: &str, name: &str| {
+        let found = Users::read(text).unwrap().scram(name, Hash::Sha256).credential;
+        (found.salt.to_vec(), found.iterations.get())
+    };
+    let before = keyed(&lines(&["a", "b", "c"]), &[7; 32]);
+    assert_eq!(keyed(&before, &[8; 32]), before, "it is written once");
+    let after = keyed(&lines(&["a", "b", "c", "d", "e", "f"]), &[7; 32]);
+    assert_eq!(of(&before, "nobody").0, of(&after, "nobody").0, "also when there are other users");
+    assert_ne!(of(&before, "nobody").0, of(&before, "nobody else").0);
+    let rare = (0..300).filter(|number| of(&after, &number.to_string()).1 == 8192).count();
+    assert!((60..140).contains(&rare), "a third, as of the users: {rare}");
+    let replica = Users::read(&after).unwrap();
+    assert_eq!(replica.len(), 6, "to who reads users it is a comment");
+}
+
+#[test]
 fn what_kafka_keeps_is_read() {
     // As `kafka-configs --describe` showed it, of Kafka 2.6 with ZooKeeper.
     let salt = "salt=MXEwcGtncnpsd3p6OGU5aDdtMXl4bWo0bQ==";

@@ -1,11 +1,30 @@
 //! A file of users with one more, or one less: other lines stay as they are, with their comments.
 
 use super::line::Line;
+use base64::prelude::{BASE64_STANDARD, Engine};
 
 /// What a new file begins with.
 const HEAD: &str = "\
 # Users of Fishplate, written by `fishplate users`. No passwords: what is here checks one, and can be guessed at by who reads it.
 ";
+
+/// A line that begins so has, in base64, the secret that salts of unknown names are made of. To other readers it is a comment.
+const SECRET: &str = "# unknown-names: ";
+
+/// The secret that a line has.
+pub(super) fn secret_of(line: &str) -> Option<Vec<u8>> {
+    let secret = BASE64_STANDARD.decode(line.strip_prefix(SECRET)?.trim()).ok()?;
+    (secret.len() >= 16).then_some(secret)
+}
+
+/// The text with this secret, where it has none: what it tells of names that nobody has then stays the same when users change.
+#[must_use]
+pub fn keyed(text: &str, secret: &[u8; 32]) -> String {
+    if text.lines().any(|line| secret_of(line).is_some()) {
+        return text.to_owned();
+    }
+    format!("{}{SECRET}{}\n{text}", if text.is_empty() { HEAD } else { "" }, BASE64_STANDARD.encode(secret))
+}
 
 /// The text with these lines in place of those of the same name and mechanism, and behind the others where there are none.
 #[must_use]
