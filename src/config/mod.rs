@@ -19,6 +19,7 @@ mod findings;
 mod levels;
 mod load;
 pub mod login;
+mod masking;
 pub mod oauth;
 mod patterns;
 mod patterns_of_java;

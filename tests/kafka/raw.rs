@@ -5,7 +5,8 @@ use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, SaslAuthenticateRequest,
+    SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, Request, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
@@ -20,17 +21,32 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects and says that it is a Java client, which may be shown many nodes at one address.
-    pub fn connect(address: &str) -> Self {
+    /// Connects and says nothing.
+    pub fn unnamed(address: &str) -> Self {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut raw = Self { socket, correlation: 0 };
+        Self { socket, correlation: 0 }
+    }
+
+    /// Connects and says that it is a Java client, which may be shown many nodes at one address.
+    pub fn connect(address: &str) -> Self {
+        let mut raw = Self::unnamed(address);
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("apache-kafka-java"))
             .with_client_software_version(text("4.3.1"));
         assert_eq!(raw.call(3, &hello).error_code, 0);
         raw
+    }
+
+    /// Logs in with a password.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        let shaken = self.call(1, &SaslHandshakeRequest::default().with_mechanism(text("PLAIN")));
+        assert_eq!(shaken.error_code, 0, "{shaken:?}");
+        let message = Bytes::from(format!("\0{user}\0{password}"));
+        let told = self.call(2, &SaslAuthenticateRequest::default().with_auth_bytes(message));
+        assert_eq!(told.error_code, 0, "{told:?}");
     }
 
     /// Sends a request and reads its answer.
