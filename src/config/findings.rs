@@ -226,6 +226,7 @@ impl Findings {
             return;
         }
         let Some(source) = self.sources.get(at.file) else { return };
+        let [what, instead] = [what, instead].map(|text| source.without_secret(at, text));
         let mistake = Mistake { severity, file: source.name.clone(), place: Some(source.place(at)), what, instead };
         self.list.push((Some(at), mistake));
     }
@@ -250,14 +251,38 @@ impl Source {
     }
 
     fn place(&self, at: At) -> Place {
+        let (line, before) = self.before(at);
+        Place { line, column: before + 1, shown: Shown::new(self.masked(line), before, self.marked(at)) }
+    }
+
+    /// The number of a place's line, and how many characters are before it there.
+    fn before(&self, at: At) -> (usize, usize) {
         let line = self.line(at.start);
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let masked = self.masked.get_or_init(|| masking::masked(&self.text));
-        let whole = masked.get(line.saturating_sub(1)).map_or("", String::as_str);
-        let before = self.text.get(start..at.start).unwrap_or_default();
-        let marked = self.text.get(at.start..at.end).and_then(|text| text.lines().next()).unwrap_or_default();
-        let column = before.chars().count() + 1;
-        Place { line, column, shown: Shown::new(whole, before, marked) }
+        (line, self.text.get(start..at.start).unwrap_or_default().chars().count())
+    }
+
+    /// What stands at a place, to the end of its line.
+    fn marked(&self, at: At) -> &str {
+        self.text.get(at.start..at.end).and_then(|text| text.lines().next()).unwrap_or_default()
+    }
+
+    /// A line as it may be shown.
+    fn masked(&self, line: usize) -> &str {
+        let all = self.masked.get_or_init(|| masking::masked(&self.text));
+        all.get(line.saturating_sub(1)).map_or("", String::as_str)
+    }
+
+    /// A sentence about a place; where that is in a secret, without what stands there.
+    fn without_secret(&self, at: At, sentence: String) -> String {
+        let (marked, (line, before)) = (self.marked(at), self.before(at));
+        let shown: String = self.masked(line).chars().skip(before).take(marked.chars().count()).collect();
+        if shown == marked {
+            return sentence;
+        }
+        let bare = marked.trim_matches(['*', '!', '&', '"', '\'']);
+        let quoted = [marked, bare].map(|text| ['`', '"'].map(|quote| format!("{quote}{text}{quote}")));
+        quoted.iter().flatten().fold(sentence, |sentence, quoted| sentence.replace(quoted.as_str(), "`...`"))
     }
 }
 
@@ -267,8 +292,7 @@ impl Shown {
     /// Bytes of a line that nobody wrote by hand: only what is marked of it is shown.
     const ENDLESS: usize = 10_000;
 
-    fn new(whole: &str, before: &str, marked: &str) -> Self {
-        let column = before.chars().count();
+    fn new(whole: &str, column: usize, marked: &str) -> Self {
         let mark = marked.trim_end().chars().count().clamp(1, Self::AROUND);
         let is_endless = whole.len() > Self::ENDLESS;
         let skip = if is_endless { 0 } else { column.min(Self::AROUND) };

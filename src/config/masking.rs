@@ -1,15 +1,40 @@
 //! The text of a config without its secrets, character for character: for lines that are shown beside a mistake. Works on the text
 //! alone, since what is shown may be no YAML, or not what its writer meant.
 
+use super::suggest::nearest;
 use regex::{Captures, Regex};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-/// A key that names a secret: whatever its value is made of is one. Then a key that may, where it has a text.
-static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let secret = r"(?:\w*-?(?:password|passphrase|secret|credential)[\w-]*|users)";
-    Regex::new(&format!(r#"(?i-u)(?:^|[\s,{{\["'-])(?:({secret})|[\w-]*token[\w-]*)["']?\s*:(?:\s+|$)"#)).ok()
-});
+/// A key of a map.
+static KEY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?-u)(?:^|[\s,{\["'-])([A-Za-z_][\w-]*)["']?\s*:(?:\s+|$)"#).ok());
+
+/// What a key's value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// A secret, whatever it is made of.
+    Secret,
+    /// A secret where it is a text; else the key is some header's or limit's name.
+    MaybeSecret,
+    Nothing,
+}
+
+impl Holds {
+    fn of(key: &str) -> Self {
+        const SECRETS: [&str; 4] = ["password", "passphrase", "secret", "client_secret"];
+        let key = key.to_lowercase();
+        let has = |word: &&str| key.contains(*word);
+        // Who mistypes a secret's key has written the secret all the same.
+        if SECRETS.iter().any(|word| has(word)) || key == "users" || nearest(&key, SECRETS).is_some() {
+            Self::Secret
+        } else if ["token", "credential"].iter().any(|word| has(word)) {
+            Self::MaybeSecret
+        } else {
+            Self::Nothing
+        }
+    }
+}
 
 /// What goes on in the next line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +76,14 @@ fn masked_line(line: &str, within: &mut Within) -> String {
     {
         let (before, value) = rest.split_at(all.end());
         masked.push_str(&without_user(before));
+        let holds = found.get(1).map_or(Holds::Nothing, |key| Holds::of(key.as_str()));
+        if holds == Holds::Nothing {
+            rest = value;
+            continue;
+        }
         let is_in_flow = line.strip_suffix(value).is_some_and(|before| before.contains(['{', '[']));
         let column = line.len() - line.trim_start_matches([' ', '-']).len();
-        let end = begin(value, found.get(1).is_some(), is_in_flow, column, within);
+        let end = begin(value, holds == Holds::Secret, is_in_flow, column, within);
         let (hidden, after) = value.split_at(end);
         hide(hidden, &mut masked);
         rest = after;
@@ -172,6 +202,8 @@ mod tests {
             "users: \"alice SCRAM-SHA-512 salt=a,stored_key=hunter2\"",
             "users: |\n  alice SCRAM-SHA-512 salt=a,stored_key=hunter2\n",
             "KEY_PASSPHRASE: hunter2",
+            "a: { passwrod: hunter2, pasword : hunter2, other: y }",
+            "clientsecret: hunter2",
             "password: hunter2 ${X} hunter2",
             "token: hunter2",
             "password: 'it''s hunter2', other: y",
@@ -196,6 +228,8 @@ mod tests {
             "token:\n  required: yes",
             "key: token",
             "key: secret",
+            "topics: [\"pass*\"]",
+            "username: x",
         ] {
             assert_eq!(shown(text), text);
         }

@@ -35,8 +35,9 @@ impl Pki {
     /// Makes a CA, a certificate for 127.0.0.1 (and no name), one for a client, and keys of an issuer, in this folder.
     pub fn make(directory: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&directory)?;
-        let pki =
-            Self { directory, authority: Authority::new("tests of Fishplate"), issuer: Signer::new("ES256", "one") };
+        // No two have one name: a certificate of another's would be of a known authority, and wrong.
+        let authority = Authority::new(&format!("tests of Fishplate, {}", directory.display()));
+        let pki = Self { directory, authority, issuer: Signer::new("ES256", "one") };
         fs::write(pki.ca(), pki.authority.certificate())?;
         fs::write(pki.directory.join(KEYS), jwks([&pki.issuer]))?;
         for (name, signed) in [

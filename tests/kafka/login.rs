@@ -86,7 +86,7 @@ impl Client {
         let (said, cried) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         match said.trim().parse() {
             Ok(done @ 1..) if output.status.success() => Ok(done),
-            _ => Err(format!("{said}{cried}")),
+            _ => Err(brief(&format!("{said}{cried}"))),
         }
     }
 
@@ -116,6 +116,18 @@ impl Client {
             _ => python(self.name),
         }
     }
+}
+
+/// What a client says again and again is said once, and no more than a few lines of it.
+fn brief(said: &str) -> String {
+    const LINES: usize = 12;
+    let mut lines: Vec<&str> = Vec::new();
+    for line in said.lines().filter(|line| !line.is_empty()) {
+        if !lines.contains(&line) && lines.len() < LINES {
+            lines.push(line);
+        }
+    }
+    lines.iter().map(|line| line.chars().take(400).collect::<String>() + "\n").collect()
 }
 
 /// All of them, some at a time: some clients take seconds to give up. What is not as it was wanted is told.

@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, Request, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// One connection.
@@ -21,9 +21,16 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects and says nothing.
-    pub fn unnamed(address: &str) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+    /// Connects from an address of loopback, and says nothing.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn from(own: [u8; 4], address: &str) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+        socket.connect(&address.parse::<SocketAddr>().unwrap().into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Self { socket, correlation: 0 }
@@ -31,7 +38,7 @@ impl Raw {
 
     /// Connects and says that it is a Java client, which may be shown many nodes at one address.
     pub fn connect(address: &str) -> Self {
-        let mut raw = Self::unnamed(address);
+        let mut raw = Self::over(TcpStream::connect(address).unwrap());
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("apache-kafka-java"))
             .with_client_software_version(text("4.3.1"));

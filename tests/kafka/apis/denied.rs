@@ -5,6 +5,7 @@ use super::{DIFFERENCES, Way, difference, requests};
 use crate::harness::config::View;
 use crate::harness::proxy::Proxy;
 use crate::harness::secured::{NOBODY, NOBODYS_PASSWORD};
+use crate::harness::wait;
 use crate::raw::{Raw, text, topic};
 use crate::security::add;
 use crate::turned_away::allow_plain;
@@ -17,9 +18,19 @@ use kafka_protocol::messages::*;
 use uuid::Uuid;
 
 /// What is answered otherwise than Kafka answers who has no rights, and why.
-const OTHERWISE: &[(ApiKey, &[&str], &str)] = &[];
+const OTHERWISE: &[(ApiKey, &[&str], &str)] = &[
+    (ApiKey::ListPartitionReassignments, &["topics"], "Kafka says again what was asked"),
+    (ApiKey::DescribeUserScramCredentials, &["results"], "the same, without the names"),
+];
 /// What answers tell of a topic that is there and of one that is not, and why that is none of what is hidden.
-const TELLS: &[(ApiKey, i16, &str)] = &[];
+const TELLS: &[(ApiKey, i16, &str)] = &[
+    (
+        ApiKey::Produce,
+        13,
+        "who knows a topic's id knows that it is there: 29, and 100 for an id that nobody has, as by Kafka",
+    ),
+    (ApiKey::Fetch, 13, "the same"),
+];
 
 pub fn nobody_may(world: &World) {
     let mut eyes = Way::bare_about(world, "denied", "denied".into());
@@ -33,7 +44,7 @@ pub fn nobody_may(world: &World) {
     let mut bare = as_nobody(world, "baredenied", None);
     let mut through = as_nobody(world, "thrudenied", Some(&proxy));
     let mut hidden = as_nobody(world, "thrudenied", Some(&proxy));
-    (hidden.topic, hidden.id) = ("a-apis-nowhere".into(), Uuid::from_u128(0x1234_5678_9abc_def0));
+    (hidden.topic, hidden.id) = ("a-apis-absent".into(), Uuid::from_u128(0x1234_5678_9abc_def0));
     let mut complaints = Vec::new();
     for row in SERVED {
         let aside: Vec<_> = DIFFERENCES
@@ -115,12 +126,14 @@ fn state(eyes: &mut Way<'_>) -> String {
     }
     for way in ["baredenied", "thrudenied"] {
         let id = format!("ga-apis-{way}");
-        let group = OffsetFetchRequestGroup::default().with_group_id(GroupId(text(&id))).with_topics(None);
+        let asked = OffsetFetchRequestGroup::default().with_group_id(GroupId(text(&id))).with_topics(None);
+        let asked = OffsetFetchRequest::default().with_groups(vec![asked]);
         let coordinator = eyes.coordinator(super::GROUP, &id);
-        told.push(format!(
-            "{:?}",
-            eyes.to(coordinator).call(9, &OffsetFetchRequest::default().with_groups(vec![group])).groups
-        ));
+        // One that has just come up asks for patience.
+        told.push(wait::find("offsets", wait::seconds(30), || {
+            let groups = eyes.to(coordinator).call(9, &asked).groups;
+            (groups[0].error_code == 0).then(|| format!("{groups:?}"))
+        }));
     }
     told.join("\n")
 }
@@ -131,5 +144,5 @@ fn ours<T: std::fmt::Debug>(all: impl IntoIterator<Item = T>) -> Vec<String> {
 }
 
 fn is_ours(name: Option<&str>) -> bool {
-    name.is_some_and(|name| name.contains("denied") || name.contains("nowhere") || name.contains("a-apis-nobody"))
+    name.is_some_and(|name| name.contains("denied") || name.contains("absent") || name.contains("a-apis-nobody"))
 }
