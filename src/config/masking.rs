@@ -26,6 +26,10 @@ impl Holds {
         let key = key.to_lowercase();
         let has = |word: &&str| key.contains(*word);
         // Who mistypes a secret's key has written the secret all the same.
+        // A path or an address.
+        if key.ends_with("_file") || key.ends_with("_url") {
+            return Self::Nothing;
+        }
         if SECRETS.iter().any(|word| has(word)) || key == "users" || nearest(&key, SECRETS).is_some() {
             Self::Secret
         } else if ["token", "credential"].iter().any(|word| has(word)) {
@@ -224,6 +228,7 @@ mod tests {
             "bootstrap: [\"a:1\"]",
             "password: ${PASSWORD}",
             "users_file: /etc/users",
+            "a: { token_url: https://a/, token_file: /a }",
             "headers: { token: { required: yes }, a: b }",
             "token:\n  required: yes",
             "key: token",

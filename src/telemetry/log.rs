@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The environment variable that overrides what is logged, in `tracing`'s words: `info`, `fishplate::upstream=debug,warn`.
@@ -60,7 +60,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let variable = std::env::var(VARIABLE).ok();
-    let filter = choose(variable.as_deref(), filter)?;
+    let filter = without_secrets(choose(variable.as_deref(), filter)?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let (set, swap): (_, Swap) = match format {
         Format::Plain => {
@@ -97,7 +97,7 @@ impl Level {
     /// From now on this; false where the variable or the command line has said something else, which stands.
     pub fn set(&self, filter: &str) -> bool {
         let Some(swap) = self.swap.as_ref().filter(|_| !self.fixed) else { return false };
-        EnvFilter::try_new(filter).is_ok_and(swap)
+        EnvFilter::try_new(filter).is_ok_and(|filter| swap(without_secrets(filter)))
     }
 }
 
@@ -105,6 +105,27 @@ impl std::fmt::Debug for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Level").field("fixed", &self.fixed).finish_non_exhaustive()
     }
+}
+
+/// Crates that log what they sign and with what, below INFO: credentials that last for hours stand in it.
+const TELL_SECRETS: [&str; 8] = [
+    "aws",
+    "aws_config",
+    "aws_credential_types",
+    "aws_runtime",
+    "aws_sdk_sts",
+    "aws_sigv4",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+];
+
+/// Whatever is wanted of all, of these no more than warnings is.
+fn without_secrets(filter: EnvFilter) -> EnvFilter {
+    if filter.max_level_hint().is_some_and(|most| most <= LevelFilter::INFO) {
+        return filter;
+    }
+    let quiet = TELL_SECRETS.iter().filter_map(|name| format!("{name}=warn").parse().ok());
+    quiet.fold(filter, EnvFilter::add_directive)
 }
 
 fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {
@@ -134,6 +155,18 @@ mod tests {
         assert_eq!(chosen(None, "info"), "info");
         assert_eq!(chosen(Some(" "), "info"), "info");
         assert_eq!(chosen(Some("fishplate=trace"), "info"), "fishplate=trace");
+    }
+
+    #[test]
+    fn what_would_tell_secrets_is_never_wanted() {
+        let quiet = |text: &str| without_secrets(EnvFilter::new(text)).to_string();
+        assert_eq!(quiet("info"), "info");
+        assert_eq!(quiet("warn,fishplate::audit=off"), EnvFilter::new("warn,fishplate::audit=off").to_string());
+        for text in ["trace", "fishplate=debug,warn", "aws_sigv4=trace"] {
+            let quiet = quiet(text);
+            assert!(quiet.contains("aws_sigv4=warn") && quiet.contains("aws=warn"), "{quiet}");
+            assert!(!quiet.contains("aws_sigv4=trace"), "{quiet}");
+        }
     }
 
     #[test]

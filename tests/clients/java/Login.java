@@ -178,8 +178,9 @@ public final class Login {
         public long lifetimeMs() {
             String claims = new String(Base64.getUrlDecoder().decode(value.split("\\.")[1]));
             Matcher expiry = Pattern.compile("\"exp\":(\\d+)").matcher(claims);
-            long lasts = System.currentTimeMillis() + 60_000;
-            return expiry.find() ? Math.max(lasts, Long.parseLong(expiry.group(1)) * 1000) : lasts;
+            long now = System.currentTimeMillis();
+            long until = expiry.find() ? Long.parseLong(expiry.group(1)) * 1000 : now;
+            return until > now ? until : now + 60_000;
         }
 
         @Override

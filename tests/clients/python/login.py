@@ -7,6 +7,8 @@ For Java, librdkafka and franz-go: LOGIN_RATE, records a second; LOGIN_PRODUCER,
 record's own; LOGIN_GROUP, in which all is read back, each record once and in order. Several topics, with commas between, are written to in turn."""
 
 import asyncio
+import base64
+import json
 import os
 import ssl
 import sys
@@ -40,6 +42,13 @@ def token_of(file):
         return text.read().strip()
 
 
+def expires(token):
+    """When a client needs another one. A client would not show one that it knows to be over: in a while, then."""
+    claims = token.split(".")[1]
+    now, until = time.time(), json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))).get("exp", 0)
+    return until if until > now else now + 60
+
+
 def confluent(servers, mechanism, user, password, topics, seconds):
     from confluent_kafka import Producer
 
@@ -52,7 +61,7 @@ def confluent(servers, mechanism, user, password, topics, seconds):
     if OWN:
         settings.update({"ssl.certificate.location": OWN, "ssl.key.location": OWN})
     if mechanism == "OAUTHBEARER":
-        settings.update({"sasl.mechanism": mechanism, "oauth_cb": lambda _: (token_of(password), time.time() + 60)})
+        settings.update({"sasl.mechanism": mechanism, "oauth_cb": lambda _: (lambda token: (token, expires(token)))(token_of(password))})
     elif mechanism != "NONE":
         settings.update({"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": password})
 
