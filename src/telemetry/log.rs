@@ -60,7 +60,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let variable = std::env::var(VARIABLE).ok();
-    let filter = without_secrets(choose(variable.as_deref(), filter)?);
+    let filter = quiet(choose(variable.as_deref(), filter)?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let (set, swap): (_, Swap) = match format {
         Format::Plain => {
@@ -97,7 +97,7 @@ impl Level {
     /// From now on this; false where the variable or the command line has said something else, which stands.
     pub fn set(&self, filter: &str) -> bool {
         let Some(swap) = self.swap.as_ref().filter(|_| !self.fixed) else { return false };
-        EnvFilter::try_new(filter).is_ok_and(|filter| swap(without_secrets(filter)))
+        EnvFilter::try_new(filter).is_ok_and(|filter| swap(quiet(filter)))
     }
 }
 
@@ -107,8 +107,9 @@ impl std::fmt::Debug for Level {
     }
 }
 
-/// Crates that log what they sign and with what, below INFO: credentials that last for hours stand in it.
-const TELL_SECRETS: [&str; 8] = [
+/// Crates of which no more than warnings is logged: below INFO, AWS's tell what they sign and with what, credentials that last for
+/// hours; and `notify` tells of each change in a folder, also of each line that is written to a log in it.
+const KEPT_QUIET: [&str; 9] = [
     "aws",
     "aws_config",
     "aws_credential_types",
@@ -117,15 +118,16 @@ const TELL_SECRETS: [&str; 8] = [
     "aws_sigv4",
     "aws_smithy_runtime",
     "aws_smithy_runtime_api",
+    "notify",
 ];
 
-/// Whatever is wanted of all, of these no more than warnings is.
-fn without_secrets(filter: EnvFilter) -> EnvFilter {
+/// Whatever is wanted of all, and of these.
+fn quiet(filter: EnvFilter) -> EnvFilter {
     if filter.max_level_hint().is_some_and(|most| most <= LevelFilter::INFO) {
         return filter;
     }
-    let quiet = TELL_SECRETS.iter().filter_map(|name| format!("{name}=warn").parse().ok());
-    quiet.fold(filter, EnvFilter::add_directive)
+    let directives = KEPT_QUIET.iter().filter_map(|name| format!("{name}=warn").parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
 }
 
 fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {
@@ -159,13 +161,13 @@ mod tests {
 
     #[test]
     fn what_would_tell_secrets_is_never_wanted() {
-        let quiet = |text: &str| without_secrets(EnvFilter::new(text)).to_string();
-        assert_eq!(quiet("info"), "info");
-        assert_eq!(quiet("warn,fishplate::audit=off"), EnvFilter::new("warn,fishplate::audit=off").to_string());
+        let set = |text: &str| quiet(EnvFilter::new(text)).to_string();
+        assert_eq!(set("info"), "info");
+        assert_eq!(set("warn,fishplate::audit=off"), EnvFilter::new("warn,fishplate::audit=off").to_string());
         for text in ["trace", "fishplate=debug,warn", "aws_sigv4=trace"] {
-            let quiet = quiet(text);
-            assert!(quiet.contains("aws_sigv4=warn") && quiet.contains("aws=warn"), "{quiet}");
-            assert!(!quiet.contains("aws_sigv4=trace"), "{quiet}");
+            let set = set(text);
+            assert!(set.contains("aws_sigv4=warn") && set.contains("aws=warn"), "{set}");
+            assert!(!set.contains("aws_sigv4=trace"), "{set}");
         }
     }
 

@@ -12,6 +12,7 @@ use crate::security::add;
 use crate::tokens::{Site, claims_of};
 use crate::turned_away::allow_plain;
 use crate::world::{World, shared};
+use fishplate::config::Reading;
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs;
@@ -130,7 +131,7 @@ fn lay_out(world: &World) -> Laid {
     let config = config.cluster("iam", &world.b.secured()).keys("a", &to_a).keys("b", &to_b);
     let to_iam = format!("{}, sasl: {{ mechanism: AWS_MSK_IAM, region: eu-central-1 }}", b.mutual_tls());
     let config = config.keys("iam", &to_iam).showing(View::Single, None).keeps(&tls).keeps(&sasl);
-    let config = config.listener(View::Single, None).keeps(&inline).with("log: trace,notify=info,mio=info\n");
+    let config = config.listener(View::Single, None).keeps(&inline).with("log: trace\n");
     let file = put("run.yaml", &config.yaml());
     let token = put("client.token", &of_client);
     Laid { config, file, planted, token, _site: site }
@@ -302,12 +303,10 @@ fn mistakes(world: &World) {
             "clusters: { a: { slot: 0, bootstrap: [\"127.0.0.1:1\"] } }\n"
         };
         fs::write(&file, format!("virtual_cluster: x\ndefault_cluster: a\n{text}{rest}")).expect("a file");
-        let words: [&[&str]; 4] = [
-            &["check", "-c", &file],
-            &["check", "-c", &file, "--json"],
-            &["explain", "-c", &file, "--topic", "t"],
-            &["run", "-c", &file, "--log", "trace"],
-        ];
+        let words: [&[&str]; 2] = [&["check", "-c", &file], &["run", "-c", &file, "--log", "trace"]];
+        let found = Reading::of_file(Path::new(&file)).found;
+        let json = serde_json::to_string(&found).expect("JSON");
+        complaints.extend(planted.found(&format!("JSON of\n{text}\n{json}"), &json));
         let mut was_told = false;
         for words in words {
             // What would run is not run
