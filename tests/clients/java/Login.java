@@ -53,9 +53,14 @@ public final class Login {
                 }
                 tick += 10_000_000;
                 Thread.sleep(Math.max(0, (tick - System.nanoTime()) / 1_000_000));
-            } while (System.nanoTime() < end);
-            writer.flush();
+            } while (System.nanoTime() < end && wrong.get() == null);
+            if (wrong.get() == null) {
+                writer.flush();
+            }
             sent.set(number);
+            if (wrong.get() != null) {
+                writer.close(Duration.ZERO);
+            }
         } catch (Exception error) {
             wrong.compareAndSet(null, error);
         }
@@ -96,7 +101,7 @@ public final class Login {
             properties.put("ssl.keystore.type", "PEM");
             properties.put("ssl.keystore.location", System.getenv("LOGIN_PEM"));
         }
-        properties.put("max.block.ms", "20000");
+        properties.put("max.block.ms", "12000");
         properties.put("key.serializer", StringSerializer.class);
         properties.put("value.serializer", StringSerializer.class);
         properties.put("key.deserializer", StringDeserializer.class);

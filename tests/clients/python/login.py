@@ -82,7 +82,11 @@ def confluent(servers, mechanism, user, password, topics, seconds):
             producer.produce(topics[number % len(topics)], f"{PRODUCER}/{number}", partition=0, on_delivery=delivered)
             number += 1
         producer.poll(0)
-    producer.flush(20)
+        if wrong:
+            break
+    patience = time.monotonic() + 20
+    while len(producer) and not wrong and time.monotonic() < patience:
+        producer.poll(0.1)
     sent[0] = number
     if GROUP and not wrong:
         reading.join()

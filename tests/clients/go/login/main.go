@@ -97,17 +97,14 @@ func play(options []kgo.Opt, topics []string, during time.Duration) error {
 
 func write(options []kgo.Opt, topics []string, during time.Duration) (int64, error) {
 	options = append(options, kgo.RecordDeliveryTimeout(8*time.Second), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := comesIn(options); err != nil {
+		return 0, err
+	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return 0, err
 	}
 	defer client.Close()
-	// A login that fails is tried again for as long as records may wait: ask at once.
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
-	defer cancel()
-	if err := client.Ping(ctx); err != nil {
-		return 0, err
-	}
 	producer := os.Getenv("LOGIN_PRODUCER")
 	if producer == "" {
 		producer = "1"
@@ -119,7 +116,7 @@ func write(options []kgo.Opt, topics []string, during time.Duration) (int64, err
 	end, tick, number := time.Now().Add(during), time.Now(), 0
 	var done atomic.Int64
 	var wrong atomic.Value
-	for number == 0 || time.Now().Before(end) {
+	for number == 0 || time.Now().Before(end) && wrong.Load() == nil {
 		for range perTick {
 			value := []byte(producer + "/" + strconv.Itoa(number))
 			client.Produce(context.Background(), &kgo.Record{Topic: topics[number%len(topics)], Value: value}, func(_ *kgo.Record, err error) {
@@ -141,6 +138,18 @@ func write(options []kgo.Opt, topics []string, during time.Duration) (int64, err
 		return done.Load(), err
 	}
 	return done.Load(), nil
+}
+
+// A login that fails is tried again for as long as records may wait: one that tries but once says so at once.
+func comesIn(options []kgo.Opt) error {
+	client, err := kgo.NewClient(append(options, kgo.RequestRetries(0))...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	return client.Ping(ctx)
 }
 
 // Until all that was sent has come, in order and once.
