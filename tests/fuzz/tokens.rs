@@ -80,7 +80,8 @@ impl Tokens {
                 .to_string(),
             format!("{{\"iss\":\"i\",\"aud\":\"k\",\"sub\":\"ann\",\"iat\":{NOW}.5,\"exp\":1e10,\"x\":[[[{{}}]]]}}"),
         ];
-        let claims = damage(rng, &Bytes::from(sound[rng.usize(..2)].clone()));
+        let sound = Bytes::from(sound[rng.usize(..2)].clone());
+        let claims = damage(rng, &sound);
         let token = signer.sign(&header, &String::from_utf8_lossy(&claims));
         let Ok(taken) = verify(&token, &self.keys, &self.rules, Self::now()) else { return false };
         assert!(
