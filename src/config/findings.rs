@@ -2,12 +2,12 @@
 //! Knows places in texts and how to print them; knows no key of the config.
 
 use super::load::directory_of;
+use super::masking;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
-use regex::{Captures, Regex};
 use serde::Serialize;
 
 /// A place: bytes `start..end` of file number `file`.
@@ -146,6 +146,8 @@ struct Source {
     text: String,
     /// Where each line starts.
     lines: Vec<usize>,
+    /// The lines as they may be shown; made when the first is.
+    masked: OnceCell<Vec<String>>,
 }
 
 /// Collects. Mistakes past [`Findings::MOST`] are counted only.
@@ -163,7 +165,7 @@ impl Findings {
     /// A file that places may point into; its number.
     pub(super) fn source(&mut self, name: &str, text: String) -> usize {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        self.sources.push(Source { name: name.to_owned(), text, lines });
+        self.sources.push(Source { name: name.to_owned(), text, lines, masked: OnceCell::new() });
         self.sources.len() - 1
     }
 
@@ -224,6 +226,7 @@ impl Findings {
             return;
         }
         let Some(source) = self.sources.get(at.file) else { return };
+        let [what, instead] = [what, instead].map(|text| source.without_secret(at, text));
         let mistake = Mistake { severity, file: source.name.clone(), place: Some(source.place(at)), what, instead };
         self.list.push((Some(at), mistake));
     }
@@ -248,13 +251,38 @@ impl Source {
     }
 
     fn place(&self, at: At) -> Place {
+        let (line, before) = self.before(at);
+        Place { line, column: before + 1, shown: Shown::new(self.masked(line), before, self.marked(at)) }
+    }
+
+    /// The number of a place's line, and how many characters are before it there.
+    fn before(&self, at: At) -> (usize, usize) {
         let line = self.line(at.start);
         let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let whole = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let before = self.text.get(start..at.start).unwrap_or_default();
-        let marked = self.text.get(at.start..at.end).and_then(|text| text.lines().next()).unwrap_or_default();
-        let column = before.chars().count() + 1;
-        Place { line, column, shown: Shown::new(whole, before, marked) }
+        (line, self.text.get(start..at.start).unwrap_or_default().chars().count())
+    }
+
+    /// What stands at a place, to the end of its line.
+    fn marked(&self, at: At) -> &str {
+        self.text.get(at.start..at.end).and_then(|text| text.lines().next()).unwrap_or_default()
+    }
+
+    /// A line as it may be shown.
+    fn masked(&self, line: usize) -> &str {
+        let all = self.masked.get_or_init(|| masking::masked(&self.text));
+        all.get(line.saturating_sub(1)).map_or("", String::as_str)
+    }
+
+    /// A sentence about a place; where that is in a secret, without what stands there.
+    fn without_secret(&self, at: At, sentence: String) -> String {
+        let (marked, (line, before)) = (self.marked(at), self.before(at));
+        let shown: String = self.masked(line).chars().skip(before).take(marked.chars().count()).collect();
+        if shown == marked {
+            return sentence;
+        }
+        let bare = marked.trim_matches(['*', '!', '&', '"', '\'']);
+        let quoted = [marked, bare].map(|text| ['`', '"'].map(|quote| format!("{quote}{text}{quote}")));
+        quoted.iter().flatten().fold(sentence, |sentence, quoted| sentence.replace(quoted.as_str(), "`...`"))
     }
 }
 
@@ -264,34 +292,13 @@ impl Shown {
     /// Bytes of a line that nobody wrote by hand: only what is marked of it is shown.
     const ENDLESS: usize = 10_000;
 
-    fn new(whole: &str, before: &str, marked: &str) -> Self {
-        let (whole, before) = if whole.len() > Self::ENDLESS { (marked, "") } else { (whole, before) };
-        let column = before.chars().count();
-        let skip = column.min(Self::AROUND);
-        let line = mask(whole);
-        let line = line.chars().skip(column - skip).take(skip + Self::AROUND);
+    fn new(whole: &str, column: usize, marked: &str) -> Self {
+        let mark = marked.trim_end().chars().count().clamp(1, Self::AROUND);
+        let is_endless = whole.len() > Self::ENDLESS;
+        let skip = if is_endless { 0 } else { column.min(Self::AROUND) };
+        let line = whole.chars().skip(column - skip).take(skip + if is_endless { mark } else { Self::AROUND });
         // A control character could drive the terminal that the mistake is printed on.
         let line = line.map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
-        Self { line, skip, mark: marked.trim_end().chars().count().clamp(1, Self::AROUND) }
+        Self { line, skip, mark }
     }
-}
-
-/// A key that names a secret, with its value.
-static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let pattern =
-        r#"((?i-u:password|secret|token|credential)[\w-]*["']?\s*:\s+)("[^"]*"?|'[^']*'?|[^,}\s{\[#"'][^,}]*)"#;
-    Regex::new(pattern).ok()
-});
-
-/// The line with a star for each character of a secret: a mistake elsewhere on the line must not print it.
-fn mask(line: &str) -> String {
-    let hide = |found: &Captures<'_>| {
-        let (key, value) = (&found[1], &found[2]);
-        if value.contains("${") {
-            return found[0].to_owned();
-        }
-        let stars: String = value.chars().map(|c| if c == ' ' { ' ' } else { '*' }).collect();
-        format!("{key}{stars}")
-    };
-    SECRET.as_ref().map_or_else(String::new, |secret| secret.replace_all(line, hide).into_owned())
 }

@@ -21,6 +21,7 @@ pub mod identities;
 mod levels;
 mod load;
 pub mod login;
+mod masking;
 pub mod oauth;
 mod patterns;
 mod patterns_of_java;

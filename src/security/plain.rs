@@ -41,25 +41,68 @@ pub struct Message<'m> {
 }
 
 impl<'m> Message<'m> {
-    /// Reads one: three texts with zeros between them, of which only the first may be empty. As Kafka, what stands behind a
-    /// third zero is left alone.
+    /// Reads one: three texts with zeros between them, of which only the first may be empty.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(message: &'m [u8]) -> Result<Self, &'static str> {
+    pub fn read(message: &'m [u8]) -> Result<Self, Malformed> {
         if message.len() > LONGEST {
-            return Err("the message is too long");
+            return Err(Malformed::TooLong);
         }
-        let text = std::str::from_utf8(message).map_err(|_| "the message is no text")?;
+        let text = std::str::from_utf8(message).map_err(|_| Malformed::NoText)?;
         let mut parts = text.split('\0');
-        let (Some(authorization_id), Some(username), Some(password)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err("the message is not three texts with zeros between them");
-        };
-        match (username, password) {
-            ("", _) => Err("the message has no name"),
-            (_, "") => Err("the message has no password"),
-            _ => Ok(Self { authorization_id, username, password }),
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(_), Some(""), Some(_), None) => Err(Malformed::NoName),
+            (Some(_), Some(_), Some(""), None) => Err(Malformed::NoPassword),
+            (Some(authorization_id), Some(username), Some(password), None) => {
+                Ok(Self { authorization_id, username, password })
+            }
+            (.., Some(_)) => Err(Malformed::Texts(4)),
+            (_, Some(_), ..) => Err(Malformed::Texts(2)),
+            _ => Err(Malformed::Texts(1)),
+        }
+    }
+}
+
+/// Why a message is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Nothing is read of it.
+    TooLong,
+    /// Its bytes are no text.
+    NoText,
+    /// It has so many, and not three; further than four are not counted.
+    Texts(u8),
+    /// The second is empty.
+    NoName,
+    /// The third is empty.
+    NoPassword,
+}
+
+impl Malformed {
+    /// For the operator.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::TooLong => "the message is too long",
+            Self::NoText => "the message is no text",
+            Self::Texts(_) => "the message is not three texts with zeros between them",
+            Self::NoName => "the message has no name",
+            Self::NoPassword => "the message has no password",
+        }
+    }
+
+    /// Kafka's words to the client.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        match self {
+            // Kafka reads what is no text as one, which nobody's password is.
+            Self::TooLong | Self::NoText => "Authentication failed: Invalid username or password",
+            Self::Texts(2) => "Invalid SASL/PLAIN response: expected 3 tokens, got 2",
+            Self::Texts(4) => "Invalid SASL/PLAIN response: expected 3 tokens, got 4",
+            Self::Texts(_) => "Invalid SASL/PLAIN response: expected 3 tokens, got 1",
+            Self::NoName => "Authentication failed: username not specified",
+            Self::NoPassword => "Authentication failed: password not specified",
         }
     }
 }

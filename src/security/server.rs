@@ -195,7 +195,7 @@ fn refused(refusal: &oauthbearer::Refusal) -> Refusal {
 
 /// Takes as long for a name that nobody has.
 fn check_password(message: &[u8], users: &Users) -> Result<Step, Refusal> {
-    let said = plain::Message::read(message).map_err(Refusal::of)?;
+    let said = plain::Message::read(message).map_err(|wrong| Refusal::of(wrong.why()).telling(wrong.told()))?;
     let refused = |why| Refusal::of(why).claiming(said.username);
     let (hash, found) = users.any(said.username);
     let is_right = found.credential.is_of(hash, said.password);

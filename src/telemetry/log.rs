@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The environment variable that overrides what is logged, in `tracing`'s words: `info`, `fishplate::upstream=debug,warn`.
@@ -63,7 +63,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let variable = std::env::var(VARIABLE).ok();
-    let filter = choose(variable.as_deref(), filter)?;
+    let filter = quiet(choose(variable.as_deref(), filter)?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colours);
     let (set, swap): (_, Swap) = match format {
         Format::Plain => {
@@ -100,7 +100,7 @@ impl Level {
     /// From now on this; false where the variable or the command line has said something else, which stands.
     pub fn set(&self, filter: &str) -> bool {
         let Some(swap) = self.swap.as_ref().filter(|_| !self.fixed) else { return false };
-        EnvFilter::try_new(filter).is_ok_and(swap)
+        EnvFilter::try_new(filter).is_ok_and(|filter| swap(quiet(filter)))
     }
 }
 
@@ -108,6 +108,29 @@ impl std::fmt::Debug for Level {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Level").field("fixed", &self.fixed).finish_non_exhaustive()
     }
+}
+
+/// Crates of which no more than warnings is logged: below INFO, AWS's tell what they sign and with what, credentials that last for
+/// hours; and `notify` tells of each change in a folder, also of each line that is written to a log in it.
+const KEPT_QUIET: [&str; 9] = [
+    "aws",
+    "aws_config",
+    "aws_credential_types",
+    "aws_runtime",
+    "aws_sdk_sts",
+    "aws_sigv4",
+    "aws_smithy_runtime",
+    "aws_smithy_runtime_api",
+    "notify",
+];
+
+/// Whatever is wanted of all, and of these.
+fn quiet(filter: EnvFilter) -> EnvFilter {
+    if filter.max_level_hint().is_some_and(|most| most <= LevelFilter::INFO) {
+        return filter;
+    }
+    let directives = KEPT_QUIET.iter().filter_map(|name| format!("{name}=warn").parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
 }
 
 fn choose(variable: Option<&str>, given: &str) -> Result<EnvFilter, LogError> {
@@ -137,6 +160,18 @@ mod tests {
         assert_eq!(chosen(None, "info"), "info");
         assert_eq!(chosen(Some(" "), "info"), "info");
         assert_eq!(chosen(Some("fishplate=trace"), "info"), "fishplate=trace");
+    }
+
+    #[test]
+    fn what_would_tell_secrets_is_never_wanted() {
+        let set = |text: &str| quiet(EnvFilter::new(text)).to_string();
+        assert_eq!(set("info"), "info");
+        assert_eq!(set("warn,fishplate::audit=off"), EnvFilter::new("warn,fishplate::audit=off").to_string());
+        for text in ["trace", "fishplate=debug,warn", "aws_sigv4=trace"] {
+            let set = set(text);
+            assert!(set.contains("aws_sigv4=warn") && set.contains("aws=warn"), "{set}");
+            assert!(!set.contains("aws_sigv4=trace"), "{set}");
+        }
     }
 
     #[test]

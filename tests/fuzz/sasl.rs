@@ -5,6 +5,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use fishplate::config::Secret;
 use fishplate::security::client::{ClientExchange, Credentials};
+use fishplate::security::plain::{LONGEST, Message};
 use fishplate::security::scram::messages::{ClientFinal, ClientFirst, ServerFinal, ServerFirst};
 use fishplate::security::scram::{Credential, Hash};
 use fishplate::security::server::{ServerExchange, Step};
@@ -35,6 +36,7 @@ impl Sasl {
         match rng.u8(..10) {
             0 => Users::read(&String::from_utf8_lossy(&damage(rng, &Bytes::from(self.text.clone())))).is_ok(),
             1 => noise(rng),
+            2 => plain(rng),
             _ => self.exchange(rng, runtime).is_some(),
         }
     }
@@ -66,6 +68,21 @@ fn spoil(rng: &mut Rng, is_due: bool, message: Bytes, spoiled: &mut bool) -> Byt
     let sent = if is_due { damage(rng, &message) } else { message.clone() };
     *spoiled |= sent != message;
     sent
+}
+
+/// A message of PLAIN: what is read of it stands in it, between zeros.
+fn plain(rng: &mut Rng) -> bool {
+    let sound = [&b"\0alice\0secret"[..], b"alice\0alice\0secret", "\0\u{e4}\0\u{1f511}".as_bytes()][rng.usize(..3)];
+    let message = damage(rng, &Bytes::from_static(sound));
+    let Ok(read) = Message::read(&message) else { return false };
+    let again = [read.authorization_id, read.username, read.password].join("\0");
+    assert!(message.starts_with(again.as_bytes()) && message.len() <= LONGEST, "{message:?}");
+    assert!(
+        !read.username.is_empty()
+            && !read.password.is_empty()
+            && !format!("{read:?}").contains(&format!("{:?}", "secret"))
+    );
+    true
 }
 
 fn noise(rng: &mut Rng) -> bool {

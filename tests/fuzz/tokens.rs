@@ -20,6 +20,7 @@ pub struct Tokens {
     keys: Jwks,
     rules: Oauthbearer,
     good: Vec<String>,
+    signers: Vec<Signer>,
 }
 
 impl Tokens {
@@ -35,15 +36,17 @@ impl Tokens {
             principal_claim: "sub".into(),
         };
         let keys = Jwks::read(set.as_bytes()).expect("a set of keys");
-        Self { keys, set, rules, good: signers.iter().map(|signer| signer.token(&claims)).collect() }
+        let good = signers.iter().map(|signer| signer.token(&claims)).collect();
+        Self { keys, set, rules, good, signers }
     }
 
     /// One case: whether what it made passed.
     pub fn run(&self, rng: &mut Rng) -> bool {
         let token = &self.good[rng.usize(..self.good.len())];
-        match rng.u8(..3) {
+        match rng.u8(..4) {
             0 => self.token(rng, token),
             1 => message(rng, token),
+            2 => self.signed(rng),
             _ => self.keys(rng, token),
         }
     }
@@ -58,6 +61,34 @@ impl Tokens {
         let taken = verify(&damaged, &self.keys, &self.rules, Self::now()).is_ok();
         assert!(!taken || self.good.iter().any(|good| *good == damaged), "taken: {damaged}");
         taken
+    }
+
+    /// Claims that are nonsense, of an issuer that signs it all the same: and headers that are.
+    fn signed(&self, rng: &mut Rng) -> bool {
+        // A signature of RSA takes too long.
+        let of = self.signers.len() - 1 - rng.usize(..3);
+        let signer = &self.signers[of];
+        let algorithm = ALGORITHMS[if rng.u8(..4) == 0 { rng.usize(..ALGORITHMS.len()) } else { of }];
+        let mut header = json!({ "alg": algorithm, "kid": algorithm, "typ": "JWT" });
+        let odd = [json!("none"), json!(["RS256"]), json!(null), json!({}), json!(-1), json!("\u{0}"), json!("HS256")];
+        let names = ["alg", "kid", "typ", "crit", "jku", "jwk", "x5c", "b64", "zip"];
+        for _ in 0..rng.usize(..3) {
+            header[names[rng.usize(..names.len())]] = odd[rng.usize(..odd.len())].clone();
+        }
+        let sound = [
+            json!({ "iss": "i", "aud": ["k"], "sub": "ann", "iat": NOW - 1, "nbf": NOW - 1, "exp": NOW + 60 })
+                .to_string(),
+            format!("{{\"iss\":\"i\",\"aud\":\"k\",\"sub\":\"ann\",\"iat\":{NOW}.5,\"exp\":1e10,\"x\":[[[{{}}]]]}}"),
+        ];
+        let sound = Bytes::from(sound[rng.usize(..2)].clone());
+        let claims = damage(rng, &sound);
+        let token = signer.sign(&header, &String::from_utf8_lossy(&claims));
+        let Ok(taken) = verify(&token, &self.keys, &self.rules, Self::now()) else { return false };
+        assert!(
+            header["alg"] != "none" && !taken.principal.is_empty() && taken.expires >= Self::now(),
+            "taken: {token}"
+        );
+        true
     }
 
     /// A set of which something is left checks nothing that it should not.

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::process::{Process, command};
-use super::secured::Doors;
+use super::secured::{Doors, keys_of};
 use super::{cache, repository};
 use anyhow::Context;
 use std::fs::{self, File};
@@ -36,6 +36,7 @@ impl Broker {
     pub fn start(&self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let mut java = java(self.kafka)?;
+        java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_of(&self.directory)));
         java.args(["-Xms96m", "-Xmx512m", "kafka.Kafka"]).arg(self.directory.join("server.properties"));
         java.stdout(log.try_clone()?).stderr(log);
         *self.process() = Some(Process::start(&self.name, java)?);

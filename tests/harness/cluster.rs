@@ -80,6 +80,12 @@ impl Cluster {
         Bootstrap { name: format!("{} over mutual TLS", self.name), servers }
     }
 
+    /// Its brokers where clients log in without TLS.
+    pub fn named(&self) -> Bootstrap {
+        let servers = servers(&self.brokers, |broker| broker.doors.named);
+        Bootstrap { name: format!("{} by name", self.name), servers }
+    }
+
     /// Its certificates.
     pub fn pki(&self) -> &Pki {
         &self.pki
@@ -199,8 +205,8 @@ fn format_controller(kafka: &str, folder: &Path, cluster_id: &str) -> anyhow::Re
     Ok(())
 }
 
-/// Five listeners: DIRECT for brokers and tests, LINKED for who comes over the link, SECURED and MUTUAL over TLS, CONTROLLER on
-/// node 1.
+/// Six listeners: DIRECT for brokers and tests, LINKED for who comes over the link, SECURED, MUTUAL and NAMED for who says who it is,
+/// CONTROLLER on node 1.
 fn settings(
     plan: Plan,
     node: usize,
@@ -240,7 +246,7 @@ share.coordinator.state.topic.min.isr={in_sync}
 }
 
 /// Quick to fail over, quick to start, small; what client libraries' own suites expect; records of any age stay; who says its
-/// rack reads there (KIP-392).
+/// rack reads there (KIP-392); all may do everything, but for who comes by the name that may do nothing.
 const COMMON: &str = "num.partitions=4
 replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
 broker.session.timeout.ms=3000
@@ -257,7 +263,6 @@ transaction.state.log.num.partitions=8
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 share.coordinator.state.topic.num.partitions=8
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=true
 super.users=User:ANONYMOUS;User:fishplate;User:CN=client
 num.network.threads=2
 num.io.threads=4

@@ -2,11 +2,15 @@
 //! Everything started here ends with this process, however it ends. Knows nothing of any single test.
 
 pub mod broker;
-#[allow(dead_code, reason = "for whoever needs TLS; no test here does yet")]
+#[allow(dead_code, reason = "not in every test program")]
 pub mod certificates;
 pub mod cluster;
 pub mod config;
 pub mod counting;
+#[allow(dead_code, reason = "not in every test program")]
+pub mod endpoint;
+#[allow(dead_code, reason = "not in every test program")]
+pub mod issuer;
 pub mod link;
 pub mod log;
 pub mod metrics;

@@ -22,6 +22,7 @@ pub struct Proxy {
     config_file: PathBuf,
     views: Vec<View>,
     log: Log,
+    variables: Vec<(String, String)>,
     running: Mutex<Option<Running>>,
 }
 
@@ -43,18 +44,36 @@ impl Proxy {
         let number = next_number();
         let config_file = directory.join(format!("fishplate-{number}.yaml"));
         fs::write(&config_file, config.yaml())?;
-        Self::numbered(number, &config_file, config.views(), directory)
+        Self::numbered(number, &config_file, config.views(), directory, &[])
     }
 
     /// The same with a config file that is there already, under any name, whose listeners show these views.
     #[allow(dead_code, reason = "not in every test program")]
     pub fn of_file(config_file: &Path, views: Vec<View>, directory: &Path) -> anyhow::Result<Self> {
-        Self::numbered(next_number(), config_file, views, directory)
+        Self::numbered(next_number(), config_file, views, directory, &[])
     }
 
-    fn numbered(number: u32, config_file: &Path, views: Vec<View>, directory: &Path) -> anyhow::Result<Self> {
+    /// The same with these variables of the environment.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn with_variables(
+        config_file: &Path,
+        views: Vec<View>,
+        directory: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        Self::numbered(next_number(), config_file, views, directory, variables)
+    }
+
+    fn numbered(
+        number: u32,
+        config_file: &Path,
+        views: Vec<View>,
+        directory: &Path,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let log = Log::new(directory.join(format!("fishplate-{number}.log")));
-        let proxy = Self { config_file: config_file.to_owned(), views, log, running: Mutex::new(None) };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let proxy = Self { config_file: config_file.to_owned(), views, log, variables, running: Mutex::new(None) };
         proxy.run()?;
         Ok(proxy)
     }
@@ -76,6 +95,13 @@ impl Proxy {
         let at = at.unwrap_or_else(|| panic!("no listener of this Fishplate shows {}", view.word()));
         let name = if at == 0 { "fishplate".into() } else { format!("fishplate {}", view.word()) };
         Bootstrap { name, servers: self.with(|running| running.listeners[at].clone()) }
+    }
+
+    /// Its listener of this number, from 0.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn bootstrap_of(&self, listener: usize) -> Bootstrap {
+        let servers = self.with(|running| running.listeners[listener].clone());
+        Bootstrap { name: format!("fishplate, listener {listener}"), servers }
     }
 
     /// Its admin address, `127.0.0.1:PORT`.
@@ -140,6 +166,7 @@ impl Proxy {
         let program = std::env::var_os("FISHPLATE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_fishplate").into());
         let mut fishplate = command(program);
         fishplate.args(["run", "--log-format", "json", "-c"]).arg(&self.config_file);
+        fishplate.envs(self.variables.iter().map(|(name, value)| (name, value)));
         fishplate.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::start("Fishplate", fishplate)?;
         let child = process.child();

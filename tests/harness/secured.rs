@@ -1,13 +1,12 @@
 //! What a cluster's encrypted listeners need: a CA of its own, certificates in PEM, users, and the brokers' settings for them.
-//! SECURED asks who comes by every mechanism of SASL over TLS, MUTUAL for a client's certificate.
+//! SECURED asks who comes by every mechanism of SASL over TLS, MUTUAL for a client's certificate; NAMED by some mechanisms without
+//! TLS, so that tests can see what is said.
 
+use super::certificates::{Authority, Signed, Validity};
+use super::issuer::{Signer, jwks};
 use super::ports::Ports;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
-};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who Fishplate is at the clusters, under every mechanism of passwords.
 pub const USER: &str = "fishplate";
@@ -27,36 +26,63 @@ pub fn password_of(user: &str) -> String {
 /// So long is a login believed that was made with SCRAM-SHA-512.
 pub const LIFETIME_MS: u32 = 5_000;
 
-/// The files of one cluster's PKI.
+/// Who may do nothing at the clusters, by PLAIN at NAMED.
+pub const NOBODY: &str = "nobody";
+/// Its password.
+pub const NOBODYS_PASSWORD: &str = "planted-Secret-3";
+/// What a token that NAMED takes must say.
+pub const ISSUER: &str = "https://idp.test";
+/// The same.
+pub const AUDIENCE: &str = "kafka";
+
+/// The files of one cluster's PKI, and an issuer of tokens that it believes.
 pub struct Pki {
     directory: PathBuf,
+    authority: Authority,
+    issuer: Signer,
 }
 
 impl Pki {
-    /// Makes a CA, a certificate for 127.0.0.1 and localhost, and one for a client, in this folder.
+    /// Makes a CA, a certificate for 127.0.0.1 (and no name), one for a client, and keys of an issuer, in this folder.
     pub fn make(directory: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&directory)?;
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages =
-            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "tests of Fishplate");
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let pki = Self { directory };
-        fs::write(pki.ca(), ca.pem())?;
-        let both = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        for (name, usage) in [("broker", &both[0]), ("client", &both[1]), (DUKE, &both[1])] {
-            let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])?;
-            params.distinguished_name.push(DnType::CommonName, name);
-            params.extended_key_usages = vec![usage.clone()];
-            let key = KeyPair::generate()?;
-            let certificate = params.signed_by(&key, &ca)?.pem();
-            fs::write(pki.file(name, "crt"), &certificate)?;
-            fs::write(pki.file(name, "key"), key.serialize_pem())?;
+        // No two have one name: a certificate of another's would be of a known authority, and wrong.
+        let authority = Authority::new(&format!("tests of Fishplate, {}", directory.display()));
+        let pki = Self { directory, authority, issuer: Signer::new("ES256", "one") };
+        fs::write(pki.ca(), pki.authority.certificate())?;
+        fs::write(pki.directory.join(KEYS), jwks([&pki.issuer]))?;
+        for (name, signed) in [
+            ("broker", pki.authority.server(&["127.0.0.1"], Validity::Good)),
+            ("client", pki.authority.client("client", Validity::Good)),
+            (DUKE, pki.authority.client(DUKE, Validity::Good)),
+        ] {
+            signed.write(&pki.directory, name);
             // As Kafka wants it: both in one.
-            fs::write(pki.file(name, "pem"), key.serialize_pem() + &certificate)?;
+            fs::write(pki.file(name, "pem"), in_one(&signed))?;
         }
         Ok(pki)
+    }
+
+    /// Who signs the tokens that NAMED takes.
+    pub fn issuer(&self) -> &Signer {
+        &self.issuer
+    }
+
+    /// Another certificate and key for 127.0.0.1, in files of this name.
+    pub fn another_server(&self, name: &str, validity: Validity) -> (PathBuf, PathBuf) {
+        self.authority.server(&["127.0.0.1"], validity).write(&self.directory, name)
+    }
+
+    /// Another certificate and key of the client, in files of this name.
+    pub fn another_client(&self, name: &str, validity: Validity) -> (PathBuf, PathBuf) {
+        self.authority.client("client", validity).write(&self.directory, name)
+    }
+
+    /// The same in one file.
+    pub fn another_client_in_one(&self, name: &str, validity: Validity) -> PathBuf {
+        let file = self.file(name, "pem");
+        fs::write(&file, in_one(&self.authority.client("client", validity))).expect("a file");
+        file
     }
 
     /// Whom to trust.
@@ -102,34 +128,49 @@ impl Pki {
     }
 }
 
-/// A broker's ports for who comes over TLS.
+fn in_one(signed: &Signed) -> String {
+    format!("{}{}", signed.key, signed.certificate)
+}
+
+/// The file with the issuer's keys, in the PKI's folder.
+const KEYS: &str = "keys.json";
+
+/// Brokers may read the issuer's keys nowhere else: the file of the cluster in whose folder that of a broker is.
+pub fn keys_of(broker: &Path) -> String {
+    format!("file://{}", broker.with_file_name("tls").join(KEYS).display())
+}
+
+/// A broker's ports for who says who it is.
 #[derive(Clone, Copy)]
 pub struct Doors {
     /// SASL over TLS.
     pub secured: u16,
     /// TLS with client certificates.
     pub mutual: u16,
+    /// SASL without TLS, with some mechanisms; its tokens are signed.
+    pub named: u16,
 }
 
 impl Doors {
     /// On free ports.
     pub fn take(ports: &Ports) -> Self {
-        Self { secured: ports.take(), mutual: ports.take() }
+        Self { secured: ports.take(), mutual: ports.take(), named: ports.take() }
     }
 
     /// For `listeners` and `advertised.listeners`.
     pub fn listeners(self) -> String {
-        format!(",SECURED://127.0.0.1:{},MUTUAL://127.0.0.1:{}", self.secured, self.mutual)
+        let Self { secured, mutual, named } = self;
+        format!(",SECURED://127.0.0.1:{secured},MUTUAL://127.0.0.1:{mutual},NAMED://127.0.0.1:{named}")
     }
 }
 
 /// For `listener.security.protocol.map`.
-pub const PROTOCOLS: &str = ",SECURED:SASL_SSL,MUTUAL:SSL";
+pub const PROTOCOLS: &str = ",SECURED:SASL_SSL,MUTUAL:SSL,NAMED:SASL_PLAINTEXT";
 
-/// What a broker needs for both listeners.
+/// What a broker needs for these listeners.
 pub fn settings(pki: &Pki) -> String {
     let (store, ca) = (pki.file("broker", "pem"), pki.ca());
-    let (store, ca) = (store.display(), ca.display());
+    let (store, ca, keys) = (store.display(), ca.display(), keys_of(&pki.directory));
     let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required";
     let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     let oauth = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
@@ -146,9 +187,20 @@ listener.name.secured.scram-sha-256.sasl.jaas.config={scram}
 listener.name.secured.scram-sha-512.sasl.jaas.config={scram}
 listener.name.secured.oauthbearer.sasl.jaas.config={oauth}
 listener.name.secured.scram-sha-512.connections.max.reauth.ms={LIFETIME_MS}
+listener.name.named.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,OAUTHBEARER
+listener.name.named.plain.sasl.jaas.config={plain} user_{USER}=\"{PASSWORD}\" user_{NOBODY}=\"{NOBODYS_PASSWORD}\";
+listener.name.named.scram-sha-256.sasl.jaas.config={scram}
+listener.name.named.oauthbearer.sasl.jaas.config={oauth}
+listener.name.named.oauthbearer.sasl.server.callback.handler.class={SIGNED}
+sasl.oauthbearer.jwks.endpoint.url={keys}
+sasl.oauthbearer.expected.issuer={ISSUER}
+sasl.oauthbearer.expected.audience={AUDIENCE}
 "
     )
 }
+
+/// Takes tokens that an issuer signed; SECURED has the default, which takes unsigned ones.
+const SIGNED: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler";
 
 /// What Kafka's own tool is told so that the first users exist: arguments of `StorageTool format`.
 pub fn first_users() -> Vec<String> {

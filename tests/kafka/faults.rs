@@ -11,6 +11,7 @@ use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
 use crate::load::Load;
+use crate::patching;
 use crate::raw::Raw;
 use crate::world::{World, alone, full};
 use kafka_protocol::messages::ElectLeadersRequest;
@@ -40,24 +41,38 @@ struct Case {
     fault: Fault,
     /// Bare Kafka has it too.
     bare: bool,
+    /// Brokers are reached over TLS, with logins that are believed for five seconds; else over links that can be cut.
+    secured: bool,
 }
 
 const CASES: [Case; 7] = [
-    Case { name: "a broker is killed and comes back", fault: broker_killed, bare: true },
-    Case { name: "a broker is frozen", fault: broker_frozen, bare: true },
-    Case { name: "brokers stop and start", fault: brokers_restarted, bare: true },
+    Case { name: "a broker is killed and comes back", fault: broker_killed, bare: true, secured: false },
+    Case { name: "a broker is frozen", fault: broker_frozen, bare: true, secured: false },
+    Case { name: "brokers stop and start", fault: brokers_restarted, bare: true, secured: true },
     Case {
         name: "links to brokers are cut at every point of a frame, stalled and down",
         fault: broker_links_cut,
         bare: true,
+        secured: false,
     },
-    Case { name: "cluster b stops, is frozen and comes back, a's topics flow on", fault: cluster_away, bare: false },
+    Case {
+        name: "cluster b stops, is frozen and comes back, a's topics flow on",
+        fault: cluster_away,
+        bare: false,
+        secured: false,
+    },
     Case {
         name: "clients' connections are cut at every point of a frame, and clients read slowly, or not at all for a while",
         fault: client_connections_cut,
         bare: false,
+        secured: false,
     },
-    Case { name: "Fishplate is killed, or stopped, and comes back", fault: fishplate_restarted, bare: false },
+    Case {
+        name: "Fishplate is killed, or stopped, and comes back",
+        fault: fishplate_restarted,
+        bare: false,
+        secured: false,
+    },
 ];
 
 pub fn trials() -> Vec<Trial> {
@@ -99,7 +114,7 @@ impl<'a> Scene<'a> {
     /// A load on both clusters through a Fishplate of its own, with links before and behind it.
     fn through(world: &'a World, case: &Case) -> Self {
         let topics = given_topics(world, &["a", "b"], case.name);
-        let mut config = world.config_over_links();
+        let mut config = if case.secured { patching::secured(world) } else { world.config_over_links() };
         let mut doors = Vec::new();
         for view in [View::Brokers, View::Single] {
             let port = world.ports.take();

@@ -36,13 +36,16 @@ mod lag;
 mod lane;
 mod large;
 mod laws;
+mod life;
 mod load;
+mod login;
 mod metrics;
 mod monitoring;
 mod names;
 mod nodes;
 mod operator;
 mod parted;
+mod patching;
 mod policy;
 mod racks;
 mod rates;
@@ -51,6 +54,7 @@ mod refused;
 mod reload;
 mod rights;
 mod scenarios;
+mod secrets;
 mod secured;
 mod security;
 mod shadows;
@@ -60,8 +64,10 @@ mod standins;
 mod static_members;
 mod suites;
 mod throttle;
+mod tokens;
 mod topics;
 mod transactions;
+mod turned_away;
 mod world;
 mod zones;
 
@@ -108,6 +114,11 @@ fn main() -> ExitCode {
         monitoring::trials(),
         operator::trials(),
         security::trials(),
+        tokens::trials(),
+        secrets::trials(),
+        turned_away::trials(),
+        life::trials(),
+        patching::trials(),
         policy::trials(),
         parted::trials(),
         rates::trials(),

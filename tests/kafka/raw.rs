@@ -5,12 +5,13 @@ use kafka_protocol::indexmap::IndexMap;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsRequest, FetchRequest, ProduceRequest, RequestHeader, ResponseHeader, SaslAuthenticateRequest,
+    SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, Request, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// One connection.
@@ -20,17 +21,39 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects and says that it is a Java client, which may be shown many nodes at one address.
-    pub fn connect(address: &str) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+    /// Connects from an address of loopback, and says nothing.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn from(own: [u8; 4], address: &str) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((own, 0)).into()).unwrap();
+        socket.connect(&address.parse::<SocketAddr>().unwrap().into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(socket: TcpStream) -> Self {
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut raw = Self { socket, correlation: 0 };
+        Self { socket, correlation: 0 }
+    }
+
+    /// Connects and says that it is a Java client, which may be shown many nodes at one address.
+    pub fn connect(address: &str) -> Self {
+        let mut raw = Self::over(TcpStream::connect(address).unwrap());
         let hello = ApiVersionsRequest::default()
             .with_client_software_name(text("apache-kafka-java"))
             .with_client_software_version(text("4.3.1"));
         assert_eq!(raw.call(3, &hello).error_code, 0);
         raw
+    }
+
+    /// Logs in with a password.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        let shaken = self.call(1, &SaslHandshakeRequest::default().with_mechanism(text("PLAIN")));
+        assert_eq!(shaken.error_code, 0, "{shaken:?}");
+        let message = Bytes::from(format!("\0{user}\0{password}"));
+        let told = self.call(2, &SaslAuthenticateRequest::default().with_auth_bytes(message));
+        assert_eq!(told.error_code, 0, "{told:?}");
     }
 
     /// Sends a request and reads its answer.

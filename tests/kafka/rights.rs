@@ -202,5 +202,7 @@ fn judge(kafka: &str, lines: String) -> Vec<bool> {
     let output = judge.wait_with_output().expect("an end");
     writing.join().expect("all is written");
     assert!(output.status.success(), "{}", output.status);
-    String::from_utf8_lossy(&output.stdout).lines().map(|line| line == "1").collect()
+    // Kafka's own classes log there, too.
+    let answer = |line: &str| ["0", "1"].contains(&line).then_some(line == "1");
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(answer).collect()
 }

@@ -1,7 +1,6 @@
 //! Clusters that ask who comes and let nobody read along, and listeners that do: real brokers' listeners over TLS with every
 //! mechanism of SASL, and Java's client before Fishplate.
 
-use crate::harness::Bootstrap;
 use crate::harness::cluster::Cluster;
 use crate::harness::config::Config;
 use crate::harness::metrics::Metrics;
@@ -10,15 +9,17 @@ use crate::harness::secured::{LIFETIME_MS, PASSWORD, USER};
 use crate::harness::topics::Topics;
 use crate::harness::wait;
 use crate::load::{Load, client};
-use crate::scenarios::programs::{java_at, run_to_end};
+use crate::login::Client;
+use crate::tokens::{Ends, Site, claims_of};
 use crate::world::{World, full, shared};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libtest_mimic::Trial;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use serde_json::Value;
 use std::fs;
-use std::path::Path;
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const WITHIN: Duration = wait::seconds(30);
@@ -32,6 +33,8 @@ pub fn trials() -> Vec<Trial> {
     });
     let others = vec![
         shared("secured: a cluster is entered over TLS with a token out of a file", with_a_token),
+        shared("secured: tokens that an issuer signed are taken by Kafka 4.3 and 3.9, and no others", signed_tokens),
+        shared("secured: tokens of seconds out of an endpoint are renewed, and no link ends", from_an_endpoint),
         shared("secured: traffic goes on while logins of five seconds are renewed", renewed),
         shared("secured: a wrong password is one clear line and no storm, and a reload mends it", wrong_password),
         shared("secured: a cluster whose certificate nobody knows is not entered", unknown_authority),
@@ -90,6 +93,99 @@ fn with_a_token(world: &World) {
     load.flows(WITHIN);
     load.judge(&[&world.a]).must_be_clean();
     proxy.finish();
+}
+
+/// Both clusters by tokens that are not encrypted on their way.
+fn by_tokens(world: &World, name: &str, sources: [String; 2]) -> Config {
+    let [a, b] = sources.map(|source| format!("sasl: {{ mechanism: OAUTHBEARER, {source} }}"));
+    Config::two_clusters(&world.a.named(), &world.b.named()).only(name).keys("a", &a).keys("b", &b)
+}
+
+/// What `check` says of it.
+fn allow_open_tokens(proxy: &Proxy) {
+    for part in ["everybody on the way can read the token", "|", "clusters:", "write `tls: {}` beside"] {
+        proxy.log().allow(part);
+    }
+}
+
+fn signed_tokens(world: &World) {
+    let name = "secured-signed";
+    let topics = topics(world, name);
+    let put = |cluster: &Cluster, claims: &Value, what: &str| {
+        let file = world.directory.join(format!("signed-{}-{what}.token", cluster.name()));
+        fs::write(&file, cluster.pki().issuer().token(claims)).expect("a file");
+        format!("token_file: \"{}\"", file.display())
+    };
+    let good = claims_of(USER, 600);
+    let proxy = world.start_proxy(&by_tokens(world, name, [&world.a, &world.b].map(|one| put(one, &good, "good"))));
+    allow_open_tokens(&proxy);
+    let load = Load::start(&proxy.bootstrap(), &[&topics[0], &topics[1]]);
+    load.flows(WITHIN);
+    load.judge(&[&world.a, &world.b]).must_be_clean();
+    proxy.finish();
+    // Given tokens for somebody else, and of another issuer
+    let mut other = [good.clone(), good];
+    other[0]["aud"] = "billing".into();
+    other[1]["iss"] = "https://idp.other".into();
+    let sources = [put(&world.a, &other[0], "other"), put(&world.b, &other[1], "other")];
+    let config = by_tokens(world, name, sources);
+    let file = world.directory.join("signed-other.yaml");
+    fs::write(&file, config.yaml()).expect("a file");
+    let proxy = Proxy::of_file(&file, config.views(), &world.directory).expect("Fishplate");
+    allow_open_tokens(&proxy);
+    ["cluster", "broker"].iter().for_each(|who| proxy.log().allow(who));
+    // Then both clusters refuse them, and the log says so
+    for cluster in ["a", "b"] {
+        let failed = [("cluster", cluster), ("reason", "login")];
+        wait::until("the token was refused", WITHIN, || {
+            Metrics::of(&proxy.admin()).sum("fishplate_links_failed_total", &failed).unwrap_or(0.0) > 0.0
+        });
+    }
+    let told = || proxy.log().lines_with("refused the login");
+    wait::until("the log says why", WITHIN, || {
+        told().iter().filter(|line| line.contains("invalid_token")).count() >= 2
+    });
+    proxy.finish();
+}
+
+fn from_an_endpoint(world: &World) {
+    const LASTS: u64 = 20;
+    let name = "secured-endpoint";
+    let topics = topics(world, name);
+    let answer = |cluster: &Cluster| {
+        let token = cluster.pki().issuer().token(&claims_of(USER, LASTS));
+        format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\",\"expires_in\":{LASTS}}}")
+    };
+    let clusters = [&world.a, &world.b];
+    let sites = clusters.map(|cluster| Site::saying(&answer(cluster)));
+    let source =
+        |site: &Site| format!("token_url: \"{}\", client_id: fishplate, client_secret: planted-Secret-4", site.url());
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                sites.iter().zip(clusters).for_each(|(site, cluster)| site.says(&answer(cluster)));
+                sleep(Duration::from_millis(500));
+            }
+        });
+        let _ends = Ends(&over);
+        let proxy = world.start_proxy(&by_tokens(world, name, [source(&sites[0]), source(&sites[1])]));
+        allow_open_tokens(&proxy);
+        let load = Load::start(&proxy.bootstrap(), &[&topics[0], &topics[1]]);
+        load.flows(WITHIN);
+        let closed = || Metrics::of(&proxy.admin()).sum("fishplate_links_closed_total", &[]).unwrap_or(0.0);
+        let before = closed();
+        // When clients go on for longer than tokens last
+        sleep(Duration::from_secs(LASTS * if full() { 10 } else { 1 } + LASTS / 2));
+        load.flows(WITHIN);
+        // Then no link has ended, and nothing was lost
+        let reasons = Metrics::of(&proxy.admin()).family("fishplate_links_closed_total");
+        assert_eq!(closed(), before, "a link was closed: {reasons}");
+        load.judge(&clusters).must_be_clean();
+        let log = fs::read_to_string(proxy.log().file()).expect("a log");
+        assert!(!log.contains("planted-Secret-4") && !log.contains("eyJ"), "a secret was said");
+        proxy.finish();
+    });
 }
 
 fn renewed(world: &World) {
@@ -168,31 +264,6 @@ fn unknown_authority(world: &World) {
     proxy.finish();
 }
 
-/// Settings of a Java client that trusts this cluster's authority, as a file.
-fn settings(world: &World, cluster: &Cluster, shows: bool) -> String {
-    let mut text = format!(
-        "max.block.ms=15000\nsecurity.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.location={}\n",
-        cluster.pki().ca().display()
-    );
-    if shows {
-        let own = cluster.pki().client_in_one();
-        text.push_str(&format!("ssl.keystore.type=PEM\nssl.keystore.location={}\n", own.display()));
-    }
-    let file = world.directory.join(format!("client-{}.properties", fastrand::u64(..)));
-    fs::write(&file, text).expect("a file");
-    file.display().to_string()
-}
-
-/// Writes through the console producer of Kafka 4.3; what it printed.
-fn write(world: &World, at: &Bootstrap, topic: &str, settings: &str) -> anyhow::Result<String> {
-    let output = world.directory.join(format!("secured-{}.out", fastrand::u64(..)));
-    let mut tool = java_at("4.3", &output.with_extension("log"))?;
-    tool.arg("org.apache.kafka.tools.ProducerPerformance");
-    tool.args(["--bootstrap-server", &at.servers, "--command-config", settings, "--topic", topic]);
-    tool.args(["--num-records", "1000", "--record-size", "1000", "--throughput", "-1"]);
-    run_to_end("the performance tool", tool, WITHIN, Path::new(&output))
-}
-
 fn clients_over_tls(world: &World) {
     let [topic, _] = topics(world, "secured-clients");
     let (certificate, key) = world.a.pki().server();
@@ -203,17 +274,17 @@ fn clients_over_tls(world: &World) {
     let ca = format!(", client_ca: \"{}\"", world.a.pki().ca().display());
     for (tls, shows) in [(tls(""), false), (tls(&ca), true)] {
         let proxy = world.start_proxy(&world.config().only("secured-clients").keeps(&tls));
-        let written = write(world, &proxy.bootstrap(), &topic, &settings(world, &world.a, shows));
-        assert!(written.expect("it is served").contains("1000 records sent"));
-        // Who does not speak TLS, or does not show a certificate, is told so and counted
+        let client = |trusts: &Cluster, shows| {
+            let client = Client::new("java-4.3", &proxy.bootstrap().servers, &topic).trusting(&trusts.pki().ca());
+            if shows { client.showing(&world.a.pki().client_in_one()) } else { client }
+        };
+        client(&world.a, shows).play(world).expect("it is served");
+        // Who does not show a certificate, or trusts another authority, is told so and counted
         proxy.log().allow("TLS handshake failed");
         if shows {
-            assert!(write(world, &proxy.bootstrap(), &topic, &settings(world, &world.a, false)).is_err());
+            assert!(client(&world.a, false).play(world).is_err());
         }
-        assert!(
-            write(world, &proxy.bootstrap(), &topic, &settings(world, &world.b, shows)).is_err(),
-            "another authority"
-        );
+        assert!(client(&world.b, shows).play(world).is_err(), "another authority");
         let failed = Metrics::of(&proxy.admin()).sum("fishplate_handshakes_failed_total", &[]).unwrap_or(0.0);
         assert!(failed > 0.0);
         proxy.finish();

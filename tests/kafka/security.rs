@@ -5,37 +5,26 @@ use crate::harness::metrics::Metrics;
 use crate::harness::process::command;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
-use crate::harness::{repository, wait};
+use crate::harness::wait;
+use crate::login::{CLIENTS, Client, play_all};
 use crate::operator::{run, says};
-use crate::scenarios::programs::{built, java_at, set_up};
+use crate::suites::{self, CameOfIt};
+use crate::turned_away::allow_plain;
 use crate::world::{World, full, shared};
 use libtest_mimic::Trial;
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 const USER: &str = "alice";
 const PASSWORD: &str = "planted-Secret-2";
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
-/// The same client in several versions, and all kinds of clients.
-const CLIENTS: [&str; 9] = [
-    "java-4.3",
-    "java-3.9",
-    "franz-go",
-    "kafkajs",
-    "confluent-2.16",
-    "confluent-2.3",
-    "kafka-python-3",
-    "kafka-python-2",
-    "aiokafka",
-];
-
 pub fn trials() -> Vec<Trial> {
     vec![
         shared("security: every client logs in by every mechanism, and is told of what is wrong", logging_in),
         shared("security: sessions of five seconds cost no client anything", short_sessions),
+        shared("security: franz-go's own tests of SCRAM pass", franz_scram),
         shared("security: users change under a running proxy, and no secret is in what it says", other_users),
     ]
 }
@@ -61,16 +50,12 @@ impl Guarded {
         let proxy = Proxy::of_file(&file, vec![view], &world.directory).unwrap_or_else(|error| panic!("{error:#}"));
         proxy.wait_ready();
         proxy.log().allow("a client was not let in");
-        // What `check` says of PLAIN without TLS, line by line.
-        for part in ["everybody on the way can read the clients' passwords", "|", "sasl: {", "write `tls:` beside"] {
-            proxy.log().allow(part);
-        }
+        allow_plain(&proxy);
         Self { proxy, users }
     }
 
-    fn client<'c>(&self, client: &'c str) -> Client<'c> {
-        let (servers, mechanism) = (self.proxy.bootstrap().servers, "SCRAM-SHA-512");
-        Client { client, servers, mechanism, user: USER, password: PASSWORD, topic: "a-guarded", seconds: 0 }
+    fn client(&self, name: &'static str) -> Client {
+        Client::new(name, &self.proxy.bootstrap().servers, "a-guarded").by("SCRAM-SHA-512", USER, PASSWORD)
     }
 
     /// The end of a trial: nothing unexpected was logged, and no secret at all.
@@ -87,99 +72,30 @@ impl Guarded {
     }
 }
 
-fn add(users: &std::path::Path, name: &str, password: &str) {
+/// Adds a user to a file.
+pub fn add(users: &Path, name: &str, password: &str) {
     let mut add = command(env!("CARGO_BIN_EXE_fishplate"));
     add.args(["users", "add", "--file"]).arg(users).arg(name).env("FISHPLATE_PASSWORD", password);
     let output = add.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A client that logs in and writes.
-#[derive(Clone)]
-struct Client<'c> {
-    client: &'c str,
-    servers: String,
-    mechanism: &'c str,
-    user: &'c str,
-    password: &'c str,
-    topic: &'c str,
-    seconds: u32,
-}
-
-impl Client<'_> {
-    /// How many records were acknowledged, or what went wrong.
-    fn play(&self, world: &World) -> Result<u64, String> {
-        set_up().map_err(|error| format!("{error:#}"))?;
-        let Self { client, servers, mechanism, user, password, topic, seconds } = self;
-        let python = |library: &str| {
-            let mut program = command("python3");
-            program.env("PYTHONPATH", built().join("python").join(client)).env_remove("LD_LIBRARY_PATH");
-            program
-                .env("PYTHONDONTWRITEBYTECODE", "1")
-                .arg(repository().join("tests/clients/python/login.py"))
-                .arg(library);
-            program
-        };
-        let mut program: Command = match client.split_once('-') {
-            Some(("java", kafka)) => {
-                let log = world.directory.join(format!("login-{}.log", fastrand::u64(..)));
-                let mut java = java_at(kafka, &log).unwrap();
-                java.arg("Login");
-                java
-            }
-            Some(("confluent", _)) => python("confluent"),
-            Some(("kafka", _)) => python("kafka-python"),
-            Some(("franz", _)) => command(built().join("franz-login")),
-            _ if *client == "kafkajs" => {
-                let mut node = command("node");
-                node.arg(built().join("node/login.cjs"));
-                node
-            }
-            _ => python(client),
-        };
-        let output = program.args([servers, *mechanism, user, password, topic, &seconds.to_string()]).output();
-        let output = output.map_err(|error| error.to_string())?;
-        let (said, cried) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        match said.trim().parse() {
-            Ok(done @ 1..) if output.status.success() => Ok(done),
-            _ => Err(format!("{said}{cried}")),
-        }
-    }
-}
-
 fn logging_in(world: &World) {
     Topics::of(&world.a.bootstrap()).create("a-guarded", 1, 1);
     let guarded = Guarded::start(world, View::Single, "");
-    let all =
-        |failures: &mut Vec<String>, what: &str, wanted: bool, of: &dyn Fn(Client<'static>) -> Client<'static>| {
-            // Two at a time: some clients take seconds to give up.
-            for some in CLIENTS.chunks(3) {
-                thread::scope(|scope| {
-                    let ended: Vec<_> = some
-                        .iter()
-                        .map(|client| {
-                            let client = of(guarded.client(client));
-                            scope.spawn(move || (client.client, client.mechanism, client.play(world)))
-                        })
-                        .collect();
-                    for ended in ended {
-                        let (client, mechanism, ended) = ended.join().unwrap();
-                        if ended.is_ok() != wanted {
-                            failures.push(format!("{what}: {client} with {mechanism}: {ended:?}"));
-                        }
-                    }
-                });
-            }
-        };
+    let all = |what: &str, wanted: bool, of: &dyn Fn(Client) -> Client| {
+        play_all(world, what, wanted, CLIENTS.map(|name| of(guarded.client(name))))
+    };
     let mut failures = Vec::new();
     for mechanism in MECHANISMS {
-        all(&mut failures, "right", true, &|client| Client { mechanism, ..client });
+        failures.extend(all("right", true, &|client| Client { mechanism, ..client }));
     }
     let wrong = if full() { &MECHANISMS[..] } else { &MECHANISMS[..2] };
     for mechanism in wrong {
-        all(&mut failures, "wrong password", false, &|client| Client { mechanism, password: "wrong", ..client });
+        let wrong = |client| Client { mechanism, password: "wrong".into(), ..client };
+        failures.extend(all("wrong password", false, &wrong));
     }
-    all(&mut failures, "unknown user", false, &|client| Client { user: "nobody", ..client });
+    failures.extend(all("unknown user", false, &|client| Client { user: "nobody".into(), ..client }));
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     // What clients show people
     for (mechanism, told) in [
@@ -189,7 +105,7 @@ fn logging_in(world: &World) {
             "Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-256",
         ),
     ] {
-        let java = Client { mechanism, password: "wrong", ..guarded.client("java-4.3") };
+        let java = Client { mechanism, password: "wrong".into(), ..guarded.client("java-4.3") };
         let shown = java.play(world).unwrap_err();
         assert!(shown.contains(told), "{shown}");
     }
@@ -213,7 +129,7 @@ fn short_sessions(world: &World) {
             let guarded = &guarded;
             scope.spawn(move || {
                 let topic = name(client);
-                let playing = Client { topic: &topic, seconds, ..guarded.client(client) };
+                let playing = Client { topics: topic.clone(), seconds, ..guarded.client(client) };
                 let done = playing.play(world).unwrap_or_else(|wrong| panic!("{client}: {wrong}"));
                 assert_eq!(written(world, &topic), done, "{client}");
             });
@@ -229,6 +145,18 @@ fn short_sessions(world: &World) {
     guarded.finish();
 }
 
+fn franz_scram(world: &World) {
+    let guarded = Guarded::start(world, View::Brokers, "");
+    for bits in [256, 512] {
+        let output = world.directory.join(format!("franz-scram-{bits}.log"));
+        let who = format!("{USER}:{PASSWORD}");
+        let came = suites::scram(&guarded.proxy.bootstrap(), &who, bits, &output).unwrap();
+        let all_passed = suites::OF_SCRAM.iter().all(|test| came.get(*test) == Some(&CameOfIt::Passed));
+        assert!(all_passed, "{came:?}; see {}", output.display());
+    }
+    guarded.finish();
+}
+
 /// How many records a topic of one partition has.
 fn written(world: &World, topic: &str) -> u64 {
     use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -241,7 +169,10 @@ fn written(world: &World, topic: &str) -> u64 {
 fn other_users(world: &World) {
     Topics::of(&world.a.bootstrap()).create("a-users", 1, 1);
     let guarded = Guarded::start(world, View::Single, "");
-    let client = |user, password| Client { user, password, topic: "a-users", ..guarded.client("confluent-2.16") };
+    let client = |user, password| {
+        let client = guarded.client("confluent-2.16").by("SCRAM-SHA-512", user, password);
+        Client { topics: "a-users".into(), ..client }
+    };
     let users = |result: &str| {
         Metrics::of(&guarded.proxy.admin()).sum("fishplate_users_reloads_total", &[("result", result)]).unwrap_or(0.0)
     };

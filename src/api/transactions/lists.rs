@@ -42,11 +42,7 @@ impl Tells for DescribeTransactionsResponse {
     }
 
     fn refused(id: &TransactionalId, code: i16) -> TransactionState {
-        TransactionState::default()
-            .with_transactional_id(id.clone())
-            .with_error_code(code)
-            .with_producer_id((-1).into())
-            .with_producer_epoch(-1)
+        TransactionState::default().with_transactional_id(id.clone()).with_error_code(code)
     }
 }
 

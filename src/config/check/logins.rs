@@ -192,7 +192,9 @@ impl<'a> Keys<'a, '_> {
 pub(super) fn url(text: &Text, findings: &mut Findings) -> Option<Url> {
     let url = Url::parse(&text.value);
     if let Err((what, instead)) = &url {
-        findings.mistake(text.at, format!("`{text}` {what}"), *instead);
+        // What stands before an @ may be a password.
+        let shown = if text.value.contains('@') { "this address".to_owned() } else { format!("`{text}`") };
+        findings.mistake(text.at, format!("{shown} {what}"), *instead);
     }
     url.ok()
 }

@@ -109,6 +109,21 @@ fn what_does_not_belong_together_is_found() {
 }
 
 #[test]
+fn what_is_said_of_a_secret_says_nothing_of_it() {
+    for sasl in [
+        "mechanism: PLAIN, username: u, password: *hunter2",
+        "mechanism: PLAIN, username: u, password: !hunter2 x",
+        "mechanism: PLAIN, username: u, password: [hunter2]",
+        "mechanism: PLAIN, username: u, passwrod: hunter2",
+        "mechanism: OAUTHBEARER, token_url: 'https://u:hunter2@a/', client_id: a, client_secret: { hunter2: hunter2 }",
+    ] {
+        let found = Reading::of_text("c.yaml", &cluster(sasl)).found;
+        let shown = format!("{found} {}", serde_json::to_string(&found).unwrap());
+        assert!(!found.is_empty() && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
 fn what_everybody_could_read_is_warned_of() {
     for (sasl, warned) in
         LOGINS.into_iter().zip([Some("the password"), None, Some("the token"), Some("the token"), None, None])

@@ -1,6 +1,7 @@
 //! Every API in every version that we show, sent to bare Kafka and through Fishplate: answered alike, but for ids,
 //! addresses and order, and for what is listed here with its reason.
 
+mod denied;
 mod requests;
 mod seen;
 
@@ -39,12 +40,12 @@ const DIFFERENCES: &[(ApiKey, &[&str], &str)] = &[
 ];
 
 pub fn trials() -> Vec<Trial> {
-    [View::Brokers, View::Single]
-        .map(|view| {
-            let name = format!("apis: every version of every API is answered as by Kafka in {}", view.word());
-            shared(name, move |world| each_is_answered_alike(world, view))
-        })
-        .into()
+    let alike = [View::Brokers, View::Single].map(|view| {
+        let name = format!("apis: every version of every API is answered as by Kafka in {}", view.word());
+        shared(name, move |world| each_is_answered_alike(world, view))
+    });
+    let denied = shared("apis: who may do nothing is told what Kafka tells, and nothing is done", denied::nobody_may);
+    alike.into_iter().chain([denied]).collect()
 }
 
 fn each_is_answered_alike(world: &World, view: View) {
@@ -109,25 +110,42 @@ pub struct Way<'w> {
     pub id: Uuid,
     /// To each broker, or to Fishplate under any number.
     connections: HashMap<i32, Raw>,
-    through: Option<String>,
+    /// Makes one.
+    connect: Box<dyn Fn(i32) -> Raw + 'w>,
+    /// Who asks for this way where coordinators are, and begins its transactions: itself, where it may.
+    eyes: Option<Box<Self>>,
 }
 
 impl<'w> Way<'w> {
     fn bare(world: &'w World, view: View) -> Self {
-        Self::of(world, view, format!("bare{}", view.word()), None)
+        Self::bare_about(world, view.word(), format!("bare{}", view.word()))
+    }
+
+    /// With a topic of this name's own.
+    fn bare_about(world: &'w World, what: &str, name: String) -> Self {
+        let connect = |broker| Raw::connect(&format!("127.0.0.1:{}", world.a.broker(broker).port));
+        Self::of(world, what, name, Box::new(connect))
     }
 
     fn through(world: &'w World, view: View) -> Self {
         let to = world.proxy().bootstrap_in(view).servers;
-        Self::of(world, view, format!("thru{}", view.word()), Some(to))
+        Self::of(world, view.word(), format!("thru{}", view.word()), Box::new(move |_| Raw::connect(&to)))
     }
 
-    fn of(world: &'w World, view: View, name: String, through: Option<String>) -> Self {
-        let topic = format!("a-apis-{}", view.word());
+    /// One that finds nothing by itself.
+    fn blind(eyes: Self, connect: impl Fn(i32) -> Raw + 'w) -> Self {
+        let Self { world, name, topic, id, .. } = &eyes;
+        let (name, topic) = (name.clone(), topic.clone());
+        let connections = HashMap::new();
+        Self { world, name, topic, id: *id, connections, connect: Box::new(connect), eyes: Some(Box::new(eyes)) }
+    }
+
+    fn of(world: &'w World, what: &str, name: String, connect: Box<dyn Fn(i32) -> Raw + 'w>) -> Self {
+        let topic = format!("a-apis-{what}");
         if world.a.leader(&topic, 0).is_none() {
             Topics::of(&world.a.bootstrap()).create(&topic, 1, 3);
         }
-        let mut way = Self { world, name, topic, id: Uuid::nil(), connections: HashMap::new(), through };
+        let mut way = Self { world, name, topic, id: Uuid::nil(), connections: HashMap::new(), connect, eyes: None };
         wait::until("the topic is known", wait::seconds(30), || {
             let asked = kafka_protocol::messages::metadata_request::MetadataRequestTopic::default();
             let asked =
@@ -141,12 +159,11 @@ impl<'w> Way<'w> {
 
     /// The connection to a broker.
     pub fn to(&mut self, broker: i32) -> &mut Raw {
-        let broker = if self.through.is_some() { 0 } else { broker };
-        let address = || match &self.through {
-            Some(address) => address.clone(),
-            None => format!("127.0.0.1:{}", self.world.a.broker(broker).port),
-        };
-        self.connections.entry(broker).or_insert_with(|| Raw::connect(&address()))
+        self.connections.entry(broker).or_insert_with(|| (self.connect)(broker))
+    }
+
+    fn leader(&self) -> i32 {
+        wait::find("a leader", wait::seconds(10), || self.world.a.leader(&self.topic, 0))
     }
 
     /// A request's answer, in words that are the same on every way.
@@ -157,7 +174,7 @@ impl<'w> Way<'w> {
     {
         let broker = match to {
             To::Any => 1,
-            To::Leader => wait::find("a leader", wait::seconds(10), || self.world.a.leader(&self.topic, 0)),
+            To::Leader => self.eyes.as_deref().unwrap_or(self).leader(),
             To::Coordinator(group) => self.coordinator(GROUP, &group),
             To::TransactionCoordinator(id) => self.coordinator(TRANSACTION, &id),
         };
@@ -171,6 +188,9 @@ impl<'w> Way<'w> {
 
     /// The id and epoch of a transactional producer that begins anew.
     pub fn producer(&mut self, id: &str) -> (ProducerId, i16) {
+        if let Some(eyes) = &mut self.eyes {
+            return eyes.producer(id);
+        }
         let broker = self.coordinator(TRANSACTION, id);
         let named = Some(TransactionalId(text(id)));
         let request = InitProducerIdRequest::default().with_transactional_id(named).with_transaction_timeout_ms(60_000);
@@ -182,6 +202,9 @@ impl<'w> Way<'w> {
     }
 
     fn coordinator(&mut self, kind: i8, key: &str) -> i32 {
+        if let Some(eyes) = &mut self.eyes {
+            return eyes.coordinator(kind, key);
+        }
         let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind);
         wait::find("a coordinator", wait::seconds(30), || {
             let told = self.to(1).call(3, &request);

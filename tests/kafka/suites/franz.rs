@@ -47,6 +47,17 @@ fn set_up() -> anyhow::Result<()> {
     run_to_end("tests/suites/setup.sh", script, TO_RUN, &cache().join("suites-franz")).map(drop)
 }
 
+/// Its tests of logins by a proof, which want a listener that asks for one.
+pub const OF_SCRAM: [&str; 2] = ["TestSCRAMAuth", "TestSCRAMAuthBadCredentials"];
+
+/// Runs those: `NAME:PASSWORD`, and which of both mechanisms.
+pub fn scram(at: &Bootstrap, who: &str, bits: u32, output: &Path) -> anyhow::Result<Round> {
+    set_up()?;
+    let settings = [("KGO_TEST_SCRAM_SEEDS", at.servers.clone()), ("KGO_TEST_SCRAM", format!("{who}:{bits}"))];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    play(&["-test.run", &format!("^({})$", OF_SCRAM.join("|"))], &settings, TO_RUN_APART, at, output)
+}
+
 /// A test that waits for ever ends the whole program, and with it those that have not run: so what may is run by itself.
 const APART: &str = "^TestTxnEtl$";
 /// Then it is not waited for as long.

@@ -10,6 +10,7 @@ mod outcomes;
 mod results;
 
 pub use document::section;
+pub use franz::{OF_SCRAM, scram};
 
 use crate::harness::config::{Config, View};
 use crate::harness::proxy::Proxy;
