@@ -128,8 +128,8 @@ async fn judge(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<(Stray, Verdic
 /// identities is let in, or not, whatever becomes of us.
 async fn look(cluster: &Arc<Cluster>, wanted: Option<i16>, identities: &[Guise]) -> Seen {
     let mut tries = JoinSet::new();
-    for guise in identities.iter().cloned() {
-        let cluster = Arc::clone(cluster);
+    for guise in identities {
+        let (cluster, guise) = (Arc::clone(cluster), guise.clone());
         tries.spawn(async move {
             let tried = cluster.look_as(&guise, Some(&[]), false).await;
             (guise.name().to_owned(), tried.err().map(|fault| fault.reason.to_string()))

@@ -65,7 +65,7 @@ impl<'a> Remote<'a> {
     }
 
     /// The same; with what it is asked goes our token, if there is one. It goes nowhere else.
-    pub(super) fn as_operator(self, is_one: bool) -> Self {
+    pub(super) fn for_operator(self, is_one: bool) -> Self {
         Self { as_operator: is_one, ..self }
     }
 

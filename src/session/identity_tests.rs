@@ -198,7 +198,9 @@ async fn while_a_cluster_is_silent_what_was_shown_is_shown_and_nothing_is_denied
 async fn a_topic_is_made_by_asking_as_the_identity_that_asks() {
     let heard = Heard::default();
     let world = World::keyed((&keys(&identity("one", "alice", "p"), "own"), ""), noting(&heard)).await;
-    let made: Arc<Mutex<Vec<(Option<String>, bool)>>> = Arc::default();
+    /// Who asked for it, and whether it was to be made.
+    type Made = Vec<(Option<String>, bool)>;
+    let made: Arc<Mutex<Made>> = Arc::default();
     world.a.as_ref().expect("a").note_metadata({
         let made = Arc::clone(&made);
         move |by, request| {
