@@ -36,7 +36,7 @@ pub(super) fn backlog(args: &BacklogArgs) -> anyhow::Result<Verdict> {
     let (group, topic) = (quoted(group), quoted(topic));
     let path =
         format!("/api/v1/backlog?group={group}&topic={topic}&partition={partition}&limit={limit}&reveal={reveal}{key}");
-    show(admin, &admin.remote().as_operator(*reveal), false, &path, table)
+    show(admin, &admin.remote().for_operator(*reveal), false, &path, table)
 }
 
 /// How far was looked, and rows with bars.

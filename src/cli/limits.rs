@@ -79,7 +79,7 @@ pub(super) fn limits(args: &LimitsArgs) -> anyhow::Result<Verdict> {
 fn set(args: &SetArgs) -> anyhow::Result<Verdict> {
     let SetArgs { pipeline, limit, token, rate, burst, admin } = args;
     let asked = json!({ "pipeline": pipeline, "limit": limit, "token": token, "rate": rate, "burst": burst });
-    match admin.remote().as_operator(true).post("/api/v1/limits", &asked) {
+    match admin.remote().for_operator(true).post("/api/v1/limits", &asked) {
         Ok(answer) if admin.json => say_json(&answer),
         Ok(answer) => say(&words(&answer)),
         Err(error) => unreachable(&error),

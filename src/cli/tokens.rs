@@ -49,7 +49,7 @@ pub(super) fn tokens(args: &TokensArgs) -> anyhow::Result<Verdict> {
     let key = key.as_ref().map(|key| format!("&key={}", quoted(key))).unwrap_or_default();
     let pipeline = quoted(pipeline);
     let path = format!("/api/v1/tokens?pipeline={pipeline}&by={by}&window={window}&limit={limit}&reveal={reveal}{key}");
-    show(admin, &admin.remote().as_operator(*reveal), *watch, &path, table)
+    show(admin, &admin.remote().for_operator(*reveal), *watch, &path, table)
 }
 
 /// As it may stand in a query.
