@@ -46,7 +46,7 @@ pub(super) struct Remote<'a> {
     admin: &'a str,
     reach: &'a ReachArgs,
     /// We show who we are.
-    as_operator: bool,
+    for_operator: bool,
 }
 
 /// What a running proxy refused, in its words: it was reached.
@@ -61,12 +61,12 @@ pub(super) struct Mistake(String);
 
 impl<'a> Remote<'a> {
     pub(super) fn at(admin: &'a str, reach: &'a ReachArgs) -> Self {
-        Self { admin, reach, as_operator: false }
+        Self { admin, reach, for_operator: false }
     }
 
     /// The same; with what it is asked goes our token, if there is one. It goes nowhere else.
     pub(super) fn for_operator(self, is_one: bool) -> Self {
-        Self { as_operator: is_one, ..self }
+        Self { for_operator: is_one, ..self }
     }
 
     /// The answer to `GET path`.
@@ -86,7 +86,7 @@ impl<'a> Remote<'a> {
         };
         // What is wrong here is told before anybody is asked.
         let address = Address::of(admin)?;
-        let token = if self.as_operator { self.token()? } else { None };
+        let token = if self.for_operator { self.token()? } else { None };
         let tls = address.secure.then(|| self.tls(&address)).transpose()?;
         let stream = address.connect().with_context(unreached)?;
         // Who listens on the way would have it.
