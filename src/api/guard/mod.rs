@@ -91,7 +91,7 @@ impl Guard<'_> {
     /// Whether this may be done to at least one resource of a kind.
     #[must_use]
     pub fn may_any(&self, operation: Operation, kind: Kind) -> bool {
-        self.granted.is_none_or(|granted| granted.may_any(operation, kind))
+        self.granted.is_none_or(|granted| granted.may_any(operation, kind)) && !self.barred.is_everywhere()
     }
 
     /// Whether some rule allows this to some resource of a kind.

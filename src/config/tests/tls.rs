@@ -38,7 +38,7 @@ fn what_clients_are_asked_is_what_is_written() {
     let told = diff::Diff::between(&Config::from_text("/c.yaml", BASE).expect("a config"), &config);
     assert_eq!(
         told.changes[0].how,
-        ["tls: none -> ca /ca.crt, certificate /c.crt, server_name k.example, 1.2 and later"]
+        ["tls: none -> ca /ca.crt, certificate /c.crt, key /c.key, server_name k.example, 1.2 and later"]
     );
 }
 
