@@ -35,8 +35,9 @@ members! {
     LeaveGroupRequest, LeaveGroupResponse;
 }
 
-/// Heartbeats of groups whose coordinator assigns. Of topics that it names, a member must be allowed to know. What a regular
-/// expression means is the coordinator's business: what its member may not read is refused when it reads.
+/// Heartbeats of groups whose coordinator assigns. Of topics that it names, a member must be allowed to know. A regular
+/// expression is the coordinator's business: what its member may not know it does not mean (`groups::subscription`), and is left
+/// out of what is assigned (`groups::heartbeats`); what it may know and not read is refused when it reads.
 macro_rules! subscribers {
     ($($request:ident, $response:ident of $api:ident;)*) => {$(
         impl Guarded for m::$request {
