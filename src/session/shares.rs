@@ -6,9 +6,9 @@ use super::generic::patience;
 use super::ticket::Ticket;
 use super::{needs, split_shares};
 use crate::api::fetch::records_within;
-use crate::api::groups::shares::{Asked, Forget, Plan, ShareAnswer, ShareRequest, absorb, plan};
+use crate::api::groups::shares::{Asked, Forget, Plan, ShareRequest, absorb, plan, tell};
 use crate::api::guard::{Guarded, Screened};
-use crate::api::{Effects, ErrorCodes, Refusals, Seen, codes};
+use crate::api::{Effects, ErrorCodes, Refusals, Seen};
 use crate::error::Fault;
 use crate::types::{Target, View};
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
@@ -111,27 +111,15 @@ pub fn acknowledge(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Takes out what a member may not read; the whole answer where it may not be one, or a session of its has ended under other rules.
+/// Takes out what a member may not read; the whole answer where it may not be one.
 pub(super) fn screen<R: Shares>(request: &mut R, told: &mut Told<R>, seen: &Seen<'_>) -> Told<R> {
     let guard = seen.guard?;
     match request.screen(&guard, seen) {
         Screened::All => {}
         Screened::Nothing(denied) => return Some(denied),
-        Screened::Some(more) => match told {
-            Some(before) => R::join(before, more),
-            None => *told = Some(more),
-        },
+        Screened::Some(more) => tell(told, Some(more)),
     }
     None
-}
-
-/// What a session reads was looked at when it was opened, over this connection and by these rules. One that was not is opened anew.
-fn plan_guarded<R: Shares>(request: &R, bound: Option<Target>, seen: &Seen<'_>) -> Plan<<R as ShareRequest>::Answer> {
-    if seen.guard.is_some() && bound.is_none() && request.epoch() > 0 {
-        let answer = ShareAnswer::failed(codes::SHARE_SESSION_NOT_FOUND, None);
-        return Plan::Answer(answer, Forget::Nothing);
-    }
-    plan(request, bound, seen)
 }
 
 fn begin<R: Shares>(ticket: Ticket, request: R, frame: &Bytes) {
@@ -154,7 +142,7 @@ fn go_on<R: Shares>(mut ticket: Ticket, mut request: R, frame: Bytes, mut refuse
     let version = ticket.head().version;
     let plan = session.see(version, &placement, &refused, |seen| match screen(&mut request, &mut told, seen) {
         Some(denied) => Plan::Answer(denied, Forget::Nothing),
-        None => plan_guarded(&request, session.share_sessions.get(key), seen),
+        None => plan(&mut request, &mut told, session.share_sessions.get(key), seen),
     });
     ticket.of_pipeline(placement.config.pipeline_of_group(request.group()).name.clone());
     match plan {
