@@ -3,7 +3,7 @@
 use super::state::Session;
 use crate::api::guard::{Denial, Guard};
 use crate::placement::Placement;
-use crate::rights::{Decision, Granted};
+use crate::rights::{Decision, Granted, Rights};
 use crate::types::Principal;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -20,6 +20,27 @@ struct Asked {
     granted: Arc<Granted>,
 }
 
+/// The rules that something was looked at with, or that there were none. A fetch session and a share session name their topics
+/// once, when they are opened: each is kept with its rules, and by others it is named, and looked at, again.
+#[derive(Clone, Debug)]
+pub(super) struct Rules(Option<Arc<Rights>>);
+
+impl Rules {
+    /// Those of a placement.
+    pub(super) fn of(placement: &Placement) -> Self {
+        Self(placement.config.authorization.clone())
+    }
+
+    /// Whether they are those of this placement. After a reload they are others, though they may say the same.
+    pub(super) fn hold(&self, placement: &Placement) -> bool {
+        match (&self.0, &placement.config.authorization) {
+            (None, None) => true,
+            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
+            _ => false,
+        }
+    }
+}
+
 impl Session {
     /// What its client may do; `None` where it may do everything.
     pub(super) fn granted(&self, placement: &Placement) -> Option<Arc<Granted>> {
@@ -32,28 +53,10 @@ impl Session {
             None => {
                 let granted = Arc::new(rights.of(principal.as_str(), self.peer.ip().to_canonical()));
                 *known = Some(Asked { principal, granted: Arc::clone(&granted) });
-                drop(known);
-                self.forget_what_was_opened();
                 granted
             }
         };
         (!granted.is_super()).then_some(granted)
-    }
-
-    /// Whether the rules are the ones that a placement was looked at with: what was opened under others must be opened anew.
-    pub(super) fn has_same_rights(&self, then: &Placement) -> bool {
-        let now = self.context.current.load();
-        match (&then.config.authorization, &now.config.authorization) {
-            (None, None) => true,
-            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
-            _ => false,
-        }
-    }
-
-    /// Fetches name their topics once, when a session is opened at a broker: by other rules they are named, and looked at, again.
-    fn forget_what_was_opened(&self) {
-        self.fetch_sessions.lock().clear();
-        self.share_sessions.forget_all();
     }
 
     /// Its client asked for what it may not do. Once a minute for each such thing it stands in the log.
