@@ -1,9 +1,9 @@
 //! DescribeCluster and DescribeTopicPartitions, answered from the placement, as Metadata is.
 
 use crate::api::needs::{Needs, sought};
-use crate::api::overview::metadata::{NO_OPERATIONS, is_legal};
+use crate::api::overview::metadata::is_legal;
 use crate::api::overview::nodes::Node;
-use crate::api::{Api, Effects, Plan, Refusal, Seen, codes};
+use crate::api::{Api, Effects, NO_OPERATIONS, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};
