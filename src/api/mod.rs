@@ -218,6 +218,9 @@ pub enum Effect {
     DropShadows(Slot, StrBytes),
 }
 
+/// "Not asked for", where an answer tells what may be done (KIP-430).
+const NO_OPERATIONS: i32 = i32::MIN;
+
 /// What is said to who would make, change or delete a twin.
 const OF_TWIN: &str = "A name that ends in --at-- and a cluster stands for what a canary writes to there: make, change or delete the topic there.";
 

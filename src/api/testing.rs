@@ -5,7 +5,9 @@ use crate::api::guard::{Barred, Guard};
 use crate::api::{Api, Effect, Effects, Part, Plan, Refusal, Refusals, Seen};
 use crate::placement::build::tests::{placement, slot, with_canary};
 use crate::placement::{Front, Placement, TopicPlace};
-use crate::rights::Granted;
+use crate::rights::{
+    Definition, EVERYONE, Effect as Ruling, Granted, Kind, Operation, Operations, Pattern, Rights, Rule,
+};
 use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, HostPort, Slot, Target, View};
 use crate::upstream::{Look, Topic};
@@ -80,6 +82,21 @@ impl World {
     /// Shown in this view.
     pub(crate) fn shown(mut self, view: View) -> Self {
         self.view = view;
+        self
+    }
+
+    /// To a client that may do this to these topics, and nothing else.
+    pub(crate) fn allowing(mut self, operation: Operation, topics: &[&str]) -> Self {
+        let name = |name: &&str| (Kind::Topic, Pattern::Literal((*name).into()));
+        let rule = Rule {
+            principals: vec![EVERYONE.into()],
+            operations: Operations::of(&[operation]),
+            resources: topics.iter().map(name).collect(),
+            hosts: Vec::new(),
+            effect: Ruling::Allow,
+        };
+        let rights = Arc::new(Rights::new(Definition { rules: vec![rule], ..Definition::default() }));
+        self.granted = Some(rights.of("User:x", std::net::IpAddr::from([10, 0, 0, 7])));
         self
     }
 

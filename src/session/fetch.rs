@@ -2,6 +2,7 @@
 
 use super::generic::patience;
 use super::polls::Glanced;
+use super::rights::Rules;
 use super::state::Session;
 use super::through::{Question, Through};
 use super::ticket::Ticket;
@@ -33,6 +34,8 @@ pub struct FetchSession {
     pub(super) at: Target,
     /// The pipeline of its topics, which later requests do not name. A topic that it gave up again still counts.
     pub(super) pipeline: Name,
+    /// What its topics were looked at with, when they were named.
+    pub(super) rules: Rules,
 }
 
 /// Serves one Fetch.
@@ -64,11 +67,14 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
 fn go_on(mut ticket: Ticket, request: FetchRequest, frame: Bytes, mut refused: Refusals) {
     let session = Arc::clone(ticket.session());
     let (generation, placement) = (session.generation(), session.context.current.load());
-    let session_at = |id| session.fetch_sessions.lock().get(&id).map(|known| known.at);
-    let (version, id) = (ticket.head().version, request.session_id);
+    let (version, id, goes_on) = (ticket.head().version, request.session_id, fetch::is_incremental(&request));
     let split = session.polls.go_on();
-    let plan = session.see(version, &placement, &refused, |seen| fetch::plan(request, session_at, split, seen));
-    if let Some(at) = session_at(id).filter(|at| plan.leaves_session(*at)) {
+    let plan = session.see(version, &placement, &refused, |seen| {
+        // A full fetch names all that it is for, whatever its session was opened under.
+        let session_at = |id| session.fetch_session(id, |known| !goes_on || known.rules.hold(&placement));
+        fetch::plan(request, session_at, split, seen)
+    });
+    if let Some(at) = session.fetch_session(id, |known| plan.leaves_session(known.at)) {
         session.fetch_sessions.lock().remove(&id);
         session.end_fetch_session(id, at, version);
     }
@@ -118,6 +124,11 @@ impl Session {
         Name::of_all(known.map(|known| &known.pipeline).into_iter().chain(named))
     }
 
+    /// The broker that a fetch session lives on, where it is such a one.
+    fn fetch_session(&self, id: i32, is_such: impl FnOnce(&FetchSession) -> bool) -> Option<Target> {
+        self.fetch_sessions.lock().get(&id).filter(|known| is_such(known)).map(|known| known.at)
+    }
+
     /// Remembers the broker of a fetch session. False where another broker's session of this client bears the same
     /// number: the client is then told that it has none.
     pub(super) fn keep_fetch_session(&self, asked: i32, told: i32, now: &FetchSession) -> bool {
@@ -136,7 +147,7 @@ impl Session {
         if known.at != now.at {
             return false;
         }
-        known.pipeline.clone_from(&now.pipeline);
+        known.clone_from(now);
         true
     }
 

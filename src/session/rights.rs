@@ -2,8 +2,9 @@
 
 use super::state::Session;
 use crate::api::guard::{Barred, Denial, Guard, Why};
+use crate::config::Config;
 use crate::placement::Placement;
-use crate::rights::{Decision, Granted};
+use crate::rights::{Decision, Granted, Rights};
 use crate::telemetry::AUDIT;
 use crate::types::{Principal, Slot};
 use parking_lot::Mutex;
@@ -21,6 +22,40 @@ struct Asked {
     granted: Arc<Granted>,
 }
 
+/// The rules that something was looked at with, or that there were none. A fetch session and a share session name their topics
+/// once, when they are opened: each is kept with its rules, and by others it is named, and looked at, again.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    rights: Option<Arc<Rights>>,
+    /// Where clients come to clusters as somebody, that is part of it.
+    identities: Option<Arc<Config>>,
+}
+
+impl Rules {
+    /// Those of a placement.
+    pub(super) fn of(placement: &Placement) -> Self {
+        let has_identities = placement.config.clusters.iter().any(|one| !one.identities.all().is_empty());
+        Self {
+            rights: placement.config.authorization.clone(),
+            identities: has_identities.then(|| Arc::clone(&placement.config)),
+        }
+    }
+
+    /// Whether they are those of this placement. After a reload they are others, though they may say the same.
+    pub(super) fn hold(&self, placement: &Placement) -> bool {
+        let now = Self::of(placement);
+        is_same(self.rights.as_ref(), now.rights.as_ref()) && is_same(self.identities.as_ref(), now.identities.as_ref())
+    }
+}
+
+fn is_same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        _ => false,
+    }
+}
+
 impl Session {
     /// What its client may do; `None` where it may do everything.
     pub(super) fn granted(&self, placement: &Placement) -> Option<Arc<Granted>> {
@@ -33,34 +68,10 @@ impl Session {
             None => {
                 let granted = Arc::new(rights.of(principal.as_str(), self.peer.ip().to_canonical()));
                 *known = Some(Asked { principal, granted: Arc::clone(&granted) });
-                drop(known);
-                self.forget_what_was_opened();
                 granted
             }
         };
         (!granted.is_super()).then_some(granted)
-    }
-
-    /// Whether the rules are the ones that a placement was looked at with: what was opened under others must be opened anew.
-    pub(super) fn has_same_rights(&self, then: &Placement) -> bool {
-        let now = self.context.current.load();
-        let comes_everywhere = |placement: &Placement| {
-            Barred::of(placement, |slot| self.links.guise(slot, placement).is_some()).is_empty()
-        };
-        if !(comes_everywhere(then) && comes_everywhere(&now)) {
-            return Arc::ptr_eq(&then.config, &now.config);
-        }
-        match (&then.config.authorization, &now.config.authorization) {
-            (None, None) => true,
-            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
-            _ => false,
-        }
-    }
-
-    /// Fetches name their topics once, when a session is opened at a broker: by other rules they are named, and looked at, again.
-    fn forget_what_was_opened(&self) {
-        self.fetch_sessions.lock().clear();
-        self.share_sessions.forget_all();
     }
 
     /// Its client asked for what it may not do. Once a minute for each such thing it stands in the log.

@@ -1,22 +1,29 @@
 //! Sessions whose clients may not do everything, in one process, before brokers that note what reaches them.
 
 use super::counting_tests::{fetch, serves};
+use super::fetch::FetchSession;
+use super::rights::Rules;
 use super::testing::{World, produce, text, written};
 use crate::api::each::{self, Visitor};
 use crate::api::leak_tests::samples;
 use crate::api::{Api, Codes, ErrorCodes};
 use crate::config::Config;
+use crate::placement::Placement;
+use crate::types::{BrokerId, Name, Target};
 use crate::upstream::testing::{Asked, Reply};
 use crate::wire::codec::decode;
 use crate::wire::versions::{SERVED, Served};
 use bytes::Bytes;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, FetchResponse, InitProducerIdRequest, MetadataRequest, ProduceResponse, SaslAuthenticateResponse,
-    SaslHandshakeResponse, ShareAcknowledgeResponse, ShareFetchResponse, TopicName,
+    ApiKey, FetchResponse, GroupId, InitProducerIdRequest, MetadataRequest, ProduceResponse, SaslAuthenticateResponse,
+    SaslHandshakeResponse, ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse, TopicName,
+    share_fetch_request,
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
 
 /// What reached brokers.
 type Reached = Arc<Mutex<Vec<ApiKey>>>;
@@ -199,15 +206,96 @@ async fn new_rules_hold_for_connections_that_are_there() {
     let topic = MetadataRequestTopic::default().with_name(Some(TopicName(text("l-1"))));
     let ask = MetadataRequest::default().with_topics(Some(vec![topic]));
     assert_eq!(client.call(9, &ask).await.topics[0].error_code, 0);
-    let now = Arc::clone(&world.context.current.load().config);
-    let nothing = "virtual_cluster: v
-default_cluster: a
-listeners: [{ bind: '127.0.0.1:0' }]
-clusters: { a: { slot: 0, bootstrap: ['a.example:1'] } }
-authorization: {}
-";
-    let nothing = Config::from_text("c.yaml", nothing).unwrap();
-    let config = Arc::new(Config { authorization: nothing.authorization, ..(*now).clone() });
-    world.publisher.configure(config, &[]).await;
+    reload(&world, "{}").await;
     assert_eq!(client.call(9, &ask).await.topics[0].error_code, 29);
+}
+
+/// From now on these rules hold. Gives what was seen before.
+async fn reload(world: &World, authorization: &str) -> Arc<Placement> {
+    let then = world.context.current.load();
+    let rules = format!(
+        "virtual_cluster: v
+default_cluster: a
+listeners: [{{ bind: '127.0.0.1:0' }}]
+clusters: {{ a: {{ slot: 0, bootstrap: ['a.example:1'] }} }}
+authorization: {authorization}
+"
+    );
+    let rules = Config::from_text("c.yaml", &rules).unwrap();
+    let config = Arc::new(Config { authorization: rules.authorization, ..(*then.config).clone() });
+    world.publisher.configure(config, &[]).await;
+    then
+}
+
+#[tokio::test]
+async fn a_fetch_session_does_not_outlive_the_rules_that_it_was_opened_under() {
+    let reached = Reached::default();
+    let world = World::guarded(READS, noting(&reached)).await;
+    let mut client = world.client().await;
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 99);
+    assert_eq!(client.call(12, &fetch((99, 1), &[])).await.error_code, 0);
+    // When other rules hold, which say the same
+    let then = reload(&world, READS).await;
+    // Then it is opened anew, and the broker's place for the old one is free
+    assert_eq!(client.call(12, &fetch((99, 2), &[])).await.error_code, 70);
+    let asked = async {
+        while reached.lock().len() < 3 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), asked).await.expect("a good-bye");
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 99);
+    // When something that began before the reload is closed after it, then that one goes on
+    let session = world.session();
+    drop(session.granted(&then));
+    assert_eq!(client.call(12, &fetch((99, 1), &[])).await.error_code, 0);
+    // When what opened one before the reload is answered after it, then that one is not gone on with
+    let at = Target { cluster: then.topic("l-1").unwrap().cluster, broker: BrokerId(1) };
+    let late = FetchSession { at, pipeline: Name::none(), rules: Rules::of(&then) };
+    assert!(session.keep_fetch_session(0, 77, &late));
+    assert_eq!(client.call(12, &fetch((77, 1), &[])).await.error_code, 70);
+    // Nor where there were no rules
+    let none = Arc::new(Config { authorization: None, ..(*then.config).clone() });
+    world.publisher.configure(none, &[]).await;
+    assert_eq!(client.call(12, &fetch((99, 2), &[])).await.error_code, 70);
+    assert_eq!(client.call(12, &fetch((0, 0), &["l-1"])).await.session_id, 99);
+    reload(&world, READS).await;
+    assert_eq!(client.call(12, &fetch((99, 1), &[])).await.error_code, 70);
+}
+
+#[tokio::test]
+async fn a_share_session_does_not_outlive_the_rules_that_it_was_opened_under() {
+    const SHARES: &str = "{ rules: [{ principals: ['User:*'], operations: [Read], topics: [l-1], groups: [l-g] }] }";
+    let answers = |_: i32, asked: Asked| asked.answer(&ShareFetchResponse::default());
+    let world = World::guarded(SHARES, answers).await;
+    let topic = world.context.current.load().topic("l-1").unwrap().id;
+    let ask = |epoch| {
+        let named = share_fetch_request::FetchTopic::default()
+            .with_topic_id(topic)
+            .with_partitions(vec![share_fetch_request::FetchPartition::default()]);
+        ShareFetchRequest::default()
+            .with_group_id(Some(GroupId(text("l-g"))))
+            .with_member_id(Some(text("m")))
+            .with_share_session_epoch(epoch)
+            .with_topics(if epoch == 0 { vec![named] } else { Vec::new() })
+    };
+    let mut client = world.client().await;
+    for (epoch, code) in [(0, 0), (1, 0)] {
+        assert_eq!(client.call(1, &ask(epoch)).await.error_code, code);
+    }
+    // When other rules hold, then it is opened anew
+    let then = reload(&world, SHARES).await;
+    for (epoch, code) in [(2, 122), (0, 0), (1, 0)] {
+        assert_eq!(client.call(1, &ask(epoch)).await.error_code, code);
+    }
+    // When something that began before the reload is closed after it, then that one goes on
+    let session = world.session();
+    drop(session.granted(&then));
+    assert_eq!(client.call(1, &ask(2)).await.error_code, 0);
+    // When what opened one was looked at before the reload, then that one is not gone on with, but may be ended
+    let at = Target { cluster: then.topic("l-1").unwrap().cluster, broker: BrokerId(1) };
+    session.share_sessions.keep_late(&ask(0), at, &then);
+    for (epoch, code) in [(3, 122), (-1, 0), (-1, 122)] {
+        assert_eq!(client.call(1, &ask(epoch)).await.error_code, code);
+    }
 }

@@ -3,13 +3,15 @@
 
 use super::fetch::clusters;
 use super::generic::patience;
+use super::rights::Rules;
 use super::ticket::Ticket;
 use super::{needs, split_shares};
 use crate::api::fetch::records_within;
-use crate::api::groups::shares::{Asked, Forget, Plan, ShareAnswer, ShareRequest, absorb, plan};
+use crate::api::groups::shares::{Asked, Forget, Plan, ShareRequest, absorb, plan, tell};
 use crate::api::guard::{Guarded, Screened};
-use crate::api::{Effects, ErrorCodes, Refusals, Seen, codes};
+use crate::api::{Effects, ErrorCodes, Refusals, Seen};
 use crate::error::Fault;
+use crate::placement::Placement;
 use crate::types::{Target, View};
 use crate::upstream::{Answer, Expect, Outgoing, Refused};
 use crate::wire::codec::encode_request;
@@ -32,8 +34,16 @@ pub(super) const SESSIONS: usize = 100;
 /// other's session, and their members open new ones.
 #[derive(Debug, Default)]
 pub struct ShareSessions {
-    at: Mutex<HashMap<u64, Target>>,
+    at: Mutex<HashMap<u64, Bound>>,
     hash: RandomState,
+}
+
+/// A share session.
+#[derive(Debug)]
+struct Bound {
+    at: Target,
+    /// What its topics were looked at with, when they were named.
+    rules: Rules,
 }
 
 impl ShareSessions {
@@ -41,20 +51,22 @@ impl ShareSessions {
         self.hash.hash_one((request.group(), request.member()))
     }
 
-    fn get(&self, key: u64) -> Option<Target> {
-        self.at.lock().get(&key).copied()
+    /// Where a session is that a request may go to: one that reads on by other rules than it was opened by must be opened anew.
+    fn get(&self, key: u64, epoch: i32, placement: &Placement) -> Option<Target> {
+        self.at.lock().get(&key).filter(|bound| epoch <= 0 || bound.rules.hold(placement)).map(|bound| bound.at)
     }
 
-    fn keep(&self, key: u64, at: Target) {
+    fn keep(&self, key: u64, at: Target, placement: &Placement) {
         let mut sessions = self.at.lock();
         if sessions.len() >= SESSIONS {
             sessions.clear();
         }
-        sessions.insert(key, at);
+        sessions.insert(key, Bound { at, rules: Rules::of(placement) });
     }
 
-    pub(super) fn forget_all(&self) {
-        self.at.lock().clear();
+    #[cfg(test)]
+    pub(super) fn keep_late(&self, request: &impl ShareRequest, at: Target, then: &Placement) {
+        self.keep(self.key(request), at, then);
     }
 
     fn forget(&self, key: u64) {
@@ -111,27 +123,15 @@ pub fn acknowledge(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Takes out what a member may not read; the whole answer where it may not be one, or a session of its has ended under other rules.
+/// Takes out what a member may not read; the whole answer where it may not be one.
 pub(super) fn screen<R: Shares>(request: &mut R, told: &mut Told<R>, seen: &Seen<'_>) -> Told<R> {
     let guard = seen.guard?;
     match request.screen(&guard, seen) {
         Screened::All => {}
         Screened::Nothing(denied) => return Some(denied),
-        Screened::Some(more) => match told {
-            Some(before) => R::join(before, more),
-            None => *told = Some(more),
-        },
+        Screened::Some(more) => tell(told, Some(more)),
     }
     None
-}
-
-/// What a session reads was looked at when it was opened, over this connection and by these rules. One that was not is opened anew.
-fn plan_guarded<R: Shares>(request: &R, bound: Option<Target>, seen: &Seen<'_>) -> Plan<<R as ShareRequest>::Answer> {
-    if seen.guard.is_some() && bound.is_none() && request.epoch() > 0 {
-        let answer = ShareAnswer::failed(codes::SHARE_SESSION_NOT_FOUND, None);
-        return Plan::Answer(answer, Forget::Nothing);
-    }
-    plan(request, bound, seen)
 }
 
 fn begin<R: Shares>(ticket: Ticket, request: R, frame: &Bytes) {
@@ -152,9 +152,10 @@ fn go_on<R: Shares>(mut ticket: Ticket, mut request: R, frame: Bytes, mut refuse
     let placement = session.context.current.load();
     let key = session.share_sessions.key(&request);
     let version = ticket.head().version;
+    let bound = session.share_sessions.get(key, request.epoch(), &placement);
     let plan = session.see(version, &placement, &refused, |seen| match screen(&mut request, &mut told, seen) {
         Some(denied) => Plan::Answer(denied, Forget::Nothing),
-        None => plan_guarded(&request, session.share_sessions.get(key), seen),
+        None => plan(&mut request, &mut told, bound, seen),
     });
     ticket.of_pipeline(placement.config.pipeline_of_group(request.group()).name.clone());
     match plan {
@@ -174,7 +175,7 @@ fn go_on<R: Shares>(mut ticket: Ticket, mut request: R, frame: Bytes, mut refuse
         }
         Plan::Send(to) => {
             match request.epoch() {
-                0 => session.share_sessions.keep(key, to),
+                0 => session.share_sessions.keep(key, to, &placement),
                 ..0 => session.share_sessions.forget(key),
                 1.. => {}
             }
@@ -238,22 +239,23 @@ fn answered<R: Shares>(mut ticket: Ticket, from: Target, told: Told<R>, answer: 
 mod tests {
     use super::*;
     use crate::api::testing::{at, text};
+    use crate::placement::build::tests::placement;
     use kafka_protocol::messages::GroupId;
 
     /// [L4]
     #[test]
     fn l4_no_more_share_sessions_are_remembered_than_a_connection_may_have() {
-        let sessions = ShareSessions::default();
+        let (sessions, placement) = (ShareSessions::default(), placement(&[], &[]).0);
         let of = |member: usize| {
             let request = ShareFetchRequest::default().with_group_id(Some(GroupId(text("g"))));
             sessions.key(&request.with_member_id(Some(text(&member.to_string()))))
         };
         for member in 0..3 * SESSIONS {
-            sessions.keep(of(member), at(0, 1));
-            assert_eq!(sessions.get(of(member)), Some(at(0, 1)));
+            sessions.keep(of(member), at(0, 1), &placement);
+            assert_eq!(sessions.get(of(member), 1, &placement), Some(at(0, 1)));
         }
         assert!(sessions.at.lock().len() <= SESSIONS);
         sessions.forget(of(3 * SESSIONS - 1));
-        assert_eq!(sessions.get(of(3 * SESSIONS - 1)), None);
+        assert_eq!(sessions.get(of(3 * SESSIONS - 1), 1, &placement), None);
     }
 }

@@ -11,7 +11,8 @@ use crate::api::groups::subscription::{
 };
 use crate::api::{Refusals, Seen, codes, guard};
 use crate::placement::Placement;
-use crate::types::Slot;
+use crate::rights::{Granted, Kind, Operation};
+use crate::types::{Principal, Slot};
 use crate::wire::budget::{Budget, Charge};
 use crate::wire::codec::copied;
 use crate::wire::malformed::Malformed;
@@ -20,6 +21,7 @@ use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{self, Semaphore};
@@ -178,10 +180,35 @@ type Meaning = Result<Arc<Meant>, String>;
 
 #[derive(Debug, Default)]
 struct Resolved {
-    /// The placement.
+    /// The placement, which rules are part of.
     generation: u64,
-    /// By the group's home and the expression.
-    all: HashMap<(Slot, Box<str>), Meaning>,
+    all: HashMap<Expression, Meaning>,
+}
+
+/// An expression, of a group that lives there, of a member who may not know all topics.
+type Expression = (Slot, Option<Who>, Box<str>);
+
+/// Whom rules are about.
+type Who = (Principal, IpAddr);
+
+/// Who may know which topics.
+#[derive(Clone, Default)]
+struct Viewer(Option<(Who, Arc<Granted>)>);
+
+impl Viewer {
+    fn of(session: &Session, placement: &Placement) -> Self {
+        let who = (session.principal(), session.peer.ip().to_canonical());
+        Self(session.granted(placement).map(|granted| (who, granted)))
+    }
+
+    fn who(&self) -> Option<Who> {
+        self.0.as_ref().map(|(who, _)| who.clone())
+    }
+
+    /// Nobody has asked for this topic: what may not be known is not told as denied.
+    fn sees(&self, topic: &str) -> bool {
+        self.0.as_ref().is_none_or(|(_, granted)| granted.may(Operation::Describe, Kind::Topic, topic))
+    }
 }
 
 impl Default for Meanings {
@@ -191,38 +218,43 @@ impl Default for Meanings {
 }
 
 impl Meanings {
-    fn known(&self, regex: &str, home: Slot, generation: u64) -> Option<Meaning> {
+    fn known(&self, (regex, home, viewer): (&str, Slot, &Viewer), generation: u64) -> Option<Meaning> {
         let known = self.known.lock();
         let all = (known.generation == generation).then_some(&known.all)?;
-        all.get(&(home, Box::from(regex))).cloned()
+        all.get(&(home, viewer.who(), Box::from(regex))).cloned()
     }
 
-    fn keep(&self, regex: &str, home: Slot, generation: u64, meaning: &Meaning) {
+    fn keep(&self, (regex, home, viewer): (&str, Slot, &Viewer), generation: u64, meaning: &Meaning) {
         let mut known = self.known.lock();
         if known.generation < generation || known.all.len() >= MEANINGS {
             *known = Resolved { generation, all: HashMap::new() };
         }
         if known.generation == generation && !is_too_long(regex) {
-            known.all.insert((home, regex.into()), meaning.clone());
+            known.all.insert((home, viewer.who(), regex.into()), meaning.clone());
         }
     }
 
     /// Looks for it on a thread that carries no client.
-    async fn of(&self, regex: &StrBytes, home: Slot, (generation, placement): (u64, &Arc<Placement>)) -> Meaning {
+    async fn of(
+        &self,
+        (regex, home, viewer): (&StrBytes, Slot, &Viewer),
+        (generation, placement): (u64, &Arc<Placement>),
+    ) -> Meaning {
         let turn = Arc::clone(&self.turn).acquire_owned().await;
-        if let Some(meaning) = self.known(regex, home, generation) {
+        if let Some(meaning) = self.known((regex, home, viewer), generation) {
             return meaning;
         }
-        let (asked, within) = (regex.clone(), Arc::clone(placement));
+        let (asked, within, eyes) = (regex.clone(), Arc::clone(placement), viewer.clone());
         let looked = spawn_blocking(move || {
             let began = processor_time();
             let has_time = || processor_time().saturating_sub(began) < MATCHED_WITHIN;
             // The turn is over with the work, also where nobody waits for it any more.
-            (meant_by(&asked, home, &within, has_time).map(Arc::new), turn)
+            let shows = |topic: &str| eyes.sees(topic);
+            (meant_by(&asked, home, &within, shows, has_time).map(Arc::new), turn)
         });
         let looked = looked.await.map(|(meaning, turn)| (meaning, Some(turn)));
         let (meaning, _turn) = looked.unwrap_or_else(|_| (Err("it cannot be read".to_owned()), None));
-        self.keep(regex, home, generation, &meaning);
+        self.keep((regex, home, viewer), generation, &meaning);
         meaning
     }
 }
@@ -275,33 +307,36 @@ impl<A: Subscribes> Beat<A> {
     fn judge(self, said: Said) -> Result<(), Malformed> {
         let home = self.placement.home_of_group(A::saying(&self.request).group);
         let session = Arc::clone(self.ticket.session());
+        let viewer = Viewer::of(&session, &self.placement);
         if !reads_regex(&said, &self.placement) {
-            return self.judged(&said, None);
+            return self.judged(&said, &viewer, None);
         }
-        if let Some(known) = session.context.meanings.known(&said.regex, home, self.generation) {
-            return self.judged(&said, Some(known));
+        if let Some(known) = session.context.meanings.known((&said.regex, home, &viewer), self.generation) {
+            return self.judged(&said, &viewer, Some(known));
         }
         tokio::spawn(async move {
             let looked = async {
                 // One of each connection at a time, so that a client with many keeps others waiting for one.
                 let _turn = session.subscriptions.turn.lock().await;
-                session.context.meanings.of(&said.regex, home, (self.generation, &self.placement)).await
+                let asked = (&said.regex, home, &viewer);
+                session.context.meanings.of(asked, (self.generation, &self.placement)).await
             };
             let meaning = timeout(TURN_WITHIN, looked).await;
             // Nothing is malformed that was read.
             drop(match meaning {
-                Ok(meaning) => self.judged(&said, Some(meaning)),
+                Ok(meaning) => self.judged(&said, &viewer, Some(meaning)),
                 Err(_) => self.refuse(&A::failed(codes::COORDINATOR_LOAD_IN_PROGRESS, None)),
             });
         });
         Ok(())
     }
 
-    fn judged(self, said: &Said, meaning: Option<Meaning>) -> Result<(), Malformed> {
+    fn judged(self, said: &Said, viewer: &Viewer, meaning: Option<Meaning>) -> Result<(), Malformed> {
         let session = Arc::clone(self.ticket.session());
         let saying = A::saying(&self.request);
         let meant = |_: &str, _| meaning.unwrap_or_else(|| Ok(Arc::default()));
-        match judge(said, saying.group, A::PROTOCOL, &self.placement, meant) {
+        let shows = |topic: &str| viewer.sees(topic);
+        match judge(said, saying.group, A::PROTOCOL, &self.placement, shows, meant) {
             Ok(()) => {
                 session.subscriptions.fits(&saying, said, self.generation);
                 self.go_on()
@@ -364,6 +399,7 @@ mod tests {
     use super::*;
     use crate::api::testing::text;
     use crate::placement::build::tests::{placement, slot, topic};
+    use crate::rights::{Definition, Rights};
     use kafka_protocol::messages::TopicName;
 
     struct Line {
@@ -466,19 +502,38 @@ mod tests {
     #[tokio::test]
     async fn a_regular_expression_that_begins_to_mean_a_topic_elsewhere_is_seen() {
         let (meanings, before) = (Meanings::default(), Arc::new(placement(&[topic("x", &[1])], &[]).0));
-        let alone = meanings.of(&text(".*"), slot(0), (1, &before)).await.unwrap();
-        let known = meanings.known(".*", slot(0), 1).unwrap().unwrap();
+        let alone = meanings.of((&text(".*"), slot(0), &Viewer::default()), (1, &before)).await.unwrap();
+        let known = meanings.known((".*", slot(0), &Viewer::default()), 1).unwrap().unwrap();
         assert!(Arc::ptr_eq(&alone, &known), "many say the same");
         let after = Arc::new(placement(&[topic("x", &[1])], &[topic("b-1", &[1])]).0);
-        assert!(meanings.known(".*", slot(0), 2).is_none() && meanings.known(".*", slot(1), 1).is_none());
-        let there = meanings.of(&text(".*"), slot(0), (2, &after)).await.unwrap();
+        let known = |home, generation| meanings.known((".*", slot(home), &Viewer::default()), generation);
+        assert!(known(0, 2).is_none() && known(1, 1).is_none());
+        let there = meanings.of((&text(".*"), slot(0), &Viewer::default()), (2, &after)).await.unwrap();
         let said = Said { names: Vec::new(), regex: text(".*") };
         let judged = |placement: &Placement, meaning: &Arc<Meant>| {
             let meant = |_: &str, _| Ok(Arc::clone(meaning));
-            judge(&said, &text("g"), crate::api::groups::subscription::Protocol::Consumer, placement, meant)
+            judge(&said, &text("g"), crate::api::groups::subscription::Protocol::Consumer, placement, |_| true, meant)
         };
         assert_eq!(judged(&before, &alone), Ok(()));
         assert!(matches!(judged(&after, &there), Err(Refused::Reaches(_))));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_given_what_an_expression_means_to_who_may_know_more() {
+        // Given what somebody's expression means who may know all
+        let world = Arc::new(placement(&[topic("x", &[1])], &[topic("b-1", &[1])]).0);
+        let (meanings, all) = (Meanings::default(), Viewer::default());
+        let whole = meanings.of((&text(".*"), slot(0), &all), (1, &world)).await.unwrap();
+        // When others say the same that may know nothing, from two addresses
+        for host in [[10, 0, 0, 7], [10, 0, 0, 8]].map(IpAddr::from) {
+            let granted = Arc::new(Arc::new(Rights::new(Definition::default())).of("User:x", host));
+            let nobody = Viewer(Some(((Principal::user("x"), host), granted)));
+            // Then it means nothing
+            assert!(meanings.known((".*", slot(0), &nobody), 1).is_none());
+            let nothing = meanings.of((&text(".*"), slot(0), &nobody), (1, &world)).await.unwrap();
+            assert_eq!((&*nothing, nothing == whole), (&Meant::default(), false));
+            assert!(meanings.known((".*", slot(0), &nobody), 1).is_some());
+        }
     }
 
     /// [L4]
@@ -486,13 +541,13 @@ mod tests {
     async fn l4_no_more_meanings_are_remembered_than_there_is_memory_for() {
         let (meanings, world) = (Meanings::default(), Arc::new(placement(&[topic("x", &[1])], &[]).0));
         for number in 0..2 * MEANINGS {
-            meanings.of(&text(&number.to_string()), slot(0), (1, &world)).await.unwrap();
+            meanings.of((&text(&number.to_string()), slot(0), &Viewer::default()), (1, &world)).await.unwrap();
         }
         assert!(meanings.known.lock().all.len() <= MEANINGS);
         // What cannot be read is remembered, but not where it is long
         for (wrong, known) in [("(".to_owned(), true), ("x".repeat(5_000), false)] {
-            assert!(meanings.of(&text(&wrong), slot(0), (1, &world)).await.is_err());
-            assert_eq!(meanings.known(&wrong, slot(0), 1).is_some(), known);
+            assert!(meanings.of((&text(&wrong), slot(0), &Viewer::default()), (1, &world)).await.is_err());
+            assert_eq!(meanings.known((&wrong, slot(0), &Viewer::default()), 1).is_some(), known);
         }
     }
 
@@ -517,14 +572,15 @@ mod tests {
         let turn = Arc::clone(&meanings.turn).acquire_owned().await.unwrap();
         // When another gives up waiting for it
         let (regex, moment) = (text(".*"), Duration::from_millis(10));
-        assert!(timeout(moment, meanings.of(&regex, slot(0), (1, &world))).await.is_err());
+        let asked = (&regex, slot(0), &Viewer::default());
+        assert!(timeout(moment, meanings.of(asked, (1, &world))).await.is_err());
         // Then it has taken nothing, and the next has its turn
         drop(turn);
-        assert!(meanings.of(&regex, slot(0), (1, &world)).await.is_ok());
+        assert!(meanings.of(asked, (1, &world)).await.is_ok());
         assert_eq!(meanings.turn.available_permits(), 1);
     }
 
     async fn meanings_of(regex: &StrBytes, world: &Arc<Placement>) -> Meaning {
-        Meanings::default().of(regex, slot(0), (1, world)).await
+        Meanings::default().of((regex, slot(0), &Viewer::default()), (1, world)).await
     }
 }

@@ -1,6 +1,7 @@
 //! A Fetch that passes through: one broker answers all of it, its fetch session included.
 
 use super::fetch::{FetchSession, outgoing, version_for};
+use super::rights::Rules;
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::fetch::handed::{READ_COMMITTED, fetched, handed_out, throttled};
@@ -102,12 +103,10 @@ impl Through {
         ticket.answer(&ours, std::slice::from_ref(&answer.frame));
     }
 
-    /// Not where other rules hold by now: what the session names was looked at under those before.
+    /// With the rules that what it names was looked at with, whatever rules hold by now.
     fn keep_session(&self, told: i32) -> bool {
-        if !self.session.has_same_rights(&self.placement) {
-            return told == NO_SESSION;
-        }
-        let now = FetchSession { at: self.to, pipeline: self.pipeline.clone() };
+        let rules = Rules::of(&self.placement);
+        let now = FetchSession { at: self.to, pipeline: self.pipeline.clone(), rules };
         self.session.keep_fetch_session(self.question.session_id(), told, &now)
     }
 

@@ -130,11 +130,12 @@ where
     R: ShareRequest<Answer: Shaped + Encodable + ErrorCodes> + Shaped + Encodable,
 {
     let version = 1;
-    let Ok(request) = decode::<R>(told::<R>(rng, version), version) else { return false };
+    let Ok(mut request) = decode::<R>(told::<R>(rng, version), version) else { return false };
+    let mut left_out = None;
     let bound = rng.bool().then(|| world.a());
     let mut refused = Refusals::default();
     let (response, taken) = loop {
-        match share_groups::plan(&request, bound, &world.seen(version, &refused)) {
+        match share_groups::plan(&mut request, &mut left_out, bound, &world.seen(version, &refused)) {
             share_groups::Plan::Answer(answer, _) => break (answer, false),
             share_groups::Plan::Wait(need) => {
                 assert!(refused.of(&need).is_none(), "it waits again for {need:?}");

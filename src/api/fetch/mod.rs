@@ -133,14 +133,12 @@ fn renames(request: &FetchRequest, seen: &Seen<'_>) -> bool {
     seen.version < BY_ID && request.topics.iter().filter_map(place).any(|place| is_renamed(place, seen.version))
 }
 
-/// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits.
+/// A fetch session holds the partitions of one broker. One that gets a partition of another no longer fits; nor does one that
+/// gets what nobody is to serve: its broker may have it all the same, as a shadow or a stray of what lives elsewhere, or of what the
+/// client may not read. The client then names all in a full fetch, and is told by us why it gets nothing of that.
 fn fits(request: &FetchRequest, at: Target, seen: &Seen<'_>) -> bool {
-    !renames(request, seen)
-        && partitions(request).all(|(topic, partition)| match source_of(topic, partition.partition, seen) {
-            Found::At(to) => to == at,
-            // Its broker would serve what the client may not read.
-            Found::Never(code) => code != codes::TOPIC_AUTHORIZATION_FAILED,
-        })
+    let is_there = |(topic, asked): (&FetchTopic, &FetchPartition)| matches!(source_of(topic, asked.partition, seen), Found::At(to) if to == at);
+    !renames(request, seen) && partitions(request).all(is_there)
 }
 
 fn full(request: FetchRequest, session_at: impl Fn(i32) -> Option<Target>, split: bool, seen: &Seen<'_>) -> Plan {
@@ -289,8 +287,8 @@ pub fn failed_through(request: &FetchRequest, seen: &Seen<'_>, effects: &mut Eff
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::testing::{World, at};
-    use crate::placement::build::tests::topic;
+    use crate::api::testing::{World, at, text};
+    use crate::placement::build::tests::{slot, topic};
     use crate::types::BrokerId;
     use kafka_protocol::messages::fetch_response::{LeaderIdAndEpoch, NodeEndpoint, PartitionData};
 
@@ -328,6 +326,35 @@ mod tests {
         let adding = request(&[("x", &[1])]).with_session_id(7).with_session_epoch(3);
         let Plan::Answer(answer) = plan(adding, |_| Some(at(0, 1)), false, &world.seen(12)) else { panic!() };
         assert_eq!(answer.error_code, 70);
+    }
+
+    #[test]
+    fn a_session_that_gets_what_nobody_is_to_serve_ends() {
+        // Given a session at a broker whose cluster has copies of topics that live elsewhere, one of them only by its name
+        let copies = [topic("x", &[1, -1]), topic("b-1", &[1]), topic("b-stray", &[1])];
+        let mut world = World::with(&copies, &[topic("b-1", &[-1])]);
+        let tried = [
+            (Need::AllTopics, Refusal::Done),
+            (Need::Topics { cluster: slot(1), names: vec![text("b-stray")], create: false }, Refusal::Done),
+        ];
+        world.refused.extend(tried);
+        let by_name = |name| request(&[(name, &[0])]);
+        let by_id = |of: &str| {
+            let topic = FetchTopic::default().with_topic_id(topic(of, &[1]).id);
+            FetchRequest::default().with_topics(vec![topic.with_partitions(vec![FetchPartition::default()])])
+        };
+        let unled = request(&[("x", &[1])]);
+        let asked = [(by_name("b-stray"), 12), (by_name("b-1"), 12), (by_id("b-stray"), 13), (unled, 12)];
+        for (asked, version) in asked {
+            // When it gets that, then its broker is not asked
+            let adding = asked.clone().with_session_id(7).with_session_epoch(3);
+            let seen = world.seen(version);
+            let Plan::Answer(answer) = plan(adding, |_| Some(at(0, 1)), false, &seen) else { panic!("{asked:?}") };
+            assert_eq!(answer.error_code, 70);
+            // And the full fetch that follows is answered by us
+            let full = plan(asked, |_| None, false, &seen);
+            assert!(matches!(full, Plan::Split(_)), "{full:?}");
+        }
     }
 
     #[test]

@@ -2,10 +2,9 @@
 //! (KIP-932). Each group at its own coordinator, as DescribeGroups. A cluster that lacks it is 35 for its groups, at which
 //! Java asks for them as classic ones.
 
-use super::lists::NO_OPERATIONS;
 use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
 use crate::api::scrub::{scrubbed, scrubbed_message};
-use crate::api::{Api, Effects, Plan, Seen};
+use crate::api::{Api, Effects, NO_OPERATIONS, Plan, Seen};
 use crate::error::Fault;
 use crate::types::{Name, Slot};
 use kafka_protocol::messages::{

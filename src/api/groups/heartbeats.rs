@@ -34,6 +34,8 @@ pub trait Subscribes: Api {
     fn failed(code: i16, message: Option<String>) -> Self::Response;
     /// The topics that an answer assigns.
     fn assigned(response: &Self::Response) -> impl Iterator<Item = Uuid>;
+    /// Leaves topics out of what an answer assigns.
+    fn leave_out(response: &mut Self::Response, is_hidden: impl FnMut(Uuid) -> bool);
     /// An answer's code and message.
     fn outcome(response: &mut Self::Response) -> (i16, &mut Option<StrBytes>);
 }
@@ -111,6 +113,9 @@ fn absorb<A>(
             if code == codes::UNSUPPORTED_VERSION && message.is_none() {
                 *message = Some(StrBytes::from_string(lacking(A::PROTOCOL, origin.cluster, seen.placement)));
             }
+            if seen.guard.is_some() {
+                A::leave_out(&mut answer, |id| is_hidden(id, origin.cluster, seen));
+            }
             let kept = A::assigned(&answer).find_map(|id| kept_from_clients(id, origin.cluster, seen.placement));
             *so_far = match kept {
                 Some(topic) => A::failed(codes::NOT_COORDINATOR, Some(format!("{topic} is not to be assigned"))),
@@ -128,6 +133,17 @@ fn absorb<A>(
     if code == codes::NONE {
         effects.extend(origin.if_so.into_iter().map(Effect::Saw));
     }
+}
+
+/// Whether a topic that a coordinator has assigned is one that the member may not describe: an expression may mean it to the
+/// coordinator, which does not know who asks. With Kafka it does not. One that was made this moment has no name yet.
+fn is_hidden(id: Uuid, cluster: Slot, seen: &Seen<'_>) -> bool {
+    let there = || {
+        let topics = &seen.placement.cluster(cluster)?.snapshot.topics;
+        topics.iter().find(|(_, topic)| topic.id == id).map(|(name, _)| name)
+    };
+    let name = seen.placement.topic_by_id(id).map(|place| &place.topic.name).or_else(there);
+    name.is_some_and(|name| !seen.shows(name))
 }
 
 /// A topic that a coordinator has assigned, and that its cluster only has as a shadow of one elsewhere. It was made or found
@@ -209,6 +225,12 @@ macro_rules! heartbeats {
                 response.assignment.iter().flat_map(|assignment| &assignment.topic_partitions).map(|topic| topic.topic_id)
             }
 
+            fn leave_out(response: &mut $response, mut is_hidden: impl FnMut(Uuid) -> bool) {
+                if let Some(assignment) = &mut response.assignment {
+                    assignment.topic_partitions.retain(|topic| !is_hidden(topic.topic_id));
+                }
+            }
+
             fn outcome(response: &mut $response) -> (i16, &mut Option<StrBytes>) {
                 (response.error_code, &mut response.error_message)
             }
@@ -227,6 +249,7 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, at, round, sent, text};
     use crate::placement::build::tests::{slot, topic};
+    use crate::rights::Operation;
     use crate::types::CoordinatorType;
     use kafka_protocol::messages::GroupId;
     use kafka_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
@@ -273,6 +296,30 @@ mod tests {
             round::<ConsumerGroupHeartbeat>(&heartbeat("g"), &world.seen(1), |_, _| Ok(assigning(shadow.id)));
         // Then the member has to say all again
         assert_eq!((answer.error_code, answer.assignment, effects.len()), (16, None, 1));
+    }
+
+    #[test]
+    fn a_member_is_not_assigned_what_it_may_not_describe() {
+        // Given a coordinator that has a topic, and a shadow, of which its member may not know
+        let (shadow, here) = (topic("b-1", &[1]), topic("y", &[1]));
+        let topics = [topic("x", &[1]), std::sync::Arc::clone(&shadow), std::sync::Arc::clone(&here)];
+        let world = World::with(&topics, &[]).coordinated(0, "g", 2).allowing(Operation::Describe, &["x"]);
+        for hidden in [shadow, here] {
+            let both = || {
+                let mut answer = assigning(topic("x", &[1]).id);
+                let more = assigning(hidden.id).assignment.unwrap().topic_partitions;
+                answer.assignment.as_mut().unwrap().topic_partitions.extend(more);
+                answer
+            };
+            // When it assigns that beside another
+            let (answer, effects) = round::<ConsumerGroupHeartbeat>(&heartbeat("g"), &world.seen(1), |_, _| Ok(both()));
+            // Then the member has the other
+            assert_eq!((answer, effects.len()), (assigning(topic("x", &[1]).id), 0));
+        }
+        // And of one that nobody knows yet it is told, by its id
+        let fresh = assigning(Uuid::from_u128(77));
+        let (answer, _) = round::<ConsumerGroupHeartbeat>(&heartbeat("g"), &world.seen(1), |_, _| Ok(fresh.clone()));
+        assert_eq!(answer, fresh);
     }
 
     #[test]

@@ -15,7 +15,7 @@
 
 use crate::api::by_coordinator::{self, Asked, Asks, Key, Tells, by_coordinator};
 use crate::api::scrub::{scrubbed, scrubbed_message};
-use crate::api::{Api, Effects, Part, Plan, Seen, codes, send_or_wait};
+use crate::api::{Api, Effects, NO_OPERATIONS, Part, Plan, Seen, codes, send_or_wait};
 use crate::error::Fault;
 use crate::telemetry::observed::Fact;
 use crate::types::{Name, Slot, Target};
@@ -27,9 +27,6 @@ use kafka_protocol::messages::{
     ListGroupsRequest, ListGroupsResponse,
 };
 use kafka_protocol::protocol::StrBytes;
-
-/// "Not asked for" (KIP-430).
-pub(super) const NO_OPERATIONS: i32 = i32::MIN;
 
 by_coordinator! {
     DescribeGroups of GroupId: DescribeGroupsRequest.groups [GroupId], DescribeGroupsResponse {

@@ -50,6 +50,8 @@ pub trait ShareRequest {
     fn epoch(&self) -> i32;
     /// The partitions it names: of a topic, and which.
     fn partitions(&self) -> impl Iterator<Item = (Uuid, i32)>;
+    /// Takes topics out. What their member is told of their partitions, with an error and words for it, where there are any.
+    fn take_out(&mut self, goes: impl FnMut(Uuid) -> bool, why: i16, words: Option<StrBytes>) -> Option<Self::Answer>;
 }
 
 /// What is answered to it.
@@ -64,6 +66,17 @@ pub trait ShareAnswer: Untag + Sized {
     fn unled(&self) -> impl Iterator<Item = Uuid>;
     /// The error of the whole.
     fn code(&self) -> i16;
+    /// Puts what is told of other topics beside it, where the whole is no error.
+    fn add(&mut self, told: Self);
+}
+
+/// Adds to what is told of topics that were taken out of a request.
+pub fn tell<A: ShareAnswer>(told: &mut Option<A>, more: Option<A>) {
+    match (told.as_mut(), more) {
+        (Some(before), Some(more)) => before.add(more),
+        (None, more) => *told = more,
+        (Some(_), None) => {}
+    }
 }
 
 /// Who leads a partition, as the client is told: a node and an epoch, or -1 twice.
@@ -89,21 +102,32 @@ pub enum Forget {
     Nothing,
 }
 
-/// Plans a request of a member whose session over this connection, if any, is at `bound`.
-pub fn plan<R: ShareRequest>(request: &R, bound: Option<Target>, seen: &Seen<'_>) -> Plan<R::Answer> {
+/// Plans a request of a member whose session over this connection, if any, is at `bound`. Topics that do not live with the group are
+/// taken out, and `told` says so: a broker may have such an id all the same, of a shadow or a stray, which nobody is to read. A topic
+/// may be known after a `Wait` that was not before: who plans again looks first at what may be read again.
+pub fn plan<R: ShareRequest>(
+    request: &mut R,
+    told: &mut Option<R::Answer>,
+    bound: Option<Target>,
+    seen: &Seen<'_>,
+) -> Plan<R::Answer> {
     let home = seen.placement.home_of_group(request.group());
-    if request.epoch() != OPENS {
-        let lost = || Plan::Answer(R::Answer::failed(codes::SHARE_SESSION_NOT_FOUND, None), Forget::Nothing);
-        return bound.map_or_else(lost, Plan::Send);
+    // The group may have moved.
+    let bound = bound.filter(|bound| bound.cluster == home);
+    let goes_on = request.epoch() != OPENS;
+    if goes_on && bound.is_none() {
+        return Plan::Answer(R::Answer::failed(codes::SHARE_SESSION_NOT_FOUND, None), Forget::Nothing);
     }
     let unknown = request.partitions().any(|(topic, _)| seen.placement.topic_by_id(topic).is_none());
     if unknown && seen.refusal(&Need::AllTopics).is_none() {
         return Plan::Wait(Need::AllTopics);
     }
+    let lives_elsewhere = |topic| seen.placement.topic_by_id(topic).is_none_or(|place| place.cluster != home);
+    tell(told, request.take_out(lives_elsewhere, codes::UNKNOWN_TOPIC_ID, None));
     let leaders: Vec<_> =
         request.partitions().filter_map(|at| leader(at, home, seen.placement)).map(|(to, _)| to).collect();
     match bound {
-        Some(bound) if leaders.is_empty() || leaders.contains(&bound) => Plan::Send(bound),
+        Some(bound) if goes_on || leaders.is_empty() || leaders.contains(&bound) => Plan::Send(bound),
         Some(_) => Plan::Answer(moved(request, home, seen), Forget::Session),
         None => match leaders.first().copied().or_else(|| seen.placement.any_broker(home)) {
             Some(to) => Plan::Send(to),
@@ -154,7 +178,7 @@ pub fn absorb<A: ShareAnswer>(answer: Result<A, Fault>, from: Target, seen: &See
 }
 
 macro_rules! share {
-    ($request:ident, $response:ident in $room:ident: $topic:ident $(, $acknowledged:ident)?) => {
+    ($request:ident, $response:ident in $room:ident: $topic:ident $(, $acknowledged:ident, $with_code:ident)?) => {
         impl ShareRequest for $request {
             type Answer = $response;
 
@@ -174,6 +198,30 @@ macro_rules! share {
                 self.topics.iter().flat_map(|topic| {
                     topic.partitions.iter().map(move |partition| (topic.topic_id, partition.partition_index))
                 })
+            }
+
+            fn take_out(
+                &mut self,
+                mut goes: impl FnMut(Uuid) -> bool,
+                why: i16,
+                words: Option<StrBytes>,
+            ) -> Option<$response> {
+                let told = self.topics.extract_if(.., |topic| goes(topic.topic_id)).map(|topic| {
+                    let partitions = topic.partitions.iter().map(|asked| {
+                        let told = $room::PartitionData::default()
+                            .with_partition_index(asked.partition_index)
+                            .with_error_code(why)
+                            .with_error_message(words.clone());
+                        $(let told = told.$with_code(match asked.acknowledgement_batches.is_empty() {
+                            true => codes::NONE,
+                            false => why,
+                        });)?
+                        told
+                    });
+                    $room::$topic::default().with_topic_id(topic.topic_id).with_partitions(partitions.collect())
+                });
+                let told: Vec<_> = told.collect();
+                (!told.is_empty()).then(|| $response::default().with_responses(told))
             }
         }
 
@@ -228,11 +276,18 @@ macro_rules! share {
             fn code(&self) -> i16 {
                 self.error_code
             }
+
+            fn add(&mut self, told: Self) {
+                if self.error_code == codes::NONE {
+                    self.responses.extend(told.responses);
+                }
+            }
         }
     };
 }
 
-share!(ShareFetchRequest, ShareFetchResponse in share_fetch_response: ShareFetchableTopicResponse, acknowledge_error_message);
+share!(ShareFetchRequest, ShareFetchResponse in share_fetch_response: ShareFetchableTopicResponse,
+    acknowledge_error_message, with_acknowledge_error_code);
 share!(ShareAcknowledgeRequest, ShareAcknowledgeResponse in share_acknowledge_response: ShareAcknowledgeTopicResponse);
 
 #[cfg(test)]
@@ -242,7 +297,7 @@ mod tests {
     use crate::api::testing::{World, at, text};
     use crate::placement::build::tests::topic;
     use kafka_protocol::messages::GroupId;
-    use kafka_protocol::messages::share_fetch_request::{FetchPartition, FetchTopic};
+    use kafka_protocol::messages::share_fetch_request::{AcknowledgementBatch, FetchPartition, FetchTopic};
 
     fn world() -> World {
         World::with(&[topic("x", &[1, 2]), topic("y", &[-1])], &[topic("b-1", &[1])])
@@ -260,6 +315,10 @@ mod tests {
             .with_topics(named.collect())
     }
 
+    fn plan_of(request: &ShareFetchRequest, bound: Option<Target>, world: &World) -> Plan<ShareFetchResponse> {
+        plan(&mut request.clone(), &mut None, bound, &world.seen(1))
+    }
+
     fn codes_of(answer: &ShareFetchResponse) -> Vec<(i16, i32, i32)> {
         let told = answer.responses.iter().flat_map(|topic| &topic.partitions);
         told.map(|told| (told.error_code, told.current_leader.leader_id, told.current_leader.leader_epoch)).collect()
@@ -267,17 +326,18 @@ mod tests {
 
     #[test]
     fn a_session_is_opened_at_the_leader_and_stays_there() {
-        let (world, plan_of) =
-            (world(), |request: &ShareFetchRequest, bound, world: &World| plan(request, bound, &world.seen(1)));
+        let world = world();
         assert_eq!(plan_of(&fetch(0, &[("x", 1)]), None, &world), Plan::Send(at(0, 2)));
         // Later requests name nothing, or what others lead: the broker says so itself
         for named in [&[][..], &[("x", 0)]] {
             assert_eq!(plan_of(&fetch(7, named), Some(at(0, 2)), &world), Plan::Send(at(0, 2)));
         }
         assert_eq!(plan_of(&fetch(-1, &[]), Some(at(0, 2)), &world), Plan::Send(at(0, 2)));
-        // One that this connection has not opened is unknown
-        let Plan::Answer(answer, Forget::Nothing) = plan_of(&fetch(7, &[]), None, &world) else { panic!() };
-        assert_eq!(answer.error_code, 122);
+        // One that this connection has not opened is unknown, and one where the group does not live any more
+        for bound in [None, Some(at(1, 1))] {
+            let Plan::Answer(answer, Forget::Nothing) = plan_of(&fetch(7, &[]), bound, &world) else { panic!() };
+            assert_eq!(answer.error_code, 122);
+        }
         // What nobody leads goes to some broker of the group's home
         assert!(
             matches!(plan_of(&fetch(0, &[("y", 0)]), None, &world), Plan::Send(to) if to.cluster == at(0, 1).cluster)
@@ -289,20 +349,48 @@ mod tests {
         // Given a connection whose session is at broker 1, and a partition that broker 2 leads by now
         let world = world();
         let asked = fetch(0, &[("x", 1), ("y", 0)]);
-        let Plan::Answer(answer, Forget::Session) = plan(&asked, Some(at(0, 1)), &world.seen(1)) else { panic!() };
+        let Plan::Answer(answer, Forget::Session) = plan_of(&asked, Some(at(0, 1)), &world) else { panic!() };
         assert_eq!(codes_of(&answer), [(6, 2, 7), (6, -1, -1)]);
         assert_eq!((answer.node_endpoints.len(), answer.node_endpoints[0].host.as_str()), (1, "proxy.example"));
         // Where the broker leads some of it, it has all
-        assert_eq!(plan(&fetch(0, &[("x", 1), ("x", 0)]), Some(at(0, 1)), &world.seen(1)), Plan::Send(at(0, 1)));
+        assert_eq!(plan_of(&fetch(0, &[("x", 1), ("x", 0)]), Some(at(0, 1)), &world), Plan::Send(at(0, 1)));
     }
 
     #[test]
     fn a_topic_that_nobody_knows_is_looked_for_once() {
         let mut world = world();
-        let asked = fetch(0, &[("later", 0), ("x", 1)]);
-        assert_eq!(plan(&asked, None, &world.seen(1)), Plan::Wait(Need::AllTopics));
+        let asked = |epoch| fetch(epoch, &[("later", 0), ("x", 1)]);
+        for (epoch, bound) in [(0, None), (7, Some(at(0, 2)))] {
+            assert_eq!(plan_of(&asked(epoch), bound, &world), Plan::Wait(Need::AllTopics));
+        }
         world.refused.extend([(Need::AllTopics, Refusal::Done)]);
-        assert_eq!(plan(&asked, None, &world.seen(1)), Plan::Send(at(0, 2)));
+        for (epoch, bound) in [(0, None), (7, Some(at(0, 2)))] {
+            assert_eq!(plan_of(&asked(epoch), bound, &world), Plan::Send(at(0, 2)));
+        }
+        assert!(matches!(plan_of(&asked(7), None, &world), Plan::Answer(..)), "nothing is looked for in vain");
+    }
+
+    #[test]
+    fn no_broker_is_asked_for_what_does_not_live_with_the_group() {
+        // Given a broker whose cluster has a shadow, and a stray, of topics that live elsewhere
+        let (shadow, stray) = (topic("b-shadow", &[1]), topic("b-stray", &[1]));
+        let mut world = World::with(&[topic("x", &[1]), shadow, stray], &[topic("b-1", &[1])]);
+        world.refused.extend([(Need::AllTopics, Refusal::Done)]);
+        for (epoch, bound) in [(0, None), (0, Some(at(0, 1))), (7, Some(at(0, 1)))] {
+            // When a member names these, beside what lives there and acknowledging some
+            let mut asked = fetch(epoch, &[("b-shadow", 0), ("x", 0), ("b-stray", 4), ("b-1", 0)]);
+            asked.topics[2].partitions[0].acknowledgement_batches = vec![AcknowledgementBatch::default()];
+            let mut told = None;
+            // Then what lives there is asked for
+            assert_eq!(plan(&mut asked, &mut told, bound, &world.seen(1)), Plan::Send(at(0, 1)));
+            assert_eq!(asked.partitions().collect::<Vec<_>>(), [(topic("x", &[1]).id, 0)]);
+            // And of the others it is told that nobody knows them
+            let told = told.unwrap();
+            let of: Vec<_> = told.responses.iter().map(|topic| (topic.topic_id, &topic.partitions[0])).collect();
+            let codes = of.iter().map(|(_, told)| (told.partition_index, told.error_code, told.acknowledge_error_code));
+            assert_eq!(codes.collect::<Vec<_>>(), [(0, 100, 0), (4, 100, 100), (0, 100, 0)]);
+            assert_eq!(of[1].0, topic("b-stray", &[1]).id);
+        }
     }
 
     #[test]

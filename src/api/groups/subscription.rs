@@ -112,11 +112,18 @@ impl Meant {
 }
 
 /// What a regular expression means to a group at this home: of all topics that clients see, and of those that its coordinator
-/// has besides, as shadows of topics elsewhere: it would assign them. `goes_on` is asked now and then, and ends it.
+/// has besides, as shadows of topics elsewhere: it would assign them. As with Kafka it does not mean what its member may not
+/// describe: `shows` says of a topic whether it may. `goes_on` is asked now and then, and ends it.
 ///
 /// # Errors
 /// Why it cannot be read, or that there was no time for it.
-pub fn meant_by(regex: &str, home: Slot, placement: &Placement, goes_on: impl Fn() -> bool) -> Result<Meant, String> {
+pub fn meant_by(
+    regex: &str,
+    home: Slot,
+    placement: &Placement,
+    shows: impl Fn(&str) -> bool,
+    goes_on: impl Fn() -> bool,
+) -> Result<Meant, String> {
     let mut meant = Meant::default();
     let regex = re2::compile(regex)?;
     let seen = placement.topics().map(|place| (&place.topic.name, place.cluster));
@@ -129,7 +136,7 @@ pub fn meant_by(regex: &str, home: Slot, placement: &Placement, goes_on: impl Fn
                 "it takes too long to hold it against the names of all topics; write it with less repetition".into()
             );
         }
-        if regex.is_match(name.as_bytes()) {
+        if regex.is_match(name.as_bytes()) && shows(name) {
             meant.note(name, lives_on, home, placement);
         }
     }
@@ -146,9 +153,10 @@ pub fn is_too_long(regex: &str) -> bool {
 const AT_ONCE: usize = 64;
 
 /// What names mean. A topic lives where its name says, whether it is there or not: one that is made tomorrow would be missed.
-fn meant_by_names(names: &[StrBytes], home: Slot, placement: &Placement) -> Meant {
+/// A member may have named one under other rules, that it may not describe any more.
+fn meant_by_names(names: &[StrBytes], home: Slot, placement: &Placement, shows: impl Fn(&str) -> bool) -> Meant {
     let mut meant = Meant::default();
-    for name in names {
+    for name in names.iter().filter(|name| shows(name)) {
         meant.note(name, placement.home_of_topic(name), home, placement);
     }
     meant
@@ -170,7 +178,8 @@ pub fn reads_regex(said: &Said, placement: &Placement) -> bool {
     placement.clusters.len() > 1 && !said.regex.is_empty()
 }
 
-/// Holds what a member means against its group's home. `by_regex` is [`meant_by`], or what it gave before.
+/// Holds what a member means against its group's home. Of a topic that it may not describe, which `shows` says, it is told
+/// nothing, also not by a refusal. `by_regex` is [`meant_by`] for the same member, or what it gave before.
 ///
 /// # Errors
 /// Why it is refused.
@@ -179,6 +188,7 @@ pub fn judge(
     group: &StrBytes,
     protocol: Protocol,
     placement: &Placement,
+    shows: impl Fn(&str) -> bool,
     by_regex: impl FnOnce(&str, Slot) -> Result<Arc<Meant>, String>,
 ) -> Result<(), Refused> {
     // All lives in one place.
@@ -186,7 +196,7 @@ pub fn judge(
         return Ok(());
     }
     let home = placement.home_of_group(group);
-    let by_names = meant_by_names(&said.names, home, placement);
+    let by_names = meant_by_names(&said.names, home, placement, shows);
     let meant = match reads_regex(said, placement) {
         true => by_names.and(&*by_regex(&said.regex, home).map_err(Refused::Unreadable)?),
         false => by_names,
@@ -294,9 +304,13 @@ mod tests {
     }
 
     fn refused(group: &str, said: &Said, world: &World) -> Option<String> {
+        refused_to(|_| true, group, said, world)
+    }
+
+    fn refused_to(shows: impl Fn(&str) -> bool + Copy, group: &str, said: &Said, world: &World) -> Option<String> {
         let placement = &world.placement;
-        let meant = |regex: &str, home| meant_by(regex, home, placement, || true).map(Arc::new);
-        match judge(said, &text(group), Protocol::Consumer, placement, meant) {
+        let meant = |regex: &str, home| meant_by(regex, home, placement, shows, || true).map(Arc::new);
+        match judge(said, &text(group), Protocol::Consumer, placement, shows, meant) {
             Ok(()) => None,
             Err(Refused::Reaches(reach)) => Some(reach.message(placement)),
             Err(Refused::Unreadable(why)) => Some(format!("unreadable: {why}")),
@@ -323,7 +337,7 @@ mod tests {
         // When members say what nobody counts, then nobody takes it up
         let said = by_regex(&"x".repeat(1 << 20));
         let looks = |_: &str, _| panic!("it is looked at, and remembered");
-        assert_eq!(judge(&said, &text("g"), Protocol::Consumer, &world.placement, looks), Ok(()));
+        assert_eq!(judge(&said, &text("g"), Protocol::Consumer, &world.placement, |_| true, looks), Ok(()));
     }
 
     #[test]
@@ -350,12 +364,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_member_may_not_describe_its_subscription_does_not_mean() {
+        // Given topics elsewhere, a shadow and a stray of which a member may describe one
+        let elsewhere: Vec<_> = ["b-1", "b-2", "b-3", "b-4", "b-5"].map(|name| topic(name, &[1])).into();
+        let world = World::with(&[topic("x", &[1]), topic("b-1", &[1]), topic("b-stray", &[1])], &elsewhere);
+        let told = |shows: fn(&str) -> bool, said: &Said| refused_to(shows, "g", said, &world);
+        // Then who may describe what is at home is served, and who may describe nothing is told nothing
+        for shows in [(|topic: &str| topic == "x") as fn(&str) -> bool, |_: &str| false] {
+            assert_eq!(told(shows, &by_regex(".*")), None);
+            assert_eq!(told(shows, &by_names(&["b-1", "b-later"])), None, "named before the rules changed");
+        }
+        // And of what is elsewhere it is told what it may describe, and not how much there is besides
+        let some = told(|topic| matches!(topic, "x" | "b-2"), &by_regex(".*")).unwrap();
+        assert!(some.contains("means b-2 (on b): subscribe to"), "{some}");
+        // Also what its expression means at home is not told
+        let some = told(|topic| topic == "b-2", &by_regex(".*")).unwrap();
+        assert!(some.contains("means b-2 (on b): write `groups:"), "{some}");
+    }
+
+    #[test]
     fn a_regular_expression_that_takes_too_long_is_given_up() {
         let topics: Vec<_> = (0..2 * AT_ONCE).map(|number| topic(&format!("x{number}"), &[1])).collect();
         let world = World::with(&topics, &[]);
         let asked = std::cell::Cell::new(0);
         let once = || asked.replace(asked.get() + 1) < 1;
-        let why = meant_by("x.*", Slot::new(0).unwrap(), &world.placement, once).unwrap_err();
+        let why = meant_by("x.*", Slot::new(0).unwrap(), &world.placement, |_| true, once).unwrap_err();
         assert!(why.starts_with("it takes too long") && asked.get() == 2, "{why} {}", asked.get());
     }
 

@@ -4,7 +4,7 @@ use super::{Guard, Guarded, Screened, screened, words};
 use crate::api::by_coordinator::{Asks, Key, Tells};
 use crate::api::groups::by_group::GroupRequest;
 use crate::api::groups::heartbeats::{ConsumerGroupHeartbeat, ShareGroupHeartbeat, Subscribes};
-use crate::api::{Seen, codes};
+use crate::api::{NO_OPERATIONS, Seen, codes};
 use crate::rights::{Kind, Operation};
 use kafka_protocol::messages as m;
 use kafka_protocol::messages::TopicName;
@@ -35,8 +35,9 @@ members! {
     LeaveGroupRequest, LeaveGroupResponse;
 }
 
-/// Heartbeats of groups whose coordinator assigns. Of topics that it names, a member must be allowed to know. What a regular
-/// expression means is the coordinator's business: what its member may not read is refused when it reads.
+/// Heartbeats of groups whose coordinator assigns. Of topics that it names, a member must be allowed to know. A regular
+/// expression is the coordinator's business: what its member may not know it does not mean (`groups::subscription`), and is left
+/// out of what is assigned (`groups::heartbeats`); what it may know and not read is refused when it reads.
 macro_rules! subscribers {
     ($($request:ident, $response:ident of $api:ident;)*) => {$(
         impl Guarded for m::$request {
@@ -72,7 +73,7 @@ where
     R: Tells<Key = Q::Key>,
 {
     let denied = guard.part(request.asked_mut(), operation, kind, |asked| Q::key(asked).text());
-    screened(&denied, request.asked().is_empty(), || {
+    screened(denied.is_empty(), request.asked().is_empty(), || {
         let mut told = R::default();
         told.told().extend(denied.iter().map(|asked| R::refused(Q::key(asked), code)));
         told
@@ -148,7 +149,7 @@ macro_rules! described {
                             .with_group_id(group.group_id.clone())
                             .with_error_code(codes::TOPIC_AUTHORIZATION_FAILED)
                             .with_error_message(Some(StrBytes::from_static_str(HIDES)))
-                            .with_authorized_operations(super::NO_OPERATIONS);
+                            .with_authorized_operations(NO_OPERATIONS);
                     }
                 }
             }
@@ -234,7 +235,7 @@ macro_rules! changes {
                     return Screened::Nothing(answer);
                 }
                 let denied = guard.part(&mut self.topics, Operation::Read, Kind::Topic, |topic| &topic.topic_name);
-                screened(&denied, self.topics.is_empty(), || {
+                screened(denied.is_empty(), self.topics.is_empty(), || {
                     m::$response::default().with_responses(denied.iter().map($told).collect())
                 })
             }

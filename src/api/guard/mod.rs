@@ -16,13 +16,10 @@ mod transactions;
 pub use barred::Barred;
 pub use table::{ASKED, AsksFor, How};
 
-use crate::api::{Api, Seen};
+use crate::api::{Api, NO_OPERATIONS, Seen};
 use crate::rights::{Decision, Granted, Kind, Operation};
 use crate::types::Slot;
 use kafka_protocol::protocol::StrBytes;
-
-/// "Not asked for" (KIP-430).
-const NO_OPERATIONS: i32 = i32::MIN;
 
 /// Something that was asked for and is not allowed.
 #[derive(Clone, Copy, Debug)]
@@ -189,9 +186,9 @@ pub fn close<A: Api>(answer: &mut A::Response, told: Option<A::Response>, seen: 
     }
 }
 
-/// `Some` or `Nothing` by whether anything is left; `All` where nothing was taken out.
-fn screened<A, T>(taken: &[T], is_empty: bool, told: impl FnOnce() -> A) -> Screened<A> {
-    match (taken.is_empty(), is_empty) {
+/// `All` where nothing was taken out; else `Nothing` or `Some`, by whether nothing is left.
+fn screened<A>(is_whole: bool, is_empty: bool, told: impl FnOnce() -> A) -> Screened<A> {
+    match (is_whole, is_empty) {
         (true, _) => Screened::All,
         (false, true) => Screened::Nothing(told()),
         (false, false) => Screened::Some(told()),

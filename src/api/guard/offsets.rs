@@ -29,7 +29,7 @@ where
     let is_empty = request.topics().is_empty();
     let mut apart = Q::default();
     apart.topics_mut().extend(denied);
-    screened(apart.topics(), is_empty, || refused(&apart, TOPIC))
+    screened(apart.topics().is_empty(), is_empty, || refused(&apart, TOPIC))
 }
 
 /// Adds the topics of one answer to another.
@@ -107,9 +107,9 @@ fn screen_one(
     }
     let Some(topics) = &mut request.topics else { return Screened::All };
     let denied = guard.part(topics, Operation::Describe, Kind::Topic, |topic| &topic.name);
-    let is_empty = topics.is_empty();
-    let apart = m::OffsetFetchRequest::default().with_topics(Some(denied));
-    screened(apart.topics.as_deref().unwrap_or_default(), is_empty, || failed(&apart, TOPIC, 0))
+    screened(denied.is_empty(), topics.is_empty(), || {
+        failed(&m::OffsetFetchRequest::default().with_topics(Some(denied)), TOPIC, 0)
+    })
 }
 
 fn screen_several(request: &mut m::OffsetFetchRequest, guard: &Guard<'_>) -> Screened<m::OffsetFetchResponse> {
@@ -127,7 +127,7 @@ fn screen_several(request: &mut m::OffsetFetchRequest, guard: &Guard<'_>) -> Scr
         }
     }
     let is_empty = request.groups.is_empty();
-    screened(&groups.clone(), is_empty, || m::OffsetFetchResponse::default().with_groups(groups))
+    screened(groups.is_empty(), is_empty, || m::OffsetFetchResponse::default().with_groups(groups))
 }
 
 fn no_topic(asked: &OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {

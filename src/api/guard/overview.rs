@@ -1,7 +1,7 @@
 //! What we answer ourselves: nodes, topics, coordinators.
 
-use super::{Guard, Guarded, NO_OPERATIONS, Screened, screened, words};
-use crate::api::{Seen, codes};
+use super::{Guard, Guarded, Screened, screened, words};
+use crate::api::{NO_OPERATIONS, Seen, codes};
 use crate::rights::{Kind, Operation};
 use kafka_protocol::messages as m;
 use kafka_protocol::messages::TopicName;
@@ -40,7 +40,7 @@ impl Guarded for m::MetadataRequest {
             return Screened::Nothing(nothing.with_topics(told));
         }
         let answer = |topics| m::MetadataResponse::default().with_topics(topics);
-        screened(&told.clone(), false, || answer(told))
+        screened(told.is_empty(), false, || answer(told))
     }
 
     fn veil(answer: &mut Self::Answer, guard: &Guard<'_>) {
@@ -119,7 +119,7 @@ impl Guarded for m::DescribeTopicPartitionsRequest {
     /// that no cursor tells of it.
     fn screen(&mut self, guard: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
         let denied = guard.part(&mut self.topics, Operation::Describe, Kind::Topic, |topic| &topic.name);
-        screened(&denied, self.topics.is_empty(), || {
+        screened(denied.is_empty(), self.topics.is_empty(), || {
             let told = denied.iter().map(|topic| {
                 DescribeTopicPartitionsResponseTopic::default()
                     .with_error_code(CODE)
@@ -160,7 +160,7 @@ impl Guarded for m::FindCoordinatorRequest {
             return Screened::Nothing(answer.with_node_id((-1).into()).with_port(-1));
         }
         let denied = guard.part(&mut self.coordinator_keys, Operation::Describe, kind, |key| key);
-        screened(&denied, self.coordinator_keys.is_empty(), || {
+        screened(denied.is_empty(), self.coordinator_keys.is_empty(), || {
             let told = denied.iter().map(|key| {
                 Coordinator::default()
                     .with_key(key.clone())

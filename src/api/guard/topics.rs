@@ -62,7 +62,7 @@ impl Guarded for m::CreateTopicsRequest {
             return Screened::All;
         }
         let denied = guard.part(&mut self.topics, Operation::Create, Kind::Topic, |topic| &topic.name);
-        screened(&denied, self.topics.is_empty(), || {
+        screened(denied.is_empty(), self.topics.is_empty(), || {
             let told = denied.iter().map(|topic| {
                 CreatableTopicResult::default()
                     .with_name(topic.name.clone())
@@ -129,7 +129,7 @@ impl Guarded for m::DeleteTopicsRequest {
             may
         });
         let is_empty = self.topics.is_empty() && self.topic_names.is_empty();
-        screened(&told.clone(), is_empty, || m::DeleteTopicsResponse::default().with_responses(told))
+        screened(told.is_empty(), is_empty, || m::DeleteTopicsResponse::default().with_responses(told))
     }
 
     fn join(answer: &mut Self::Answer, told: Self::Answer) {
@@ -142,7 +142,7 @@ impl Guarded for m::CreatePartitionsRequest {
 
     fn screen(&mut self, guard: &Guard<'_>, _: &Seen<'_>) -> Screened<Self::Answer> {
         let denied = guard.part(&mut self.topics, Operation::Alter, Kind::Topic, |topic| &topic.name);
-        screened(&denied, self.topics.is_empty(), || {
+        screened(denied.is_empty(), self.topics.is_empty(), || {
             let told = denied.iter().map(|topic| {
                 CreatePartitionsTopicResult::default()
                     .with_name(topic.name.clone())
@@ -192,7 +192,7 @@ macro_rules! configs {
                     }
                     may
                 });
-                screened(&told.clone(), self.resources.is_empty(), || {
+                screened(told.is_empty(), self.resources.is_empty(), || {
                     let mut answer = m::$response::default();
                     answer.$told = told;
                     answer

@@ -72,8 +72,8 @@ where
     R: Encodable + Decodable,
 {
     for (world, code) in worlds().flat_map(|world| with(world, CODES)) {
-        let (seen, request) = (world.seen(1), over_the_wire(&request(), 1));
-        let answer = match shares::plan(&request, None, &seen) {
+        let (seen, mut request) = (world.seen(1), over_the_wire(&request(), 1));
+        let answer = match shares::plan(&mut request, &mut None, None, &seen) {
             shares::Plan::Send(to) => {
                 let told = over_the_wire(&answer(How { version: 1, code }), 1);
                 assert!(leak(&encoded(&told, 1)).is_some(), "{api:?}: nothing was planted");
@@ -85,7 +85,7 @@ where
         assert_clean(api, 1, 1, &answer);
         // And where another broker leads what its session was for
         let elsewhere = Target { cluster: slot(1), broker: crate::types::BrokerId(IDS[1] + 1) };
-        if let shares::Plan::Answer(answer, _) = shares::plan(&request, Some(elsewhere), &seen) {
+        if let shares::Plan::Answer(answer, _) = shares::plan(&mut request, &mut None, Some(elsewhere), &seen) {
             assert_clean(api, 1, 1, &answer);
         }
     }

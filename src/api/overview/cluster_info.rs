@@ -1,10 +1,10 @@
 //! DescribeCluster and DescribeTopicPartitions, answered from the placement, as Metadata is.
 
 use crate::api::needs::{Needs, sought};
-use crate::api::overview::metadata::{NO_OPERATIONS, is_legal, on_default_cluster};
+use crate::api::overview::metadata::{is_legal, on_default_cluster};
 use crate::api::overview::nodes::Node;
 use crate::api::overview::sights::{Sights, Tells, Unasked, is_unheard};
-use crate::api::{Api, Effects, Need, Plan, Refusal, Seen, codes};
+use crate::api::{Api, Effects, NO_OPERATIONS, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};

@@ -3,7 +3,7 @@
 
 use crate::api::overview::nodes::Node;
 use crate::api::overview::sights::{Sights, Tells, Unasked, is_unheard};
-use crate::api::{Api, Codes, Effect, Effects, Need, Plan, Refusal, Seen, codes};
+use crate::api::{Api, Codes, Effect, Effects, NO_OPERATIONS, Need, Plan, Refusal, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};
@@ -19,8 +19,6 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// "Not asked for" (KIP-430).
-pub(in crate::api) const NO_OPERATIONS: i32 = i32::MIN;
 /// From this version on a client says whether topics may be made; before, they always may.
 const SAYS_CREATE: i16 = 4;
 /// The longest legal topic name.
