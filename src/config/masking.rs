@@ -30,9 +30,9 @@ impl Holds {
         if key.ends_with("_file") || key.ends_with("_url") {
             return Self::Nothing;
         }
-        if SECRETS.iter().any(|word| has(word)) || key == "users" || nearest(&key, SECRETS).is_some() {
+        if SECRETS.iter().any(has) || key == "users" || nearest(&key, SECRETS).is_some() {
             Self::Secret
-        } else if ["token", "credential"].iter().any(|word| has(word)) {
+        } else if ["token", "credential"].iter().any(has) {
             Self::MaybeSecret
         } else {
             Self::Nothing

@@ -61,8 +61,11 @@ fn rule(dice: &mut Rng) -> Rule {
         Operations::of(&(0..count).map(|_| *one_of(&Operation::ALL, dice)).collect::<Vec<_>>())
     };
     let resources = (0..some(dice, 3)).map(|_| (*one_of(&Kind::ALL, dice), pattern(dice))).collect();
-    let hosts =
-        if dice.u8(0..3) > 0 { vec![] } else { vec![Network::parse(*one_of(&HOSTS, dice)).expect("an address")] };
+    let hosts = if dice.u8(0..3) > 0 {
+        vec![]
+    } else {
+        vec![Network::parse(one_of::<&str>(&HOSTS, dice)).expect("an address")]
+    };
     let effect = if dice.u8(0..4) == 0 { Effect::Deny } else { Effect::Allow };
     Rule { principals, operations, resources, hosts, effect }
 }
@@ -104,8 +107,7 @@ fn in_capitals(word: &str) -> String {
 
 /// A rule as Kafka has it: one for each principal, operation, resource and host. It takes none twice.
 fn write_rule(rule: &Rule, definition: &Definition, lines: &mut BTreeSet<String>) {
-    let of =
-        |principal: &Box<str>| definition.groups.get(principal).cloned().unwrap_or_else(|| vec![principal.clone()]);
+    let of = |principal: &str| definition.groups.get(principal).cloned().unwrap_or_else(|| vec![principal.into()]);
     let operations: Vec<_> = if rule.operations == Operations::ALL {
         vec!["ALL".to_owned()]
     } else {
@@ -116,7 +118,7 @@ fn write_rule(rule: &Rule, definition: &Definition, lines: &mut BTreeSet<String>
     let hosts =
         if hosts.is_empty() { vec!["*".to_owned()] } else { hosts.iter().map(|host| as_java_writes(host)).collect() };
     let effect = in_capitals(rule.effect.word());
-    for principal in rule.principals.iter().flat_map(of) {
+    for principal in rule.principals.iter().flat_map(|principal| of(principal)) {
         for (kind, pattern) in &rule.resources {
             let kind = in_capitals(kind.word());
             let (pattern, name) = match pattern {

@@ -112,7 +112,7 @@ fn state(eyes: &mut Way<'_>) -> String {
     let acls = eyes.to(1).call(3, &acls.with_operation(1).with_permission_type(1));
     told.extend(ours(&acls.resources));
     let quotas = eyes.to(1).call(1, &DescribeClientQuotasRequest::default().with_components(Vec::new()));
-    told.extend(ours(&quotas.entries.unwrap_or_default()));
+    told.extend(ours(quotas.entries.unwrap_or_default()));
     let users = eyes.to(1).call(0, &DescribeUserScramCredentialsRequest::default().with_users(None));
     told.extend(ours(&users.results));
     for broker in 1..=3 {
