@@ -24,15 +24,15 @@ impl Holds {
     fn of(key: &str) -> Self {
         const SECRETS: [&str; 4] = ["password", "passphrase", "secret", "client_secret"];
         let key = key.to_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| key.contains(word));
+        let has = |word: &&str| key.contains(*word);
         // Who mistypes a secret's key has written the secret all the same.
         // A path or an address.
         if key.ends_with("_file") || key.ends_with("_url") {
             return Self::Nothing;
         }
-        if has(&SECRETS) || key == "users" || nearest(&key, SECRETS).is_some() {
+        if SECRETS.iter().any(has) || key == "users" || nearest(&key, SECRETS).is_some() {
             Self::Secret
-        } else if has(&["token", "credential"]) {
+        } else if ["token", "credential"].iter().any(has) {
             Self::MaybeSecret
         } else {
             Self::Nothing

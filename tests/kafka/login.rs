@@ -132,7 +132,7 @@ fn brief(said: &str) -> String {
 
 /// All of them, some at a time: some clients take seconds to give up. What is not as it was wanted is told.
 pub fn play_all(world: &World, what: &str, wanted: bool, clients: impl IntoIterator<Item = Client>) -> Vec<String> {
-    const AT_A_TIME: usize = 3;
+    const AT_A_TIME: usize = 5;
     let clients: Vec<_> = clients.into_iter().collect();
     let mut complaints = Vec::new();
     for some in clients.chunks(AT_A_TIME) {

@@ -17,6 +17,7 @@ use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 const CLIENTS_PASSWORD: &str = "planted-Secret-2";
 const WRONG_PASSWORD: &str = "planted-Wrong-5";
@@ -294,29 +295,32 @@ fn mistakes(world: &World) {
         listener(&format!("tls: {{ certificate: \"{}\", key: \"{}\" }}", key.display(), key.display())),
         listener(&format!("tls: {{ certificate: \"{certificate}\", key: \"{certificate}\", client_ca: \"{}\" }}", key.display())),
     ];
-    let file = world.directory.join("secrets-mistakes.yaml").display().to_string();
-    let mut complaints = Vec::new();
-    for text in texts {
-        let rest = if text.starts_with("clusters") {
-            "listeners: [{ bind: 127.0.0.1:0 }]\n"
-        } else {
-            "clusters: { a: { slot: 0, bootstrap: [\"127.0.0.1:1\"] } }\n"
+    let said: Vec<String> = thread::scope(|scope| {
+        let ask = |(number, text): (usize, &String)| {
+            let text = text.clone();
+            scope.spawn(move || said_of(world, number, &text))
         };
-        fs::write(&file, format!("virtual_cluster: x\ndefault_cluster: a\n{text}{rest}")).expect("a file");
-        let words: [&[&str]; 2] = [&["check", "-c", &file], &["run", "-c", &file, "--log", "trace"]];
-        let found = Reading::of_file(Path::new(&file)).found;
-        let json = serde_json::to_string(&found).expect("JSON");
-        complaints.extend(planted.found(&format!("JSON of\n{text}\n{json}"), &json));
-        let mut was_told = false;
-        for words in words {
-            // What would run is not run
-            if words[0] == "run" && !was_told {
-                continue;
-            }
-            let said = says(words);
-            was_told |= said.contains("mistake");
-            complaints.extend(planted.found(&format!("{} of\n{text}\n{said}", words[0]), &said));
-        }
-    }
+        let asking: Vec<_> = texts.iter().enumerate().map(ask).collect();
+        asking.into_iter().flat_map(|one| one.join().expect("its answers")).collect()
+    });
+    let complaints: Vec<_> = said.iter().flat_map(|said| planted.found(said, said)).collect();
     assert!(complaints.is_empty(), "{} secrets were said:\n{}", complaints.len(), complaints.join("\n\n"));
+}
+
+/// What is said of a config that may have mistakes, where it is checked, and where it is run.
+fn said_of(world: &World, number: usize, text: &str) -> Vec<String> {
+    let rest = if text.starts_with("clusters") {
+        "listeners: [{ bind: 127.0.0.1:0 }]\n"
+    } else {
+        "clusters: { a: { slot: 0, bootstrap: [\"127.0.0.1:1\"] } }\n"
+    };
+    let file = world.directory.join(format!("secrets-mistakes-{number}.yaml")).display().to_string();
+    fs::write(&file, format!("virtual_cluster: x\ndefault_cluster: a\n{text}{rest}")).expect("a file");
+    let found = Reading::of_file(Path::new(&file)).found;
+    let mut said = vec![serde_json::to_string(&found).expect("JSON"), says(&["check", "-c", &file])];
+    // What would run is not run.
+    if said.iter().any(|said| said.contains(": mistake: ")) {
+        said.push(says(&["run", "-c", &file, "--log", "trace"]));
+    }
+    said
 }

@@ -102,75 +102,73 @@ struct Mistake {
     what: &'static str,
     door: Door,
     /// Makes it of a client that makes none.
-    make: Box<dyn Fn(Client) -> Client + Sync>,
+    make: fn(&World, Client) -> Client,
     /// What Java shows of it, somewhere.
     java: &'static str,
 }
 
-fn mistake(
-    what: &'static str,
-    door: Door,
-    java: &'static str,
-    make: impl Fn(Client) -> Client + Sync + 'static,
-) -> Mistake {
-    Mistake { what, door, make: Box::new(make), java }
-}
+const MISTAKES: [Mistake; 9] = [
+    Mistake {
+        what: "another authority",
+        door: Door::Secured,
+        make: |world, client| client.by("PLAIN", USER, PASSWORD).trusting(&world.b.pki().ca()),
+        java: "SslAuthenticationException: SSL handshake failed",
+    },
+    Mistake {
+        what: "another name",
+        door: Door::Secured,
+        make: |world, client| {
+            let servers = client.servers.replace("127.0.0.1", "localhost");
+            trusting(world, Client { servers, ..client }.by("PLAIN", USER, PASSWORD))
+        },
+        java: "SSLHandshakeException: No name matching localhost found",
+    },
+    Mistake {
+        what: "a wrong password",
+        door: Door::Secured,
+        make: |world, client| trusting(world, client.by("PLAIN", USER, "wrong")),
+        java: "SaslAuthenticationException: Authentication failed: Invalid username or password",
+    },
+    Mistake {
+        what: "a wrong password, by a proof",
+        door: Door::Secured,
+        make: |world, client| trusting(world, client.by("SCRAM-SHA-512", USER, "wrong")),
+        java: "SaslAuthenticationException: Authentication failed during authentication due to invalid credentials with SASL \
+               mechanism SCRAM-SHA-512",
+    },
+    Mistake { what: "no certificate", door: Door::Mutual, make: trusting, java: "SslAuthenticationException: " },
+    Mistake {
+        what: "a certificate of another authority",
+        door: Door::Mutual,
+        make: |world, client| trusting(world, client).showing(&world.b.pki().client_in_one()),
+        java: "SslAuthenticationException: ",
+    },
+    Mistake {
+        what: "a certificate whose time is over",
+        door: Door::Mutual,
+        make: |world, client| {
+            let name = format!("turned-expired-{}", fastrand::u64(..));
+            trusting(world, client).showing(&world.a.pki().another_client_in_one(&name, Validity::Expired))
+        },
+        java: "SslAuthenticationException: ",
+    },
+    Mistake {
+        what: "TLS where none is",
+        door: Door::Named,
+        make: |world, client| trusting(world, client.by("PLAIN", USER, PASSWORD)),
+        java: "TimeoutException: Topic a-turned not present in metadata",
+    },
+    Mistake {
+        what: "a mechanism that is not there",
+        door: Door::Named,
+        make: |_, client| client.by("SCRAM-SHA-512", USER, PASSWORD),
+        java: "UnsupportedSaslMechanismException: Client SASL mechanism 'SCRAM-SHA-512' not enabled in the server, enabled \
+               mechanisms are [",
+    },
+];
 
-fn by_name(client: Client) -> Client {
-    Client { servers: client.servers.replace("127.0.0.1", "localhost"), ..client }
-}
-
-fn all_mistakes(world: &World) -> Vec<Mistake> {
-    let (ca, other) = (world.a.pki().ca(), world.b.pki().ca());
-    let stranger = world.b.pki().client_in_one();
-    let expired = world.a.pki().another_client_in_one("turned-expired", Validity::Expired);
-    let trusting = move |client: Client| client.trusting(&ca);
-    let own = world.a.pki().client_in_one();
-    let log_in =
-        |mechanism: &'static str, password: &'static str| move |client: Client| client.by(mechanism, USER, password);
-    let (t1, t2, t3, t4, t5, t6) =
-        (trusting.clone(), trusting.clone(), trusting.clone(), trusting.clone(), trusting.clone(), trusting);
-    vec![
-        mistake(
-            "another authority",
-            Door::Secured,
-            "SslAuthenticationException: SSL handshake failed",
-            move |client| client.by("PLAIN", USER, PASSWORD).trusting(&other),
-        ),
-        mistake(
-            "another name",
-            Door::Secured,
-            "SSLHandshakeException: No name matching localhost found",
-            move |client| by_name(t1(client.by("PLAIN", USER, PASSWORD))),
-        ),
-        mistake(
-            "a wrong password",
-            Door::Secured,
-            "SaslAuthenticationException: Authentication failed: Invalid username or password",
-            move |client| t2(client.by("PLAIN", USER, "wrong")),
-        ),
-        mistake(
-            "a wrong password, by a proof",
-            Door::Secured,
-            "SaslAuthenticationException: Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512",
-            move |client| t3(client.by("SCRAM-SHA-512", USER, "wrong")),
-        ),
-        mistake("no certificate", Door::Mutual, "", t4),
-        mistake("a certificate of another authority", Door::Mutual, "", move |client| t5(client).showing(&stranger)),
-        mistake("a certificate whose time is over", Door::Mutual, "", move |client| t6(client).showing(&expired)),
-        mistake(
-            "TLS where none is",
-            Door::Named,
-            "TimeoutException: Topic a-turned not present in metadata",
-            move |client| client.by("PLAIN", USER, PASSWORD).trusting(&own),
-        ),
-        mistake(
-            "a mechanism that is not there",
-            Door::Named,
-            "UnsupportedSaslMechanismException: Client SASL mechanism 'SCRAM-SHA-512' not enabled in the server, enabled mechanisms are [",
-            log_in("SCRAM-SHA-512", PASSWORD),
-        ),
-    ]
+fn trusting(world: &World, client: Client) -> Client {
+    client.trusting(&world.a.pki().ca())
 }
 
 fn mistakes(world: &World) {
@@ -190,10 +188,9 @@ fn mistakes(world: &World) {
     } else {
         &["java-4.3", "franz-go", "confluent-2.16"]
     };
-    let mistakes = all_mistakes(world);
     let mut complaints = Vec::new();
     // Some at a time: most clients try on for seconds.
-    for some in mistakes.chunks(5) {
+    for some in MISTAKES.chunks(5) {
         thread::scope(|scope| {
             let pairs = some.iter().flat_map(|mistake| clients.iter().map(move |client| (mistake, *client)));
             let doors = &doors;
@@ -211,7 +208,7 @@ fn mistakes(world: &World) {
 
 /// What is not as it should be where a client makes a mistake at Kafka and here.
 fn judge(world: &World, doors: &Doors, mistake: &Mistake, client: &'static str) -> Option<String> {
-    let play = |at: Bootstrap| (mistake.make)(Client::new(client, &at.servers, "a-turned")).play(world);
+    let play = |at: Bootstrap| (mistake.make)(world, Client::new(client, &at.servers, "a-turned")).play(world);
     let Err(told) = play(doors.at(mistake.door)) else {
         return Some(format!("{}: {client} is served", mistake.what));
     };
