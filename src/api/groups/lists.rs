@@ -139,9 +139,7 @@ impl Api for ListGroups {
         };
         let part = |to: Target| Part { to, request: request.clone(), origin: listed(to.cluster) };
         let parts: Vec<_> = seen.brokers_in_reach().map(part).collect();
-        // Who comes to no cluster has no groups; else they are where nobody answers.
-        let is_error = parts.is_empty() && !seen.guard.is_some_and(|guard| guard.barred.is_everywhere());
-        let nobody = if is_error { codes::COORDINATOR_NOT_AVAILABLE } else { codes::NONE };
+        let nobody = if parts.is_empty() { codes::COORDINATOR_NOT_AVAILABLE } else { codes::NONE };
         send_or_wait(ListGroupsResponse::default().with_error_code(nobody), parts, Vec::new())
     }
 

@@ -88,13 +88,13 @@ impl Guard<'_> {
     /// Whether this may be done to at least one resource of a kind.
     #[must_use]
     pub fn may_any(&self, operation: Operation, kind: Kind) -> bool {
-        self.granted.is_none_or(|granted| granted.may_any(operation, kind)) && !self.barred.is_everywhere()
+        !self.barred.is_everywhere() && self.granted.is_none_or(|granted| granted.may_any(operation, kind))
     }
 
     /// Whether some rule allows this to some resource of a kind.
     #[must_use]
     pub fn may_some(&self, operation: Operation, kind: Kind) -> bool {
-        self.granted.is_none_or(|granted| granted.may_some(operation, kind))
+        !self.barred.is_everywhere() && self.granted.is_none_or(|granted| granted.may_some(operation, kind))
     }
 
     /// Whether this may be done to the cluster.

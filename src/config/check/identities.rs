@@ -87,7 +87,10 @@ pub(super) fn identities(
     if findings.mistakes() > before {
         return None;
     }
-    let (all, unmapped) = (all.into_iter().collect::<Option<Vec<_>>>()?, unmapped.unwrap_or(Some(Unmapped::Own))?);
+    // With `User:*` it says nothing.
+    let unmapped = unmapped.unwrap_or(Some(Unmapped::Own))?;
+    let unmapped = if everyone.is_some() { Unmapped::Own } else { unmapped };
+    let all = all.into_iter().collect::<Option<Vec<_>>>()?;
     match Identities::new(all, unmapped, |group| principals.members(group)) {
         Ok(identities) => Some(identities),
         Err(twice) => {

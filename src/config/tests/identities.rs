@@ -66,7 +66,8 @@ fn what_is_printed_says_the_same_but_for_what_is_secret() {
     let all = format!("one: {{ principals: ['User:c', team], {} }}", login("one"));
     let everyone = format!("one: {{ principals: ['User:*'], {} }}", login("one"));
     let everyone = cluster(&format!("{SASL}, identities: {{ {everyone} }}"));
-    for text in [with(&all), everyone] {
+    let superfluous = with(&format!("one: {{ principals: ['User:*'], {} }}", login("one")));
+    for text in [with(&all), everyone, superfluous] {
         let config = config(&text);
         let printed = super::written(&config).to_string();
         assert!(!printed.contains("hunter2"), "{printed}");

@@ -119,4 +119,30 @@ clusters: { a: { slot: 0, bootstrap: ['a.example:1'], tls: { ca: ca.crt, certifi
         );
         let _ = std::fs::remove_dir_all(&directory);
     }
+
+    #[test]
+    fn an_identitys_certificate_is_told_of_and_what_is_the_clusters_once() {
+        let directory = std::env::temp_dir().join(format!("fishplate-survey-identity-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let file = directory.join("c.yaml").display().to_string();
+        let identity = "identities: { one: { principals: ['User:*'], tls: { certificate: one.crt, key: one.key } } }";
+        let text = "
+virtual_cluster: v
+default_cluster: a
+listeners: [{ bind: '127.0.0.1:9093' }]
+clusters: { a: { slot: 0, bootstrap: ['a.example:1'], tls: { ca: ca.crt }, IDENTITY } }
+";
+        let config = Config::from_text(&file, &text.replace("IDENTITY", identity)).expect("a config");
+        let told = || -> Vec<String> { survey(&config, &file).into_iter().map(|one| one.what).collect() };
+        assert_eq!(told().len(), 1, "what they share is missing for both: {:?}", told());
+        let authority = Authority::new("Test CA");
+        std::fs::write(directory.join("ca.crt"), authority.certificate()).expect("a file");
+        assert!(told()[0].starts_with("tls of identity one of cluster a: "), "{:?}", told());
+        let soon = Validity::For(Duration::from_secs(10 * 86_400));
+        authority.client("one", soon).write(&directory, "one");
+        let all = told();
+        assert!(all.len() == 1 && all[0].starts_with("tls of identity one of cluster a: "), "{all:?}");
+        assert!(all[0].contains("one.crt holds a certificate that is good until"), "{all:?}");
+        let _ = std::fs::remove_dir_all(&directory);
+    }
 }
