@@ -286,10 +286,7 @@ impl Cluster {
         broker: Option<BrokerId>,
         request: &R,
         at_most: i16,
-    ) -> Result<R::Response, Fault>
-    where
-        R::Response: Send,
-    {
+    ) -> Result<R::Response, Fault> {
         self.call_as(Guise::OWN, broker, request, at_most).await
     }
 
@@ -300,10 +297,7 @@ impl Cluster {
         broker: Option<BrokerId>,
         request: &R,
         at_most: i16,
-    ) -> Result<R::Response, Fault>
-    where
-        R::Response: Send,
-    {
+    ) -> Result<R::Response, Fault> {
         let mut candidates = self.candidates(guise, broker).into_iter();
         let mut asked = JoinSet::new();
         let mut fault = Fault::cluster(self.slot, "no broker of it is known");

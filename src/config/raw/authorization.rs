@@ -4,7 +4,9 @@ use super::super::findings::At;
 use super::super::read::{Fields, Reader, Text, boolean, list, named, some, texts};
 use super::super::yaml::{Entry, Node};
 use super::some_texts;
-use schemars::JsonSchema;
+use crate::rights::Operation;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Who may do what. What no rule allows is denied.
@@ -54,22 +56,22 @@ pub(in super::super) struct Rule {
     pub(in super::super) at: At,
 }
 
-/// What is done.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-#[expect(dead_code, reason = "stands in the schema only")]
-enum OperationWord {
-    All,
-    Read,
-    Write,
-    Create,
-    Delete,
-    Alter,
-    Describe,
-    ClusterAction,
-    DescribeConfigs,
-    AlterConfigs,
-    IdempotentWrite,
+/// Stands in the schema: `All`, and the words of [`Operation`].
+struct OperationWord;
+
+impl JsonSchema for OperationWord {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "OperationWord".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<_> = ["All"].into_iter().chain(Operation::ALL.map(Operation::word)).collect();
+        json_schema!({ "description": "What is done.", "type": "string", "enum": words })
+    }
 }
 
 /// Whether they may.
