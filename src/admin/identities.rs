@@ -65,7 +65,7 @@ fn strangers(config: &Config) -> BTreeMap<String, BTreeSet<String>> {
     let Some(known) = config.listeners.iter().map(principals).collect::<Option<Vec<_>>>() else { return all };
     let known: BTreeSet<String> = known.into_iter().flatten().collect();
     // That nobody is asked who he is stands beside the identity already.
-    if known.len() <= 1 {
+    if known.iter().all(|one| *one == Principal::anonymous().to_string()) {
         return all;
     }
     for cluster in config.clusters.iter().filter(|one| !one.identities.is_empty()) {
@@ -101,7 +101,8 @@ fn astray(config: &Config) -> BTreeSet<String> {
         for (what, to) in lanes.chain(canaries).filter(|(_, to)| *to != home.slot) {
             let Some(there) = config.cluster(to) else { continue };
             let named = home.identities.principals().map(|(principal, _)| principal);
-            let everyone = home.identities.everyones().map(|_| EVERYONE);
+            // Whoever is not named comes to their home too, as everybody's identity or as Fishplate itself.
+            let everyone = home.identities.of(EVERYONE).map(|_| EVERYONE);
             let lost: BTreeSet<_> = named.chain(everyone).filter(|one| there.identities.of(one).is_none()).collect();
             if !lost.is_empty() {
                 let who = lost.into_iter().collect::<Vec<_>>().join(", ");
@@ -146,13 +147,18 @@ pipelines:
 ";
 
     fn config() -> Config {
+        with_users(&["alice", "bob"])
+    }
+
+    fn with_users(names: &[&'static str]) -> Config {
         let line = |name: &'static str| {
             use crate::security::scram::{Credential, Hash};
             let iterations = std::num::NonZeroU32::new(4096).unwrap();
             let credential = Credential::derive(Hash::Sha512, "p", b"a salt of 16 byt", iterations);
             users::Line { name, hash: Hash::Sha512, credential }
         };
-        let users = users::with("", &[line("alice"), line("bob")]).replace('\n', "\\n");
+        let lines: Vec<_> = names.iter().map(|name| line(name)).collect();
+        let users = users::with("", &lines).replace('\n', "\\n");
         Config::from_text("c.yaml", &FILE.replace("USERS", &users)).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
@@ -170,13 +176,33 @@ pipelines:
     }
 
     #[test]
+    fn one_user_is_enough_to_know_who_is_no_user() {
+        let found = survey(&with_users(&["alice"]), "c.yaml");
+        assert!(found.iter().any(|one| one.what.contains("is for User:bob, whom no listener lets in")), "{found:?}");
+        // Where nobody is asked who he is, that is told elsewhere
+        let open = FILE.replace(", sasl: { mechanisms: [SCRAM-SHA-512], users: \"USERS\" }", "");
+        let open = Config::from_text("c.yaml", &open).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!(strangers(&open), BTreeMap::new());
+    }
+
+    #[test]
+    fn who_comes_home_unnamed_and_nowhere_else_loses_records_too() {
+        let (before, after) = FILE.split_once("    identities:\n      alice").expect("identities");
+        let (_, after) = after.split_once("    unmapped: own\n").expect("unmapped");
+        let text = format!("{before}{after}").replace("USERS", "");
+        let found = astray(&Config::from_text("c.yaml", &text).unwrap_or_else(|wrong| panic!("{wrong}")));
+        let what = found.first().expect("a warning");
+        assert!(what.contains("where User:* has no identity and is refused"), "{what}");
+    }
+
+    #[test]
     fn whom_nobody_lets_in_and_whose_records_are_lost_is_told() {
         let found: Vec<_> = survey(&config(), "c.yaml").into_iter().map(|one| one.what).collect();
         assert_eq!(
             found,
             [
                 "the identity `alice` of cluster a is for User:mallory, whom no listener lets in: they are in no file of users",
-                "pipeline p has its lane dead on cluster b, where User:alice, User:mallory has no identity and is refused: so \
+                "pipeline p has its lane dead on cluster b, where User:*, User:alice, User:mallory has no identity and is refused: so \
                  are the records that policy sends there",
             ]
         );

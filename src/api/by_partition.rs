@@ -148,7 +148,7 @@ pub(super) fn leader(topic: &TopicName, partition: i32, seen: &Seen<'_>, needs: 
     let (home, name) = (seen.placement.home_of_topic(topic), seen.placement.name_at_home(topic));
     Err(match sought(seen, home, &name) {
         Some(Refusal::Fault(_)) => codes::NOT_LEADER_OR_FOLLOWER,
-        Some(Refusal::Code(_) | Refusal::Done) => codes::UNKNOWN_TOPIC_OR_PARTITION,
+        Some(Refusal::Code(_) | Refusal::Done | Refusal::Told(_)) => codes::UNKNOWN_TOPIC_OR_PARTITION,
         None => {
             needs.topic(home, &name);
             codes::UNKNOWN_TOPIC_OR_PARTITION

@@ -36,10 +36,11 @@ use crate::placement::{Front, Placement, TopicPlace};
 use crate::rights::{Kind, Operation};
 use crate::telemetry::observed::{Fact, Reader};
 use crate::types::{BrokerId, CoordinatorType, Guise, Name, Slot, Target, View};
-use crate::upstream::{Lead, Look};
+use crate::upstream::{Lead, Look, Told};
 use crate::wire::shape::Shaped;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// An API that goes the common way: planned, sent in parts, absorbed into one answer.
@@ -193,6 +194,8 @@ pub enum Refusal {
     Fault(Fault),
     /// It was done, as far as it can be: what is still missing is missing.
     Done,
+    /// The same, and this was said of the topics that were asked for.
+    Told(Arc<Told>),
 }
 
 /// What else an answer tells us to do. Beside a cluster stands what that cluster calls the topic.
@@ -276,7 +279,9 @@ impl Seen<'_> {
         Err(match self.refusal(&need) {
             None => Missing::Need(need),
             Some(Refusal::Code(code)) => Missing::Code(*code),
-            Some(Refusal::Fault(_) | Refusal::Done) => Missing::Code(codes::COORDINATOR_NOT_AVAILABLE),
+            Some(Refusal::Fault(_) | Refusal::Done | Refusal::Told(_)) => {
+                Missing::Code(codes::COORDINATOR_NOT_AVAILABLE)
+            }
         })
     }
 

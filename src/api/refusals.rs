@@ -1,7 +1,7 @@
 //! Needs that were tried in vain. Found at once among any number of them: a request may have hundreds of thousands.
 
 use crate::api::{Need, Refusal};
-use crate::types::Slot;
+use crate::types::{Guise, Slot};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -46,11 +46,12 @@ impl Refusals {
         })
     }
 
-    /// How it went to ask a cluster as whom somebody comes there, whatever for.
-    #[must_use]
-    pub fn of_sight(&self, cluster: Slot) -> Option<&Refusal> {
-        let of = |(need, _): &&(Need, Refusal)| matches!(need, Need::Sight { cluster: of, .. } if *of == cluster);
-        self.all.iter().find(of).map(|(_, why)| why)
+    /// How it went to ask a cluster as this one, whatever for, and whether what is not there was to be made by that.
+    pub fn of_sight(&self, cluster: Slot, guise: &Guise) -> impl Iterator<Item = (bool, &Refusal)> {
+        self.all.iter().filter_map(move |(need, why)| match need {
+            Need::Sight { cluster: of, guise: by, create, .. } if *of == cluster && by == guise => Some((*create, why)),
+            _ => None,
+        })
     }
 
     /// All of them, in the order in which they were tried.

@@ -34,7 +34,7 @@ impl Doors {
     /// Which file is wrong, and how: who was to enter by it enters as before.
     pub(super) fn open(&self, cluster: &config::Cluster) -> Result<(), TlsProblem> {
         self.open_own(cluster)?;
-        cluster.identities.all().iter().try_for_each(|one| self.open_for(cluster, one))
+        cluster.identities.all().iter().try_for_each(|one| self.open_for(None, cluster, one))
     }
 
     fn open_own(&self, cluster: &config::Cluster) -> Result<(), TlsProblem> {
@@ -46,7 +46,18 @@ impl Doors {
         Ok(())
     }
 
-    fn open_for(&self, cluster: &config::Cluster, one: &Mapped) -> Result<(), TlsProblem> {
+    /// Who was not there before takes nothing over from another one of the same name, who may be about to open a link by what he has.
+    fn open_for(
+        &self,
+        before: Option<&config::Cluster>,
+        cluster: &config::Cluster,
+        one: &Mapped,
+    ) -> Result<(), TlsProblem> {
+        if let Some(tls) = one.tls.as_ref().filter(|_| before.is_none_or(|before| !before.identities.has(&one.guise))) {
+            let side = Side::towards(&cluster.name, &one.guise);
+            self.shelf.may_be_client(&side, tls)?;
+            self.shelf.forget(&side);
+        }
         let whose = one.whose(&cluster.name);
         let mut door = self.door(cluster, &one.guise, (one.tls.as_ref(), one.login.as_ref()), &whose)?;
         if door.tls.is_none() {
@@ -84,7 +95,7 @@ impl Doors {
             if is_other(before, one) {
                 let _as_it_is = self.open_own(before);
             }
-            let _as_they_are = others(one, before).try_for_each(|identity| self.open_for(before, identity));
+            let _as_they_are = others(one, before).try_for_each(|identity| self.open_for(Some(one), before, identity));
         }
     }
 
@@ -94,7 +105,7 @@ impl Doors {
             if is_other(before, one) {
                 self.open_own(one)?;
             }
-            others(before, one).try_for_each(|identity| self.open_for(one, identity))?;
+            others(before, one).try_for_each(|identity| self.open_for(Some(before), one, identity))?;
         }
         self.forget(then, now);
         Ok(())
@@ -102,7 +113,7 @@ impl Doors {
 
     /// Nobody comes to a cluster any more whom its config does not name.
     pub(super) fn leave(&self, before: &config::Cluster, cluster: &config::Cluster) {
-        self.shared.doors.keep(cluster.slot, |guise| cluster.identities.all().iter().any(|one| one.guise == *guise));
+        self.shared.doors.keep(cluster.slot, |guise| cluster.identities.has(guise));
         let name_of = |one: &Mapped| one.guise.name().to_owned();
         let names: BTreeSet<_> = cluster.identities.all().iter().map(name_of).collect();
         let gone = before.identities.all().iter().map(name_of).filter(|name| !names.contains(name));
@@ -270,6 +281,16 @@ mod tests {
         let before = door().expect("a door");
         stage.doors.change(&then, &with("one.crt")).unwrap();
         assert!(Arc::ptr_eq(&before, &door().expect("a door")));
+        // Who comes by another certificate under the same name is another, and makes nobody else of this one
+        let by = |door: Option<Arc<Door>>| door.and_then(|door| door.tls.clone()).expect("TLS");
+        fs::copy(stage.directory.join("one.crt"), stage.directory.join("same.crt")).unwrap();
+        let other = with("same.crt");
+        let as_other = other.clusters[0].identities.all()[0].guise.clone();
+        stage.doors.change(&then, &other).unwrap();
+        let theirs = by(stage.doors.shared.doors.of(slot, &as_other));
+        assert!(!Arc::ptr_eq(&theirs, &by(door())), "a link that is opened now enters as who asked for it");
+        assert_eq!(stage.kept(), ["a", "a/one", "a/two"]);
+        stage.doors.change(&other, &then).unwrap();
         // And it is there until nobody plans by the config that had it
         stage.doors.change(&then, &now).unwrap();
         assert!(stage.kept().is_empty() && door().is_some());

@@ -316,7 +316,7 @@ impl Steward {
             };
             // Entered as it would be: who is here enters as before.
             let shared = Shared::new(0, super::UPSTREAM_FRAME);
-            shared.doors.try_all(&sought);
+            shared.doors.try_own(&sought);
             let (there, _tasks) = self.read(&sought, &shared);
             let mut news = there.news();
             let told = timeout(TOLD_WITHIN, news.wait_for(|news| news.read || news.down.is_some())).await;
@@ -408,7 +408,7 @@ impl Steward {
         for (was, is) in self.config.clusters.iter().filter_map(|is| Some((before.cluster(is.slot)?, is))) {
             self.doors.leave(was, is);
             if let Some(cluster) = self.clusters.get(is.slot) {
-                cluster.keep(|guise| is.identities.all().iter().any(|one| one.guise == *guise));
+                cluster.keep(|guise| is.identities.has(guise));
             }
         }
     }

@@ -98,6 +98,12 @@ impl Identities {
         self.all.is_empty()
     }
 
+    /// Whether somebody comes as this one.
+    #[must_use]
+    pub fn has(&self, guise: &Guise) -> bool {
+        self.all.iter().any(|one| one.guise == *guise)
+    }
+
     /// As they are written.
     #[must_use]
     pub fn all(&self) -> &[Mapped] {
@@ -127,12 +133,6 @@ impl Identities {
     /// The principals that have one each by name, groups resolved, with the place of their identity.
     pub fn principals(&self) -> impl Iterator<Item = (&str, usize)> {
         self.of.iter().map(|(principal, place)| (&**principal, *place))
-    }
-
-    /// The place of the identity that everybody has who has no other.
-    #[must_use]
-    pub fn everyones(&self) -> Option<usize> {
-        self.everyone
     }
 
     /// Puts what stands for secrets in their place.

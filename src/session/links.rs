@@ -53,9 +53,6 @@ impl Links {
     pub fn guise<'p>(&self, at: Slot, placement: &'p Placement) -> Option<&'p Guise> {
         static ANONYMOUS: LazyLock<Principal> = LazyLock::new(Principal::anonymous);
         let Some(cluster) = placement.config.cluster(at) else { return Some(Guise::OWN) };
-        if cluster.identities.is_empty() {
-            return Some(Guise::OWN);
-        }
         cluster.identities.of(self.whose.get().unwrap_or(&ANONYMOUS).as_str())
     }
 

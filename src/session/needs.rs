@@ -102,14 +102,15 @@ async fn sighted(
 ) -> Refusal {
     let late = || Fault::cluster(cluster.slot(), format_args!("no metadata as {guise} within {SIGHTED_WITHIN:?}"));
     let looked = timeout(SIGHTED_WITHIN, cluster.look_as(guise, names, create)).await;
-    if let Err(fault) = looked.unwrap_or_else(|_| Err(late())) {
-        return Refusal::Fault(fault);
-    }
+    let told = match looked.unwrap_or_else(|_| Err(late())) {
+        Ok(told) => Refusal::Told(Arc::new(told)),
+        Err(fault) => return Refusal::Fault(fault),
+    };
     if let (Some(names), true) = (names, create) {
         let read = context.refreshed(cluster.slot(), names.to_vec(), false).await;
-        return read.map_or_else(Refusal::Fault, |()| Refusal::Done);
+        return read.map_or_else(Refusal::Fault, |()| told);
     }
-    Refusal::Done
+    told
 }
 
 fn no_such(cluster: Slot) -> Refusal {

@@ -44,6 +44,11 @@ const HEAR_EVERY: Duration = Duration::from_millis(20);
 /// The coordinators of either type that are remembered; one too many and all of it are looked up again.
 const COORDINATORS: usize = 100_000;
 
+/// What a cluster may be asked by a call: as often as it has brokers.
+pub trait Call: Request<Response: Shaped + Send> + Clone + Send + 'static {}
+
+impl<R: Request<Response: Shaped + Send> + Clone + Send + 'static> Call for R {}
+
 /// The news of one cluster.
 #[derive(Clone, Debug, Default)]
 pub struct News {
@@ -281,7 +286,7 @@ impl Cluster {
 
     /// One call to `broker`, or to any that answers: where one is slow, the next is asked beside it and the first
     /// answer counts. The highest version up to `at_most` that both speak is used.
-    pub async fn call<R: Request<Response: Shaped + Send> + Clone + Send + 'static>(
+    pub async fn call<R: Call>(
         self: &Arc<Self>,
         broker: Option<BrokerId>,
         request: &R,
@@ -291,7 +296,7 @@ impl Cluster {
     }
 
     /// The same as this one, who may be allowed something else than we are.
-    pub async fn call_as<R: Request<Response: Shaped + Send> + Clone + Send + 'static>(
+    pub async fn call_as<R: Call>(
         self: &Arc<Self>,
         guise: &Guise,
         broker: Option<BrokerId>,
@@ -344,12 +349,12 @@ impl Cluster {
         // One that lets us wait already would only do so again.
         let (links, now) = (self.links.lock(), Instant::now());
         let is_late = |link: &Arc<Link>| link.owed(now).is_some_and(|owed| owed.late);
-        all.sort_by_key(|(_, address)| links.get(&(address.clone(), guise.clone())).is_some_and(is_late));
+        all.sort_by_cached_key(|(_, address)| links.get(&(address.clone(), guise.clone())).is_some_and(is_late));
         all.extend(self.bootstrap.lock().iter().map(|address| (BrokerId(-1), address.clone())));
         all
     }
 
-    async fn call_at<R: Request<Response: Shaped + Send> + Send + 'static>(
+    async fn call_at<R: Call>(
         &self,
         guise: Guise,
         (id, address): (BrokerId, &HostPort),

@@ -6,6 +6,7 @@ use super::login::{Asks, NotIn, keep_in, log_in, prepare};
 use super::pace::Pace;
 use super::places::{Place, Places};
 use super::versions::Versions;
+use crate::security::client::{ClientExchange, Credentials};
 use crate::security::tls::Client;
 use crate::telemetry::{ClusterMeter, Seldom, Use};
 use crate::types::{Guise, HostPort, Target};
@@ -25,9 +26,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout, timeout_at};
 
-/// Connecting, name resolution and the first exchange together may take this long.
+/// Connecting, name resolution and the first exchange together may take this long. What is to be shown there was got before.
 const OPEN_WITHIN: Duration = Duration::from_secs(10);
 /// The version of ApiVersions we ask first: the first with our name in it (KIP-511).
 const ASKED_FIRST: i16 = 3;
@@ -73,8 +74,10 @@ pub struct Shared {
     pub memory: Memory,
     /// The largest answer that is taken.
     pub frame_limit: usize,
-    /// When a broker may be connected to again.
+    /// When a broker may be connected to again, by anybody.
     pub pace: Pace<(Target, HostPort)>,
+    /// And when as somebody of whom nothing came there, though a socket stood: it keeps nobody else waiting.
+    entries: Pace<((Target, HostPort), Guise)>,
     /// How many links sessions may have.
     pub places: Places,
     /// How clusters are entered.
@@ -103,8 +106,9 @@ impl Shared {
     pub fn within(memory: Memory, keep: usize, frame_limit: usize) -> Arc<Self> {
         let seldom = Seldom::new(Duration::from_secs(60));
         let pool = Pool::within(keep, vec![Arc::clone(&memory.requests), Arc::clone(&memory.responses)]);
-        let (pace, places, doors) = (Pace::default(), Places::default(), Doors::default());
-        Arc::new(Self { pool, memory, frame_limit, pace, places, doors, seldom })
+        let (pace, entries) = (Pace::default(), Pace::default());
+        let (places, doors) = (Places::default(), Doors::default());
+        Arc::new(Self { pool, memory, frame_limit, pace, entries, places, doors, seldom })
     }
 }
 
@@ -141,8 +145,10 @@ impl Flow {
 pub(super) enum Broken {
     #[error("cannot connect to {0}: {1}")]
     Connect(HostPort, io::Error),
-    #[error("{0} did not answer within {OPEN_WITHIN:?}")]
+    #[error("{0} was not reached within {OPEN_WITHIN:?}")]
     Slow(HostPort),
+    #[error("{0} took the connection and did not answer within {OPEN_WITHIN:?}")]
+    Mute(HostPort),
     #[error(
         "as many links to it are open, or are being opened, as its cluster's `max_links` and `links_per_second` allow"
     )]
@@ -179,7 +185,7 @@ impl Broken {
     fn word(&self) -> &'static str {
         match self {
             Self::Connect(..) => "connect",
-            Self::Slow(_) => "timeout",
+            Self::Slow(_) | Self::Mute(_) => "timeout",
             Self::Full => "full",
             Self::Read(FrameError::Io(_) | FrameError::Cut) => "io",
             Self::Closed => "eof",
@@ -189,6 +195,30 @@ impl Broken {
             Self::Login(_) | Self::Shut(_) | Self::Left(_) | Self::LoginSlow(_) => "login",
         }
     }
+
+    /// What who asked for a link comes to feel of it, beside being told.
+    fn costs(&self) -> Costs {
+        match self {
+            // Who gives no token is asked again by a clock of its own, and the broker has refused nobody.
+            Self::Login(NotIn::NotReady { .. }) | Self::Shut(_) | Self::Left(_) | Self::Full => Costs::Nothing,
+            Self::Login(_) => Costs::Door,
+            Self::Connect(..) | Self::Slow(_) => Costs::All,
+            // A broker that begins, or is behind a balancer, may do so to everybody: each finds out, and is back within a second.
+            _ => Costs::Entry,
+        }
+    }
+}
+
+/// Who waits for how long after a link could not be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Costs {
+    Nothing,
+    /// Everybody, for up to a second: the broker could not be reached.
+    All,
+    /// Who came as this one, for up to a second.
+    Entry,
+    /// The same, for up to half a minute: it is not let in.
+    Door,
 }
 
 /// Serves `link` for its whole life. Ends when the broker does, or when the link was given up; everybody who waits on
@@ -214,27 +244,29 @@ pub async fn serve(
             }
         }
     }
-    sleep(shared.pace.wait(&place, Instant::now())).await;
-    let opened = timeout(OPEN_WITHIN, open(&link, &place.1, &shared));
-    let opened = opened.await.unwrap_or_else(|_| Err(Broken::Slow(place.1.clone())));
-    let Open { socket, mut reader, versions, lifetime } = match opened {
+    let entry = (place.clone(), link.guise().clone());
+    let now = Instant::now();
+    sleep(shared.pace.wait(&place, now).max(shared.entries.wait(&entry, now))).await;
+    let Open { socket, mut reader, versions, lifetime } = match open(&link, &place.1, &shared).await {
         Ok(opened) => opened,
         Err(broken) => {
-            meter.link_failed(link.guise(), broken.word());
-            match &broken {
-                // Who gives no token is asked again by a clock of its own, and the broker has refused nobody.
-                Broken::Login(NotIn::NotReady { .. }) => {}
-                Broken::Login(why) => {
-                    shared.doors.refused(link.target(), link.guise(), &why.to_string(), Instant::now());
+            // Who has left has no series any more, and gets none.
+            let left = shared.doors.of(link.target().cluster, link.guise()).is_none();
+            meter.link_failed(if left { Guise::OWN } else { link.guise() }, broken.word());
+            match broken.costs() {
+                Costs::Nothing => {}
+                Costs::All => shared.pace.failed(place, Instant::now()),
+                Costs::Entry => shared.entries.failed(entry, Instant::now()),
+                Costs::Door => {
+                    shared.doors.refused(link.target(), link.guise(), &broken.to_string(), Instant::now());
                 }
-                Broken::Shut(_) | Broken::Left(_) => {}
-                _ => shared.pace.failed(place, Instant::now()),
             }
             report(&link, &shared, &broken, flow.is_some());
             return link.poison(broken.word(), &broken);
         }
     };
     shared.pace.succeeded(&place);
+    shared.entries.succeeded(&entry);
     let whose = if flow.is_some() { Use::Session } else { Use::Own };
     let versions = Arc::new(versions);
     link.ready(Arc::clone(&versions), Outlet::new(Arc::clone(&socket)), || meter.link_opened(whose, link.guise()));
@@ -316,22 +348,39 @@ async fn open(link: &Link, address: &HostPort, shared: &Shared) -> Result<Open, 
     if let Some(why) = &door.barred {
         return Err(Broken::NoDoor(Arc::clone(why)));
     }
-    let socket = TcpStream::connect((&*address.host, address.port)).await.map_err(connect)?;
+    // Whoever gives tokens may take its time: no broker is at fault then, and none is kept waiting.
+    let shows = match &door.login {
+        None => None,
+        Some(login) => Some((login, prepare(login).await?)),
+    };
+    let by = tokio::time::Instant::now() + OPEN_WITHIN;
+    let socket = timeout_at(by, TcpStream::connect((&*address.host, address.port))).await;
+    let socket = socket.map_err(|_| Broken::Slow(address.clone()))?.map_err(connect)?;
     tune(&socket).map_err(connect)?;
-    let socket = match &door.tls {
+    let entered = timeout_at(by, enter(socket, address, door.tls.as_deref(), shows, shared)).await;
+    let open = entered.unwrap_or_else(|_| Err(Broken::Mute(address.clone())))?;
+    shared.doors.entered(at, guise);
+    Ok(open)
+}
+
+/// What is said on a socket before it is of use to anybody.
+async fn enter(
+    socket: TcpStream,
+    address: &HostPort,
+    tls: Option<&Client>,
+    shows: Option<(&Credentials, ClientExchange)>,
+    shared: &Shared,
+) -> Result<Open, Broken> {
+    let socket = match tls {
         None => Transport::plain(socket),
         Some(tls) => over_tls(socket, address, tls).await.map_err(|e| Broken::Tls(address.clone(), e))?,
     };
     let mut reader = Reader::new(Arc::clone(&shared.pool), shared.frame_limit);
     let versions = negotiate(&socket, &mut reader).await?;
-    let lifetime = match &door.login {
+    let lifetime = match shows {
         None => None,
-        Some(login) => {
-            let exchange = prepare(login).await?;
-            log_in(login, exchange, &versions, Asks::Opening(&socket, &mut reader)).await?
-        }
+        Some((login, exchange)) => log_in(login, exchange, &versions, Asks::Opening(&socket, &mut reader)).await?,
     };
-    shared.doors.entered(at, guise);
     Ok(Open { socket: Arc::new(socket), reader, versions, lifetime })
 }
 
@@ -468,6 +517,50 @@ mod tests {
         assert!(timeout(Duration::from_secs(5), told).await.unwrap().unwrap());
         assert!(serving.await.unwrap_err().is_panic() && link.is_dead());
         there.abort();
+    }
+
+    fn alice() -> Guise {
+        Guise::Identity { name: "alice".into(), who: "PLAIN as alice".into() }
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_further_than_a_socket_keeps_nobody_else_waiting() {
+        // Given a broker that takes connections and ends them
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = HostPort::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let there = tokio::spawn(async move {
+            loop {
+                drop(listener.accept().await);
+            }
+        });
+        let world = World::new();
+        let target = Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) };
+        world.shared.doors.set(target.cluster, &alice(), super::super::door::Door::default());
+        let meter = || world.telemetry.cluster(&"a".into());
+        let link = Link::opening_as(alice(), target);
+        serve(link, address.clone(), Arc::clone(&world.shared), meter(), None).await;
+        // Then who came waits, and nobody else
+        let now = Instant::now();
+        let place = (target, address.clone());
+        let waits = |guise: &Guise| world.shared.entries.wait(&(place.clone(), guise.clone()), now);
+        assert!(waits(&alice()) > Duration::ZERO);
+        assert_eq!(waits(Guise::OWN), Duration::ZERO);
+        assert_eq!(world.shared.pace.wait(&place, now), Duration::ZERO);
+        // And when nobody listens any more, everybody does
+        there.abort();
+        let _ = there.await;
+        serve(Link::opening_as(alice(), target), address, Arc::clone(&world.shared), meter(), None).await;
+        assert!(world.shared.pace.wait(&place, Instant::now()) > Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn who_has_left_gets_no_series_by_trying() {
+        let world = World::new();
+        let target = Target { cluster: Slot::new(0).unwrap(), broker: BrokerId(1) };
+        let (shared, meter) = (Arc::clone(&world.shared), world.telemetry.cluster(&"a".into()));
+        serve(Link::opening_as(alice(), target), HostPort::new("127.0.0.1", 1), shared, meter, None).await;
+        assert_eq!(world.counted("login").1, 1.0);
+        assert!(!world.telemetry.render().unwrap().contains("alice"));
     }
 
     struct World {

@@ -58,12 +58,18 @@ impl Door {
 impl Doors {
     /// All doors of a cluster, as its config says, for who tries them and is gone again.
     pub fn try_all(&self, cluster: &config::Cluster) {
-        let own = (cluster.tls.as_ref(), cluster.login.as_ref());
-        self.set(cluster.slot, Guise::OWN, Door::tried(own.0, own.1, &cluster.name));
+        self.try_own(cluster);
         for one in cluster.identities.all() {
-            let door = Door::tried(one.tls.as_ref().or(own.0), one.login.as_ref(), &one.whose(&cluster.name));
+            let tls = one.tls.as_ref().or(cluster.tls.as_ref());
+            let door = Door::tried(tls, one.login.as_ref(), &one.whose(&cluster.name));
             self.set(cluster.slot, &one.guise, door);
         }
+    }
+
+    /// The same for who comes as Fishplate itself alone: nobody else's files are read.
+    pub fn try_own(&self, cluster: &config::Cluster) {
+        let door = Door::tried(cluster.tls.as_ref(), cluster.login.as_ref(), &cluster.name);
+        self.set(cluster.slot, Guise::OWN, door);
     }
 
     /// From now on a cluster is entered so by who comes as this one. Whoever was not let in may try again.

@@ -7,6 +7,7 @@ use super::outgoing::{Answer, Expect, Outgoing, Patience, Refused};
 use super::versions::Versions;
 use crate::error::Fault;
 use crate::security::client::{ClientExchange, Credentials, NotReady};
+use crate::security::token::NoToken;
 use crate::types::Mechanism;
 use crate::wire::codec::{Frame, decode, encode_request};
 use crate::wire::frame::{FrameError, Reader};
@@ -29,6 +30,8 @@ const ROUNDS: usize = 5;
 const HANDSHAKE: i16 = 1;
 /// A lifetime that is shorter is taken for this one: nothing else would be done.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// Whoever gives tokens may take so long; the brokers that they are for have another clock.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 /// The exchange on a link that is in use may take so long: what it carries is answered first.
 const AGAIN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -83,7 +86,8 @@ pub(super) enum Asks<'a> {
 
 /// What to say next, once there is something to show: a token may have to be got first.
 pub(super) async fn prepare(login: &Credentials) -> Result<ClientExchange, Broken> {
-    let ready = login.exchange().await;
+    let late = |_| Err(NotReady::Token(NoToken(format!("there was no token within {READY_WITHIN:?}").into())));
+    let ready = timeout(READY_WITHIN, login.exchange()).await.unwrap_or_else(late);
     Ok(ready.map_err(|why| NotIn::NotReady { mechanism: login.mechanism(), why })?)
 }
 

@@ -23,6 +23,6 @@ pub use cluster::Cluster;
 pub use clusters::Clusters;
 pub use link::{Link, LinkId};
 pub use outgoing::{Answer, Expect, OnAnswer, Outgoing, Patience, Refused, Write};
-pub use sights::{Look, Sight, Sighted};
+pub use sights::{Look, Sight, Sighted, Told};
 pub use snapshot::{Broker, Lead, Partition, Snapshot, Topic};
 pub use versions::Versions;

@@ -6,6 +6,7 @@ use crate::error::Fault;
 use crate::types::{FastMap, Guise, fast_hash};
 use dashmap::DashMap;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
@@ -40,7 +41,13 @@ pub enum Sighted {
     Shown(i32),
     /// It does not say whether there is one of this name.
     Hidden,
+    /// It says that there is none. Only who has just been told knows that.
+    Absent,
 }
+
+/// What a cluster said when it was asked for topics by name, for who asked: what all remember of it may be forgotten by then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told(FastMap<u64, Sighted>);
 
 /// What one identity may know.
 #[derive(Debug, Default)]
@@ -57,8 +64,8 @@ struct Known {
     hidden: FastMap<u64, Instant>,
     /// When all was told.
     all: Option<Instant>,
-    /// What may be done to the cluster, once that was told.
-    operations: Option<i32>,
+    /// What may be done to the cluster, once that was told, and when.
+    operations: Option<(i32, Instant)>,
 }
 
 /// What somebody knows at one moment, who comes as an identity.
@@ -83,6 +90,42 @@ impl Look {
     #[must_use]
     pub fn knows_all(&self) -> bool {
         self.sight.knows_all(self.now)
+    }
+
+    /// What may be done to the cluster, where that was told, and whether that is new enough.
+    #[must_use]
+    pub fn operations(&self) -> (Option<i32>, bool) {
+        self.sight.operations(self.now)
+    }
+}
+
+impl Told {
+    /// Of these topics, each with what is to be known of it.
+    pub fn new<'n>(topics: impl IntoIterator<Item = (&'n str, Sighted)>) -> Self {
+        Self(topics.into_iter().map(|(name, sighted)| (fast_hash(name), sighted)).collect())
+    }
+
+    /// What was said of a topic, if it was asked for.
+    #[must_use]
+    pub fn of(&self, topic: &str) -> Option<Sighted> {
+        self.0.get(&fast_hash(topic)).copied()
+    }
+
+    fn by(answer: &MetadataResponse) -> Self {
+        Self::new(named(answer).map(|(name, topic)| (name, sighted(topic))))
+    }
+}
+
+fn named(answer: &MetadataResponse) -> impl Iterator<Item = (&str, &MetadataResponseTopic)> {
+    answer.topics.iter().filter_map(|topic| Some((topic.name.as_ref()?.0.as_str(), topic)))
+}
+
+fn sighted(topic: &MetadataResponseTopic) -> Sighted {
+    match topic.error_code {
+        TOPIC_AUTHORIZATION_FAILED => Sighted::Hidden,
+        UNKNOWN_TOPIC => Sighted::Absent,
+        // Whatever else is the matter with it, it may be known.
+        _ => Sighted::Shown(topic.topic_authorized_operations),
     }
 }
 
@@ -110,10 +153,12 @@ impl Sight {
         self.known.lock().all.is_some_and(|at| now.saturating_duration_since(at) < ALL_FOR)
     }
 
-    /// What may be done to the cluster, where that was told.
+    /// What may be done to the cluster, where that was told, and whether that is new enough.
     #[must_use]
-    pub fn operations(&self) -> Option<i32> {
-        self.known.lock().operations
+    pub fn operations(&self, now: Instant) -> (Option<i32>, bool) {
+        let known = self.known.lock().operations;
+        let is_new = known.is_some_and(|(_, at)| now.saturating_duration_since(at) < SHOWN_FOR);
+        (known.map(|(operations, _)| operations), is_new)
     }
 
     fn take(&self, whole: bool, told: &MetadataResponse, now: Instant) {
@@ -122,30 +167,28 @@ impl Sight {
             known.shown.clear();
             known.all = Some(now);
         }
-        known.operations =
-            Some(told.cluster_authorized_operations).filter(|told| *told != NOT_TOLD).or(known.operations);
-        for topic in &told.topics {
-            let Some(name) = topic.name.as_ref().map(|name| &name.0) else { continue };
-            let key = fast_hash(name.as_str());
-            match topic.error_code {
-                TOPIC_AUTHORIZATION_FAILED => {
+        let operations = Some(told.cluster_authorized_operations).filter(|told| *told != NOT_TOLD);
+        known.operations = operations.map(|operations| (operations, now)).or(known.operations);
+        for (name, topic) in named(told) {
+            let key = fast_hash(name);
+            match sighted(topic) {
+                Sighted::Hidden => {
                     known.shown.remove(&key);
                     if known.hidden.len() >= HIDDEN {
                         known.hidden.clear();
                     }
                     known.hidden.insert(key, now);
                 }
-                UNKNOWN_TOPIC => {
+                Sighted::Absent | Sighted::Unasked => {
                     known.shown.remove(&key);
                     known.hidden.remove(&key);
                 }
-                // Whatever else is the matter with it, it may be known.
-                _ => {
+                Sighted::Shown(operations) => {
                     known.hidden.remove(&key);
                     if !whole && known.shown.len() >= SHOWN {
                         known.shown.clear();
                     }
-                    known.shown.insert(key, (topic.topic_authorized_operations, now));
+                    known.shown.insert(key, (operations, now));
                 }
             }
         }
@@ -168,7 +211,7 @@ impl Cluster {
     }
 
     /// Asks as this identity for these topics (with `create`, to have them made, where it may and the cluster does so), or for
-    /// all. Who asks for all while another does is content with what that one is told.
+    /// all. Gives what was said of those that were named. Who asks for all while another does is content with what that one is told.
     ///
     /// # Errors
     /// Where nobody answered: what was known stays.
@@ -177,7 +220,7 @@ impl Cluster {
         guise: &Guise,
         topics: Option<&[StrBytes]>,
         create: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<Told, Fault> {
         let sight = self.sight(guise);
         let began = Instant::now();
         let _turn = match topics {
@@ -186,7 +229,7 @@ impl Cluster {
         };
         let is_told = || sight.known.lock().all.is_some_and(|at| at >= began);
         if topics.is_none() && is_told() {
-            return Ok(());
+            return Ok(Told::default());
         }
         let named = |name: &StrBytes| MetadataRequestTopic::default().with_name(Some(TopicName(name.clone())));
         let request = MetadataRequest::default()
@@ -196,14 +239,13 @@ impl Cluster {
             .with_include_topic_authorized_operations(true);
         let told: MetadataResponse = self.call_as(guise, None, &request, METADATA).await?;
         sight.take(topics.is_none(), &told, Instant::now());
-        Ok(())
+        Ok(if topics.is_some() { Told::by(&told) } else { Told::default() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
     fn told(topics: &[(&'static str, i16)]) -> MetadataResponse {
         let topic = |(name, code): &(&'static str, i16)| {
@@ -228,6 +270,22 @@ mod tests {
         sight.take(true, &told(&[("a", 0)]), later);
         assert_eq!((sight.of("d", later), sight.knows_all(later)), ((Sighted::Unasked, false), true));
         assert!(!sight.knows_all(later + ALL_FOR));
+    }
+
+    #[test]
+    fn who_asked_knows_what_he_was_told_also_what_nobody_remembers() {
+        let told = Told::by(&told(&[("a", 0), ("b", 29), ("c", 3)]));
+        let of = ["a", "b", "c", "d"].map(|name| told.of(name));
+        assert_eq!(of, [Some(Sighted::Shown(8)), Some(Sighted::Hidden), Some(Sighted::Absent), None]);
+    }
+
+    #[test]
+    fn what_may_be_done_to_a_cluster_is_asked_again_and_told_on_until_that_is_answered() {
+        let (sight, now) = (Sight::default(), Instant::now());
+        assert_eq!(sight.operations(now), (None, false));
+        sight.take(false, &told(&[]).with_cluster_authorized_operations(264), now);
+        assert_eq!(sight.operations(now), (Some(264), true));
+        assert_eq!(sight.operations(now + SHOWN_FOR), (Some(264), false));
     }
 
     /// [L4]

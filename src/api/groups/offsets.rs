@@ -214,7 +214,7 @@ fn hold_up(topic: &impl OfTopic, home: Slot, seen: &Seen<'_>, needs: &mut Needs)
     if known.is_none_or(|known| highest >= known) {
         match sought(seen, lives_on, &name_there) {
             Some(Refusal::Fault(_)) => return Some(codes::COORDINATOR_LOAD_IN_PROGRESS),
-            Some(Refusal::Code(_) | Refusal::Done) => {}
+            Some(Refusal::Code(_) | Refusal::Done | Refusal::Told(_)) => {}
             None => {
                 needs.topic(lives_on, &name_there);
                 return None;

@@ -1,6 +1,7 @@
 //! What we answer ourselves: nodes, topics, coordinators.
 
 use super::{Guard, Guarded, Screened, screened, words};
+use crate::api::overview::metadata::{SAYS_CREATE, name_of, untold};
 use crate::api::{NO_OPERATIONS, Seen, codes};
 use crate::rights::{Kind, Operation};
 use kafka_protocol::messages as m;
@@ -8,13 +9,10 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::describe_topic_partitions_response::DescribeTopicPartitionsResponseTopic;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::protocol::StrBytes;
 
 const CODE: i16 = codes::TOPIC_AUTHORIZATION_FAILED;
 
-/// From this version on a client says whether topics may be made; before, they always may.
-const SAYS_CREATE: i16 = 4;
 /// From this version on a request asks for several coordinators.
 const SEVERAL_KEYS: i16 = 4;
 
@@ -31,8 +29,8 @@ impl Guarded for m::MetadataRequest {
         };
         let describes = |name: &StrBytes| guard.may(Operation::Describe, Kind::Topic, name);
         let hidden = topics.extract_if(.., |asked| name_of(asked).is_some_and(|name| !describes(&name)));
-        let mut told: Vec<_> = hidden.map(|asked| no_topic(asked, CODE)).collect();
-        told.extend(not_to_be_made(self, guard, seen).into_iter().map(|asked| no_topic(asked, NOT_THERE)));
+        let mut told: Vec<_> = hidden.map(|asked| untold(&asked, CODE)).collect();
+        told.extend(not_to_be_made(self, guard, seen).into_iter().map(|asked| untold(&asked, NOT_THERE)));
         let is_empty = self.topics.as_ref().is_none_or(Vec::is_empty);
         // In version 0 an empty list would mean all. Otherwise there are brokers to tell, also where no topic is left.
         if is_empty && seen.version == 0 {
@@ -79,17 +77,8 @@ fn not_to_be_made(request: &mut m::MetadataRequest, guard: &Guard<'_>, seen: &Se
 }
 
 fn unknown<'a>(asked: &'a MetadataRequestTopic, seen: &Seen<'_>) -> Option<&'a TopicName> {
-    let name = asked.name.as_ref().filter(|_| asked.topic_id.is_nil())?;
+    let name = name_of(asked)?;
     seen.placement.topic(name).is_none().then_some(name)
-}
-
-fn no_topic(asked: MetadataRequestTopic, code: i16) -> MetadataResponseTopic {
-    let by_id = !asked.topic_id.is_nil();
-    MetadataResponseTopic::default()
-        .with_error_code(code)
-        .with_name(asked.name.filter(|_| !by_id))
-        .with_topic_id(asked.topic_id)
-        .with_topic_authorized_operations(NO_OPERATIONS)
 }
 
 /// Who may not describe the cluster is told that it may do nothing to it.

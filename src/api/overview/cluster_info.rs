@@ -3,8 +3,8 @@
 use crate::api::needs::{Needs, sought};
 use crate::api::overview::metadata::{is_legal, on_default_cluster};
 use crate::api::overview::nodes::Node;
-use crate::api::overview::sights::{Sights, Tells, Unasked, is_unheard};
-use crate::api::{Api, Effects, NO_OPERATIONS, Need, Plan, Refusal, Seen, codes};
+use crate::api::overview::sights::{Sights, Tells, Unasked};
+use crate::api::{Api, Effects, NO_OPERATIONS, Need, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};
@@ -40,7 +40,7 @@ impl Api for DescribeCluster {
         if request.include_cluster_authorized_operations {
             sights.want_operations(seen.placement.config.default_cluster, &mut unasked);
         }
-        let needs = sights.needs(unasked, false, seen);
+        let needs = sights.needs(unasked);
         if !needs.is_empty() {
             return Plan::Wait(needs);
         }
@@ -65,7 +65,7 @@ fn refused(code: i16, why: &'static str) -> DescribeClusterResponse {
         .with_cluster_authorized_operations(NO_OPERATIONS)
 }
 
-fn describe(request: &DescribeClusterRequest, sights: &Sights, seen: &Seen<'_>) -> DescribeClusterResponse {
+fn describe(request: &DescribeClusterRequest, sights: &Sights<'_>, seen: &Seen<'_>) -> DescribeClusterResponse {
     let broker = |node: Node| {
         DescribeClusterBroker::default()
             .with_broker_id(node.id)
@@ -115,7 +115,7 @@ impl Api for DescribeTopicPartitions {
 fn needs(
     request: &DescribeTopicPartitionsRequest,
     names: &BTreeSet<StrBytes>,
-    sights: &Sights,
+    sights: &Sights<'_>,
     seen: &Seen<'_>,
 ) -> Vec<Need> {
     let (mut needs, mut unasked) = (Needs::default(), Unasked::default());
@@ -124,12 +124,10 @@ fn needs(
     }
     for name in names {
         match seen.placement.topic(name) {
-            Some(place) => sights.want(place.cluster, place.name_there(), &mut unasked),
+            Some(place) => sights.want(place.cluster, place.name_there(), false, &mut unasked),
             None if is_legal(name) => {
-                let (home, name) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
-                if sights.has(home) && !sights.shows(home, &name) {
-                    sights.want(home, &name, &mut unasked);
-                } else if sought(seen, home, &name).is_none() {
+                let at = sights.seek(name, false, &mut unasked, seen);
+                if let Some((home, name)) = at.filter(|(home, name)| sought(seen, *home, name).is_none()) {
                     needs.topic(home, &name);
                 }
             }
@@ -137,12 +135,12 @@ fn needs(
         }
     }
     let mut needs = needs.all();
-    needs.extend(sights.needs(unasked, false, seen));
+    needs.extend(sights.needs(unasked));
     needs
 }
 
 /// The topics from the cursor on, by name: all that may be known, where none is named.
-fn names(request: &DescribeTopicPartitionsRequest, sights: &Sights, seen: &Seen<'_>) -> BTreeSet<StrBytes> {
+fn names(request: &DescribeTopicPartitionsRequest, sights: &Sights<'_>, seen: &Seen<'_>) -> BTreeSet<StrBytes> {
     let from = request.cursor.as_ref().map(|cursor| &cursor.topic_name.0);
     let on = |name: &StrBytes| from.is_none_or(|from| name >= from);
     if request.topics.is_empty() {
@@ -170,7 +168,7 @@ fn all_refused(request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartiti
 fn page(
     request: &DescribeTopicPartitionsRequest,
     names: &BTreeSet<StrBytes>,
-    sights: &Sights,
+    sights: &Sights<'_>,
     seen: &Seen<'_>,
 ) -> DescribeTopicPartitionsResponse {
     let mut answer = DescribeTopicPartitionsResponse::default();
@@ -193,7 +191,8 @@ fn page(
                 continue;
             }
             None => {
-                answer.topics.push(no_topic(name, code_of_unknown(name, sights, seen)));
+                let sought = |home, name_there: &StrBytes| sought(seen, home, name_there);
+                answer.topics.push(no_topic(name, sights.code_of_unknown(name, sought, seen)));
                 continue;
             }
         };
@@ -218,18 +217,6 @@ fn start_in(name: &StrBytes, cursor: Option<&Asked>) -> usize {
 fn cursor(name: &StrBytes, partition: usize) -> Cursor {
     let partition = i32::try_from(partition).unwrap_or(i32::MAX);
     Cursor::default().with_topic_name(TopicName(name.clone())).with_partition_index(partition)
-}
-
-/// Nobody knows what a cluster that is down has.
-fn code_of_unknown(name: &StrBytes, sights: &Sights, seen: &Seen<'_>) -> i16 {
-    let (home, name_there) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
-    match sought(seen, home, &name_there) {
-        _ if !is_legal(name) => codes::INVALID_TOPIC_EXCEPTION,
-        _ if sights.refuses(home, &name_there) => codes::TOPIC_AUTHORIZATION_FAILED,
-        _ if is_unheard(home, seen) => codes::LEADER_NOT_AVAILABLE,
-        Some(Refusal::Fault(_)) => codes::LEADER_NOT_AVAILABLE,
-        _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
-    }
 }
 
 fn no_topic(name: &StrBytes, code: i16) -> DescribeTopicPartitionsResponseTopic {
@@ -278,6 +265,7 @@ fn describe_partition(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Refusal;
     use crate::api::testing::{World, text};
     use crate::placement::build::tests::topic;
     use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;

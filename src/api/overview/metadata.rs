@@ -2,8 +2,8 @@
 //! A cluster that is down keeps its known topics here; what it may have besides is "leader not available".
 
 use crate::api::overview::nodes::Node;
-use crate::api::overview::sights::{Sights, Tells, Unasked, is_unheard};
-use crate::api::{Api, Codes, Effect, Effects, NO_OPERATIONS, Need, Plan, Refusal, Seen, codes};
+use crate::api::overview::sights::{self, Sights, Tells, Unasked};
+use crate::api::{Api, Codes, Effect, Effects, NO_OPERATIONS, Need, Plan, Seen, codes};
 use crate::error::Fault;
 use crate::placement::TopicPlace;
 use crate::types::{Name, Slot};
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// From this version on a client says whether topics may be made; before, they always may.
-const SAYS_CREATE: i16 = 4;
+pub(in crate::api) const SAYS_CREATE: i16 = 4;
 /// The longest legal topic name.
 const LONGEST_NAME: usize = 249;
 
@@ -34,8 +34,9 @@ impl Api for Metadata {
     type Origin = ();
 
     fn plan(request: &MetadataRequest, seen: &Seen<'_>) -> Plan<Self> {
-        let needs = needs(request, seen);
-        if needs.is_empty() { Plan::Answer(answer(request, seen)) } else { Plan::Wait(needs) }
+        let sights = Sights::of(seen);
+        let needs = needs(request, &sights, seen);
+        if needs.is_empty() { Plan::Answer(answer(request, &sights, seen)) } else { Plan::Wait(needs) }
     }
 
     fn absorb(_: &mut MetadataResponse, (): (), _: Result<MetadataResponse, Fault>, _: &Seen<'_>, _: &mut Effects) {}
@@ -50,14 +51,15 @@ impl Api for Metadata {
 /// topics costs a thousand copies and no encoding. With it come the error codes in it. `None` where something must be
 /// found out first, or where what we may do to the topics is asked too. What was written once is for who may know all that we do.
 pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Codes)> {
-    let is_for_some = request.include_topic_authorized_operations || !Sights::of(seen).is_empty();
-    if is_for_some || !needs(request, seen).is_empty() {
+    let sights = Sights::default();
+    let is_for_some = request.include_topic_authorized_operations || sights::any(seen);
+    if is_for_some || !needs(request, &sights, seen).is_empty() {
         return None;
     }
     let no_topics = request.clone().with_topics(Some(Vec::new()));
     // In version 0 an empty list would mean all.
     let frame_of = Seen { version: seen.version.max(1), ..*seen };
-    let around = encode_body(&answer(&no_topics, &frame_of), seen.version).ok()?;
+    let around = encode_body(&answer(&no_topics, &sights, &frame_of), seen.version).ok()?;
     let (before, after) = Gap::of(seen.version).cut(&around)?;
     let mut codes = Codes::default();
     let topics: Vec<Bytes> = match named(request, seen) {
@@ -65,7 +67,7 @@ pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Cod
         Some(topics) => {
             let one = |asked| match place_of(asked, seen) {
                 Some(place) => write_topic(place, seen, &mut codes),
-                None => write_unknown(asked, seen, &mut codes),
+                None => write_unknown(asked, &sights, seen, &mut codes),
             };
             topics.iter().map(one).collect::<Option<_>>()?
         }
@@ -96,8 +98,13 @@ fn write_topic(place: &TopicPlace, seen: &Seen<'_>, codes: &mut Codes) -> Option
     place.written.get_or(seen.version, seen.view, || encode_body(&describe(place, None, seen), seen.version)).ok()
 }
 
-fn write_unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>, codes: &mut Codes) -> Option<Bytes> {
-    let unknown = unknown(asked, seen);
+fn write_unknown(
+    asked: &MetadataRequestTopic,
+    sights: &Sights<'_>,
+    seen: &Seen<'_>,
+    codes: &mut Codes,
+) -> Option<Bytes> {
+    let unknown = unknown(asked, sights, seen);
     codes.note(unknown.error_code);
     encode_body(&unknown, seen.version).ok()
 }
@@ -144,29 +151,24 @@ fn named<'r>(request: &'r MetadataRequest, seen: &Seen<'_>) -> Option<&'r [Metad
 }
 
 /// The name that a topic is asked by; `None` where it is asked by its id. Java sends an empty name beside the id.
-fn name_of(asked: &MetadataRequestTopic) -> Option<&TopicName> {
+pub(in crate::api) fn name_of(asked: &MetadataRequestTopic) -> Option<&TopicName> {
     asked.name.as_ref().filter(|_| asked.topic_id.is_nil())
 }
 
 /// What is not known is asked for once: by name where it would live, by id everywhere. Where who asks comes to that cluster as
 /// an identity, it is asked as that one, and so made as that one too.
-fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
+fn needs(request: &MetadataRequest, sights: &Sights<'_>, seen: &Seen<'_>) -> Vec<Need> {
     let create = seen.version < SAYS_CREATE || request.allow_auto_topic_creation;
     let (mut missing, mut twins): (BTreeMap<Slot, Vec<StrBytes>>, BTreeMap<Slot, Vec<StrBytes>>) = Default::default();
-    let (mut needs, sights, mut unasked) = (Vec::new(), Sights::of(seen), Unasked::default());
+    let (mut needs, mut unasked) = (Vec::new(), Unasked::default());
     for topic in named(request, seen).unwrap_or_default() {
         match (name_of(topic), place_of(topic, seen)) {
-            (_, Some(place)) => sights.want(place.cluster, place.name_there(), &mut unasked),
-            (Some(name), None) if seen.is_reserved(name) => {
-                let (home, name_there) = (seen.placement.home_of_topic(name), seen.placement.name_at_home(name));
-                twins.entry(home).or_default().push(name_there);
-            }
+            (_, Some(place)) => sights.want(place.cluster, place.name_there(), create, &mut unasked),
             (Some(name), None) if is_legal(name) => {
-                let home = seen.placement.home_of_topic(name);
-                if sights.has(home) && !sights.shows(home, name) {
-                    sights.want(home, name, &mut unasked);
-                } else {
-                    missing.entry(home).or_default().push(name.0.clone());
+                let is_twin = seen.is_reserved(name);
+                if let Some((home, name_there)) = sights.seek(name, create && !is_twin, &mut unasked, seen) {
+                    let sought = if is_twin { &mut twins } else { &mut missing };
+                    sought.entry(home).or_default().push(name_there);
                 }
             }
             (None, None) => needs.push(Need::AllTopics),
@@ -189,34 +191,31 @@ fn needs(request: &MetadataRequest, seen: &Seen<'_>) -> Vec<Need> {
     needs.extend(twins.into_iter().map(|(cluster, names)| Need::Topics { cluster, names, create: false }));
     needs.dedup();
     needs.retain(|need| !tried(need, seen));
-    needs.extend(sights.needs(unasked, create, seen));
+    needs.extend(sights.needs(unasked));
     needs
 }
 
 /// A need is tried once, even where other topics of the request have turned up since.
 fn tried(need: &Need, seen: &Seen<'_>) -> bool {
-    refusal_at(need, seen).is_some()
-}
-
-fn refusal_at<'s>(need: &Need, seen: &'s Seen<'_>) -> Option<&'s Refusal> {
-    match need {
+    let how = match need {
         Need::Topics { cluster, .. } => seen.refused.of_topics(*cluster, |_| true),
         _ => seen.refused.of(need),
-    }
+    };
+    how.is_some()
 }
 
-fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
-    let (operations, sights) = (request.include_topic_authorized_operations, Sights::of(seen));
+fn answer(request: &MetadataRequest, sights: &Sights<'_>, seen: &Seen<'_>) -> MetadataResponse {
+    let operations = request.include_topic_authorized_operations;
     let listed = |place: &Arc<TopicPlace>| match sights.tell(place) {
         Tells::All(may) => Some(describe(place, operations.then_some(may), seen)),
         Tells::Refusal | Tells::Nothing => None,
     };
     let topics = match named(request, seen) {
         None => seen.placement.listed().filter_map(listed).collect(),
-        Some(topics) => topics.iter().map(|topic| named_topic(topic, operations, &sights, seen)).collect(),
+        Some(topics) => topics.iter().map(|topic| named_topic(topic, operations, sights, seen)).collect(),
     };
     let asked = request.include_cluster_authorized_operations;
-    let cluster_operations = if asked { on_default_cluster(&sights, seen) } else { NO_OPERATIONS };
+    let cluster_operations = if asked { on_default_cluster(sights, seen) } else { NO_OPERATIONS };
     MetadataResponse::default()
         .with_brokers(brokers(seen))
         .with_cluster_id(Some(StrBytes::from_string(seen.placement.config.virtual_cluster.to_string())))
@@ -226,7 +225,7 @@ fn answer(request: &MetadataRequest, seen: &Seen<'_>) -> MetadataResponse {
 }
 
 /// What who asks may do to the default cluster, as that says.
-pub(super) fn on_default_cluster(sights: &Sights, seen: &Seen<'_>) -> i32 {
+pub(super) fn on_default_cluster(sights: &Sights<'_>, seen: &Seen<'_>) -> i32 {
     let slot = seen.placement.config.default_cluster;
     let ours = || seen.placement.cluster(slot).and_then(|cluster| cluster.snapshot.operations);
     sights.operations(slot).unwrap_or_else(ours).unwrap_or(NO_OPERATIONS)
@@ -246,20 +245,16 @@ fn brokers(seen: &Seen<'_>) -> Vec<MetadataResponseBroker> {
 fn named_topic(
     asked: &MetadataRequestTopic,
     operations: bool,
-    sights: &Sights,
+    sights: &Sights<'_>,
     seen: &Seen<'_>,
 ) -> MetadataResponseTopic {
     let told = place_of(asked, seen).map(|place| (place, sights.tell(place)));
-    let code = match (told, name_of(asked)) {
-        (Some((place, Tells::All(may))), _) => return describe(place, operations.then_some(may), seen),
-        (Some((_, Tells::Refusal)), _) => codes::TOPIC_AUTHORIZATION_FAILED,
-        (Some((_, Tells::Nothing)), _) => codes::LEADER_NOT_AVAILABLE,
-        (None, Some(name)) if sights.refuses(seen.placement.home_of_topic(name), name) => {
-            codes::TOPIC_AUTHORIZATION_FAILED
-        }
-        (None, _) => return unknown(asked, seen),
-    };
-    untold(asked, code)
+    match told {
+        Some((place, Tells::All(may))) => describe(place, operations.then_some(may), seen),
+        Some((_, Tells::Refusal)) => untold(asked, codes::TOPIC_AUTHORIZATION_FAILED),
+        Some((_, Tells::Nothing)) => untold(asked, codes::LEADER_NOT_AVAILABLE),
+        None => unknown(asked, sights, seen),
+    }
 }
 
 fn place_of<'s>(asked: &MetadataRequestTopic, seen: &'s Seen<'_>) -> Option<&'s Arc<TopicPlace>> {
@@ -269,33 +264,19 @@ fn place_of<'s>(asked: &MetadataRequestTopic, seen: &'s Seen<'_>) -> Option<&'s 
     }
 }
 
-fn unknown(asked: &MetadataRequestTopic, seen: &Seen<'_>) -> MetadataResponseTopic {
-    let code = match name_of(asked) {
-        Some(name) if !is_legal(name) => codes::INVALID_TOPIC_EXCEPTION,
-        Some(name) => unknown_name(name, seen),
-        None => codes::UNKNOWN_TOPIC_ID,
-    };
+fn unknown(asked: &MetadataRequestTopic, sights: &Sights<'_>, seen: &Seen<'_>) -> MetadataResponseTopic {
+    let sought = |home: Slot, _: &StrBytes| seen.refused.of_topics(home, |_| true);
+    let code = name_of(asked).map_or(codes::UNKNOWN_TOPIC_ID, |name| sights.code_of_unknown(name, sought, seen));
     untold(asked, code)
 }
 
 /// Of a topic that nothing is told of but this.
-fn untold(asked: &MetadataRequestTopic, code: i16) -> MetadataResponseTopic {
+pub(in crate::api) fn untold(asked: &MetadataRequestTopic, code: i16) -> MetadataResponseTopic {
     MetadataResponseTopic::default()
         .with_error_code(code)
         .with_name(name_of(asked).cloned())
         .with_topic_id(asked.topic_id)
         .with_topic_authorized_operations(NO_OPERATIONS)
-}
-
-/// Nobody knows what a cluster that is down has.
-fn unknown_name(name: &TopicName, seen: &Seen<'_>) -> i16 {
-    let cluster = seen.placement.home_of_topic(name);
-    let need = Need::Topics { cluster, names: Vec::new(), create: false };
-    match refusal_at(&need, seen) {
-        Some(Refusal::Fault(_)) => codes::LEADER_NOT_AVAILABLE,
-        _ if is_unheard(cluster, seen) => codes::LEADER_NOT_AVAILABLE,
-        _ => codes::UNKNOWN_TOPIC_OR_PARTITION,
-    }
 }
 
 /// With what may be done to it, where that is asked.
@@ -333,8 +314,8 @@ pub(in crate::api) fn is_legal(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ErrorCodes;
     use crate::api::testing::World;
+    use crate::api::{ErrorCodes, Refusal};
     use crate::placement::build::tests::{config, heard, slot, topic};
     use crate::placement::fence::Why;
     use crate::placement::{Fence, Placement};
@@ -365,7 +346,8 @@ mod tests {
         };
         let answer = answered(&by_id(known), &world.seen(13));
         assert_eq!(answer.topics[0].name.as_ref().map(|name| &*name.0), Some("b-1"));
-        assert_eq!(needs(&by_id(uuid::Uuid::max()), &world.seen(13)), [Need::AllTopics]);
+        let needs = needs(&by_id(uuid::Uuid::max()), &Sights::default(), &world.seen(13));
+        assert_eq!(needs, [Need::AllTopics]);
     }
 
     #[test]

@@ -148,7 +148,13 @@ fn mapped(
     if !principals.can_come(&written) {
         warn_of_nobody(raw, principals, findings);
     }
-    if login.as_ref().is_some_and(|login| own_login == Some(login)) && tls.is_none() {
+    // A cluster that is logged in to knows by that alone who comes.
+    let is_own = match (&login, &tls) {
+        (Some(login), _) => own_login == Some(login),
+        (None, Some(tls)) => own_tls.is_some_and(|own| own.identity == tls.identity),
+        (None, None) => false,
+    };
+    if is_own {
         let what = format!("the identity `{name}` is Fishplate itself: who has it may what that may");
         findings.warning(raw.at, what, "give it a user of its own at the cluster");
     }

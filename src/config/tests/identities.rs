@@ -164,12 +164,21 @@ fn what_nobody_can_have_meant_is_warned_of() {
         with(&format!("one: {{ principals: ['{principal}'], {} }}", login("one")))
             .replace(", sasl: { mechanisms: [SCRAM-SHA-512], users: x }", "")
     };
+    let certified = |ours: &str, identity: &str| {
+        let own = format!("tls: {{ certificate: {ours}, key: k }}");
+        cluster(&format!("{own}, identities: {{ {identity} }}, unmapped: own"))
+    };
     for (text, warning) in [
         (anonymous("User:c"), Some("nobody has the identity `one`: no listener asks clients who they are")),
         (anonymous("User:ANONYMOUS"), None),
         (with(&format!("one: {{ {right} }}")), None),
         (
             with("one: { principals: ['User:c'], sasl: { mechanism: PLAIN, username: us, password: hunter2 } }"),
+            Some("the identity `one` is Fishplate itself"),
+        ),
+        (certified("ours", "one: { principals: ['User:c'], tls: { certificate: theirs, key: k } }"), None),
+        (
+            certified("ours", "one: { principals: ['User:c'], tls: { certificate: ours, key: k } }"),
             Some("the identity `one` is Fishplate itself"),
         ),
         (
