@@ -8,9 +8,8 @@ use crate::lag::task::{self as lag, Lag};
 use crate::placement::Front;
 use crate::placement::task::Current;
 use crate::policy::rulings::Rulings;
-use crate::security::operators::file::OperatorsProblem;
+use crate::security::source::Unusable;
 use crate::security::tls::{Shelf, Side, TlsProblem};
-use crate::security::users::file::UsersProblem;
 use crate::session::origin::Origin;
 use crate::session::{Context, Limits, listener};
 use crate::telemetry::{PoolFacts, Telemetry, log};
@@ -78,10 +77,10 @@ pub enum StartError {
     },
     /// A listener's users cannot be read.
     #[error("{0}; a listener with `sasl` needs its users at the start")]
-    Users(#[from] UsersProblem),
+    Users(Unusable),
     /// The admin address's tokens cannot be read.
     #[error("{0}; an admin address with tokens needs them at the start")]
-    Operators(#[from] OperatorsProblem),
+    Operators(Unusable),
     /// A mistake of ours in the metrics.
     #[error("cannot set the metrics up: {0}")]
     Metrics(String),
@@ -130,7 +129,7 @@ impl Running {
         let doors = Doors::new(&shared, &telemetry);
         let admin = match &config.admin {
             Some(admin) => {
-                let door = operators::guard(admin, &telemetry, &mut tasks)?;
+                let door = operators::guard(admin, &telemetry, &mut tasks).map_err(StartError::Operators)?;
                 let state = AdminState {
                     telemetry: Arc::clone(&telemetry),
                     readiness: Arc::clone(&readiness),
@@ -203,7 +202,7 @@ impl Running {
             let of = |why| StartError::Tls { whose: format!("listener {}", listener.bind), why };
             context.over_tls(shelf.server(Side::Listener(address.to_string().into()), tls).map_err(of)?);
         }
-        users::guard(listener.sasl.as_ref(), address, &context, &mut self.tasks)?;
+        users::guard(listener.sasl.as_ref(), address, &context, &mut self.tasks).map_err(StartError::Users)?;
         if listener.proxy_protocol {
             context.told_by(Origin::Header);
         }

@@ -2,6 +2,7 @@
 //! it can take the proxy's memory or file handles, nor, alone, keep probes and scrapes out.
 
 use super::operator::Peer;
+use crate::security::brake::network;
 use crate::security::tls::Server;
 use crate::session;
 use crate::session::crowd::Crowd;
@@ -73,7 +74,7 @@ pub(super) async fn serve_within(
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, address)) => {
-                    let Ok(admitted) = crowd.admit(address.ip(), &bounds) else { continue };
+                    let Ok(admitted) = crowd.admit(network(address.ip()), &bounds) else { continue };
                     let served = connection(stream, address, tls.clone(), router.clone(), limits, end.clone());
                     tokio::spawn(async move {
                         served.await;

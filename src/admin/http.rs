@@ -147,12 +147,16 @@ async fn groups(State(state): State<AdminState>, Query(rows): Query<Rows>) -> Re
 
 /// Those who speak most. An operator who sees tokens leaves a line in the log.
 async fn top_tokens(State(state): State<AdminState>, claim: Claim, Query(asked): Query<AskedTokens>) -> Response {
-    if let Err(refused) = reveals(asked.reveal, &state, claim, &asked.pipeline).await {
-        return refused.into_response();
-    }
+    let reveals = match reveals(asked.reveal, &state, claim).await {
+        Ok(reveals) => reveals,
+        Err(refused) => return refused.into_response(),
+    };
     let Some(view) = state.view.get() else { return starting() };
     match tokens(view, &asked, Instant::now()) {
-        Ok(tokens) => Json(tokens).into_response(),
+        Ok(tokens) => {
+            reveals.iter().for_each(|operator| operator.was_shown(&asked.pipeline));
+            Json(tokens).into_response()
+        }
         Err(unknown) => (StatusCode::BAD_REQUEST, format!("{unknown}\n")).into_response(),
     }
 }
@@ -164,22 +168,23 @@ async fn all_lag(State(state): State<AdminState>, Query(asked): Query<AskedLag>)
 
 /// Whose records a group has not dealt with. An operator who sees tokens leaves a line in the log.
 async fn who_is_behind(State(state): State<AdminState>, claim: Claim, Query(asked): Query<AskedBacklog>) -> Response {
-    if let Err(refused) = reveals(asked.reveal, &state, claim, &asked.topic).await {
-        return refused.into_response();
-    }
+    let reveals = match reveals(asked.reveal, &state, claim).await {
+        Ok(reveals) => reveals,
+        Err(refused) => return refused.into_response(),
+    };
     let Some(view) = state.view.get() else { return starting() };
     match backlog(view, &asked).await {
-        Ok(told) => Json(told).into_response(),
+        Ok(told) => {
+            reveals.iter().for_each(|operator| operator.was_shown(&asked.topic));
+            Json(told).into_response()
+        }
         Err(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
     }
 }
 
-/// Whether tokens may be shown, where that is asked for.
-async fn reveals(asked: bool, state: &AdminState, claim: Claim, of: &str) -> Result<(), Refusal> {
-    if asked {
-        state.door.admit(claim).await?.was_shown(of);
-    }
-    Ok(())
+/// To whom tokens may be shown, where that is asked for.
+async fn reveals(asked: bool, state: &AdminState, claim: Claim) -> Result<Option<Admitted>, Refusal> {
+    if asked { state.door.admit(claim).await.map(Some) } else { Ok(None) }
 }
 
 /// Of which pipeline.

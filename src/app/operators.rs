@@ -3,27 +3,25 @@
 
 use super::follow::follow;
 use crate::admin::Door;
-use crate::config::{Admin, OperatorsFrom};
+use crate::config::{Admin, TextFrom};
 use crate::security::look::Look;
 use crate::security::operators::Operators;
-use crate::security::operators::file::{OperatorsProblem, load};
+use crate::security::operators::file::load;
+use crate::security::source::Unusable;
 use crate::telemetry::Telemetry;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
 /// The door of the admin address, which is watched over from now on.
-pub(super) fn guard(
-    admin: &Admin,
-    telemetry: &Arc<Telemetry>,
-    tasks: &mut JoinSet<()>,
-) -> Result<Arc<Door>, OperatorsProblem> {
+pub(super) fn guard(admin: &Admin, telemetry: &Arc<Telemetry>, tasks: &mut JoinSet<()>) -> Result<Arc<Door>, Unusable> {
     // Before it is read: what is written meanwhile is seen by the first look.
-    let seen = file(admin).and_then(|file| Look::at(&file));
+    let file = admin.operators.as_ref().and_then(TextFrom::file);
+    let seen = file.and_then(Look::at);
     let door = Door::new(admin.operators.as_ref().map(load).transpose()?, telemetry);
-    let Some(file) = file(admin) else { return Ok(door) };
+    let Some(file) = file.map(Path::to_owned) else { return Ok(door) };
     let (there, telemetry) = (Arc::clone(&door), Arc::clone(telemetry));
-    let take = move |loaded: Result<Operators, OperatorsProblem>| match loaded {
+    let take = move |loaded: Result<Operators, Unusable>| match loaded {
         Ok(operators) => {
             tracing::info!(tokens = operators.len(), "the admin tokens have changed");
             telemetry.admin().reloaded(Some(operators.len()));
@@ -34,13 +32,6 @@ pub(super) fn guard(
             telemetry.admin().reloaded(None);
         }
     };
-    tasks.spawn(follow(file, seen, |file| load(&OperatorsFrom::File(file.to_owned())), take));
+    tasks.spawn(follow(file, seen, |file| load(&TextFrom::File(file.to_owned())), take));
     Ok(door)
-}
-
-fn file(admin: &Admin) -> Option<PathBuf> {
-    match &admin.operators {
-        Some(OperatorsFrom::File(file)) => Some(file.clone()),
-        _ => None,
-    }
 }

@@ -1,14 +1,15 @@
 //! Keeps each listener's users what their file says. A file that cannot be taken leaves those that there are, and is told of.
 
 use super::follow::follow;
-use crate::config::{Sasl, UsersFrom};
+use crate::config::{Sasl, TextFrom};
 use crate::security::look::Look;
+use crate::security::source::Unusable;
 use crate::security::users::Users;
-use crate::security::users::file::{UsersProblem, load};
+use crate::security::users::file::load;
 use crate::session::Context;
 use crate::session::gate::Gate;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -18,10 +19,11 @@ pub(super) fn guard(
     at: SocketAddr,
     context: &Context,
     tasks: &mut JoinSet<()>,
-) -> Result<(), UsersProblem> {
+) -> Result<(), Unusable> {
     let Some(sasl) = sasl else { return Ok(()) };
     // Before it is read: what is written meanwhile is seen by the first look.
-    let seen = file(sasl).and_then(|file| Look::at(&file));
+    let file = sasl.users.as_ref().and_then(TextFrom::file);
+    let seen = file.and_then(Look::at);
     let users = load(sasl)?;
     let names = sasl.mechanisms.iter().map(|one| one.as_str());
     let telemetry = Arc::clone(&context.telemetry);
@@ -32,9 +34,9 @@ pub(super) fn guard(
     let counted = Arc::clone(&telemetry);
     let gate = Gate::new(sasl, users, Box::new(move |came| counted.logins().keys_read(at, came)));
     context.close_gate(Arc::clone(&gate));
-    let Some(file) = file(sasl) else { return Ok(()) };
+    let Some(file) = file.map(Path::to_owned) else { return Ok(()) };
     let sasl = sasl.clone();
-    let take = move |loaded: Result<Users, UsersProblem>| match loaded {
+    let take = move |loaded: Result<Users, Unusable>| match loaded {
         // Rather a file that is about to be written than that nobody is to come in any more.
         Ok(users) if users.is_empty() => {
             tracing::error!(listener = %at, "the file of users has none: those that were there before stay");
@@ -52,13 +54,6 @@ pub(super) fn guard(
     };
     tasks.spawn(follow(file, seen, move |_| load(&sasl), take));
     Ok(())
-}
-
-fn file(sasl: &Sasl) -> Option<PathBuf> {
-    match &sasl.users {
-        Some(UsersFrom::File(file)) => Some(file.clone()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde_json::json;
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Where a password is looked for first.
 const VARIABLE: &str = "FISHPLATE_PASSWORD";
@@ -144,7 +145,7 @@ fn list(file: &Path, json: bool) -> anyhow::Result<Verdict> {
 }
 
 /// `None` where there is no file yet. One with mistakes is not written over.
-fn text(file: &Path) -> anyhow::Result<Option<String>> {
+fn text(file: &Path) -> anyhow::Result<Option<Zeroizing<String>>> {
     match file::read(file) {
         Ok(text) => read(file, &text).map(|_| Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -1,6 +1,6 @@
 //! What lies between two configs: what a reload would change, and which of it a running proxy cannot do. Pure.
 
-use super::{Admin, Cluster, Config, Login, Mapped, OperatorsFrom, Patterns, Pipeline};
+use super::{Admin, Cluster, Config, Login, Mapped, Patterns, Pipeline, TextFrom};
 use crate::rights::{Definition, Rights};
 use serde::Serialize;
 use serde_json::Value;
@@ -313,19 +313,30 @@ fn flatten(path: &str, value: &Value, paths: &mut BTreeMap<String, String>) {
 
 type InWords = fn(&Admin) -> Option<String>;
 
+fn tokens_in(from: &TextFrom) -> String {
+    from.file().map_or_else(|| "in the config".to_owned(), |file| file.display().to_string())
+}
+
 const ADMIN: [(&str, InWords); 3] = [
     ("bind", |admin| Some(admin.bind.to_string())),
     ("tls", |admin| admin.tls.as_ref().map(|tls| super::written::tls::server(tls).to_string())),
-    ("token_file", |admin| admin.operators.as_ref().map(OperatorsFrom::words)),
+    ("token_file", |admin| admin.operators.as_ref().map(tokens_in)),
 ];
 
 /// Nobody is told which they were, nor which they are.
 fn other_tokens(now: &Config, then: &Config) -> bool {
-    let tokens = |of: &Config| match of.admin.as_ref()?.operators.clone()? {
-        OperatorsFrom::Text(tokens) => Some(tokens),
-        OperatorsFrom::File(_) => None,
-    };
-    matches!((tokens(now), tokens(then)), (Some(now), Some(then)) if now.is_other(&then))
+    fn tokens(of: &Config) -> Option<&TextFrom> {
+        of.admin.as_ref()?.operators.as_ref()
+    }
+    tokens(now).zip(tokens(then)).is_some_and(|(now, then)| now.is_other_text(then))
+}
+
+/// The same of the users of listeners that stand in the config.
+fn other_users(now: &Config, then: &Config) -> bool {
+    fn users(of: &Config) -> impl Iterator<Item = Option<&TextFrom>> {
+        of.listeners.iter().map(|one| one.sasl.as_ref().and_then(|sasl| sasl.users.as_ref()))
+    }
+    users(now).zip(users(then)).any(|pair| matches!(pair, (Some(now), Some(then)) if now.is_other_text(then)))
 }
 
 /// What cannot change while the process runs.
@@ -340,9 +351,8 @@ fn fixed(now: &Config, then: &Config) -> Vec<Fixed> {
     let listeners =
         |config: &Config| super::written(config).get("listeners").map(ToString::to_string).unwrap_or_default();
     note("listeners".into(), listeners(now), listeners(then));
-    // Users that are written into the config are shown to nobody.
-    if now.listeners != then.listeners && listeners(now) == listeners(then) {
-        note("listeners".into(), "with its users".into(), "with others".into());
+    if other_users(now, then) {
+        note("listeners.sasl.users".into(), "these".into(), "others".into());
     }
     let of_admin = |config: &Config, words: fn(&Admin) -> Option<String>| {
         config.admin.as_ref().and_then(words).unwrap_or_else(|| "none".to_owned())

@@ -6,9 +6,11 @@ use regex::{Captures, Regex};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-/// A key of a map.
-static KEY: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"(?-u)(?:^|[\s,{\["'-])([A-Za-z_][\w-]*)["']?\s*:(?:\s+|$)"#).ok());
+/// A key of a map; one in quotes needs no blank behind its colon.
+static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    const KEY: &str = r#"(?-u)(?:^|[\s,{\["'-])(?:([A-Za-z_][\w-]*)\s*:(?:\s+|$)|([A-Za-z_][\w-]*)["']\s*:\s*)"#;
+    Regex::new(KEY).ok()
+});
 
 /// What a key's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,8 @@ enum Holds {
 }
 
 impl Holds {
-    fn of(key: &str) -> Self {
+    /// Of a key in a part of the config that begins with `part` in the first column.
+    fn of(key: &str, part: &str) -> Self {
         const SECRETS: [&str; 4] = ["password", "passphrase", "secret", "client_secret"];
         let key = key.to_lowercase();
         let has = |word: &&str| key.contains(*word);
@@ -30,9 +33,12 @@ impl Holds {
         if key.ends_with("_file") || key.ends_with("_url") {
             return Self::Nothing;
         }
-        if SECRETS.iter().any(has) || key == "users" || nearest(&key, SECRETS).is_some() {
+        let is_token = ["token", "credential"].iter().any(has);
+        // No header is named there.
+        let of_operators = is_token && part == "admin";
+        if of_operators || SECRETS.iter().any(has) || key == "users" || nearest(&key, SECRETS).is_some() {
             Self::Secret
-        } else if ["token", "credential"].iter().any(has) {
+        } else if is_token {
             Self::MaybeSecret
         } else {
             Self::Nothing
@@ -54,11 +60,11 @@ enum Within {
 
 /// The lines of a text with a star for each character of a secret.
 pub(super) fn masked(text: &str) -> Vec<String> {
-    let mut within = Within::Nothing;
-    text.lines().map(|line| masked_line(line, &mut within)).collect()
+    let (mut within, mut part) = (Within::Nothing, String::new());
+    text.lines().map(|line| masked_line(line, &mut within, &mut part)).collect()
 }
 
-fn masked_line(line: &str, within: &mut Within) -> String {
+fn masked_line(line: &str, within: &mut Within, part: &mut String) -> String {
     let mut masked = String::with_capacity(line.len());
     let mut rest = line;
     match *within {
@@ -80,7 +86,11 @@ fn masked_line(line: &str, within: &mut Within) -> String {
     {
         let (before, value) = rest.split_at(all.end());
         masked.push_str(&without_user(before));
-        let holds = found.get(1).map_or(Holds::Nothing, |key| Holds::of(key.as_str()));
+        let key = found.get(1).or_else(|| found.get(2)).map_or("", |key| key.as_str());
+        if line.trim_start_matches(['"', '\'']).starts_with(key) {
+            key.clone_into(part);
+        }
+        let holds = Holds::of(key, part);
         if holds == Holds::Nothing {
             rest = value;
             continue;
@@ -215,6 +225,12 @@ mod tests {
             "{ password: hunter2",
             "password: \"hunter2",
             "password: ${hunter2",
+            "{\"a\":{\"password\":\"hunter2\"},\"other: y\":1}",
+            "admin:\n  token:\n    - alice hunter2\n    - hunter2\nother: y",
+            "admin:\n  token:\n    hunter2\nother: y",
+            "admin: { token: [hunter2, 'a hunter2'] }\nother: y",
+            "admin:\n  token: { alice: hunter2 }\nother: y",
+            "admin:\n  tokens: [hunter2]\nother: y",
         ] {
             let shown = shown(text);
             assert!(!shown.contains("hunter2"), "{text}\n{shown}");
@@ -243,7 +259,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_line_keeps_its_length(text in "([a-z ]{0,4}(password|users|token|x)\"?: ?[\\[{\"'a-zß,}\\]\\n \\\\$#|-]{0,12}\\n?){0,6}") {
+        fn each_line_keeps_its_length(text in "([a-z ]{0,4}\"?(password|users|token|x)\"?: ?[\\[{\"'a-zß,}\\]\\n \\\\$#|-]{0,12}\\n?){0,6}") {
             let hidden = masked(&text);
             let of_lines: Vec<_> = text.lines().map(|line| line.chars().count()).collect();
             prop_assert_eq!(hidden.iter().map(|line| line.chars().count()).collect::<Vec<_>>(), of_lines);

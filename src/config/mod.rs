@@ -43,7 +43,7 @@ pub mod url;
 mod written;
 mod yaml;
 
-pub use admin::{Admin, OperatorsFrom};
+pub use admin::Admin;
 pub use clients::{ClientRule, Clients};
 pub use findings::{Mistake, Mistakes, Place, Severity};
 pub use identities::{Identities, Mapped, Unmapped};
@@ -53,9 +53,9 @@ pub use patterns::Patterns;
 pub use policy::Policy;
 pub use principals::{BadRule, PrincipalMapping};
 pub use racks::Racks;
-pub use sasl::{Sasl, UsersFrom};
+pub use sasl::Sasl;
 pub use schema::schema;
-pub use secret::Secret;
+pub use secret::{Secret, TextFrom};
 pub use tls::{ClientAuth, ClientCertificates, ClientTls, Identity, Tls, TlsVersion};
 pub use written::written;
 

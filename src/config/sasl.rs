@@ -1,9 +1,8 @@
 //! How clients log in at a listener, as the config says it.
 
 use super::oauth::Oauthbearer;
-use super::secret::Secret;
+use super::secret::TextFrom;
 use crate::types::Mechanism;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// SASL of a listener: who has not logged in is served nothing.
@@ -12,18 +11,9 @@ pub struct Sasl {
     /// By which of these; at least one, each once.
     pub mechanisms: Vec<Mechanism>,
     /// Who may log in with a password; there is something where a mechanism takes passwords.
-    pub users: Option<UsersFrom>,
+    pub users: Option<TextFrom>,
     /// Who has not logged in anew by then (KIP-368) is closed; `None`: a session lasts.
     pub session_lifetime: Option<Duration>,
     /// Which tokens are taken; there where OAUTHBEARER is one of the mechanisms.
     pub oauthbearer: Option<Oauthbearer>,
-}
-
-/// Where the users of a listener are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UsersFrom {
-    /// In a file, which is read again when it changes.
-    File(PathBuf),
-    /// In the config, mostly by way of an environment variable; for as long as the process runs.
-    Text(Secret),
 }

@@ -112,6 +112,18 @@ impl Operations {
         self.0 & 1 << operation.code() != 0
     }
 
+    /// Stands for all of them.
+    pub const EVERY: &str = "All";
+
+    /// As files and tools write them.
+    #[must_use]
+    pub fn words(self) -> Vec<&'static str> {
+        if self == Self::ALL {
+            return vec![Self::EVERY];
+        }
+        Operation::ALL.into_iter().filter(|one| self.has(*one)).map(Operation::word).collect()
+    }
+
     /// As answers bear them.
     #[must_use]
     pub const fn bits(self) -> u32 {
@@ -130,11 +142,7 @@ impl Operations {
 
 impl fmt::Display for Operations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::ALL {
-            return f.write_str("All");
-        }
-        let words: Vec<_> = Operation::ALL.into_iter().filter(|one| self.has(*one)).map(Operation::word).collect();
-        f.write_str(&words.join(", "))
+        f.write_str(&self.words().join(", "))
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     written: SystemTime,
+    /// Also by another owner, mode or name.
+    changed: (i64, i64),
     size: u64,
     inode: u64,
 }
@@ -18,6 +20,11 @@ impl Look {
     #[must_use]
     pub fn at(file: &Path) -> Option<Self> {
         let there = fs::metadata(file).ok()?;
-        Some(Self { written: there.modified().ok()?, size: there.len(), inode: there.ino() })
+        Some(Self {
+            written: there.modified().ok()?,
+            changed: (there.ctime(), there.ctime_nsec()),
+            size: there.len(),
+            inode: there.ino(),
+        })
     }
 }

@@ -20,6 +20,7 @@ pub mod plain;
 pub mod refused;
 pub mod scram;
 pub mod server;
+pub mod source;
 pub mod tls;
 pub mod token;
 pub mod token_source;

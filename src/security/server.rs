@@ -121,13 +121,13 @@ impl ServerExchange {
         matches!(self, Self::Plain)
     }
 
-    /// Whether the next message is to prove something, and may be a guess.
+    /// Whether the next message may be a guess. Nobody guesses what an issuer signs.
     #[must_use]
-    pub fn proves(&self) -> bool {
+    pub fn may_be_guessed(&self) -> bool {
         match self {
             Self::Plain => true,
             Self::Scram(exchange) => exchange.is_challenged(),
-            Self::OauthBearer(exchange) => !exchange.has_refused(),
+            Self::OauthBearer(_) => false,
         }
     }
 

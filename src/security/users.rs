@@ -13,6 +13,7 @@ pub use line::{LONGEST_NAME, Line, is_name};
 pub use text::{keyed, with, without};
 
 use super::scram::{Credential, FEWEST_ITERATIONS, Hash};
+use super::source::MOST_WRONG;
 use ring::hmac;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -21,9 +22,6 @@ use std::sync::Arc;
 
 /// More than this is no file of users.
 pub const MOST_BYTES: usize = 64 << 20;
-/// Of what is wrong, so much is told.
-const MOST_WRONG: usize = 20;
-
 /// What is wrong with a line. Repeats nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {

@@ -129,12 +129,17 @@ impl Session {
         self.fetch_sessions.lock().get(&id).filter(|known| is_such(known)).map(|known| known.at)
     }
 
-    /// Remembers the broker of a fetch session. False where another broker's session of this client bears the same
-    /// number: the client is then told that it has none.
-    pub(super) fn keep_fetch_session(&self, asked: i32, told: i32, now: &FetchSession) -> bool {
+    /// Remembers the broker of a fetch session, with the rules of the placement that what it names was looked at with. False where
+    /// another broker's session of this client bears the same number: the client is then told that it has none.
+    pub(super) fn keep_fetch_session(
+        &self,
+        (asked, told): (i32, i32),
+        at: Target,
+        pipeline: &Name,
+        placement: &Placement,
+    ) -> bool {
         let mut sessions = self.fetch_sessions.lock();
-        let of_this_broker = |known: &FetchSession| known.at == now.at;
-        if asked != told && sessions.get(&asked).is_some_and(of_this_broker) {
+        if asked != told && sessions.get(&asked).is_some_and(|known| known.at == at) {
             sessions.remove(&asked);
         }
         if told == NO_SESSION {
@@ -143,11 +148,14 @@ impl Session {
         if sessions.len() >= SESSIONS {
             sessions.clear();
         }
-        let known = sessions.entry(told).or_insert_with(|| now.clone());
-        if known.at != now.at {
-            return false;
+        match sessions.get(&told) {
+            Some(known) if known.at != at => return false,
+            Some(known) if known.pipeline == *pipeline && known.rules.hold(placement) => {}
+            _ => {
+                let now = FetchSession { at, pipeline: pipeline.clone(), rules: Rules::of(placement) };
+                sessions.insert(told, now);
+            }
         }
-        known.clone_from(now);
         true
     }
 

@@ -1,6 +1,6 @@
 //! What a listener asks of who comes: by which mechanisms clients log in, who there is, for how long they are let in.
 
-use super::attempts::Attempts;
+use super::regulars::Regulars;
 use crate::config::Sasl;
 use crate::security::brake::Brake;
 use crate::security::jwks_task::{Told, Verifier};
@@ -9,11 +9,15 @@ use crate::security::users::Users;
 use crate::types::Mechanism;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::{Duration, SystemTime};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
+
+/// Attempts of one address that are looked at beside each other, once it has failed.
+const BESIDE_EACH_OTHER: usize = 16;
 
 /// See the module's text.
 pub struct Gate {
@@ -24,12 +28,12 @@ pub struct Gate {
     /// Judges tokens, where they are taken.
     tokens: Option<Verifier>,
     /// Holds up who guesses: the answer, and the next attempts of its address.
-    pub brake: Brake,
-    pub(super) attempts: Attempts,
+    pub(super) brake: Brake,
+    pub(super) regulars: Regulars,
     /// Passwords that are salted at the same time: half of the processors stay for who is in already.
-    salting: Semaphore,
+    salting: Arc<Semaphore>,
     /// The same of who logs in anew: nobody who is outside stands before it.
-    salting_anew: Semaphore,
+    salting_anew: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -42,10 +46,10 @@ impl Gate {
             lifetime: sasl.session_lifetime,
             users: ArcSwap::from_pointee(users),
             tokens: sasl.oauthbearer.clone().map(|rules| Verifier::start(rules, told)),
-            brake: Brake::default(),
-            attempts: Attempts::default(),
-            salting: Semaphore::new(half),
-            salting_anew: Semaphore::new(half),
+            brake: Brake::new(BESIDE_EACH_OTHER),
+            regulars: Regulars::default(),
+            salting: Arc::new(Semaphore::new(half)),
+            salting_anew: Arc::new(Semaphore::new(half)),
         })
     }
 
@@ -66,14 +70,22 @@ impl Gate {
         self.users.store(Arc::new(users));
     }
 
+    /// Where a proof of this name from this address must stand before it is looked at; `None`: nowhere.
+    pub(super) fn places(&self, address: IpAddr, name: Option<&str>) -> Option<Arc<Semaphore>> {
+        if name.is_some_and(|name| self.regulars.has(address, name)) {
+            return None;
+        }
+        self.brake.places(address, Instant::now())
+    }
+
     /// A processor for the next step of an exchange, where that takes long.
-    pub(super) async fn processor(&self, exchange: &ServerExchange, anew: bool) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn processor(&self, exchange: &ServerExchange, anew: bool) -> Option<OwnedSemaphorePermit> {
         if !exchange.is_costly() {
             return None;
         }
         let salting = if anew { &self.salting_anew } else { &self.salting };
         // It is never closed.
-        salting.acquire().await.ok()
+        Arc::clone(salting).acquire_owned().await.ok()
     }
 
     /// A step of an exchange, against the users that there are now, with a [`Gate::processor`]. Gives the exchange back.

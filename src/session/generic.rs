@@ -77,7 +77,7 @@ impl<A: Api> Asked<A> {
         let Self { ticket, request, refused, told, .. } = &mut self;
         let (plan, pipeline, span) = session.see(ticket.head().version, &placement, refused, |seen| {
             let pipeline = A::pipeline(request, seen);
-            match screen::<A>(request, told, seen) {
+            match screen(request, told, seen) {
                 Some(answer) => (Err(answer), pipeline, None),
                 None => (Ok(A::plan(request, seen)), pipeline, A::span(request, seen)),
             }

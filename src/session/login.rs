@@ -1,13 +1,13 @@
 //! Who logs in at a listener that asks for it: what is served before, in which order, and anew before the time is over (KIP-368).
 //! Orders, errors and texts are Kafka's (`SaslServerAuthenticator`).
 
-use super::attempts::Turn;
 use super::gate::Gate;
 use super::reader::{Broken, answer_versions};
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::codes;
 use crate::error::Blame;
+use crate::security::brake::Place;
 use crate::security::server::{Refusal, ServerExchange, Step};
 use crate::telemetry::{AUDIT, LoginResult};
 use crate::types::{Mechanism, Principal};
@@ -22,8 +22,8 @@ use kafka_protocol::protocol::StrBytes;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::SemaphorePermit;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
 
 /// Who has not logged in sends no larger frames: a token takes a few KiB.
 pub(super) const LARGEST_FRAME: usize = 64 << 10;
@@ -73,18 +73,28 @@ struct Proven {
     anew_at: Option<Instant>,
 }
 
-/// What was tried.
-#[derive(Clone, Copy)]
+/// What was tried. The default one: it did not come to that.
+#[derive(Default)]
 struct Tried<'t> {
     mechanism: Option<Mechanism>,
     /// Whom it claimed to be.
     claims: Option<&'t str>,
-    turn: Option<&'t Turn>,
+    place: Option<Place>,
 }
 
-impl Tried<'_> {
-    /// It did not come to that.
-    const NOTHING: Self = Self { mechanism: None, claims: None, turn: None };
+/// What the next message of an exchange is looked at with.
+struct Leave {
+    /// Among those of an address that has failed.
+    place: Option<Place>,
+    processor: Option<OwnedSemaphorePermit>,
+}
+
+/// Who is not let in.
+enum NotIn {
+    /// It is told this.
+    Told(String),
+    /// Its connection ends without a word: a client takes words for good, and comes again without.
+    Untold,
 }
 
 /// What is to be done with a session.
@@ -169,7 +179,7 @@ impl Login {
         let answer = SaslHandshakeResponse::default().with_mechanisms(mechanisms);
         let Some(wanted) = wanted else {
             ticket.blame(Blame::Client);
-            self.fail(session, Tried::NOTHING, &Refusal::of("it wants a mechanism that this listener does not have"))
+            self.fail(session, Tried::default(), &Refusal::of("it wants a mechanism that this listener does not have"))
                 .await;
             ticket.answer(&answer.with_error_code(codes::UNSUPPORTED_SASL_MECHANISM), &[]);
             self.end(session).await;
@@ -199,9 +209,12 @@ impl Login {
                 ticket.answer(&answer.with_auth_bytes(bytes).with_session_lifetime_ms(lifetime), &[]);
                 Ok(Then::Goes)
             }
-            Err(told) => {
+            Err(not_in) => {
                 ticket.blame(Blame::Client);
-                ticket.answer(&failed(told), &[]);
+                match not_in {
+                    NotIn::Told(told) => ticket.answer(&failed(told), &[]),
+                    NotIn::Untold => ticket.reply(None),
+                }
                 self.end(session).await;
                 Ok(Then::Ends)
             }
@@ -231,21 +244,18 @@ impl Login {
 
     /// One step of the exchange: what to answer, and for how long the session is good if it is in now; or what to tell who is
     /// not let in.
-    async fn step(&mut self, session: &Session, message: Bytes) -> Result<(Bytes, Option<Duration>), String> {
+    async fn step(&mut self, session: &Session, message: Bytes) -> Result<(Bytes, Option<Duration>), NotIn> {
         let Stage::Exchange { exchange, bare } = mem::replace(&mut self.stage, Stage::Fresh { in_vain: MOST_IN_VAIN })
         else {
-            return Err(String::new());
+            return Err(NotIn::Untold);
         };
         let (mechanism, told_before) = (exchange.mechanism(), exchange.has_refused());
         let claims = exchange.claims(&message).map(str::to_owned);
-        let Some((turn, processor)) = self.may_try(session, &exchange, claims.as_deref()).await else {
-            let refusal = Refusal::of("too many attempts from its address have failed, and wait before it");
-            self.tell_refused(session, Some(mechanism), &refusal.claiming(claims.as_deref().unwrap_or_default()));
-            return Err(self.invalid(mechanism));
-        };
+        let leave = self.leave(session, &exchange, claims.as_deref()).await;
+        let Leave { place, processor } = leave.ok_or(NotIn::Untold)?;
         let (exchange, step) = self.gate.step(exchange, message).await;
         drop(processor);
-        let tried = Tried { mechanism: Some(mechanism), claims: claims.as_deref(), turn: turn.as_ref() };
+        let tried = Tried { mechanism: Some(mechanism), claims: claims.as_deref(), place };
         let refusal = match step {
             Ok(Step::Challenge(bytes)) => {
                 self.stage = Stage::Exchange { exchange, bare };
@@ -258,15 +268,15 @@ impl Login {
             }
             Ok(Step::Done { user, answer, lifetime }) => match self.changes_principal(&user) {
                 None => {
-                    if let Some(turn) = &turn {
-                        self.gate.attempts.succeeded(session.peer.ip(), &user, turn, Instant::now());
+                    if claims.is_some() {
+                        self.gate.regulars.came(session.peer.ip(), &user);
                     }
                     return Ok((answer, self.let_in(session, mechanism, &user, lifetime)));
                 }
                 Some(told) => {
                     let refusal = Refusal::of("it wants to go on as somebody else").claiming(&user);
                     self.fail(session, tried, &refusal).await;
-                    return Err(told);
+                    return Err(NotIn::Told(told));
                 }
             },
             Err(refusal) => refusal,
@@ -274,43 +284,36 @@ impl Login {
         if !told_before {
             self.fail(session, tried, &refusal).await;
         }
-        Err(refusal.told.map_or_else(|| self.invalid(mechanism), str::to_owned))
+        Err(NotIn::Told(refusal.told.map_or_else(|| self.invalid(mechanism), str::to_owned)))
     }
 
-    /// Waits until a proof may be looked at; `None` where it is not. Who logs in anew waits for nobody who is outside.
-    async fn may_try(
-        &self,
-        session: &Session,
-        exchange: &ServerExchange,
-        name: Option<&str>,
-    ) -> Option<(Option<Turn>, Option<SemaphorePermit<'_>>)> {
-        let anew = !self.is_outside();
+    /// Waits until a message may be looked at; `None` where the session ends before. Who logs in anew, as who it is, waits for nobody
+    /// who is outside.
+    async fn leave(&self, session: &Session, exchange: &ServerExchange, name: Option<&str>) -> Option<Leave> {
+        let is_itself = |proven: &Proven| name.is_none_or(|name| name == proven.principal.name());
+        let renews = self.proven.as_ref().is_some_and(is_itself);
+        let needs = || self.gate.places(session.peer.ip(), name).filter(|_| !renews && exchange.may_be_guessed());
         let ready = async {
-            let mut turn = if anew || !exchange.proves() { None } else { Some(self.turn(session, name)?) };
-            loop {
-                if let Some(turn) = &turn {
-                    sleep_until(turn.at.into()).await;
-                }
-                let processor = self.gate.processor(exchange, anew).await;
-                if processor.is_none() || turn.as_ref().is_none_or(|turn| !turn.is_free()) {
-                    return Some((turn, processor));
-                }
-                // Others of its address may have failed while it stood in the queue.
-                let again = self.turn(session, name)?;
-                if again.is_free() {
-                    return Some((turn, processor));
-                }
-                turn = Some(again);
+            let place = match needs() {
+                Some(places) => places.acquire_owned().await.ok(),
+                None => None,
+            };
+            let processor = self.gate.processor(exchange, renews).await;
+            // Others of its address may have failed while it stood in that queue.
+            let Some(places) = needs().filter(|_| place.is_none() && processor.is_some()) else {
+                return Leave { place, processor };
+            };
+            if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                return Leave { place: Some(place), processor };
             }
+            drop(processor);
+            let place = places.acquire_owned().await.ok();
+            Leave { place, processor: self.gate.processor(exchange, renews).await }
         };
         tokio::select! {
-            ready = ready => ready,
+            leave = ready => Some(leave),
             () = session.closed() => None,
         }
-    }
-
-    fn turn(&self, session: &Session, name: Option<&str>) -> Option<Turn> {
-        self.gate.attempts.turn(session.peer.ip(), name, Instant::now())
     }
 
     /// Kafka's words, which tell nothing.
@@ -354,13 +357,13 @@ impl Login {
 
     /// Counts and tells it, and lets it wait.
     async fn fail(&self, session: &Session, tried: Tried<'_>, refusal: &Refusal) {
-        let Tried { mechanism, claims, turn } = tried;
-        let (address, now) = (session.peer.ip(), Instant::now());
+        let Tried { mechanism, claims, place } = tried;
+        let address = session.peer.ip();
         self.tell_refused(session, mechanism, refusal);
-        let wait = self.gate.brake.failed(address, now);
-        if let Some(turn) = turn {
-            self.gate.attempts.failed(address, claims, turn, wait, now);
+        if let Some(name) = claims {
+            self.gate.regulars.failed(address, name);
         }
+        let wait = self.gate.brake.failed(address, place, Instant::now());
         session.context.telemetry.logins().held(session.front.bound, wait);
         tokio::select! {
             () = sleep(wait) => {}
@@ -384,7 +387,7 @@ impl Login {
     async fn refuse_mechanism(&self, session: &Session, mut ticket: Ticket, told: String) {
         ticket.blame(Blame::Client);
         let refusal = Refusal::of("it wants to log in anew with another mechanism");
-        self.fail(session, Tried::NOTHING, &refusal).await;
+        self.fail(session, Tried::default(), &refusal).await;
         ticket.answer(&failed(told), &[]);
         self.end(session).await;
     }

@@ -2,7 +2,6 @@
 //! path happens here; what a request means is decided in `api`.
 
 mod admission;
-mod attempts;
 pub mod clients;
 pub mod context;
 pub mod crowd;
@@ -25,6 +24,7 @@ pub mod polls;
 pub mod produce;
 pub mod reader;
 pub mod refusals;
+mod regulars;
 pub mod replies;
 mod rights;
 pub mod sending;

@@ -4,7 +4,7 @@ use super::state::Session;
 use crate::api::guard::{Barred, Denial, Guard, Why};
 use crate::config::Config;
 use crate::placement::Placement;
-use crate::rights::{Decision, Granted, Rights};
+use crate::rights::{Decision, Granted};
 use crate::telemetry::AUDIT;
 use crate::types::{Principal, Slot};
 use parking_lot::Mutex;
@@ -25,34 +25,20 @@ struct Asked {
 /// The rules that something was looked at with, or that there were none. A fetch session and a share session name their topics
 /// once, when they are opened: each is kept with its rules, and by others it is named, and looked at, again.
 #[derive(Clone, Debug)]
-pub(super) struct Rules {
-    rights: Option<Arc<Rights>>,
-    /// Where clients come to clusters as somebody, that is part of it.
-    identities: Option<Arc<Config>>,
-}
+pub(super) struct Rules(Option<Arc<Config>>);
 
 impl Rules {
     /// Those of a placement.
     pub(super) fn of(placement: &Placement) -> Self {
-        let has_identities = placement.config.clusters.iter().any(|one| !one.identities.all().is_empty());
-        Self {
-            rights: placement.config.authorization.clone(),
-            identities: has_identities.then(|| Arc::clone(&placement.config)),
-        }
+        Self(Session::may_be_guarded(placement).then(|| Arc::clone(&placement.config)))
     }
 
     /// Whether they are those of this placement. After a reload they are others, though they may say the same.
     pub(super) fn hold(&self, placement: &Placement) -> bool {
-        let now = Self::of(placement);
-        is_same(self.rights.as_ref(), now.rights.as_ref()) && is_same(self.identities.as_ref(), now.identities.as_ref())
-    }
-}
-
-fn is_same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        _ => false,
+        match &self.0 {
+            None => !Session::may_be_guarded(placement),
+            Some(then) => Arc::ptr_eq(then, &placement.config),
+        }
     }
 }
 
@@ -75,7 +61,7 @@ impl Session {
     }
 
     /// Its client asked for what it may not do. Once a minute for each such thing it stands in the log.
-    pub(super) fn denied(&self, denial: &Denial<'_>) {
+    pub(super) fn denied(&self, denial: &Denial<'_>, placement: &Placement) {
         let Denial { operation, kind, name, why, aside } = *denial;
         if aside {
             return;
@@ -86,26 +72,14 @@ impl Session {
         let key = format!("{principal} {operation} {kind} {name}");
         let Some(held_back) = self.context.denials.pass(key) else { return };
         let rule = match why {
-            Why::Rules(Decision::Denied(number)) => self.rule(number),
+            Why::Rules(Decision::Denied(number)) => rule(&placement.config, number),
             Why::Rules(_) => "no rule allows it".to_owned(),
-            Why::Barred(slot) => self.no_identity(slot),
+            Why::Barred(slot) => no_identity(&placement.config, slot),
         };
         tracing::info!(
             target: AUDIT, session = %self.id, peer = %self.peer, client = %self.client(), %principal,
             %operation, resource = %kind, ?name, rule, held_back, "denied"
         );
-    }
-
-    fn rule(&self, number: u32) -> String {
-        let config = &self.context.current.load().config;
-        let rule = config.authorization.as_ref().and_then(|rights| rights.rule(number).map(ToString::to_string));
-        format!("rule {number} ({})", rule.unwrap_or_else(|| "no longer there".to_owned()))
-    }
-
-    fn no_identity(&self, at: Slot) -> String {
-        let config = &self.context.current.load().config;
-        let cluster = config.cluster(at).map_or("", |cluster| cluster.name.as_str());
-        format!("no identity of cluster {cluster} is its, and who has none is refused (`unmapped`)")
     }
 
     /// Whether anybody is held to anything.
@@ -114,14 +88,29 @@ impl Session {
         config.authorization.is_some() || config.clusters.iter().any(|one| !one.identities.is_empty())
     }
 
+    /// Clusters that its client does not come to.
+    pub(super) fn barred<'p>(&self, placement: &'p Placement) -> Barred<'p> {
+        Barred::of(placement, |slot| self.links.guise(slot, placement).is_some())
+    }
+
     /// Calls with what guards a request.
     pub(super) fn guarded<R>(&self, placement: &Placement, look: impl FnOnce(Option<Guard<'_>>) -> R) -> R {
         let granted = self.granted(placement);
-        let barred = Barred::of(placement, |slot| self.links.guise(slot, placement).is_some());
+        let barred = self.barred(placement);
         if granted.is_none() && barred.is_empty() {
             return look(None);
         }
-        let told = |denial: &Denial<'_>| self.denied(denial);
+        let told = |denial: &Denial<'_>| self.denied(denial, placement);
         look(Some(Guard { granted: granted.as_deref(), barred, told: &told }))
     }
+}
+
+fn rule(config: &Config, number: u32) -> String {
+    let rule = config.authorization.as_ref().and_then(|rights| rights.rule(number).map(ToString::to_string));
+    format!("rule {number} ({})", rule.unwrap_or_default())
+}
+
+fn no_identity(config: &Config, at: Slot) -> String {
+    let cluster = config.cluster(at).map_or("", |cluster| cluster.name.as_str());
+    format!("no identity of cluster {cluster} is its, and who has none is refused (`unmapped`)")
 }

@@ -1,8 +1,6 @@
 //! Sessions whose clients may not do everything, in one process, before brokers that note what reaches them.
 
 use super::counting_tests::{fetch, serves};
-use super::fetch::FetchSession;
-use super::rights::Rules;
 use super::testing::{World, produce, text, written};
 use crate::api::each::{self, Visitor};
 use crate::api::leak_tests::samples;
@@ -251,8 +249,7 @@ async fn a_fetch_session_does_not_outlive_the_rules_that_it_was_opened_under() {
     assert_eq!(client.call(12, &fetch((99, 1), &[])).await.error_code, 0);
     // When what opened one before the reload is answered after it, then that one is not gone on with
     let at = Target { cluster: then.topic("l-1").unwrap().cluster, broker: BrokerId(1) };
-    let late = FetchSession { at, pipeline: Name::none(), rules: Rules::of(&then) };
-    assert!(session.keep_fetch_session(0, 77, &late));
+    assert!(session.keep_fetch_session((0, 77), at, &Name::none(), &then));
     assert_eq!(client.call(12, &fetch((77, 1), &[])).await.error_code, 70);
     // Nor where there were no rules
     let none = Arc::new(Config { authorization: None, ..(*then.config).clone() });

@@ -7,9 +7,9 @@ use super::rights::Rules;
 use super::ticket::Ticket;
 use super::{needs, split_shares};
 use crate::api::fetch::records_within;
-use crate::api::groups::shares::{Asked, Forget, Plan, ShareRequest, absorb, plan, tell};
-use crate::api::guard::{Guarded, Screened};
-use crate::api::{Effects, ErrorCodes, Refusals, Seen};
+use crate::api::groups::shares::{Asked, Forget, Plan, ShareRequest, absorb, plan};
+use crate::api::guard::{Guarded, screen};
+use crate::api::{Effects, ErrorCodes, Refusals};
 use crate::error::Fault;
 use crate::placement::Placement;
 use crate::types::{Target, View};
@@ -121,17 +121,6 @@ pub fn acknowledge(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let request: ShareAcknowledgeRequest = ticket.read(frame)?;
     begin(ticket, request, frame);
     Ok(())
-}
-
-/// Takes out what a member may not read; the whole answer where it may not be one.
-pub(super) fn screen<R: Shares>(request: &mut R, told: &mut Told<R>, seen: &Seen<'_>) -> Told<R> {
-    let guard = seen.guard?;
-    match request.screen(&guard, seen) {
-        Screened::All => {}
-        Screened::Nothing(denied) => return Some(denied),
-        Screened::Some(more) => tell(told, Some(more)),
-    }
-    None
 }
 
 fn begin<R: Shares>(ticket: Ticket, request: R, frame: &Bytes) {

@@ -3,12 +3,13 @@
 
 use super::generic::patience;
 use super::needs;
-use super::shares::{SESSIONS, Shares, screen};
+use super::shares::{SESSIONS, Shares};
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::fetch::records_within;
 use crate::api::groups::shares::split::{Now, Split};
 use crate::api::groups::shares::{Answer, Ask, Asked, Leaving, Move, Moves, Sent};
+use crate::api::guard::screen;
 use crate::api::{Effects, Refusals, codes};
 use crate::error::Fault;
 use crate::placement::Placement;

@@ -9,7 +9,8 @@ use crate::api::groups::heartbeats::{Subscribes, refused};
 use crate::api::groups::subscription::{
     Meant, Reach, Refused, Said, Saying, is_too_long, judge, meant_by, reads_regex,
 };
-use crate::api::{Refusals, Seen, codes, guard};
+use crate::api::guard::{Barred, BarredSlots, Guard, screen};
+use crate::api::{Refusals, Seen, codes};
 use crate::placement::Placement;
 use crate::rights::{Granted, Kind, Operation};
 use crate::types::{Principal, Slot};
@@ -191,23 +192,37 @@ type Expression = (Slot, Option<Who>, Box<str>);
 /// Whom rules are about.
 type Who = (Principal, IpAddr);
 
-/// Who may know which topics.
+/// Who may know which topics; nothing stands for who may know all.
 #[derive(Clone, Default)]
-struct Viewer(Option<(Who, Arc<Granted>)>);
+struct Viewer(Option<Eyes>);
+
+/// What somebody is held to.
+#[derive(Clone)]
+struct Eyes {
+    who: Who,
+    /// `None`: rules allow it everything.
+    granted: Option<Arc<Granted>>,
+    /// Clusters that it does not come to.
+    barred: BarredSlots,
+}
 
 impl Viewer {
     fn of(session: &Session, placement: &Placement) -> Self {
-        let who = (session.principal(), session.peer.ip().to_canonical());
-        Self(session.granted(placement).map(|granted| (who, granted)))
+        let (granted, barred) = (session.granted(placement), session.barred(placement).slots());
+        let is_held = granted.is_some() || !barred.is_empty();
+        let who = || (session.principal(), session.peer.ip().to_canonical());
+        Self(is_held.then(|| Eyes { who: who(), granted, barred }))
     }
 
     fn who(&self) -> Option<Who> {
-        self.0.as_ref().map(|(who, _)| who.clone())
+        self.0.as_ref().map(|eyes| eyes.who.clone())
     }
 
     /// Nobody has asked for this topic: what may not be known is not told as denied.
-    fn sees(&self, topic: &str) -> bool {
-        self.0.as_ref().is_none_or(|(_, granted)| granted.may(Operation::Describe, Kind::Topic, topic))
+    fn sees(&self, topic: &str, placement: &Placement) -> bool {
+        let Some(Eyes { granted, barred, .. }) = &self.0 else { return true };
+        let guard = Guard { granted: granted.as_deref(), barred: Barred::at(*barred, placement), told: &|_| {} };
+        guard.sees(Operation::Describe, Kind::Topic, topic)
     }
 }
 
@@ -249,7 +264,7 @@ impl Meanings {
             let began = processor_time();
             let has_time = || processor_time().saturating_sub(began) < MATCHED_WITHIN;
             // The turn is over with the work, also where nobody waits for it any more.
-            let shows = |topic: &str| eyes.sees(topic);
+            let shows = |topic: &str| eyes.sees(topic, &within);
             (meant_by(&asked, home, &within, shows, has_time).map(Arc::new), turn)
         });
         let looked = looked.await.map(|(meaning, turn)| (meaning, Some(turn)));
@@ -273,8 +288,8 @@ pub fn submit<A: Subscribes>(mut ticket: Ticket, frame: &Bytes) -> Result<(), Ma
     let current = &session.context.current;
     // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
     let (generation, placement) = (current.generation(), current.load());
-    let screen = |seen: &Seen<'_>| guard::screen::<A>(&mut request, &mut None, seen);
-    if let Some(denied) = session.see(ticket.head().version, &placement, Refusals::none(), screen) {
+    let screened = |seen: &Seen<'_>| screen(&mut request, &mut None, seen);
+    if let Some(denied) = session.see(ticket.head().version, &placement, Refusals::none(), screened) {
         let beat = Beat::<A> { ticket, request, frame: frame.clone(), generation, placement };
         return beat.refuse(&denied);
     }
@@ -335,7 +350,7 @@ impl<A: Subscribes> Beat<A> {
         let session = Arc::clone(self.ticket.session());
         let saying = A::saying(&self.request);
         let meant = |_: &str, _| meaning.unwrap_or_else(|| Ok(Arc::default()));
-        let shows = |topic: &str| viewer.sees(topic);
+        let shows = |topic: &str| viewer.sees(topic, &self.placement);
         match judge(said, saying.group, A::PROTOCOL, &self.placement, shows, meant) {
             Ok(()) => {
                 session.subscriptions.fits(&saying, said, self.generation);
@@ -526,14 +541,21 @@ mod tests {
         let whole = meanings.of((&text(".*"), slot(0), &all), (1, &world)).await.unwrap();
         // When others say the same that may know nothing, from two addresses
         for host in [[10, 0, 0, 7], [10, 0, 0, 8]].map(IpAddr::from) {
-            let granted = Arc::new(Arc::new(Rights::new(Definition::default())).of("User:x", host));
-            let nobody = Viewer(Some(((Principal::user("x"), host), granted)));
+            let granted = Some(Arc::new(Arc::new(Rights::new(Definition::default())).of("User:x", host)));
+            let who = (Principal::user("x"), host);
+            let nobody = Viewer(Some(Eyes { who, granted, barred: BarredSlots::default() }));
             // Then it means nothing
             assert!(meanings.known((".*", slot(0), &nobody), 1).is_none());
             let nothing = meanings.of((&text(".*"), slot(0), &nobody), (1, &world)).await.unwrap();
             assert_eq!((&*nothing, nothing == whole), (&Meant::default(), false));
             assert!(meanings.known((".*", slot(0), &nobody), 1).is_some());
         }
+        // Nor does it mean what lives where one does not come
+        let who = (Principal::user("y"), IpAddr::from([10, 0, 0, 7]));
+        let at_home = Viewer(Some(Eyes { who, granted: None, barred: [slot(1)].into_iter().collect() }));
+        let meant = meanings.of((&text(".*"), slot(0), &at_home), (1, &world)).await.unwrap();
+        assert!(at_home.sees("x", &world) && !at_home.sees("b-1", &world));
+        assert!(*meant != *whole && *meant != Meant::default());
     }
 
     /// [L4]

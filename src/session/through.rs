@@ -1,7 +1,6 @@
 //! A Fetch that passes through: one broker answers all of it, its fetch session included.
 
-use super::fetch::{FetchSession, outgoing, version_for};
-use super::rights::Rules;
+use super::fetch::{outgoing, version_for};
 use super::state::Session;
 use super::ticket::Ticket;
 use crate::api::fetch::handed::{READ_COMMITTED, fetched, handed_out, throttled};
@@ -105,9 +104,8 @@ impl Through {
 
     /// With the rules that what it names was looked at with, whatever rules hold by now.
     fn keep_session(&self, told: i32) -> bool {
-        let rules = Rules::of(&self.placement);
-        let now = FetchSession { at: self.to, pipeline: self.pipeline.clone(), rules };
-        self.session.keep_fetch_session(self.question.session_id(), told, &now)
+        let ids = (self.question.session_id(), told);
+        self.session.keep_fetch_session(ids, self.to, &self.pipeline, &self.placement)
     }
 
     /// The client is not told of this session of the broker's.

@@ -124,7 +124,7 @@ const KEPT_QUIET: [&str; 9] = [
     "notify",
 ];
 
-/// Whatever is wanted of all, and of these.
+/// Whatever is wanted of all, and of these as wholes; who names a part of one (`aws_sigv4::http_request=trace`) has wanted that very thing.
 fn quiet(filter: EnvFilter) -> EnvFilter {
     if filter.max_level_hint().is_some_and(|most| most <= LevelFilter::INFO) {
         return filter;

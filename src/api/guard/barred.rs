@@ -4,11 +4,31 @@ use crate::placement::Placement;
 use crate::rights::Kind;
 use crate::types::Slot;
 
+/// Some clusters, by their slots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BarredSlots(
+    /// A bit for each.
+    u32,
+);
+
+impl FromIterator<Slot> for BarredSlots {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        Self(slots.into_iter().fold(0, |all, slot| all | bit(slot)))
+    }
+}
+
+impl BarredSlots {
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// See the module's text.
 #[derive(Clone, Copy)]
 pub struct Barred<'a> {
-    /// A bit for each slot.
-    slots: u32,
+    slots: BarredSlots,
     placement: &'a Placement,
 }
 
@@ -18,19 +38,31 @@ impl<'a> Barred<'a> {
         let clusters = &placement.config.clusters;
         // Most have no identities, and everybody comes.
         let barred = clusters.iter().filter(|one| !one.identities.is_empty() && !comes(one.slot));
-        Self { slots: barred.fold(0, |slots, one| slots | bit(one.slot)), placement }
+        Self { slots: barred.map(|one| one.slot).collect(), placement }
     }
 
     /// Everybody comes everywhere.
     #[must_use]
     pub fn nowhere(placement: &'a Placement) -> Self {
-        Self { slots: 0, placement }
+        Self::at(BarredSlots::default(), placement)
+    }
+
+    /// The clusters of a placement that were found before.
+    #[must_use]
+    pub fn at(slots: BarredSlots, placement: &'a Placement) -> Self {
+        Self { slots, placement }
+    }
+
+    /// Which they are.
+    #[must_use]
+    pub fn slots(&self) -> BarredSlots {
+        self.slots
     }
 
     /// There are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.slots == 0
+        self.slots.is_empty()
     }
 
     /// All are.
@@ -42,7 +74,7 @@ impl<'a> Barred<'a> {
     /// Whether this cluster is one.
     #[must_use]
     pub fn has(&self, slot: Slot) -> bool {
-        self.slots & bit(slot) != 0
+        self.slots.0 & bit(slot) != 0
     }
 
     /// The one that a resource lives on. The cluster as a whole lives on all.

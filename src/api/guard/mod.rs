@@ -13,7 +13,7 @@ mod table;
 mod topics;
 mod transactions;
 
-pub use barred::Barred;
+pub use barred::{Barred, BarredSlots};
 pub use table::{ASKED, AsksFor, How};
 
 use crate::api::{Api, NO_OPERATIONS, Seen};
@@ -153,14 +153,10 @@ pub trait Guarded {
 }
 
 /// Screens a request before it is planned. What is told of what it loses is kept in `told`; the whole answer where nothing is left.
-pub fn screen<A: Api>(
-    request: &mut A::Request,
-    told: &mut Option<A::Response>,
-    seen: &Seen<'_>,
-) -> Option<A::Response> {
+pub fn screen<R: Guarded>(request: &mut R, told: &mut Option<R::Answer>, seen: &Seen<'_>) -> Option<R::Answer> {
     let guard = seen.guard?;
-    let join = |told: &mut Option<A::Response>, more| match told {
-        Some(before) => A::Request::join(before, more),
+    let join = |told: &mut Option<R::Answer>, more| match told {
+        Some(before) => R::join(before, more),
         None => *told = Some(more),
     };
     match request.screen(&guard, seen) {

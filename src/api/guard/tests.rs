@@ -68,7 +68,7 @@ impl Visitor for Asks<'_> {
                 ..world.seen(self.version)
             };
             let mut request: A::Request = decode(self.body.clone(), self.version).unwrap();
-            let _ = screen::<A>(&mut request, &mut None, &seen);
+            let _ = screen(&mut request, &mut None, &seen);
             let new = new.into_inner();
             let before = asked.len();
             asked.extend(new.iter().map(|(ask, _)| *ask));
@@ -130,7 +130,7 @@ fn closed<A: Api>(
     seen: &Seen<'_>,
 ) -> A::Response {
     let mut told = None;
-    if let Some(denied) = screen::<A>(request, &mut told, seen) {
+    if let Some(denied) = screen(request, &mut told, seen) {
         return denied;
     }
     let mut answer = answer(request);

@@ -1,10 +1,10 @@
 //! The admin address: where it is reached from, and what may then travel to it.
 
-use super::super::admin::{Admin, OperatorsFrom};
+use super::super::admin::Admin;
 use super::super::findings::Findings;
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::super::secret::Secret;
+use super::super::secret::{Secret, TextFrom};
 use super::{addresses, tls};
 use std::path::PathBuf;
 
@@ -25,11 +25,11 @@ pub(super) fn admin(raw: &File, findings: &mut Findings) -> Option<Option<Admin>
     Some(Some(admin))
 }
 
-fn operators(raw: &raw::Admin, findings: &mut Findings) -> Option<Option<OperatorsFrom>> {
+fn operators(raw: &raw::Admin, findings: &mut Findings) -> Option<Option<TextFrom>> {
     match (&raw.token_file, &raw.token) {
         (None, None) => Some(None),
-        (Some(file), None) => Some(Some(OperatorsFrom::File(PathBuf::from(&file.value)))),
-        (None, Some(lines)) => Some(Some(OperatorsFrom::Text(Secret::new(lines.value.clone())))),
+        (Some(file), None) => Some(Some(TextFrom::File(PathBuf::from(&file.value)))),
+        (None, Some(lines)) => Some(Some(TextFrom::Text(Secret::new(lines.value.clone())))),
         (Some(_), Some(lines)) => {
             findings.mistake(lines.at, "there are tokens in `token_file` already", "leave one of the two out");
             None

@@ -8,9 +8,6 @@ use crate::rights::{Definition, EVERYONE, Effect, Kind, Network, Operation, Oper
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Stands for all operations.
-const ALL: &str = "All";
-
 /// So many pairs of a principal (or group) and a pattern are read, and so many members of groups: with some 150 bytes each, 30 MB.
 const MOST: usize = 100_000;
 
@@ -144,7 +141,7 @@ fn pattern(text: &Text, kind: Kind, findings: &mut Findings) -> Option<Pattern> 
 fn operations(raw: &raw::Rule, resources: &[(Kind, Pattern)], findings: &mut Findings) -> Operations {
     let mut all = Operations::default();
     for text in raw.operations.iter().flatten() {
-        if text.value == ALL {
+        if text.value == Operations::EVERY {
             all = Operations::ALL;
             continue;
         }
@@ -164,7 +161,7 @@ fn operations(raw: &raw::Rule, resources: &[(Kind, Pattern)], findings: &mut Fin
 }
 
 fn unknown(text: &Text, findings: &mut Findings) {
-    let words = || Operation::ALL.into_iter().map(Operation::word).chain([ALL]);
+    let words = || Operation::ALL.into_iter().map(Operation::word).chain([Operations::EVERY]);
     // Lists of others write CLUSTER_ACTION or cluster_action.
     let plain = text.value.replace(['_', '-'], "");
     let near = text.is_literal().then(|| nearest(&plain, words())).flatten();

@@ -6,8 +6,8 @@ use super::super::findings::Findings;
 use super::super::oauth::Oauthbearer;
 use super::super::raw::{self, File};
 use super::super::read::Text;
-use super::super::sasl::{Sasl, UsersFrom};
-use super::super::secret::Secret;
+use super::super::sasl::Sasl;
+use super::super::secret::{Secret, TextFrom};
 use super::logins::mechanism;
 use super::oauthbearer::oauthbearer;
 use crate::types::Mechanism;
@@ -57,10 +57,10 @@ fn mechanisms(written: Option<&[Text]>, findings: &mut Findings) -> Option<Vec<M
     all
 }
 
-fn users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<UsersFrom> {
+fn users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<TextFrom> {
     match (&sasl.users_file, &sasl.users) {
-        (Some(file), None) => Some(UsersFrom::File(PathBuf::from(&file.value))),
-        (None, Some(lines)) => Some(UsersFrom::Text(Secret::new(lines.value.clone()))),
+        (Some(file), None) => Some(TextFrom::File(PathBuf::from(&file.value))),
+        (None, Some(lines)) => Some(TextFrom::Text(Secret::new(lines.value.clone()))),
         (Some(_), Some(lines)) => {
             findings.mistake(lines.at, "there are users in `users_file` already", "leave one of the two out");
             None
@@ -73,7 +73,7 @@ fn users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<UsersFrom> {
     }
 }
 
-fn no_users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<Option<UsersFrom>> {
+fn no_users(sasl: &raw::Sasl, findings: &mut Findings) -> Option<Option<TextFrom>> {
     let Some(Text { at, .. }) = sasl.users_file.as_ref().or(sasl.users.as_ref()) else { return Some(None) };
     findings.mistake(*at, "with OAUTHBEARER alone nobody logs in with a password", "leave the users out");
     None

@@ -4,7 +4,7 @@ use super::super::findings::At;
 use super::super::read::{Fields, Reader, Text, boolean, list, named, some, texts};
 use super::super::yaml::{Entry, Node};
 use super::some_texts;
-use crate::rights::Operation;
+use crate::rights::{Operation, Operations};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub(in super::super) struct Rule {
     pub(in super::super) at: At,
 }
 
-/// Stands in the schema: `All`, and the words of [`Operation`].
+/// Stands in the schema: the word for all, and those of each [`Operation`].
 struct OperationWord;
 
 impl JsonSchema for OperationWord {
@@ -69,7 +69,7 @@ impl JsonSchema for OperationWord {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let words: Vec<_> = ["All"].into_iter().chain(Operation::ALL.map(Operation::word)).collect();
+        let words: Vec<_> = [Operations::EVERY].into_iter().chain(Operation::ALL.map(Operation::word)).collect();
         json_schema!({ "description": "What is done.", "type": "string", "enum": words })
     }
 }

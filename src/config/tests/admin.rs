@@ -15,7 +15,7 @@ fn admin(text: &str) -> Admin {
 #[test]
 fn what_it_has_is_what_is_written() {
     let file = PathBuf::from("/somewhere/tokens");
-    assert_eq!(admin("bind: 127.0.0.1:1, token_file: tokens").operators, Some(OperatorsFrom::File(file)));
+    assert_eq!(admin("bind: 127.0.0.1:1, token_file: tokens").operators, Some(TextFrom::File(file)));
     assert_eq!(admin("bind: 127.0.0.1:1").operators, None);
     let full = format!(
         "bind: '0.0.0.0:1', token_file: tokens, {}",

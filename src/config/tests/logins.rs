@@ -138,6 +138,18 @@ fn what_everybody_could_read_is_warned_of() {
 }
 
 #[test]
+fn users_in_the_config_are_shown_to_nobody_and_noticed_all_the_same() {
+    let of = |names: &str| listener(&format!("mechanisms: [SCRAM-SHA-256], users: '{names}'"));
+    let read = |text: &str| Config::from_text("c.yaml", text).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let (now, then) = (read(&of("alice")), read(&of("bob")));
+    let fixed = diff::Diff::between(&now, &then).needs_restart;
+    assert_eq!(fixed.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["listeners.sasl.users"]);
+    // What a running proxy tells of its config is no other one
+    let told = read(&written(&now).to_string());
+    assert!(diff::Diff::between(&told, &now).needs_restart.is_empty());
+}
+
+#[test]
 fn brokers_of_msk_get_as_many_connections_with_iam_as_they_take() {
     let paces = [LOGINS[0], LOGINS[5]].map(|sasl| {
         let config = Reading::of_text("c.yaml", &cluster(sasl)).config.expect("a config");

@@ -1,8 +1,8 @@
 //! The admin address, as a file says it; tokens that stand in the config itself are left out.
 
 use super::{text, tls};
-use crate::config::admin::{Admin, OperatorsFrom};
-use crate::config::secret::Secret;
+use crate::config::admin::Admin;
+use crate::config::secret::{Secret, TextFrom};
 use serde_json::{Value, json};
 
 pub(super) fn written(admin: &Admin) -> Value {
@@ -15,8 +15,8 @@ pub(super) fn written(admin: &Admin) -> Value {
         }
     }
     match &admin.operators {
-        Some(OperatorsFrom::File(path)) => file["token_file"] = text(path.to_string_lossy()),
-        Some(OperatorsFrom::Text(_)) => file["token"] = Secret::HIDDEN.into(),
+        Some(TextFrom::File(path)) => file["token_file"] = text(path.to_string_lossy()),
+        Some(TextFrom::Text(_)) => file["token"] = Secret::HIDDEN.into(),
         None => {}
     }
     file

@@ -1,7 +1,7 @@
 //! Who may do what, as a file says it.
 
 use super::text;
-use crate::rights::{Definition, Kind, Operation, Operations, Rule};
+use crate::rights::{Definition, Kind, Rule};
 use serde_json::{Map, Value, json};
 
 pub(super) fn written(definition: &Definition) -> Value {
@@ -19,7 +19,7 @@ pub(super) fn written(definition: &Definition) -> Value {
 fn rule(rule: &Rule) -> Value {
     let mut file = json!({
         "principals": rule.principals.iter().map(text).collect::<Vec<_>>(),
-        "operations": operations(rule.operations),
+        "operations": rule.operations.words(),
         "effect": rule.effect.word(),
     });
     for (key, kind) in [("topics", Kind::Topic), ("groups", Kind::Group), ("transactional_ids", Kind::TransactionalId)]
@@ -37,11 +37,4 @@ fn rule(rule: &Rule) -> Value {
         file["hosts"] = rule.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().into();
     }
     file
-}
-
-fn operations(all: Operations) -> Vec<&'static str> {
-    if all == Operations::ALL {
-        return vec!["All"];
-    }
-    Operation::ALL.into_iter().filter(|one| all.has(*one)).map(Operation::word).collect()
 }

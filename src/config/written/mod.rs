@@ -178,11 +178,11 @@ mod tests {
         }
         config.clusters.iter_mut().for_each(|one| one.identities.hide());
         for users in config.listeners.iter_mut().filter_map(|one| one.sasl.as_mut()?.users.as_mut()) {
-            if let crate::config::UsersFrom::Text(text) = users {
+            if let crate::config::TextFrom::Text(text) = users {
                 *text = Secret::new(Secret::HIDDEN.to_owned());
             }
         }
-        if let Some(crate::config::OperatorsFrom::Text(text)) =
+        if let Some(crate::config::TextFrom::Text(text)) =
             config.admin.as_mut().and_then(|admin| admin.operators.as_mut())
         {
             *text = Secret::new(Secret::HIDDEN.to_owned());

@@ -2,8 +2,8 @@
 
 use super::{text, time};
 use crate::config::oauth::{JwksAt, Oauthbearer};
-use crate::config::sasl::{Sasl, UsersFrom};
-use crate::config::secret::Secret;
+use crate::config::sasl::Sasl;
+use crate::config::secret::{Secret, TextFrom};
 use serde_json::{Value, json};
 
 /// A listener's.
@@ -11,8 +11,8 @@ pub(super) fn of_listener(sasl: &Sasl) -> Value {
     let mechanisms: Vec<_> = sasl.mechanisms.iter().map(|one| one.as_str()).collect();
     let mut file = json!({ "mechanisms": mechanisms });
     match &sasl.users {
-        Some(UsersFrom::File(path)) => file["users_file"] = text(path.to_string_lossy()),
-        Some(UsersFrom::Text(_)) => file["users"] = Secret::HIDDEN.into(),
+        Some(TextFrom::File(path)) => file["users_file"] = text(path.to_string_lossy()),
+        Some(TextFrom::Text(_)) => file["users"] = Secret::HIDDEN.into(),
         None => {}
     }
     if let Some(lifetime) = sasl.session_lifetime {

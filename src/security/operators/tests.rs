@@ -1,8 +1,8 @@
 //! Files of tokens that are right and wrong, and whose a token is.
 
-use super::file::{OperatorsProblem, load, survey};
+use super::file::{load, survey};
 use super::*;
-use crate::config::{Config, OperatorsFrom, Secret};
+use crate::config::{Config, Secret, TextFrom};
 use proptest::prelude::*;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -85,9 +85,9 @@ fn check_tells_of_files_that_are_missing_wrong_or_everybodys() {
     fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
     assert!(told()[0].contains("everybody on this machine can read"), "{:?}", told());
     fs::write(&file, "x".repeat((1 << 20) + 1)).unwrap();
-    assert!(matches!(load(&OperatorsFrom::File(file.clone())), Err(OperatorsProblem::Unread(..))));
+    assert!(load(&TextFrom::File(file.clone())).is_err_and(|why| why.to_string().contains("larger than 1024 KiB")));
     fs::remove_file(file).unwrap();
-    let inline = OperatorsFrom::Text(Secret::new(format!("carol {ONE}")));
+    let inline = TextFrom::Text(Secret::new(format!("carol {ONE}")));
     assert_eq!(load(&inline).unwrap().of(ONE).map(ToString::to_string).as_deref(), Some("carol"));
 }
 

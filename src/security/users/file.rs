@@ -1,73 +1,33 @@
 //! Where users come from, and where they are written: files, so that this waits for the disk.
 
-use super::{Users, Wrong};
-use crate::config::{Config, Mistake, Sasl, Severity, UsersFrom};
+use super::Users;
+use crate::config::{Config, Mistake, Sasl, Severity};
 use crate::security::scram::Hash;
-use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use crate::security::source::{self, Unusable, open_to_all};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Only who runs Fishplate reads such a file.
 const MODE: u32 = 0o600;
-
-/// Why there are no users.
-#[derive(Debug)]
-pub enum UsersProblem {
-    /// The file cannot be read.
-    Unread(PathBuf, io::Error),
-    /// It can, and has mistakes.
-    Wrong(String, Vec<Wrong>),
-}
-
-impl UsersProblem {
-    /// The file is not there.
-    #[must_use]
-    pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Unread(_, error) if error.kind() == ErrorKind::NotFound)
-    }
-}
-
-impl fmt::Display for UsersProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unread(file, error) => write!(f, "the users in {} cannot be read: {error}", file.display()),
-            Self::Wrong(place, wrong) => {
-                write!(f, "the users in {place} have mistakes")?;
-                wrong.iter().try_for_each(|wrong| write!(f, "; {wrong}"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for UsersProblem {}
 
 /// The users of a listener; nobody where none of its mechanisms needs any.
 ///
 /// # Errors
 /// Where they cannot be read, or have mistakes.
-pub fn load(sasl: &Sasl) -> Result<Users, UsersProblem> {
-    match &sasl.users {
-        None => Ok(Users::default()),
-        Some(UsersFrom::File(path)) => {
-            let text = read(path).map_err(|error| UsersProblem::Unread(path.clone(), error))?;
-            Users::read(&text).map_err(|wrong| UsersProblem::Wrong(path.display().to_string(), wrong))
-        }
-        Some(UsersFrom::Text(text)) => {
-            Users::read(text.reveal()).map_err(|wrong| UsersProblem::Wrong("the config".to_owned(), wrong))
-        }
-    }
+pub fn load(sasl: &Sasl) -> Result<Users, Unusable> {
+    let users = |from| source::load("users", from, super::MOST_BYTES, Users::read);
+    sasl.users.as_ref().map_or_else(|| Ok(Users::default()), users)
 }
 
 /// The text of a file, of a size that is one's.
 ///
 /// # Errors
 /// Where it cannot be read.
-pub fn read(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(file)?.take(super::MOST_BYTES as u64 + 1).read_to_string(&mut text)?;
-    Ok(text)
+pub fn read(file: &Path) -> io::Result<Zeroizing<String>> {
+    source::read(file, super::MOST_BYTES)
 }
 
 /// Puts a file in the place of another in one step: who reads it meanwhile reads all of the one or of the other.
@@ -122,10 +82,8 @@ pub fn survey(config: &Config, file: &str) -> Vec<Mistake> {
                 }
             }
         }
-        if let Some(UsersFrom::File(path)) = &sasl.users
-            && fs::metadata(path).is_ok_and(|there| there.mode() & 0o004 != 0)
-        {
-            say(Severity::Warning, format!("everybody on this machine can read {}", path.display()), "chmod 600 it");
+        if let Some(what) = sasl.users.as_ref().and_then(open_to_all) {
+            say(Severity::Warning, what, "chmod 600 it");
         }
     }
     found
@@ -135,7 +93,8 @@ pub fn survey(config: &Config, file: &str) -> Vec<Mistake> {
 mod tests {
     use super::*;
     use crate::security::look::Look;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     fn directory(name: &str) -> PathBuf {
         let directory = std::env::temp_dir().join(format!("fishplate-users-{name}-{}", std::process::id()));
@@ -151,10 +110,13 @@ mod tests {
         let before = Look::at(&file).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         assert_eq!(Look::at(&file), Some(before));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_ne!(Look::at(&file), Some(before), "others may read it now, and who could not before will");
+        let before = Look::at(&file).unwrap();
         symlink(&file, &link).unwrap();
         write(&link, "# another\n").unwrap();
         assert_ne!(Look::at(&file), Some(before));
-        assert_eq!(read(&file).unwrap(), "# another\n");
+        assert_eq!(*read(&file).unwrap(), "# another\n");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 2, "nothing is left beside it");
         assert!(write(&directory.join("nowhere/users"), "").is_err());
