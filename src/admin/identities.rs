@@ -151,15 +151,19 @@ pipelines:
     }
 
     fn with_users(names: &[&'static str]) -> Config {
+        read(FILE, names)
+    }
+
+    fn read(text: &str, users: &[&'static str]) -> Config {
         let line = |name: &'static str| {
             use crate::security::scram::{Credential, Hash};
             let iterations = std::num::NonZeroU32::new(4096).unwrap();
             let credential = Credential::derive(Hash::Sha512, "p", b"a salt of 16 byt", iterations);
             users::Line { name, hash: Hash::Sha512, credential }
         };
-        let lines: Vec<_> = names.iter().map(|name| line(name)).collect();
+        let lines: Vec<_> = users.iter().map(|name| line(name)).collect();
         let users = users::with("", &lines).replace('\n', "\\n");
-        Config::from_text("c.yaml", &FILE.replace("USERS", &users)).unwrap_or_else(|wrong| panic!("{wrong}"))
+        Config::from_text("c.yaml", &text.replace("USERS", &users)).unwrap_or_else(|wrong| panic!("{wrong}"))
     }
 
     #[test]
@@ -189,8 +193,7 @@ pipelines:
     fn who_comes_home_unnamed_and_nowhere_else_loses_records_too() {
         let (before, after) = FILE.split_once("    identities:\n      alice").expect("identities");
         let (_, after) = after.split_once("    unmapped: own\n").expect("unmapped");
-        let text = format!("{before}{after}").replace("USERS", "");
-        let found = astray(&Config::from_text("c.yaml", &text).unwrap_or_else(|wrong| panic!("{wrong}")));
+        let found = astray(&read(&format!("{before}{after}"), &["alice"]));
         let what = found.first().expect("a warning");
         assert!(what.contains("where User:* has no identity and is refused"), "{what}");
     }

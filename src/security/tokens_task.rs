@@ -8,11 +8,14 @@ use crate::types::Name;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 /// Told of every fetch, with whether a token came: a metric.
 pub type Told = Box<dyn Fn(bool) + Send + Sync>;
 
+/// So long is waited for a next token, or for a quarter of what the last one has left, where that is less.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How often one and the same failure is logged.
 const WARNED: Duration = Duration::from_secs(60);
 
@@ -57,20 +60,22 @@ impl Tokens {
         })
     }
 
-    /// A token that is good now. Waits only where there is none: a next one is got beside who asks.
+    /// A token that is good now. Where there is one that is to be replaced, the next one is waited for only a moment: who
+    /// shows one that is nearly over must soon log in again.
     ///
     /// # Errors
     ///
     /// There is none, and the source gave none, or is left alone since it did not a moment ago.
     pub async fn token(self: &Arc<Self>) -> Result<Token, NoToken> {
         let now = SystemTime::now();
-        match self.good(now) {
+        match self.kept.lock().clone().filter(|kept| kept.token.is_good(now)) {
             Some(kept) if now < kept.renewal => Ok(kept.token),
             Some(kept) => {
-                self.renew();
-                Ok(kept.token)
+                let left = kept.token.expires.and_then(|expires| expires.duration_since(now).ok());
+                let next = timeout(left.map_or(MOMENT, |left| MOMENT.min(left / 4)), self.next()).await;
+                Ok(next.ok().and_then(Result::ok).unwrap_or(kept.token))
             }
-            None => self.wait().await,
+            None => self.next().await,
         }
     }
 
@@ -82,23 +87,10 @@ impl Tokens {
         }
     }
 
-    fn good(&self, now: SystemTime) -> Option<Kept> {
-        self.kept.lock().clone().filter(|kept| kept.token.is_good(now))
-    }
-
-    /// Begins to get the next one, unless somebody is at it.
-    fn renew(self: &Arc<Self>) {
-        let Ok(mut turn) = Arc::clone(&self.turn).try_lock_owned() else { return };
-        let this = Arc::clone(self);
-        tokio::spawn(async move {
-            let _ = this.fetch(&mut turn).await;
-        });
-    }
-
-    /// One fetches, the others find what it brought.
-    async fn wait(self: &Arc<Self>) -> Result<Token, NoToken> {
+    /// One that is not yet to be replaced. One fetches, the others find what it brought.
+    async fn next(self: &Arc<Self>) -> Result<Token, NoToken> {
         let mut turn = Arc::clone(&self.turn).lock_owned().await;
-        if let Some(kept) = self.good(SystemTime::now()) {
+        if let Some(kept) = self.kept.lock().clone().filter(|kept| SystemTime::now() < kept.renewal) {
             return Ok(kept.token);
         }
         // In a task of its own: whoever asked may leave, and others wait for the same.
@@ -126,7 +118,8 @@ impl Tokens {
             Err(why) => {
                 turn.failures = turn.failures.saturating_add(1);
                 turn.rest = Some((Instant::now() + back_off(turn.failures, fastrand::f64()), why.clone()));
-                let still_good = self.good(SystemTime::now()).is_some();
+                let now = SystemTime::now();
+                let still_good = self.kept.lock().as_ref().is_some_and(|kept| kept.token.is_good(now));
                 if let Some(held_back) = self.warned.pass(()) {
                     warn!(cluster = %self.cluster, why = %why, still_good, held_back, "no token for a cluster");
                 }

@@ -71,15 +71,40 @@ async fn who_leaves_while_it_is_fetched_takes_it_from_nobody() {
 }
 
 #[tokio::test]
-async fn the_next_token_is_got_beside_those_who_use_the_last_one() {
+async fn who_comes_when_the_next_token_is_due_gets_it() {
     let stand = Stand::start(Says::This(200, granted("one", 3_600))).await;
     let (tokens, _) = of(&stand);
     tokens.token().await.unwrap();
     tokens.kept.lock().as_mut().unwrap().renewal = SystemTime::now();
     stand.says(Says::This(200, granted("two", 3_600)));
-    assert_eq!(tokens.token().await.unwrap().secret.reveal(), "one", "nobody waits");
-    until(|| tokens.kept.lock().as_ref().is_some_and(|kept| kept.token.secret.reveal() == "two")).await;
+    let all: Vec<_> = (0..20)
+        .map(|_| {
+            tokio::spawn({
+                let tokens = Arc::clone(&tokens);
+                async move { tokens.token().await }
+            })
+        })
+        .collect();
+    for one in all {
+        assert_eq!(one.await.unwrap().unwrap().secret.reveal(), "two", "the last one would soon be over");
+    }
     assert_eq!(stand.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn who_would_wait_for_the_next_token_for_long_gets_the_last_one() {
+    let stand = Stand::start(Says::This(200, granted("one", 3_600))).await;
+    let (tokens, _) = of(&stand);
+    tokens.token().await.unwrap();
+    {
+        let mut kept = tokens.kept.lock();
+        let kept = kept.as_mut().unwrap();
+        (kept.renewal, kept.token.expires) = (SystemTime::now(), Some(SystemTime::now() + Duration::from_secs(2)));
+    }
+    stand.says(Says::Slowly(Duration::from_millis(1_900), granted("two", 3_600)));
+    assert_eq!(tokens.token().await.unwrap().secret.reveal(), "one", "half a second was enough");
+    until(|| tokens.kept.lock().as_ref().is_some_and(|kept| kept.token.secret.reveal() == "two")).await;
+    assert_eq!(stand.asked().len(), 2, "what was begun goes on without who asked");
 }
 
 #[tokio::test]
