@@ -68,7 +68,7 @@ impl Tokens {
     /// There is none, and the source gave none, or is left alone since it did not a moment ago.
     pub async fn token(self: &Arc<Self>) -> Result<Token, NoToken> {
         let now = SystemTime::now();
-        match self.kept.lock().clone().filter(|kept| kept.token.is_good(now)) {
+        match self.kept(|kept| kept.token.is_good(now)) {
             Some(kept) if now < kept.renewal => Ok(kept.token),
             Some(kept) => {
                 let left = kept.token.expires.and_then(|expires| expires.duration_since(now).ok());
@@ -87,10 +87,14 @@ impl Tokens {
         }
     }
 
+    fn kept(&self, so: impl FnOnce(&Kept) -> bool) -> Option<Kept> {
+        self.kept.lock().clone().filter(so)
+    }
+
     /// One that is not yet to be replaced. One fetches, the others find what it brought.
     async fn next(self: &Arc<Self>) -> Result<Token, NoToken> {
         let mut turn = Arc::clone(&self.turn).lock_owned().await;
-        if let Some(kept) = self.kept.lock().clone().filter(|kept| SystemTime::now() < kept.renewal) {
+        if let Some(kept) = self.kept(|kept| SystemTime::now() < kept.renewal) {
             return Ok(kept.token);
         }
         // In a task of its own: whoever asked may leave, and others wait for the same.
@@ -119,7 +123,7 @@ impl Tokens {
                 turn.failures = turn.failures.saturating_add(1);
                 turn.rest = Some((Instant::now() + back_off(turn.failures, fastrand::f64()), why.clone()));
                 let now = SystemTime::now();
-                let still_good = self.kept.lock().as_ref().is_some_and(|kept| kept.token.is_good(now));
+                let still_good = self.kept(|kept| kept.token.is_good(now)).is_some();
                 if let Some(held_back) = self.warned.pass(()) {
                     warn!(cluster = %self.cluster, why = %why, still_good, held_back, "no token for a cluster");
                 }

@@ -14,7 +14,8 @@ use crate::load::Load;
 use crate::patching;
 use crate::raw::Raw;
 use crate::world::{World, alone, full};
-use kafka_protocol::messages::ElectLeadersRequest;
+use kafka_protocol::messages::{ElectLeadersRequest, FindCoordinatorRequest};
+use kafka_protocol::protocol::StrBytes;
 use libtest_mimic::Trial;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -43,35 +44,47 @@ struct Case {
     bare: bool,
     /// Brokers are reached over TLS, with logins that are believed for five seconds; else over links that can be cut.
     secured: bool,
+    /// Which broker of `a` coordinates the loads' groups, where that matters.
+    coordinator: Option<i32>,
 }
 
 const CASES: [Case; 7] = [
-    Case { name: "a broker is killed and comes back", fault: broker_killed, bare: true, secured: false },
-    Case { name: "a broker is frozen", fault: broker_frozen, bare: true, secured: false },
-    Case { name: "brokers stop and start", fault: brokers_restarted, bare: true, secured: true },
+    Case {
+        name: "a broker is killed and comes back",
+        fault: broker_killed,
+        bare: true,
+        secured: false,
+        coordinator: None,
+    },
+    Case { name: "a broker is frozen", fault: broker_frozen, bare: true, secured: false, coordinator: Some(3) },
+    Case { name: "brokers stop and start", fault: brokers_restarted, bare: true, secured: true, coordinator: None },
     Case {
         name: "links to brokers are cut at every point of a frame, stalled and down",
         fault: broker_links_cut,
         bare: true,
         secured: false,
+        coordinator: None,
     },
     Case {
         name: "cluster b stops, is frozen and comes back, a's topics flow on",
         fault: cluster_away,
         bare: false,
         secured: false,
+        coordinator: None,
     },
     Case {
         name: "clients' connections are cut at every point of a frame, and clients read slowly, or not at all for a while",
         fault: client_connections_cut,
         bare: false,
         secured: false,
+        coordinator: None,
     },
     Case {
         name: "Fishplate is killed, or stopped, and comes back",
         fault: fishplate_restarted,
         bare: false,
         secured: false,
+        coordinator: None,
     },
 ];
 
@@ -83,10 +96,31 @@ pub fn trials() -> Vec<Trial> {
         .iter()
         .map(|case| alone(format!("fault: {}", case.name), |world| Scene::through(world, case).play(case.fault)));
     let bare = CASES.iter().filter(|case| case.bare).map(|case| {
-        let trial = alone(format!("bare fault: {}", case.name), |world| Scene::bare(world, case.name).play(case.fault));
+        let trial = alone(format!("bare fault: {}", case.name), |world| Scene::bare(world, case).play(case.fault));
         trial.with_ignored_flag(!full())
     });
     bare.chain(through).collect()
+}
+
+impl Case {
+    fn load(&self, world: &World, over: &Bootstrap, topics: &[String]) -> Load {
+        // Homed on `a`, wherever its topics live.
+        let group = format!("g{}", topics[0]);
+        let group = self.coordinator.map_or(group.clone(), |broker| coordinated_by(broker, world, &group));
+        Load::start_in(&group, over, &names(topics))
+    }
+}
+
+/// A group's name that begins so, of which this broker of `a` is the coordinator.
+fn coordinated_by(broker: i32, world: &World, prefix: &str) -> String {
+    let servers = world.a.bootstrap().servers;
+    let names: Vec<_> = (0..100).map(|n| StrBytes::from_string(format!("{prefix}-{n}"))).collect();
+    let request = FindCoordinatorRequest::default().with_coordinator_keys(names);
+    let found = || {
+        let answer = Raw::connect(servers.split(',').next().expect("an address")).call(4, &request);
+        answer.coordinators.into_iter().find(|one| one.node_id.0 == broker).map(|one| one.key.to_string())
+    };
+    wait::poll(wait::seconds(10), found).unwrap_or_else(|| panic!("broker {broker} coordinates no group"))
 }
 
 /// A load and what it runs over.
@@ -105,9 +139,9 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// A load on cluster `a` itself, over links.
-    fn bare(world: &'a World, name: &str) -> Self {
-        let topics = given_topics(world, &["a"], &format!("bare {name}"));
-        let load = Load::start(&world.a.over_links(), &names(&topics));
+    fn bare(world: &'a World, case: &Case) -> Self {
+        let topics = given_topics(world, &["a"], &format!("bare {}", case.name));
+        let load = case.load(world, &world.a.over_links(), &topics);
         Self { world, doors: Vec::new(), proxy: None, topics, load, single: None }
     }
 
@@ -128,10 +162,10 @@ impl<'a> Scene<'a> {
         proxy.log().allow("have not heard of a new shadow topic yet");
         let at =
             |door: &Link, name: &str| Bootstrap { name: name.into(), servers: format!("127.0.0.1:{}", door.port()) };
-        let load = Load::start(&at(&doors[0], "fishplate"), &names(&topics));
+        let load = case.load(world, &at(&doors[0], "fishplate"), &topics);
         let single = doors.get(1).map(|door| {
             let topics = given_topics(world, &["a", "b"], &format!("single {}", case.name));
-            Load::start(&at(door, "fishplate single"), &names(&topics))
+            case.load(world, &at(door, "fishplate single"), &topics)
         });
         Self { world, doors, proxy: Some(proxy), topics, load, single }
     }

@@ -29,10 +29,9 @@ impl Seen {
 }
 
 /// Reads until it has all that was acknowledged, or until the time is over.
-pub(super) fn read_as_group(bootstrap: &Bootstrap, topics: &[String], shared: &Shared) -> Seen {
+pub(super) fn read_as_group(group: &str, bootstrap: &Bootstrap, topics: &[String], shared: &Shared) -> Seen {
     let consumer: BaseConsumer = client(bootstrap)
-        // Homed on `a`, wherever its topics live.
-        .set("group.id", format!("g{}", topics[0]))
+        .set("group.id", group)
         .set("auto.offset.reset", "earliest")
         .set("auto.commit.interval.ms", "500")
         .set("session.timeout.ms", "6000")

@@ -82,6 +82,13 @@ impl Load {
     /// Starts it and returns when records flow through every partition of the topics.
     #[track_caller]
     pub fn start(bootstrap: &Bootstrap, topics: &[&str]) -> Self {
+        // Homed on `a`, wherever its topics live.
+        Self::start_in(&format!("g{}", topics[0]), bootstrap, topics)
+    }
+
+    /// The same with a consumer group of this name.
+    #[track_caller]
+    pub fn start_in(group: &str, bootstrap: &Bootstrap, topics: &[&str]) -> Self {
         let topics: Vec<_> = topics.iter().map(|&topic| topic.to_owned()).collect();
         let shared = Arc::new(Shared::default());
         let producers = [(EXACTLY_ONCE, Promise::ExactlyOnce), (AT_LEAST_ONCE, Promise::AtLeastOnce)];
@@ -92,7 +99,8 @@ impl Load {
         let (reading, from, names) = (Arc::clone(&shared), bootstrap.clone(), topics.clone());
         let consumer = thread::spawn(move || read_until(&from, &names, &reading));
         let (reading, from, names) = (Arc::clone(&shared), bootstrap.clone(), topics.clone());
-        let group = thread::spawn(move || read_as_group(&from, &names, &reading));
+        let group = group.to_owned();
+        let group = thread::spawn(move || read_as_group(&group, &from, &names, &reading));
         let load = Self { bootstrap: bootstrap.clone(), topics, shared, producers: producers.into(), consumer, group };
         load.flows(TO_BEGIN);
         load
