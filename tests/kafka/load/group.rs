@@ -34,7 +34,9 @@ pub(super) fn read_as_group(group: &str, bootstrap: &Bootstrap, topics: &[String
         .set("group.id", group)
         .set("auto.offset.reset", "earliest")
         .set("auto.commit.interval.ms", "500")
-        .set("session.timeout.ms", "6000")
+        // Longer than it takes to see that a broker is frozen and who coordinates instead, also on busy cores: a member that
+        // takes itself for lost joins as a new one, and its group waits for the end of the old one's session.
+        .set("session.timeout.ms", "12000")
         .set("heartbeat.interval.ms", "1000")
         .set("fetch.wait.max.ms", "100")
         .create()
