@@ -15,6 +15,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// Editors and mounts change several files one after the other.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// A file that is written all the time is taken as it is after so many looks.
+const SETTLES: usize = 25;
 /// Where the system tells nothing, as over NFS.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -37,16 +39,39 @@ pub(super) async fn run(file: PathBuf, running: (u32, Config), telemetry: Arc<Te
             _ = look.tick() => false,
             () = ask.closed() => return,
         };
-        let reading = read(&file).await;
+        let mut reading = read(&file).await;
         directories.watch(&reading.directories);
-        if !told && (reading.hash, &reading.config) == (tried.0, &tried.1) {
-            continue;
+        if !told {
+            if says(&reading) == (tried.0, &tried.1) {
+                continue;
+            }
+            reading = settled(reading, || read(&file)).await;
+            directories.watch(&reading.directories);
         }
         tried = (reading.hash, reading.config.clone());
         if !attempt(&file, reading, &telemetry, &ask).await {
             return;
         }
     }
+}
+
+fn says(reading: &Reading) -> (u32, &Option<Config>) {
+    (reading.hash, &reading.config)
+}
+
+/// What the file says once it says the same twice: whoever writes it may be in the middle of that, and a part of a config may be
+/// one by itself, which has topics live elsewhere. Who sends a signal has written it.
+async fn settled<F: Future<Output = Reading>>(mut reading: Reading, read: impl Fn() -> F) -> Reading {
+    for _ in 0..SETTLES {
+        sleep(DEBOUNCE).await;
+        let next = read().await;
+        let same = says(&next) == says(&reading);
+        reading = next;
+        if same {
+            break;
+        }
+    }
+    reading
 }
 
 async fn told_to(hang_up: &mut Option<tokio::signal::unix::Signal>) {
@@ -160,6 +185,21 @@ clusters: { a: { slot: 0, bootstrap: ['127.0.0.1:1'] } }
         assert_eq!(asked.config.log.as_deref(), Some("debug"));
         assert_eq!(telemetry.shown("fishplate_config_info", &[("hash", &format!("{hash:08x}"))]), Some(1.0));
         watching.abort();
+        fs::remove_file(file).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_being_written_is_taken_when_it_is_whole() {
+        let file = std::env::temp_dir().join(format!("fishplate-watch-half-{}.yaml", std::process::id()));
+        // Given looks at a file of which a part is there, which is a config itself; then nothing; then all
+        let looks = ["log: warn\n", "", "log: debug\n", "log: debug\n", "log: trace\n"].map(|more| {
+            fs::write(&file, if more.is_empty() { String::new() } else { format!("{FILE}{more}") }).unwrap();
+            Reading::of_file(&file)
+        });
+        let looks = std::sync::Mutex::new(looks.into_iter());
+        let next = || looks.lock().unwrap().next().unwrap();
+        let taken = settled(next(), async || next()).await;
+        assert_eq!(taken.config.unwrap().log.as_deref(), Some("debug"));
         fs::remove_file(file).unwrap();
     }
 }

@@ -12,6 +12,9 @@ static KEY: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(KEY).ok()
 });
 
+/// Parts of a config, which stand in any column where it is written as JSON.
+const PARTS: [&str; 4] = ["admin", "clusters", "listeners", "pipelines"];
+
 /// What a key's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
@@ -23,7 +26,7 @@ enum Holds {
 }
 
 impl Holds {
-    /// Of a key in a part of the config that begins with `part` in the first column.
+    /// Of a key in this part of the config.
     fn of(key: &str, part: &str) -> Self {
         const SECRETS: [&str; 4] = ["password", "passphrase", "secret", "client_secret"];
         let key = key.to_lowercase();
@@ -35,7 +38,7 @@ impl Holds {
         }
         let is_token = ["token", "credential"].iter().any(has);
         // No header is named there.
-        let of_operators = is_token && part == "admin";
+        let of_operators = part == "admin" && (is_token || nearest(&key, ["token"]).is_some());
         if of_operators || SECRETS.iter().any(has) || key == "users" || nearest(&key, SECRETS).is_some() {
             Self::Secret
         } else if is_token {
@@ -87,7 +90,7 @@ fn masked_line(line: &str, within: &mut Within, part: &mut String) -> String {
         let (before, value) = rest.split_at(all.end());
         masked.push_str(&without_user(before));
         let key = found.get(1).or_else(|| found.get(2)).map_or("", |key| key.as_str());
-        if line.trim_start_matches(['"', '\'']).starts_with(key) {
+        if line.trim_start_matches(['"', '\'']).starts_with(key) || PARTS.contains(&key) {
             key.clone_into(part);
         }
         let holds = Holds::of(key, part);
@@ -231,6 +234,9 @@ mod tests {
             "admin: { token: [hunter2, 'a hunter2'] }\nother: y",
             "admin:\n  token: { alice: hunter2 }\nother: y",
             "admin:\n  tokens: [hunter2]\nother: y",
+            "admin: { bind: 'a:1', tokne: hunter2 }\nother: y",
+            "{\"admin\":{\"token\":[\"hunter2\"]},\"other: y\":1}",
+            "{\n  \"admin\": {\n    \"token\": [\n      \"hunter2\"\n    ]\n  },\n  \"other: y\": 1}",
         ] {
             let shown = shown(text);
             assert!(!shown.contains("hunter2"), "{text}\n{shown}");
@@ -246,6 +252,7 @@ mod tests {
             "users_file: /etc/users",
             "a: { token_url: https://a/, token_file: /a }",
             "headers: { token: { required: yes }, a: b }",
+            "{\"admin\":{\"bind\":\"a:1\"},\"pipelines\":[{\"headers\":{\"token\":{\"required\":true}}}]}",
             "token:\n  required: yes",
             "key: token",
             "key: secret",

@@ -10,14 +10,16 @@ use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     ApiKey, DescribeClusterRequest, DescribeTopicPartitionsRequest, FetchResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, InitProducerIdRequest, ListGroupsRequest, ListGroupsResponse, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
-    SaslHandshakeResponse, TopicName,
+    FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest, ListGroupsRequest,
+    ListGroupsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, SaslAuthenticateRequest,
+    SaslAuthenticateResponse, SaslHandshakeResponse, TopicName,
 };
+use kafka_protocol::protocol::StrBytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 /// As whom brokers of `a` were asked what.
 type Heard = Arc<Mutex<Vec<(String, ApiKey)>>>;
@@ -48,6 +50,7 @@ fn noting(heard: &Heard) -> impl Fn(i32, Asked) -> Reply + Send + Sync + Clone +
             }
             ApiKey::Produce => written(&asked, 0),
             ApiKey::Fetch => asked.answer(&FetchResponse::default()),
+            ApiKey::Heartbeat => asked.answer(&HeartbeatResponse::default()),
             ApiKey::ListGroups => asked.answer(&ListGroupsResponse::default()),
             ApiKey::FindCoordinator => asked.answer(&FindCoordinatorResponse::default().with_node_id(id.into())),
             api => panic!("{api:?}"),
@@ -291,6 +294,49 @@ async fn who_becomes_another_goes_on_as_that_one_when_all_is_answered() {
     assert_eq!(code(&mut alice, "l-1").await, 0);
     assert_eq!(produced(&heard).len(), 4);
     assert_eq!(heard.lock().iter().filter(|(by, api)| by == "two" && *api == ApiKey::SaslAuthenticate).count(), 1);
+}
+
+#[tokio::test]
+async fn what_nothing_else_holds_back_does_not_overtake_what_was_sent_as_who_one_was() {
+    let (heard, allowed) = (Heard::default(), Arc::new(Notify::new()));
+    let script = {
+        let (noting, allowed) = (noting(&heard), Arc::clone(&allowed));
+        move |id, asked: Asked| {
+            let is_first = asked.api == ApiKey::Heartbeat && asked.by.as_deref() == Some("one");
+            match noting(id, asked) {
+                Reply::Frame(frame) if is_first => Reply::Held(Arc::clone(&allowed), frame),
+                reply => reply,
+            }
+        }
+    };
+    let beats = || -> Vec<_> {
+        let heard = heard.lock();
+        heard.iter().filter(|(_, api)| *api == ApiKey::Heartbeat).map(|(by, _)| by.clone()).collect()
+    };
+    let world = World::keyed((&keys(&identity("one", "alice", "p"), "refuse"), ""), script).await;
+    let mut alice = client(&world, "alice").await;
+    let beat = HeartbeatRequest::default().with_group_id(GroupId(StrBytes::from_static_str("g")));
+    alice.send(4, &beat).await;
+    let sent = async {
+        while beats().is_empty() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), sent).await.expect("it is sent");
+    // When she becomes another while that waits for its answer
+    reload(&world, &identity("two", "alice", "p"), Unmapped::Refuse).await;
+    alice.send(4, &beat).await;
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(beats(), ["one"]);
+    allowed.notify_one();
+    for _ in 0..2 {
+        let told: HeartbeatResponse = alice.receive::<HeartbeatRequest>(4).await;
+        assert_eq!(told.error_code, 0);
+    }
+    assert_eq!(beats(), ["one", "two"]);
+    // And who was left is gone
+    let _late = world.context.sweep();
+    assert_eq!(links(&world), ["two"]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The links of one session: one per broker for its requests, one more for its polls once Fetches are split, and one for each
 //! share session that is split, so that nothing waits behind a long poll. Opened when first needed, closed when idle. Each enters
 //! its cluster as whom the session's client comes there; where that is another one than it was, or nobody, the link takes nothing
-//! more and ends when what is on it is answered.
+//! more and ends when what is on it is answered, and the next one sends nothing before.
 
 use crate::error::Fault;
 use crate::placement::Placement;
@@ -27,7 +27,7 @@ enum Kind {
 struct Open {
     links: HashMap<(Target, Kind), Arc<Link>>,
     /// Of who the client is not any more: nothing is sent over them, and they end when all is answered.
-    left: Vec<Arc<Link>>,
+    left: Vec<(Kind, Arc<Link>)>,
 }
 
 /// See the module's text.
@@ -143,7 +143,8 @@ impl Links {
             if Some(link.guise()) == guise {
                 return Ok(Arc::clone(link));
             }
-            open.left.push(Arc::clone(link));
+            link.leave();
+            open.left.push((kind, Arc::clone(link)));
             open.links.remove(&(to, kind));
         }
         // Whoever asks was told so before it was planned; here it is made sure.
@@ -155,7 +156,16 @@ impl Links {
         let link = Link::opening_as(guise, to);
         open.links.insert((to, kind), Arc::clone(&link));
         let (shared, meter) = (Arc::clone(&self.shared), telemetry.cluster(&cluster.name));
-        tokio::spawn(connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone())));
+        let serving = connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone()));
+        let before = open.left.iter().filter(|(of, left)| *of == kind && left.target() == to);
+        let before: Vec<_> = before.map(|(_, left)| Arc::clone(left)).collect();
+        tokio::spawn(async move {
+            // What the client sent as who it was reaches the broker first.
+            for left in before {
+                left.ended().await;
+            }
+            serving.await;
+        });
         Ok(link)
     }
 
@@ -177,8 +187,8 @@ impl Links {
             }
         }
         if let Some(open) = self.open.lock().as_mut() {
-            open.left.iter().for_each(|link| link.end_if_idle(now));
-            open.left.retain(|link| !link.is_dead());
+            open.left.iter().for_each(|(_, link)| link.end_if_idle(now));
+            open.left.retain(|(_, link)| !link.is_dead());
             open.links.retain(|_, link| !link.is_dead());
         }
     }
@@ -198,7 +208,8 @@ impl Links {
             let is_another = |(to, _): &(Target, Kind), link: &mut Arc<Link>| {
                 self.guise(to.cluster, placement) != Some(link.guise())
             };
-            open.left.extend(open.links.extract_if(is_another).map(|(_, link)| link));
+            let left = open.links.extract_if(is_another).map(|((_, kind), link)| (kind, link));
+            open.left.extend(left.inspect(|(_, link)| link.leave()));
         }
     }
 
@@ -247,7 +258,7 @@ impl Links {
 
 impl Open {
     fn all(&self) -> impl Iterator<Item = &Arc<Link>> {
-        self.links.values().chain(&self.left)
+        self.links.values().chain(self.left.iter().map(|(_, link)| link))
     }
 }
 

@@ -47,6 +47,8 @@ struct State {
     withheld: Option<Vec<Outgoing>>,
     /// Takes no more requests; ends when what it has is done.
     finishing: bool,
+    /// Nobody sends over it any more: ends when what it has is answered.
+    left: bool,
     used: Instant,
     /// Counts it from when it is ready until it is poisoned.
     gauge: Option<LinkGauge>,
@@ -82,6 +84,7 @@ impl Link {
             unanswered: None,
             withheld: None,
             finishing: false,
+            left: false,
             used: now,
             gauge: None,
         };
@@ -157,6 +160,12 @@ impl Link {
         }
     }
 
+    /// Nobody sends over it any more: it ends as soon as all that it carries is answered.
+    pub fn leave(&self) {
+        self.state.lock().left = true;
+        self.end_if_idle(Instant::now());
+    }
+
     /// Gives the link up when the oldest request has waited longer than it may, or when nothing of what is queued has
     /// gone for too long.
     pub fn enforce_deadline(&self, now: Instant) {
@@ -218,7 +227,7 @@ impl Link {
     }
 
     /// Waits until it has ended.
-    pub(super) async fn ended(&self) {
+    pub async fn ended(&self) {
         loop {
             let rings = self.opened.notified();
             if matches!(self.state.lock().phase, Phase::Poisoned(_)) {
@@ -351,10 +360,14 @@ impl Link {
                     if let Some(gauge) = &state.gauge {
                         gauge.answered(now.saturating_duration_since(oldest.sent));
                     }
+                    let left = state.left;
                     drop(state);
                     let doubt = Arc::clone(&self.doubt);
                     let answer = Answer { frame, body_at, api: oldest.api, version: oldest.version, doubt };
                     (oldest.on_answer)(Ok(answer));
+                    if left {
+                        self.end_if_idle(Instant::now());
+                    }
                     return self.doubt.get().map_or(Ok(()), |malformed| Err(malformed.clone()));
                 }
                 Ok(_) => (oldest, odd("an answer out of order")),

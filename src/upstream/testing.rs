@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// A request, as a broker sees it.
@@ -37,6 +38,8 @@ pub(crate) struct Asked {
 pub(crate) enum Reply {
     /// Answers.
     Frame(Frame),
+    /// Answers when it is allowed to.
+    Held(Arc<Notify>, Frame),
     /// Says this, and closes the connection.
     Last(Frame),
     /// Says nothing, now or later.
@@ -253,6 +256,10 @@ async fn serve(socket: TcpStream, id: i32, known: Known, script: Arc<Script>) {
         };
         match reply {
             Reply::Frame(frame) => socket.write_all(&frame.concat()).await.unwrap(),
+            Reply::Held(allowed, frame) => {
+                allowed.notified().await;
+                socket.write_all(&frame.concat()).await.unwrap();
+            }
             Reply::Last(frame) => return socket.write_all(&frame.concat()).await.unwrap(),
             Reply::Silence => {}
             Reply::Freeze => std::future::pending().await,

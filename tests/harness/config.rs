@@ -11,6 +11,8 @@ pub struct Config {
     listeners: Vec<Listener>,
     clusters: Vec<(&'static str, String, String)>,
     pipelines: Vec<Pipeline>,
+    /// Keys of the admin address beside its own, as YAML in a line.
+    admin: String,
     more: String,
 }
 
@@ -83,7 +85,7 @@ impl Config {
     /// Topics `a-*`, groups `ga-*` and transactional ids `ta-*` live on `a`, `b-*`, `gb-*` and `tb-*` on `b`, all others on `a`.
     pub fn two_clusters(a: &Bootstrap, b: &Bootstrap) -> Self {
         let listeners = vec![Listener::default()];
-        Self { listeners, clusters: Vec::new(), pipelines: Vec::new(), more: String::new() }
+        Self { listeners, clusters: Vec::new(), pipelines: Vec::new(), admin: String::new(), more: String::new() }
             .cluster("a", a)
             .cluster("b", b)
             .pipeline("left", "a-*", "ga-*", "a")
@@ -154,6 +156,13 @@ impl Config {
     pub fn views(&self) -> Vec<View> {
         let view = |one: &Listener| View::ALL.into_iter().find(|view| Some(view.word()) == one.nodes);
         self.listeners.iter().map(|one| view(one).unwrap_or(View::Auto)).collect()
+    }
+
+    /// The admin address has these keys too, as YAML in a line.
+    #[allow(dead_code, reason = "not in every test program")]
+    pub fn admin(mut self, keys: &str) -> Self {
+        self.admin = format!(", {keys}");
+        self
     }
 
     /// Adds lines of YAML at the end.
@@ -242,7 +251,7 @@ impl Config {
             let _ = transactional_ids.as_ref().map(|ids| writeln!(text, "    transactional_ids: [\"{ids}\"]"));
             text.push_str(policy);
         }
-        text.push_str("admin: { bind: 127.0.0.1:0 }\n");
+        let _ = writeln!(text, "admin: {{ bind: 127.0.0.1:0{} }}", self.admin);
         text.push_str(&self.more);
         text
     }

@@ -22,6 +22,8 @@ use std::thread;
 const CLIENTS_PASSWORD: &str = "planted-Secret-2";
 const WRONG_PASSWORD: &str = "planted-Wrong-5";
 const CLIENT_SECRET: &str = "planted-Client-4";
+const IDENTITYS_PASSWORD: &str = "planted-Identity-8";
+const ADMIN_TOKEN: &str = "planted-Admin-Token-9";
 const AWS_KEY: &str = "plantedAwsSecretKey6";
 const AWS_SESSION: &str = "plantedAwsSession7";
 
@@ -52,9 +54,11 @@ impl Planted {
         token.split('.').skip(1).filter(|part| !part.is_empty()).for_each(|part| self.plant(what, part));
     }
 
-    /// The keys and salts of a file of users.
+    /// The keys and salts of a file of users, and of what unknown names are made.
     fn users(&mut self, file: &Path) {
         let text = fs::read_to_string(file).expect("users");
+        let unknown = text.lines().find_map(|line| line.strip_prefix("# unknown-names: ")).expect("its secret");
+        self.plant("the secret of unknown names", unknown);
         for part in text.lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split([' ', ','])) {
             if let Some((_, value)) = part.split_once('=').filter(|(name, _)| *name != "iterations") {
                 self.plant("a user's credential", value);
@@ -84,6 +88,8 @@ fn lay_out(world: &World) -> Laid {
         ("a cluster's password", PASSWORD),
         ("a client's password", CLIENTS_PASSWORD),
         ("what somebody typed", WRONG_PASSWORD),
+        ("an identity's password", IDENTITYS_PASSWORD),
+        ("a token of the admin address", ADMIN_TOKEN),
         ("a client secret", CLIENT_SECRET),
         ("a secret key of AWS", AWS_KEY),
         ("a session token of AWS", AWS_SESSION),
@@ -120,7 +126,9 @@ fn lay_out(world: &World) -> Laid {
     );
     let inline = format!("sasl: {{ mechanisms: [PLAIN], users: \"${{file:{}}}\" }}", inline.display());
     let to_a = format!(
-        "{}, sasl: {{ mechanism: SCRAM-SHA-256, username: {USER}, password: \"${{file:{}}}\" }}",
+        "{}, sasl: {{ mechanism: SCRAM-SHA-256, username: {USER}, password: \"${{file:{}}}\" }}, identities: {{ bob: {{ \
+         principals: [\"User:bob\"], sasl: {{ mechanism: SCRAM-SHA-256, username: bob, password: {IDENTITYS_PASSWORD} }} }} }}, \
+         unmapped: own",
         a.tls(),
         password.display()
     );
@@ -133,6 +141,7 @@ fn lay_out(world: &World) -> Laid {
     let to_iam = format!("{}, sasl: {{ mechanism: AWS_MSK_IAM, region: eu-central-1 }}", b.mutual_tls());
     let config = config.keys("iam", &to_iam).showing(View::Single, None).keeps(&tls).keeps(&sasl);
     let config = config.listener(View::Single, None).keeps(&inline).with("log: trace\n");
+    let config = config.admin(&format!("token: \"alice {ADMIN_TOKEN}\""));
     let file = put("run.yaml", &config.yaml());
     let token = put("client.token", &of_client);
     Laid { config, file, planted, token, _site: site }
@@ -295,6 +304,34 @@ fn mistakes(world: &World) {
         listener(&format!("tls: {{ certificate: \"{}\", key: \"{}\" }}", key.display(), key.display())),
         listener(&format!("tls: {{ certificate: \"{certificate}\", key: \"{certificate}\", client_ca: \"{}\" }}", key.display())),
     ];
+    let identity = |inside: &str| {
+        cluster(&format!(
+            "{}, identities: {{ x: {{ principals: [\"User:x\"], {} }} }}, unmapped: own",
+            sasl("password: y"),
+            sasl(inside)
+        ))
+    };
+    let admin = |keys: &str| format!("admin: {{ bind: 127.0.0.1:0, {keys} }}\n");
+    let json = |admin: &str, more: &str| {
+        format!(
+            "{{\"virtual_cluster\":\"x\",\"default_cluster\":\"a\",\"listeners\":[{{\"bind\":\"127.0.0.1:0\"}}],{admin}\"clusters\":{{\"a\":{{\"slot\":0,\"bootstrap\":[\"127.0.0.1:1\"],\"sasl\":{{\"mechanism\":\"PLAIN\",\"username\":\"u\",\"password\":\"hunter2\"{more}}}}}}}}}"
+        )
+    };
+    let texts = texts.into_iter().chain([
+        identity("password: hunter2, passwrod: hunter2"),
+        identity("password: [hunter2]"),
+        admin("token: hunter2"),
+        admin("token: \"alice hunter2 hunter2hunter2hunter2\""),
+        admin("token: [hunter2hunter2hunter2]"),
+        admin("token: { alice: hunter2hunter2hunter2 }"),
+        admin("token: hunter2hunter2hunter2, tokne: hunter2"),
+        admin(&format!("token_file: \"{}\"", users.display())),
+        json("", ",\"extra\":\"x\""),
+        json("\"admin\":{\"bind\":\"127.0.0.1:0\",\"token\":\"hunter2\"},", ""),
+        json("\"admin\":{\"bind\":\"127.0.0.1:0\",\"token\":[\"hunter2\"]},", ""),
+        json("\"admin\":{\"token\":[\"hunter2\"],", ""),
+    ]);
+    let texts: Vec<_> = texts.collect();
     let said: Vec<String> = thread::scope(|scope| {
         let ask = |(number, text): (usize, &String)| {
             let text = text.clone();
@@ -309,15 +346,20 @@ fn mistakes(world: &World) {
 
 /// What is said of a config that may have mistakes, where it is checked, and where it is run.
 fn said_of(world: &World, number: usize, text: &str) -> Vec<String> {
-    let rest = if text.starts_with("clusters") {
-        "listeners: [{ bind: 127.0.0.1:0 }]\n"
-    } else {
-        "clusters: { a: { slot: 0, bootstrap: [\"127.0.0.1:1\"] } }\n"
+    const LISTENERS: &str = "listeners: [{ bind: 127.0.0.1:0 }]\n";
+    const CLUSTERS: &str = "clusters: { a: { slot: 0, bootstrap: [\"127.0.0.1:1\"] } }\n";
+    let rest = match text.split(':').next() {
+        Some("clusters") => LISTENERS.to_owned(),
+        Some("listeners") => CLUSTERS.to_owned(),
+        _ => [LISTENERS, CLUSTERS].concat(),
     };
+    let whole = format!("virtual_cluster: x\ndefault_cluster: a\n{text}{rest}");
     let file = world.directory.join(format!("secrets-mistakes-{number}.yaml")).display().to_string();
-    fs::write(&file, format!("virtual_cluster: x\ndefault_cluster: a\n{text}{rest}")).expect("a file");
+    fs::write(&file, if text.starts_with('{') { text } else { &whole }).expect("a file");
     let found = Reading::of_file(Path::new(&file)).found;
     let mut said = vec![serde_json::to_string(&found).expect("JSON"), says(&["check", "-c", &file])];
+    let is_told = |said: &String| said.contains(": mistake: ") || said.contains(": warning: ");
+    assert!(said.iter().any(is_told), "nothing is said of {text}");
     // What would run is not run.
     if said.iter().any(|said| said.contains(": mistake: ")) {
         said.push(says(&["run", "-c", &file, "--log", "trace"]));

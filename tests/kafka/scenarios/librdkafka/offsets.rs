@@ -1,7 +1,7 @@
 //! Scenarios about positions: by time, at the ends, by seeking, committed.
 
 use super::stage::{
-    MOMENT, Place, Reader, Record, SOON, Stage, error_of, list, name_of, offsets_and_values, poll, send,
+    MOMENT, Place, Reader, Record, SOON, Stage, error_of, list, name_of, offsets_and_values, patiently, poll, send,
 };
 use crate::harness::wait;
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -20,7 +20,7 @@ pub fn by_time(stage: &Stage) {
     }
     let reader = stage.lone_reader(&[]);
     for (topic, partition) in stage.places(2) {
-        let ends = reader.fetch_watermarks(&topic, partition, SOON).unwrap();
+        let ends = patiently(|| reader.fetch_watermarks(&topic, partition, SOON));
         stage.saw(format!("ends of {}", stage.alias(&topic, partition)), json!(ends));
     }
     for time in [0, 1000, 1500, 2500, 3000, 3001, 9000, 9001] {

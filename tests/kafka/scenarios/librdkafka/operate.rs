@@ -1,7 +1,7 @@
 //! What an operator does with librdkafka's admin client, as far as the crate has it: each change, what it answers, and what
 //! is there afterwards.
 
-use super::stage::{SOON, Stage, list, name_of, options};
+use super::stage::{SOON, Stage, list, name_of, options, patiently};
 use super::topics::outcomes;
 use crate::harness::wait;
 use rdkafka::admin::{AdminOptions, AlterConfig, ConfigResourceResult, ConfigSource, NewPartitions, ResourceSpecifier};
@@ -103,7 +103,7 @@ fn records(stage: &Stage, topic: &str, seen: &mut Map<String, Value>) {
     let mut saw = |what: &str, value: Value| drop(seen.insert(format!("records, {what}"), value));
     saw("delete", drop_before(0, Offset::Offset(3)));
     let reader = stage.lone_reader(&[]);
-    saw("ends", json!(reader.fetch_watermarks(topic, 0, SOON).unwrap()));
+    saw("ends", json!(patiently(|| reader.fetch_watermarks(topic, 0, SOON))));
     saw("delete, beyond the end", drop_before(0, Offset::Offset(99)));
     saw("delete all", drop_before(0, Offset::End));
     saw("delete, no such partition", drop_before(99, Offset::Offset(1)));

@@ -6,7 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -197,7 +197,7 @@ impl Stage {
     /// Everything in these partitions from their beginning to their present end.
     pub fn read_all(&self, places: &[Place]) -> BTreeMap<Place, Vec<OwnedMessage>> {
         let reader = self.lone_reader(&[]);
-        let end = |(topic, partition): &Place| reader.fetch_watermarks(topic, *partition, SOON).unwrap().1;
+        let end = |(topic, partition): &Place| patiently(|| reader.fetch_watermarks(topic, *partition, SOON)).1;
         let count: i64 = places.iter().map(end).sum();
         reader.assign(&list(places, |_| Offset::Beginning)).unwrap();
         poll(&reader, usize::try_from(count).unwrap())
@@ -281,6 +281,18 @@ pub fn counted(writer: &Writer) -> (usize, usize) {
     let delivered = writer.context().delivered.lock().unwrap();
     let failed = delivered.iter().filter(|(_, outcome)| outcome.is_err()).count();
     (delivered.len() - failed, failed)
+}
+
+/// Asks again where a client's bootstrap broker, which it leaves when it knows the brokers' names, took the question along.
+pub fn patiently<T>(ask: impl Fn() -> KafkaResult<T>) -> T {
+    let left = |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::DestroyBroker);
+    let mut told = ask();
+    for _ in 0..3 {
+        if told.as_ref().is_err_and(left) {
+            told = ask();
+        }
+    }
+    told.unwrap()
 }
 
 /// Polls until `count` records came.

@@ -1,6 +1,6 @@
 //! Scenarios about topics and the cluster as admin sees them.
 
-use super::stage::{Admin, Record, SOON, Stage, error_of, list, name_of, options, send};
+use super::stage::{Admin, Record, SOON, Stage, error_of, list, name_of, options, patiently, send};
 use crate::harness::wait;
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
@@ -88,7 +88,7 @@ fn count(stage: &Stage, topic: &str) -> usize {
 }
 
 fn describe(stage: &Stage, topic: &str) -> Value {
-    let all = stage.lone_reader(&[]).fetch_metadata(Some(topic), SOON).unwrap();
+    let all = patiently(|| stage.lone_reader(&[]).fetch_metadata(Some(topic), SOON));
     let nodes: BTreeSet<_> = all.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect();
     let shown = |one: &MetadataTopic| {
         let partitions = one.partitions().iter().map(|partition| {
