@@ -263,6 +263,21 @@ fn says(words: &[&str]) -> String {
 fn mistakes(world: &World) {
     let mut planted = Planted::default();
     planted.plant("a password", "hunter2");
+    let texts = mistaken(world);
+    let said: Vec<String> = thread::scope(|scope| {
+        let ask = |(number, text): (usize, &String)| {
+            let text = text.clone();
+            scope.spawn(move || said_of(world, number, &text))
+        };
+        let asking: Vec<_> = texts.iter().enumerate().map(ask).collect();
+        asking.into_iter().flat_map(|one| one.join().expect("its answers")).collect()
+    });
+    let complaints: Vec<_> = said.iter().flat_map(|said| planted.found(said, said)).collect();
+    assert!(complaints.is_empty(), "{} secrets were said:\n{}", complaints.len(), complaints.join("\n\n"));
+}
+
+/// Parts of configs in which something is wrong near a secret.
+fn mistaken(world: &World) -> Vec<String> {
     let password = world.directory.join("secrets-mistakes.password");
     fs::write(&password, "hunter2").expect("a file");
     let of_file = format!("${{file:{}}}", password.display());
@@ -331,17 +346,7 @@ fn mistakes(world: &World) {
         json("\"admin\":{\"bind\":\"127.0.0.1:0\",\"token\":[\"hunter2\"]},", ""),
         json("\"admin\":{\"token\":[\"hunter2\"],", ""),
     ]);
-    let texts: Vec<_> = texts.collect();
-    let said: Vec<String> = thread::scope(|scope| {
-        let ask = |(number, text): (usize, &String)| {
-            let text = text.clone();
-            scope.spawn(move || said_of(world, number, &text))
-        };
-        let asking: Vec<_> = texts.iter().enumerate().map(ask).collect();
-        asking.into_iter().flat_map(|one| one.join().expect("its answers")).collect()
-    });
-    let complaints: Vec<_> = said.iter().flat_map(|said| planted.found(said, said)).collect();
-    assert!(complaints.is_empty(), "{} secrets were said:\n{}", complaints.len(), complaints.join("\n\n"));
+    texts.collect()
 }
 
 /// What is said of a config that may have mistakes, where it is checked, and where it is run.
