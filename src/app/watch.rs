@@ -47,6 +47,9 @@ pub(super) async fn run(file: PathBuf, running: (u32, Config), telemetry: Arc<Te
             }
             reading = settled(reading, || read(&file)).await;
             directories.watch(&reading.directories);
+            if says(&reading) == (tried.0, &tried.1) {
+                continue;
+            }
         }
         tried = (reading.hash, reading.config.clone());
         if !attempt(&file, reading, &telemetry, &ask).await {

@@ -13,6 +13,8 @@ pub const OF_ONE: i16 = 5;
 /// The first that is of many.
 pub const OF_MANY: i16 = 8;
 
+const GROUP_ID_NOT_FOUND: i16 = 69;
+
 /// Groups that one request asks about, and offsets that its answer may hold: half a megabyte.
 const GROUPS: usize = 200;
 const OFFSETS: usize = 20_000;
@@ -63,7 +65,12 @@ pub fn told_of_one(group: &StrBytes, answer: &OffsetFetchResponse, asked: Instan
             .iter()
             .map(|told| (Partition::new(name, told.partition_index), told.committed_offset, told.error_code))
     });
-    (answer.error_code == 0).then(|| fact(group, told, asked))
+    is_told(answer.error_code).then(|| fact(group, told, asked))
+}
+
+/// A group that is not there has committed nothing.
+fn is_told(code: i16) -> bool {
+    code == 0 || code == GROUP_ID_NOT_FOUND
 }
 
 /// What each of these groups has committed, where its coordinator says so.
@@ -77,7 +84,7 @@ pub fn told_of_many(groups: &[StrBytes], answer: &OffsetFetchResponse, asked: In
             let at = |index| Partition::new(&topic.name, index);
             topic.partitions.iter().map(move |told| (at(told.partition_index), told.committed_offset, told.error_code))
         });
-        (told.error_code == 0).then(|| fact(group, offsets, asked))
+        is_told(told.error_code).then(|| fact(group, offsets, asked))
     };
     groups.iter().filter_map(of_group).collect()
 }

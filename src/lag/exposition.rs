@@ -65,6 +65,9 @@ impl Labels {
     }
 }
 
+/// Sums, and what was promised, are told whatever is kept of pairs: alerts stand on them. So many at most.
+const SUMS: usize = 50_000;
+
 /// Writes all of it behind what is in the text already.
 pub fn write(ledger: &Ledger, wanted: Wanted, swept: &[Swept], now: Now, text: &mut String) {
     let then = ledger.then(now);
@@ -73,11 +76,11 @@ pub fn write(ledger: &Ledger, wanted: Wanted, swept: &[Swept], now: Now, text: &
     itself(ledger, &seen, wanted, text);
     asked(swept, text);
     let mut sums = sums;
-    keep_worst(&mut sums.topics, wanted.max_pairs, |(_, total)| total.lag);
-    keep_worst(&mut sums.pipelines, wanted.max_pairs, |(_, total)| total.lag);
+    keep_worst(&mut sums.topics, SUMS, |(_, total)| total.lag);
+    keep_worst(&mut sums.pipelines, SUMS, |(_, total)| total.lag);
     topics(ledger, &sums, text);
     groups(ledger, &sums, now, text);
-    levels(ledger, wanted.max_pairs, text);
+    levels(ledger, SUMS, text);
     of_partitions(ledger, text);
     if wanted.compatibility {
         known_groups(&seen, wanted.max_pairs, text);

@@ -262,6 +262,9 @@ impl Ledger {
 
     fn committed(&mut self, group: StrBytes, of: Box<[OffsetOf]>, anew: bool, at: Moment) -> Option<Fact> {
         let place = self.heard(&group, at)?;
+        if let Some(group) = self.groups.get_mut(place).filter(|_| anew) {
+            group.members.committed(at);
+        }
         let mut waiting = Vec::new();
         for (partition, offset) in of {
             if !self.topics.knows(partition) {
@@ -300,12 +303,15 @@ impl Ledger {
         topic_of.committers.insert(group);
         let Some(known) = self.groups.get_mut(group) else { return };
         known.commits_to.insert(topic);
-        if !anew {
-            return;
+        if anew {
+            known.left_behind.remove(&topic);
         }
-        known.left_behind.remove(&topic);
-        if let Some(step) = step {
+        if let Some(step) = step.filter(|_| anew) {
             self.level(group, topic, of.index, step, at);
+        }
+        // Only now: what was committed is counted by when it came.
+        if let Some((_, partition)) = self.topics.partition(of) {
+            partition.forget();
         }
     }
 

@@ -15,6 +15,9 @@ const LONGEST: i64 = 3_600_000;
 /// How long a member counts that says nothing, where it is not known what it owes, in ms.
 const USUAL: i64 = 60_000;
 
+/// Who commits without being a member does so again within this time, in ms: with each of Flink's checkpoints.
+const OUTSIDE: i64 = 900_000;
+
 #[derive(Clone, Debug)]
 struct Member {
     until: Moment,
@@ -33,6 +36,8 @@ pub(super) struct Members {
     gone: Option<Moment>,
     /// What the cluster said, and when.
     stands: Option<(bool, Moment)>,
+    /// When somebody last committed in its name who is no member.
+    outside: Option<Moment>,
 }
 
 impl Members {
@@ -49,12 +54,12 @@ impl Members {
         until
     }
 
-    /// A member reads these topics and no others. Whether that is news.
-    pub(super) fn subscribed(&mut self, member: u64, topics: Box<[TopicKey]>, at: Moment) -> bool {
+    /// A member reads these topics and no others, or it is not known which. Whether that is news.
+    pub(super) fn subscribed(&mut self, member: u64, topics: Option<Box<[TopicKey]>>, at: Moment) -> bool {
         if !self.all.contains_key(&member) {
             self.beat(member, 0, at);
         }
-        let topics = self.shared(topics.into_vec());
+        let topics = topics.and_then(|topics| self.shared(topics.into_vec()));
         let Some(known) = self.all.get_mut(&member) else { return false };
         let before = std::mem::replace(&mut known.topics, topics);
         before.map(|before| before.0) != known.topics.as_ref().map(|topics| topics.0)
@@ -88,6 +93,14 @@ impl Members {
         }
     }
 
+    /// Somebody committed in its name. Where that is no member, it has a reader all the same, whom no cluster counts: Flink's source,
+    /// and whoever assigns himself partitions.
+    pub(super) fn committed(&mut self, at: Moment) {
+        if self.all.values().all(|member| member.until < at) {
+            self.outside = Some(at);
+        }
+    }
+
     /// Forgets who speaks no more. Whether there was one.
     pub(super) fn expire(&mut self, now: Moment) -> bool {
         let gone = self.all.values().map(|member| member.until).filter(|until| *until < now).max();
@@ -103,6 +116,10 @@ impl Members {
             return Some(true);
         }
         let gone = self.all.values().map(|member| member.until).max().max(self.gone);
+        let outside = self.outside.filter(|outside| gone.is_none_or(|gone| gone < *outside));
+        if outside.is_some_and(|outside| outside.until(now) <= OUTSIDE) {
+            return None;
+        }
         match self.stands {
             Some((has, at)) if gone.is_none_or(|gone| gone < at) => (at.until(now) <= STALE).then_some(has),
             _ => gone.map(|_| false),
@@ -156,10 +173,10 @@ mod tests {
     #[test]
     fn what_a_group_reads_is_known_when_all_have_said_so() {
         let mut members = Members::default();
-        members.subscribed(1, [1, 2].into(), Moment(0));
+        members.subscribed(1, Some([1, 2].into()), Moment(0));
         members.beat(2, 0, Moment(0));
         assert_eq!(members.subscription(Moment(1)), None);
-        members.subscribed(2, [3].into(), Moment(1));
+        members.subscribed(2, Some([3].into()), Moment(1));
         assert_eq!(members.subscription(Moment(1)), Some([1, 2, 3].into()));
         members.left(2, Moment(2));
         assert_eq!(members.subscription(Moment(2)), Some([1, 2].into()));
@@ -170,13 +187,40 @@ mod tests {
     #[test]
     fn members_that_read_the_same_topics_share_what_is_kept_of_them_and_of_too_many_none_is_kept() {
         let mut members = Members::default();
-        assert!(members.subscribed(1, [2, 1, 2].into(), Moment(0)));
-        assert!(!members.subscribed(1, [1, 2].into(), Moment(0)), "nothing new");
-        assert!(members.subscribed(2, [1, 2].into(), Moment(0)));
+        assert!(members.subscribed(1, Some([2, 1, 2].into()), Moment(0)));
+        assert!(!members.subscribed(1, Some([1, 2].into()), Moment(0)), "nothing new");
+        assert!(members.subscribed(2, Some([1, 2].into()), Moment(0)));
         let kept = |member| members.all[&member].topics.clone().unwrap().1;
         assert!(Arc::ptr_eq(&kept(1), &kept(2)) && kept(1).len() == 2);
         let many: Vec<_> = (0..=TOPICS as u64).collect();
-        members.subscribed(2, many.into(), Moment(0));
+        members.subscribed(2, Some(many.into()), Moment(0));
         assert_eq!(members.subscription(Moment(0)), None);
+    }
+
+    #[test]
+    fn a_group_that_is_committed_for_from_outside_is_not_without_a_reader() {
+        let mut members = Members::default();
+        members.stands(false, Moment(1_000));
+        assert_eq!(members.any(Moment(1_000)), Some(false));
+        members.committed(Moment(2_000));
+        members.stands(false, Moment(60_000));
+        assert_eq!(members.any(Moment(60_000)), None);
+        let later = 2_001 + OUTSIDE;
+        members.stands(false, Moment(later));
+        assert_eq!(members.any(Moment(later)), Some(false), "it has stopped");
+        // What a member commits speaks for nobody when it has left
+        members.beat(1, 10_000, Moment(later));
+        members.committed(Moment(later + 1));
+        members.left(1, Moment(later + 2));
+        assert_eq!(members.any(Moment(later + 3)), Some(false));
+    }
+
+    #[test]
+    fn who_comes_to_read_by_an_expression_is_not_known_to_read_what_it_named() {
+        let mut members = Members::default();
+        members.subscribed(1, Some([1].into()), Moment(0));
+        assert!(members.subscription(Moment(1)).is_some());
+        assert!(members.subscribed(1, None, Moment(2)));
+        assert_eq!(members.subscription(Moment(3)), None);
     }
 }

@@ -118,9 +118,9 @@ impl Partition {
         if base < 0 || next <= base {
             return false;
         }
-        let before = self.ends.end();
+        let (before, confirmed) = (self.ends.end(), self.ends.confirmed());
         let first = self.ends.acknowledged(base, next, transaction, at);
-        self.times.arrived(base, next, at);
+        self.times.arrived(base, next, confirmed.unwrap_or(at), at);
         self.grow(before.or(Some(base)), at);
         self.records = self.records.wrapping_add(u64::try_from(next - base).unwrap_or(0));
         self.bytes = self.bytes.wrapping_add(u64::from(bytes));
@@ -151,7 +151,10 @@ impl Partition {
             return;
         }
         if self.times.is_before(stretch.from) {
-            self.dated.add(stretch.from, stretch.next, stretch.written_ms);
+            let Self { dated, pairs, untied, .. } = self;
+            let places = || pairs.iter().filter_map(Pair::position).chain(untied.iter().map(|known| known.fetched));
+            let is_needed = |from, next| places().any(|place| (from..next).contains(&place));
+            dated.add(stretch.from, stretch.next, stretch.written_ms, is_needed);
         }
         if self.ends.start() == Some(stretch.from) {
             self.start = Some((stretch.from, stretch.written_ms));
@@ -220,9 +223,6 @@ impl Partition {
             // It begins again from there: what it was handed counts no more.
             pair.fetched = None;
         }
-        if self.times.len() >= MANY {
-            self.forget();
-        }
         let to = end.map_or(offset, |end| end.min(offset));
         before.filter(|before| anew && *before < to).map(|from| Step { from, to })
     }
@@ -252,8 +252,11 @@ impl Partition {
         }
     }
 
-    /// Forgets when records came that nobody will ask for.
+    /// Forgets when records came that nobody will ask for, where that is worth it.
     pub(super) fn forget(&mut self) {
+        if self.times.len() < MANY {
+            return;
+        }
         let start = self.ends.start().unwrap_or(0);
         let untied = self.untied.iter().map(|known| known.fetched);
         let least = self.pairs.iter().filter_map(Pair::position).chain(untied).min().unwrap_or(0).max(start);

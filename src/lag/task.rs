@@ -58,7 +58,8 @@ struct State {
 struct Sweep {
     told: u64,
     failed: u64,
-    /// When it last began, and when it last told all.
+    /// When it first began, when it last did, and when it last told all.
+    first: Option<Instant>,
     began: Option<Instant>,
     told_at: Option<Instant>,
     running: bool,
@@ -112,7 +113,7 @@ impl Lag {
                 cluster: cluster.clone(),
                 told: sweep.told,
                 failed: sweep.failed,
-                age: sweep.told_at.map(|at| at.elapsed()),
+                age: sweep.told_at.or(sweep.first).map(|at| at.elapsed()),
             })
             .collect();
         all.sort_by(|one, other| one.cluster.cmp(&other.cluster));
@@ -129,7 +130,8 @@ impl Lag {
         if sweep.running || sweep.began.is_some_and(|began| now.duration_since(began) < every) {
             return false;
         }
-        (sweep.began, sweep.running, sweep.lost) = (Some(now), true, lost);
+        (sweep.first, sweep.began) = (sweep.first.or(Some(now)), Some(now));
+        (sweep.running, sweep.lost) = (true, lost);
         true
     }
 
@@ -190,7 +192,7 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
     let mut asking = JoinSet::new();
     loop {
         tokio::select! {
-            _ = read.tick() => lag.read_on(),
+            _ = read.tick() => aside(&lag, Lag::read_on).await.unwrap_or_default(),
             _ = look.tick() => {
                 let all = clusters.all();
                 lag.forget_all_but(&all);
@@ -202,7 +204,7 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
                     });
                 }
                 if looked.is_time() {
-                    look_up(&lag, &clusters, &mut looked, &mut asking);
+                    look_up(&lag, &clusters, &mut looked, &mut asking).await;
                 }
             }
             Some(asked) = asking.join_next() => looked.ended(asked.ok().flatten()),
@@ -249,18 +251,31 @@ impl Looked {
     }
 }
 
+/// Does something with the ledger on a thread that carries no client: it takes its time where there are many pairs, and waits for who
+/// looks at it just now. `None` as the process ends.
+async fn aside<R: Send + 'static>(lag: &Arc<Lag>, look: impl FnOnce(&Lag) -> R + Send + 'static) -> Option<R> {
+    let lag = Arc::clone(lag);
+    tokio::task::spawn_blocking(move || look(&lag)).await.ok()
+}
+
 /// Asks for what is not known, the most important first. Of clusters that are down nothing is asked.
-fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mut JoinSet<Option<Partition>>) {
+async fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mut JoinSet<Option<Partition>>) {
     looked.expire();
     let placement = lag.current.load();
     let all = clusters.all();
     let down = all.iter().filter(|cluster| cluster.news().borrow().down.is_some()).map(|cluster| cluster.slot());
     let down: HashSet<_> = down.collect();
-    let is_down = |one: &Unknown| placement.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
-    let left_out = |one: &Unknown| looked.has(one) || is_down(one);
-    let began = Instant::now();
-    let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
-    looked.took(began);
+    let (under, mut known) = (Arc::clone(&placement), std::mem::take(looked));
+    let found = aside(lag, move |lag| {
+        let is_down = |one: &Unknown| under.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
+        let began = Instant::now();
+        let left_out = |one: &Unknown| known.has(one) || is_down(one);
+        let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
+        known.took(began);
+        (known, unknown)
+    });
+    let Some((known, unknown)) = found.await else { return };
+    *looked = known;
     for one in unknown {
         looked.begins(&one);
         let asked =

@@ -116,9 +116,9 @@ impl Times {
         *self = Self { runs: VecDeque::new(), next: Some(next), since: Some(at) };
     }
 
-    /// We saw records being written. What lies between them and the end was written by others, whom we shall hear of or not:
-    /// meanwhile it is noticed.
-    pub(super) fn arrived(&mut self, base: i64, next: i64, at: Moment) {
+    /// We saw records being written. What lies between them and the end was written by others, whom we shall hear of or not, some
+    /// time after `since`: meanwhile it is noticed.
+    pub(super) fn arrived(&mut self, base: i64, next: i64, since: Moment, at: Moment) {
         let Some(end) = self.next else {
             self.begin(base, at);
             return self.push(base, next, at, 0, false);
@@ -127,7 +127,7 @@ impl Times {
             self.recognise(base, next.min(end));
         }
         if base > end {
-            self.push(end, base, at, 0, true);
+            self.push(end, base, since, since.until(at), true);
         }
         if next > end {
             self.push(base.max(end), next, at, 0, false);
@@ -313,8 +313,8 @@ mod tests {
     #[test]
     fn a_record_that_waits_has_its_own_time_however_much_later_the_next_comes() {
         let mut times = Times::default();
-        times.arrived(0, 100, Moment(1000));
-        times.arrived(100, 101, Moment(61_000));
+        times.arrived(0, 100, Moment(1000), Moment(1000));
+        times.arrived(100, 101, Moment(61_000), Moment(61_000));
         assert_eq!((seen(&times, 0), seen(&times, 99), seen(&times, 100)), (Some(1000), Some(1000), Some(61_000)));
         assert_eq!(seen(&times, 101), None);
     }
@@ -323,7 +323,7 @@ mod tests {
     fn what_was_there_before_us_has_no_time() {
         let mut times = Times::default();
         times.begin(10, Moment(0));
-        times.arrived(10, 11, Moment(5));
+        times.arrived(10, 11, Moment(5), Moment(5));
         assert_eq!((seen(&times, 9), seen(&times, 10)), (None, Some(5)));
     }
 
@@ -333,7 +333,7 @@ mod tests {
         times.begin(10, Moment(0));
         times.noticed(20, Moment(1000), Moment(4000));
         assert_eq!(known(&times, 10), Some((Moment(1000), Source::Noticed)));
-        times.arrived(12, 15, Moment(4001));
+        times.arrived(12, 15, Moment(4001), Moment(4001));
         assert_eq!(known(&times, 10), Some((Moment(1000), Source::Noticed)));
         assert_eq!(known(&times, 12), Some((Moment(4000), Source::Arrival)));
         assert_eq!(known(&times, 14), Some((Moment(4000), Source::Arrival)));
@@ -343,10 +343,10 @@ mod tests {
     #[test]
     fn what_others_wrote_between_is_noticed_until_they_are_heard() {
         let mut times = Times::default();
-        times.arrived(0, 10, Moment(0));
-        times.arrived(20, 30, Moment(100));
+        times.arrived(0, 10, Moment(0), Moment(0));
+        times.arrived(20, 30, Moment(100), Moment(100));
         assert_eq!(known(&times, 10), Some((Moment(100), Source::Noticed)));
-        times.arrived(10, 20, Moment(101));
+        times.arrived(10, 20, Moment(101), Moment(101));
         assert_eq!(known(&times, 10), Some((Moment(100), Source::Arrival)));
         assert_eq!(known(&times, 29), Some((Moment(100), Source::Arrival)));
     }
@@ -354,11 +354,11 @@ mod tests {
     #[test]
     fn a_log_that_was_cut_goes_on_from_where_it_was_cut() {
         let mut times = Times::default();
-        times.arrived(0, 10, Moment(0));
-        times.arrived(10, 20, Moment(1000));
+        times.arrived(0, 10, Moment(0), Moment(0));
+        times.arrived(10, 20, Moment(1000), Moment(1000));
         times.truncate(15);
         assert_eq!((seen(&times, 14), seen(&times, 15)), (Some(1000), None));
-        times.arrived(15, 16, Moment(2000));
+        times.arrived(15, 16, Moment(2000), Moment(2000));
         assert_eq!(seen(&times, 15), Some(2000));
     }
 
@@ -366,8 +366,8 @@ mod tests {
     fn records_are_parted_by_when_they_arrived() {
         let mut times = Times::default();
         times.begin(10, Moment(100));
-        times.arrived(10, 20, Moment(1000));
-        times.arrived(20, 30, Moment(2000));
+        times.arrived(10, 20, Moment(1000), Moment(1000));
+        times.arrived(20, 30, Moment(2000), Moment(2000));
         assert_eq!(times.before(Moment(1500), 10, 30), (10, 20));
         assert_eq!(times.before(Moment(2000), 10, 30), (10, 20));
         assert_eq!(times.before(Moment(2001), 15, 25), (10, 10));
@@ -379,7 +379,7 @@ mod tests {
     fn what_everybody_has_committed_is_forgotten() {
         let mut times = Times::default();
         for offset in 0..100 {
-            times.arrived(offset, offset + 1, Moment(offset * 50));
+            times.arrived(offset, offset + 1, Moment(offset * 50), Moment(offset * 50));
         }
         times.forget_below(97);
         assert_eq!((times.len(), seen(&times, 97), seen(&times, 96)), (3, Some(97 * 50), None));
@@ -395,7 +395,7 @@ mod tests {
                 now += pause;
                 let base = truth.len() as i64;
                 truth.extend((0..count).map(|_| now));
-                times.arrived(base, base + count, Moment(now));
+                times.arrived(base, base + count, Moment(now), Moment(now));
                 prop_assert!(times.len() <= MOST);
             }
             let (mut last, first) = (0, times.runs[0].from);
@@ -415,7 +415,7 @@ mod tests {
             let fit = |offset: i64| if small { offset & 63 } else { offset };
             for (which, one, two, at) in calls {
                 match which {
-                    0 => times.arrived(fit(one), fit(two), Moment(at)),
+                    0 => times.arrived(fit(one), fit(two), Moment(at), Moment(at)),
                     1 => times.noticed(fit(one), Moment(at), Moment(two)),
                     2 => times.truncate(fit(one)),
                     3 => times.forget_below(fit(one)),

@@ -13,6 +13,11 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// What is to go over a new link waits so long for what is on that of who the client was before; then it is refused, to be tried
+/// again.
+const LEFT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,8 +144,8 @@ impl Links {
         let mut open = self.open.lock();
         let open = open.as_mut().ok_or_else(|| Fault::left(false))?;
         let guise = self.guise(to.cluster, placement);
-        if let Some(link) = open.links.get(&(to, kind)).filter(|link| !link.is_dead()) {
-            if Some(link.guise()) == guise {
+        if let Some(link) = open.links.get(&(to, kind)).filter(|link| !link.has_ended()) {
+            if Some(link.guise()) == guise && !link.is_dead() {
                 return Ok(Arc::clone(link));
             }
             link.leave();
@@ -159,12 +164,18 @@ impl Links {
         let serving = connect::serve(Arc::clone(&link), address, shared, meter, Some(self.flow.clone()));
         let before = open.left.iter().filter(|(of, left)| *of == kind && left.target() == to);
         let before: Vec<_> = before.map(|(_, left)| Arc::clone(left)).collect();
+        let opening = Arc::clone(&link);
         tokio::spawn(async move {
-            // What the client sent as who it was reaches the broker first.
-            for left in before {
-                left.ended().await;
+            // What the client sent as who it was is answered first.
+            let answered = async {
+                for left in before {
+                    left.ended().await;
+                }
+            };
+            match timeout(LEFT_WITHIN, answered).await {
+                Ok(()) => serving.await,
+                Err(_) => opening.poison("left", &"what was sent as who the client was before waits for its answer"),
             }
-            serving.await;
         });
         Ok(link)
     }
@@ -188,8 +199,8 @@ impl Links {
         }
         if let Some(open) = self.open.lock().as_mut() {
             open.left.iter().for_each(|(_, link)| link.end_if_idle(now));
-            open.left.retain(|(_, link)| !link.is_dead());
-            open.links.retain(|_, link| !link.is_dead());
+            open.left.retain(|(_, link)| !link.has_ended());
+            open.links.retain(|_, link| !link.has_ended());
         }
     }
 

@@ -139,18 +139,18 @@ impl<P> Orders<P> {
         !inner.tended
     }
 
-    /// The order is over, as its session is, or since a batch was refused that no later one may overtake (L6): what is
-    /// held is dropped, and nothing may go or be held any more.
-    pub fn end(&self) {
+    /// The order is over, as its session is, or since a batch was refused that no later one may overtake (L6): nothing may go
+    /// or be held any more. Gives what was held, which nobody carries now.
+    pub fn end(&self) -> impl Iterator<Item = P> + use<P> {
         let held = {
             let mut inner = self.inner.lock();
             inner.ended = true;
             inner.waiting.clear();
             std::mem::take(&mut inner.held)
         };
-        drop(held);
         self.moved.notify_one();
         self.settled.notify_waiters();
+        held.into_iter().map(|(_, held)| held)
     }
 }
 
@@ -384,7 +384,7 @@ mod tests {
         assert!(orders.change().is_over());
         assert!(!orders.change().may_go(&partition(0), None, broker(1), link(1)), "not even over the same link");
         assert!(!orders.change().hold(2, [partition(2)], "late"));
-        orders.end();
+        assert_eq!(orders.end().collect::<Vec<_>>(), ["held"]);
         assert!(orders.untended(), "and what was held is gone");
     }
 

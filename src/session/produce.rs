@@ -123,8 +123,8 @@ fn count_under_homes(ticket: &mut Ticket, request: &Produce, placement: &Placeme
 /// Routes cells and sends what may go; holds the rest. All under the order's lock, so that nothing slips in between.
 fn place(order: &mut Changing<'_, Held>, held: Held, placement: &Arc<Placement>, later: &mut Later) {
     if order.is_over() {
-        // Dropped: nobody is answered any more.
-        return;
+        // Nobody is answered any more.
+        return held.lost();
     }
     let Held { request, frame, cells, .. } = held;
     let mut state = request.state.lock();
@@ -188,11 +188,15 @@ impl Turn<'_, '_> {
         if self.order.is_unrefused() {
             return parts;
         }
-        let mut kept = Vec::with_capacity(parts.len());
+        let (mut kept, mut is_barred) = (Vec::with_capacity(parts.len()), false);
         for Part { to, cells } in parts {
             // Cells of two parts may be of one partition: see `Ledger::route`.
             let mut of_this = Vec::new();
             for cell in cells {
+                if is_barred {
+                    cell.lost();
+                    continue;
+                }
                 match self.way(&cell, to) {
                     Way::Free => Part::put(&mut of_this, to, cell, 0),
                     Way::Only(by) => Part::put(&mut of_this, by, cell, 0),
@@ -201,11 +205,15 @@ impl Turn<'_, '_> {
                     Way::Barred => {
                         self.request.blame(self.state.ticket.as_mut(), Blame::Cluster(to.cluster));
                         self.break_off("overtaking");
-                        return Vec::new();
+                        cell.lost();
+                        is_barred = true;
                     }
                 }
             }
             kept.append(&mut of_this);
+        }
+        if is_barred {
+            kept.drain(..).for_each(|part| part.cells.iter().for_each(Cell::lost));
         }
         kept
     }
@@ -430,6 +438,11 @@ impl Held {
         let refused = denied.into_iter().chain(refused);
         refused.for_each(|(partition, stamp)| order.refused_by_us(partition, stamp));
         Self { request, frame, cells, needs }
+    }
+
+    /// Its order is over: nobody carries it any more.
+    pub fn lost(&self) {
+        self.cells.iter().for_each(Cell::lost);
     }
 
     fn needs(&self) -> (Arc<Underway>, Vec<Need>) {

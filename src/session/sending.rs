@@ -99,7 +99,7 @@ fn answered(
         }
         let told = understood(part.to, whole.then_some(request.version), partitions.len(), answer);
         if told.is_err() && request.must_not_be_overtaken(&part.cells) {
-            orders.end();
+            orders.end().for_each(|held| held.lost());
             request.session.close("upstream");
         }
         let refused = told.as_ref().ok().map(|told| request.refused(&part, told));

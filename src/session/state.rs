@@ -388,7 +388,7 @@ impl Session {
     }
 
     fn leave(&self, linger: Duration) {
-        self.orders.end();
+        self.orders.end().for_each(|held| held.lost());
         self.links.finish(linger);
         self.context.sessions.remove(&self.id);
     }

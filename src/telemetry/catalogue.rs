@@ -180,7 +180,7 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Lag, "fishplate_group_fetched_offset", PAIR, "Up to where the group was handed records; absent where they did not pass by."),
     gauge(Of::Lag, "fishplate_group_unfetched_records", PAIR, "Records that the group was not handed yet; absent where that is not known."),
     gauge(Of::Lag, "fishplate_group_retention_margin_seconds", PAIR, "How much younger the first record that is not committed is than where the log starts: so soon retention takes it, if nothing is read."),
-    gauge(Of::Lag, "fishplate_group_lag_source", &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1. Where the seconds come from: arrival (we saw it written), noticed (we saw the end move: at most so old), record_time (the record's own time stamp), unknown (there are none, or the last word on where the partition ends is older than three minutes)."),
+    gauge(Of::Lag, "fishplate_group_lag_source", &["pipeline", "cluster", "group", "topic", "partition", "source"], "Always 1. Where the seconds come from: arrival (we saw it written), noticed (we saw the end move: reckoned between two looks), record_time (the record's own time stamp), unknown (there are none, or the last word on where the partition ends is older than three minutes)."),
     gauge(Of::Lag, "fishplate_topic_lag_records", SUM, "Records of the topic that the group has not committed."),
     gauge(Of::Lag, "fishplate_topic_lag_seconds", SUM, "Age of the oldest record of the topic that the group has not committed."),
     gauge(Of::Lag, "fishplate_topic_lag_partitions", SUM, "Partitions of the topic that are counted for the group."),
@@ -202,7 +202,7 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Lag, "fishplate_lag_pairs_hidden", &[], "Those of them that are not shown, since there are more than `metrics.max_pairs`: the worst are shown."),
     gauge(Of::Lag, "fishplate_lag_unknown", &["reason"], "Groups at partitions without a value: end (it is not known where the partition ends), time (nor when the record came), stale (nothing was behind, but for three minutes nobody has said where the partition ends), no_room (facts about further groups, or of further ones, than are kept, since the start)."),
     counter(Of::Lag, "fishplate_lag_sweeps_total", &["cluster", "result"], "Times that a cluster was asked for what does not pass by."),
-    gauge(Of::Lag, "fishplate_lag_sweep_age_seconds", &["cluster"], "How long ago a cluster last told it."),
+    gauge(Of::Lag, "fishplate_lag_sweep_age_seconds", &["cluster"], "How long ago a cluster last told all of it; until it has, since it was first asked."),
 
     gauge(Of::Compatibility, "kafka_consumergroup_group_lag", &["cluster_name", "group", "topic", "partition"], "As fishplate_group_lag_records, under the name that dashboards know."),
     gauge(Of::Compatibility, "kafka_consumergroup_group_lag_seconds", &["cluster_name", "group", "topic", "partition"], "As fishplate_group_lag_seconds, under the name that dashboards know."),

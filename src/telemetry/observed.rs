@@ -135,8 +135,8 @@ pub enum Fact {
         group: StrBytes,
         /// A hash of the member's id.
         member: u64,
-        /// The topics.
-        topics: Box<[TopicKey]>,
+        /// The topics; `None` where an expression says which.
+        topics: Option<Box<[TopicKey]>>,
     },
     /// A member left its group.
     Left {

@@ -199,8 +199,9 @@ impl Broken {
     /// What who asked for a link comes to feel of it, beside being told.
     fn costs(&self) -> Costs {
         match self {
-            // Who gives no token is asked again by a clock of its own, and the broker has refused nobody.
-            Self::Login(NotIn::NotReady { .. }) | Self::Shut(_) | Self::Left(_) | Self::Full => Costs::Nothing,
+            Self::Full => Costs::Nothing,
+            // The broker has refused nobody just now. Who tries again at once would do so all the time: nothing else takes any.
+            Self::Login(NotIn::NotReady { .. }) | Self::Shut(_) | Self::Left(_) => Costs::Entry,
             Self::Login(_) => Costs::Door,
             Self::Connect(..) | Self::Slow(_) => Costs::All,
             // A broker that begins, or is behind a balancer, may do so to everybody: each finds out, and is back within a second.
@@ -232,6 +233,9 @@ pub async fn serve(
 ) {
     let _poisoned_at_last = Abandoned(&link);
     let place = (link.target(), address);
+    let entry = (place.clone(), link.guise().clone());
+    // Before it takes its turn, which others need.
+    sleep(shared.entries.wait(&entry, Instant::now())).await;
     let mut _at_broker = None;
     if flow.is_some() {
         match timeout(OPEN_WITHIN, admitted(&link, &shared)).await {
@@ -244,9 +248,7 @@ pub async fn serve(
             }
         }
     }
-    let entry = (place.clone(), link.guise().clone());
-    let now = Instant::now();
-    sleep(shared.pace.wait(&place, now).max(shared.entries.wait(&entry, now))).await;
+    sleep(shared.pace.wait(&place, Instant::now())).await;
     let Open { socket, mut reader, versions, lifetime } = match open(&link, &place.1, &shared).await {
         Ok(opened) => opened,
         Err(broken) => {

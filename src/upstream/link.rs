@@ -145,12 +145,22 @@ impl Link {
         state.finishing || matches!(state.phase, Phase::Poisoned(_))
     }
 
-    /// Ends the link where nothing is in flight or queued, and nothing was since `since`. Nobody waits for anything, so
-    /// nobody is told.
+    /// Whether it carries nothing any more, and never will.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Poisoned(_))
+    }
+
+    /// Ends the link where nothing is in flight or queued, and nothing was since `since`. Nobody waits for an answer, so
+    /// nobody is told one.
     pub fn end_if_idle(&self, since: Instant) {
-        let mut state = self.state.lock();
-        let Phase::Ready(_, outlet) = &state.phase else { return };
-        if state.debts.is_empty() && state.withheld.is_none() && outlet.backlog() == 0 && state.used < since {
+        {
+            let mut state = self.state.lock();
+            let Phase::Ready(_, outlet) = &state.phase else { return };
+            let is_idle = state.debts.is_empty() && state.withheld.is_none() && outlet.backlog() == 0;
+            if !is_idle || state.used >= since {
+                return;
+            }
             outlet.close();
             state.unanswered = None;
             state.phase = Phase::Poisoned(Fault::upstream(self.target, false, "it was idle"));
@@ -158,6 +168,7 @@ impl Link {
                 gauge.closing("idle");
             }
         }
+        self.opened.notify_waiters();
     }
 
     /// Nobody sends over it any more: it ends as soon as all that it carries is answered.
@@ -230,7 +241,7 @@ impl Link {
     pub async fn ended(&self) {
         loop {
             let rings = self.opened.notified();
-            if matches!(self.state.lock().phase, Phase::Poisoned(_)) {
+            if self.has_ended() {
                 return;
             }
             rings.await;

@@ -44,8 +44,8 @@ pub(super) fn beat(group: &StrBytes, member: &StrBytes, by: Reader, within_ms: i
     Fact::Beat { group: copied(group), member, by, within_ms }
 }
 
-/// A member reads these topics and no others.
-pub(super) fn subscribed(group: &StrBytes, member: &StrBytes, topics: Box<[TopicKey]>) -> Fact {
+/// A member reads these topics and no others; `None`: it is not known which.
+pub(super) fn subscribed(group: &StrBytes, member: &StrBytes, topics: Option<Box<[TopicKey]>>) -> Fact {
     Fact::Subscribed { group: copied(group), member: fast_hash(member.as_str()), topics }
 }
 
@@ -236,7 +236,7 @@ impl GroupRequest for JoinGroupRequest {
         if self.member_id.is_empty() {
             return Vec::new();
         }
-        let reads = topics_read(self).map(|topics| subscribed(&self.group_id, &self.member_id, topics));
+        let reads = topics_read(self).map(|topics| subscribed(&self.group_id, &self.member_id, Some(topics)));
         let beat = beat(&self.group_id, &self.member_id, by, self.session_timeout_ms);
         std::iter::once(beat).chain(reads).collect()
     }

@@ -78,7 +78,7 @@ where
     plan
 }
 
-/// What is so where the coordinator has nothing against it. A member that subscribes by an expression is not said to read anything.
+/// What is so where the coordinator has nothing against it. Of a member that subscribes by an expression it is not known what it reads.
 fn facts(saying: &Saying<'_>, seen: &Seen<'_>) -> Vec<Fact> {
     let Saying { group, member, epoch, names, regex } = saying;
     if member.is_empty() {
@@ -89,8 +89,12 @@ fn facts(saying: &Saying<'_>, seen: &Seen<'_>) -> Vec<Fact> {
         return vec![left(group, member)];
     }
     let key = |name: &TopicName| topic_key(name, Uuid::nil());
-    let reads = names.filter(|_| regex.is_none_or(|regex| regex.is_empty()));
-    let reads = reads.map(|names| subscribed(group, member, names.iter().map(key).collect()));
+    let by_names = regex.is_none_or(|regex| regex.is_empty());
+    let reads = match names {
+        Some(names) if by_names => Some(subscribed(group, member, Some(names.iter().map(key).collect()))),
+        None if by_names => None,
+        _ => Some(subscribed(group, member, None)),
+    };
     std::iter::once(beat(group, member, seen.reader, 0)).chain(reads).collect()
 }
 

@@ -84,7 +84,7 @@ pub fn written(request: &MetadataRequest, seen: &Seen<'_>) -> Option<(Bytes, Cod
 /// tells us when there is one.
 pub fn leaderless(request: &MetadataRequest, seen: &Seen<'_>) -> Effects {
     let again =
-        |place: &Arc<TopicPlace>| (!place.is_led()).then(|| Effect::Refresh(place.cluster, place.topic.name.clone()));
+        |place: &Arc<TopicPlace>| (!place.is_led()).then(|| Effect::Refresh(place.cluster, place.name_there().clone()));
     match named(request, seen) {
         None => seen.placement.listed().filter_map(again).collect(),
         Some(topics) => topics.iter().filter_map(|asked| again(place_of(asked, seen)?)).collect(),
@@ -163,7 +163,9 @@ fn needs(request: &MetadataRequest, sights: &Sights<'_>, seen: &Seen<'_>) -> Vec
     let (mut needs, mut unasked) = (Vec::new(), Unasked::default());
     for topic in named(request, seen).unwrap_or_default() {
         match (name_of(topic), place_of(topic, seen)) {
-            (_, Some(place)) => sights.want(place.cluster, place.name_there(), create, &mut unasked),
+            (_, Some(place)) => {
+                sights.want(place.cluster, place.name_there(), create && !place.is_twin(), &mut unasked);
+            }
             (Some(name), None) if is_legal(name) => {
                 let is_twin = seen.is_reserved(name);
                 if let Some((home, name_there)) = sights.seek(name, create && !is_twin, &mut unasked, seen) {

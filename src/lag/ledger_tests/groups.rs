@@ -39,7 +39,7 @@ fn a_group_or_its_offsets_that_are_deleted_go_at_once() {
 fn a_topic_that_a_group_no_longer_reads_is_no_business_of_it() {
     let mut play = Play::new();
     let reads = |topics: &[&str]| {
-        let topics = topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect();
+        let topics = Some(topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect());
         Fact::Subscribed { group: text("g"), member: 1, topics }
     };
     play.places(&[place("t", 1), place("u", 2)]);
@@ -59,7 +59,7 @@ fn a_topic_that_a_group_no_longer_reads_is_no_business_of_it() {
 fn who_reads_a_topic_that_its_group_does_not_reads_it_for_itself() {
     let mut play = Play::new();
     let reads = |topics: &[&str]| {
-        let topics = topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect();
+        let topics = Some(topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect());
         Fact::Subscribed { group: text("g"), member: ALICE.0, topics }
     };
     play.places(&[place("t", 1), place("u", 2)]);
@@ -79,7 +79,7 @@ fn what_a_group_reads_is_found_out_once_for_many_facts() {
     let mut play = Play::new();
     play.produce(0, 10).commit("g", 5);
     let (of, noted_at) = (t0().topic, play.now().at);
-    let reads = |member| Fact::Subscribed { group: text("g"), member, topics: [of].into() };
+    let reads = |member| Fact::Subscribed { group: text("g"), member, topics: Some([of].into()) };
     play.ledger.apply((0..10_000).map(|member| Noted { at: noted_at, fact: reads(member) }));
     assert!(play.ledger.groups.take_dirty().is_empty());
     assert_eq!(play.groups(), ["g"]);

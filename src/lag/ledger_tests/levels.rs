@@ -12,6 +12,20 @@ fn records_that_are_committed_too_late_are_counted() {
 }
 
 #[test]
+fn what_came_in_many_batches_is_counted_by_when_each_came() {
+    let mut play = Play::new();
+    play.aim().commit("g", 0);
+    for offset in 0..300 {
+        play.produce(offset, offset + 1).wait(0.04);
+    }
+    play.commit("g", 300);
+    let counted: Vec<i64> = play.level()[..2].iter().map(|count| count.parse().unwrap()).collect();
+    // The last five seconds' are in time: 125 batches
+    assert_eq!(counted[0], 300);
+    assert!((170..=180).contains(&counted[1]), "{counted:?}");
+}
+
+#[test]
 fn seconds_in_which_a_record_waits_too_long_are_counted_while_the_consumer_is_dead() {
     let mut play = Play::new();
     play.aim().commit("g", 0).produce(0, 10);

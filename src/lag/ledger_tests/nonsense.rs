@@ -59,7 +59,7 @@ fn fact() -> impl Strategy<Value = Fact> {
         }),
         (group(), 0u64..3).prop_map(|(group, member)| Fact::Left { group, member }),
         (group(), 0u64..3, prop::collection::vec(partition(), 0..2)).prop_map(|(group, member, of)| {
-            let topics = of.into_iter().map(|partition| partition.topic).collect();
+            let topics = Some(of.into_iter().map(|partition| partition.topic).collect());
             Fact::Subscribed { group, member, topics }
         }),
         (group(), offsets()).prop_map(|(group, of)| Fact::Holds { group, of, asked: Instant::now() }),

@@ -1,7 +1,7 @@
 //! Asking a cluster for all that does not pass by. One request at a time, for its brokers have other work; the first fault is told, and
 //! what else there is to ask is asked all the same.
 
-use super::Lag;
+use super::{Lag, aside};
 use crate::error::Fault;
 use crate::lag::committed::{self, OF_MANY, OF_ONE};
 use crate::lag::sweep::{self, End, LIST_GROUPS, LIST_OFFSETS, Sought};
@@ -17,8 +17,11 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
+/// The bit of `Describe` in what may be done to a cluster (KIP-430).
+const DESCRIBE: i32 = 1 << 8;
 /// Groups that are asked for at a time where each takes a request.
 const GROUPS_AT_A_TIME: usize = 16;
+const OFFSETS: &str = "what each group has committed";
 
 /// Asks a cluster for all of it.
 pub(super) async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
@@ -34,15 +37,25 @@ pub(super) async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
 }
 
 /// Where its partitions end.
-async fn ends(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
+async fn ends(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
     let mut outcome = Ok(());
     for (broker, some) in sweep::sought(placement, cluster.slot()) {
         match ends_of(cluster, broker, &some).await {
-            Ok(facts) => lag.notes.note(facts),
+            Ok(facts) => {
+                outcome = outcome.and(all_told(cluster, "where each partition ends", facts.len(), some.len()));
+                lag.notes.note(facts);
+            }
             Err(fault) => outcome = outcome.and(Err(fault)),
         }
     }
     outcome
+}
+
+/// What a cluster keeps from us does not count as told: what is known of it only grows older.
+fn all_told(cluster: &Cluster, what: &str, told: usize, asked: usize) -> Result<(), Fault> {
+    let kept = asked.saturating_sub(told);
+    let fault = || Fault::cluster(cluster.slot(), format_args!("it does not tell {what}: not of {kept} of {asked}"));
+    if kept == 0 { Ok(()) } else { Err(fault()) }
 }
 
 async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Fact>, Fault> {
@@ -54,10 +67,11 @@ async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> R
 }
 
 /// How its groups stand, and what they have committed.
-async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
+async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
     let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
     let (mut outcome, mut met, mut listed) = (Ok(()), HashSet::new(), HashSet::new());
-    let (asked, mut all_listed) = (Instant::now(), !brokers.is_empty());
+    let (asked, mut all_listed, mut to_ask) = (Instant::now(), !brokers.is_empty(), Vec::new());
+    // All are listed before any is asked for offsets: meanwhile a group could move from who is listed later to who was before.
     for broker in brokers {
         let answer = match list(cluster, broker).await {
             Ok(answer) => answer,
@@ -72,13 +86,21 @@ async fn groups(lag: &Lag, cluster: &Arc<Cluster>, placement: &Placement) -> Res
         listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
         // Every node of some clusters tells of all groups.
         groups.retain(|group| met.insert(group.clone()));
-        outcome = outcome.and(offsets(lag, cluster, broker, groups).await);
+        to_ask.push((broker, groups));
     }
     // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
-    if all_listed && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
+    if all_listed && lists_all(cluster) && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
         lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
     }
+    for (broker, groups) in to_ask {
+        outcome = outcome.and(offsets(lag, cluster, broker, groups).await);
+    }
     outcome
+}
+
+/// Who may not describe the cluster is listed those groups alone that it may describe, without a word.
+fn lists_all(cluster: &Cluster) -> bool {
+    cluster.news().borrow().snapshot.operations.is_none_or(|may| may & DESCRIBE != 0)
 }
 
 async fn list(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<ListGroupsResponse, Fault> {
@@ -91,11 +113,11 @@ fn unwilling(cluster: Slot, code: i16) -> Fault {
 }
 
 /// What groups have committed. Each answer is noted at once: a group may speak for itself while others are waited for.
-async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: Vec<StrBytes>) -> Result<(), Fault> {
+async fn offsets(lag: &Arc<Lag>, cluster: &Arc<Cluster>, broker: BrokerId, groups: Vec<StrBytes>) -> Result<(), Fault> {
     let mut outcome = Ok(());
     // It has just been asked for its groups, so that what it speaks is known.
     if cluster.speaks(broker, ApiKey::OffsetFetch).is_some_and(|highest| highest >= OF_MANY) {
-        for some in committed::together(weighed(lag, cluster.slot(), groups)) {
+        for some in committed::together(weighed(lag, cluster.slot(), groups).await) {
             outcome = outcome.and(offsets_of_many(lag, cluster, broker, &some).await);
         }
     } else {
@@ -107,30 +129,35 @@ async fn offsets(lag: &Lag, cluster: &Arc<Cluster>, broker: BrokerId, groups: Ve
 }
 
 /// How many offsets each may have.
-fn weighed(lag: &Lag, cluster: Slot, groups: Vec<StrBytes>) -> Vec<(StrBytes, usize)> {
+async fn weighed(lag: &Arc<Lag>, cluster: Slot, groups: Vec<StrBytes>) -> Vec<(StrBytes, usize)> {
     let placement = lag.current.load();
     let there = placement.topics().filter(|place| place.cluster == cluster);
     let reckoned = committed::reckoned(there.map(|place| place.topic.partitions.len()).sum());
-    let weigh = |known: Option<usize>| known.unwrap_or(reckoned);
-    lag.up_to_date(|ledger, _| {
-        groups.into_iter().map(|group| (group.clone(), weigh(ledger.may_hold(&group)))).collect()
-    })
+    let weigh = move |known: Option<usize>| known.unwrap_or(reckoned);
+    let weighed = aside(lag, move |lag| {
+        lag.up_to_date(|ledger, _| {
+            groups.into_iter().map(|group| (group.clone(), weigh(ledger.may_hold(&group)))).collect()
+        })
+    });
+    weighed.await.unwrap_or_default()
 }
 
 async fn offsets_of_many(
-    lag: &Lag,
+    lag: &Arc<Lag>,
     cluster: &Arc<Cluster>,
     broker: BrokerId,
     groups: &[StrBytes],
 ) -> Result<(), Fault> {
     let asked = Instant::now();
     let answer = cluster.call(Some(broker), &committed::ask_many(groups), OF_MANY).await?;
-    lag.notes.note(committed::told_of_many(groups, &answer, asked));
-    Ok(())
+    let facts = committed::told_of_many(groups, &answer, asked);
+    let outcome = all_told(cluster, OFFSETS, facts.len(), groups.len());
+    lag.notes.note(facts);
+    outcome
 }
 
 async fn offsets_of_each(
-    lag: &Lag,
+    lag: &Arc<Lag>,
     cluster: &Arc<Cluster>,
     broker: BrokerId,
     groups: &[StrBytes],
@@ -141,8 +168,10 @@ async fn offsets_of_each(
         asked.spawn(async move {
             let asked = Instant::now();
             let answer = cluster.call(Some(broker), &committed::ask_one(&group), OF_ONE).await?;
-            notes.note(committed::told_of_one(&group, &answer, asked));
-            Ok(())
+            let fact = committed::told_of_one(&group, &answer, asked);
+            let outcome = all_told(&cluster, OFFSETS, usize::from(fact.is_some()), 1);
+            notes.note(fact);
+            outcome
         });
     }
     let mut outcome = Ok(());
@@ -239,6 +268,20 @@ mod tests {
         let noted = Arc::clone(&seen);
         let there = FakeCluster::start(1, &[("x", &partitions)], move |_, asked| broker(&noted, asked)).await;
         there.speak_at_most(ApiKey::OffsetFetch, version);
+        let lag = lag_of(&there).await;
+        assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
+        // Each group is behind by what it has not committed
+        let told = lag.rows(&Which::default());
+        assert_eq!(told.rows.len(), GROUPS);
+        for row in &told.rows {
+            assert_eq!(row.lag, Some(END - committed_by(&GroupId(row.group.clone()))), "{row:?}");
+        }
+        let seen = seen.lock();
+        seen.clone()
+    }
+
+    /// What is known when a cluster was swept.
+    async fn lag_of(there: &FakeCluster) -> Arc<Lag> {
         let telemetry = Telemetry::new().unwrap();
         let (slot, meter, shared) = (Slot::new(0).unwrap(), telemetry.cluster(&"a".into()), Shared::new(0, 1 << 20));
         let (cluster, asked) = Cluster::new(slot, "a".into(), there.bootstrap(), shared, meter);
@@ -253,16 +296,33 @@ mod tests {
         lag.read_on();
         assert!(lag.begins(cluster.name()));
         sweep(Arc::clone(&lag), cluster).await;
-        assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
-        // Each group is behind by what it has not committed
-        let told = lag.rows(&Which::default());
-        assert_eq!(told.rows.len(), GROUPS);
-        for row in &told.rows {
-            assert_eq!(row.lag, Some(END - committed_by(&GroupId(row.group.clone()))), "{row:?}");
-        }
         refreshing.abort();
-        let seen = seen.lock();
-        seen.clone()
+        lag
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_keeps_something_back_has_not_told_all() {
+        for kept in [ApiKey::OffsetFetch, ApiKey::ListOffsets] {
+            let there = FakeCluster::start(1, &[("x", &[1, 1])], move |_, asked| match asked.api {
+                ApiKey::ListGroups => asked.answer(&groups()),
+                ApiKey::ListOffsets => {
+                    let mut told = ends(&asked.request());
+                    let code = if kept == ApiKey::ListOffsets { 6 } else { 0 };
+                    told.topics[0].partitions[1].error_code = code;
+                    asked.answer(&told)
+                }
+                _ => {
+                    let mut told = offsets(&asked.request());
+                    told.groups[0].error_code = if kept == ApiKey::OffsetFetch { 30 } else { 0 };
+                    asked.answer(&told)
+                }
+            })
+            .await;
+            there.speak_at_most(ApiKey::OffsetFetch, 9);
+            let swept = &lag_of(&there).await.swept()[0];
+            assert_eq!((swept.told, swept.failed), (0, 1), "{kept:?}");
+            assert!(swept.age.is_some(), "so long it was asked in vain");
+        }
     }
 
     fn count(seen: &[(ApiKey, i16)], api: ApiKey, version: i16) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::api::records::stamp::Stamp;
 use crate::api::records::written::Extent;
-use crate::policy::deputy::{Trail, When};
+use crate::policy::deputy::{Outcome, Trail, When};
 use crate::telemetry::LaneClock;
 use crate::types::Target;
 use crate::wire::batch::Header;
@@ -87,6 +87,13 @@ impl Cell {
     #[must_use]
     pub fn when(&self) -> When {
         self.trail.as_ref().map_or(When::Now, Trail::when)
+    }
+
+    /// Nobody carries it any more: whoever sends it again does. What its producer sent behind it waits for it no longer.
+    pub fn lost(&self) {
+        if let Some(trail) = &self.trail {
+            trail.ends(Outcome::Open);
+        }
     }
 
     /// Whether nothing of it is left, and its producer hears so in its turn.
