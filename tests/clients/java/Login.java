@@ -101,7 +101,8 @@ public final class Login {
             properties.put("ssl.keystore.type", "PEM");
             properties.put("ssl.keystore.location", System.getenv("LOGIN_PEM"));
         }
-        properties.put("max.block.ms", "12000");
+        // On two cores that many share, a first connection over TLS with a login takes seconds.
+        properties.put("max.block.ms", "25000");
         properties.put("key.serializer", StringSerializer.class);
         properties.put("value.serializer", StringSerializer.class);
         properties.put("key.deserializer", StringDeserializer.class);
