@@ -27,6 +27,8 @@ use tokio::time::{sleep, timeout};
 
 /// Who has not logged in sends no larger frames: a token takes a few KiB.
 pub(super) const LARGEST_FRAME: usize = 64 << 10;
+/// What was sent before a login was over may be read so much later, where all are busy: clients begin anew at the last moment.
+const GRACE: Duration = Duration::from_secs(1);
 /// No sooner after the last time is a login taken anew.
 const ANEW_AFTER: Duration = Duration::from_secs(1);
 /// ApiVersions is answered so often in a version that we lack: clients then ask in one that we have.
@@ -125,7 +127,7 @@ impl Login {
 
     /// What it has shown is good no longer.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.proven.as_ref().and_then(|proven| proven.until).is_some_and(|until| now >= until)
+        self.proven.as_ref().and_then(|proven| proven.until).is_some_and(|until| now >= until + GRACE)
     }
 
     /// As Kafka, who takes a SaslHandshake for out of order otherwise.
