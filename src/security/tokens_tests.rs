@@ -31,6 +31,17 @@ fn of(stand: &Stand) -> (Arc<Tokens>, Arc<[AtomicUsize; 2]>) {
     (tokens, counts)
 }
 
+/// Many who ask at the same time get this one.
+async fn all_are_given(tokens: &Arc<Tokens>, expected: &str) {
+    let ask = |_| {
+        let tokens = Arc::clone(tokens);
+        tokio::spawn(async move { tokens.token().await })
+    };
+    for one in (0..50).map(ask).collect::<Vec<_>>() {
+        assert_eq!(one.await.unwrap().unwrap().secret.reveal(), expected);
+    }
+}
+
 async fn until(what: impl Fn() -> bool) {
     while !what() {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -41,17 +52,7 @@ async fn until(what: impl Fn() -> bool) {
 async fn who_waits_at_the_same_time_waits_for_one_fetch() {
     let stand = Stand::start(Says::Slowly(Duration::from_millis(50), granted("one", 600))).await;
     let (tokens, counts) = of(&stand);
-    let all: Vec<_> = (0..50)
-        .map(|_| {
-            tokio::spawn({
-                let tokens = Arc::clone(&tokens);
-                async move { tokens.token().await }
-            })
-        })
-        .collect();
-    for one in all {
-        assert_eq!(one.await.unwrap().unwrap().secret.reveal(), "one");
-    }
+    all_are_given(&tokens, "one").await;
     tokens.token().await.unwrap();
     assert_eq!((stand.asked().len(), counts[1].load(Ordering::Relaxed)), (1, 1));
 }
@@ -77,17 +78,7 @@ async fn who_comes_when_the_next_token_is_due_gets_it() {
     tokens.token().await.unwrap();
     tokens.kept.lock().as_mut().unwrap().renewal = SystemTime::now();
     stand.says(Says::This(200, granted("two", 3_600)));
-    let all: Vec<_> = (0..20)
-        .map(|_| {
-            tokio::spawn({
-                let tokens = Arc::clone(&tokens);
-                async move { tokens.token().await }
-            })
-        })
-        .collect();
-    for one in all {
-        assert_eq!(one.await.unwrap().unwrap().secret.reveal(), "two", "the last one would soon be over");
-    }
+    all_are_given(&tokens, "two").await;
     assert_eq!(stand.asked().len(), 2);
 }
 
