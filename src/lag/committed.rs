@@ -1,6 +1,7 @@
 //! What groups have committed, as their coordinator says when it is asked: of many groups in one request where it can be asked so, but
 //! of no more than leave its answer small.
 
+use crate::api::codes;
 use crate::telemetry::observed::Fact;
 use crate::types::Partition;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -12,8 +13,6 @@ use std::time::Instant;
 pub const OF_ONE: i16 = 5;
 /// The first that is of many.
 pub const OF_MANY: i16 = 8;
-
-const GROUP_ID_NOT_FOUND: i16 = 69;
 
 /// Groups that one request asks about, and offsets that its answer may hold: half a megabyte.
 const GROUPS: usize = 200;
@@ -70,7 +69,7 @@ pub fn told_of_one(group: &StrBytes, answer: &OffsetFetchResponse, asked: Instan
 
 /// A group that is not there has committed nothing.
 fn is_told(code: i16) -> bool {
-    code == 0 || code == GROUP_ID_NOT_FOUND
+    code == codes::NONE || code == codes::GROUP_ID_NOT_FOUND
 }
 
 /// What each of these groups has committed, where its coordinator says so.

@@ -352,6 +352,16 @@ mod tests {
     }
 
     #[test]
+    fn what_others_wrote_before_a_batch_came_since_the_end_was_last_known() {
+        let mut times = Times::default();
+        times.arrived(0, 10, Moment(0), Moment(0));
+        times.arrived(21, 30, Moment(1000), Moment(50_000));
+        assert_eq!(known(&times, 10), Some((Moment(1000), Source::Noticed)));
+        assert_eq!(known(&times, 20), Some((Moment(50_000), Source::Noticed)));
+        assert_eq!(known(&times, 21), Some((Moment(50_000), Source::Arrival)));
+    }
+
+    #[test]
     fn a_log_that_was_cut_goes_on_from_where_it_was_cut() {
         let mut times = Times::default();
         times.arrived(0, 10, Moment(0), Moment(0));

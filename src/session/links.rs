@@ -15,8 +15,8 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// What is to go over a new link waits so long for what is on that of who the client was before; then it is refused, to be tried
-/// again.
+/// What is to go over a new link waits so long for what is on the one before it, which the client left; then it is refused, to be
+/// tried again.
 const LEFT_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a link carries.
@@ -31,7 +31,7 @@ enum Kind {
 #[derive(Debug, Default)]
 struct Open {
     links: HashMap<(Target, Kind), Arc<Link>>,
-    /// Of who the client is not any more: nothing is sent over them, and they end when all is answered.
+    /// Of who the client is not any more, and such as finish: nothing is sent over them, and they end when all is answered.
     left: Vec<(Kind, Arc<Link>)>,
 }
 
@@ -166,7 +166,7 @@ impl Links {
         let before: Vec<_> = before.map(|(_, left)| Arc::clone(left)).collect();
         let opening = Arc::clone(&link);
         tokio::spawn(async move {
-            // What the client sent as who it was is answered first.
+            // What the client sent before, as who it was, is answered first.
             let answered = async {
                 for left in before {
                     left.ended().await;

@@ -62,7 +62,7 @@ mod tests {
         assert!(!regulars.has(HERE, "alice"));
     }
 
-    /// (L4)
+    /// [L4]
     #[test]
     fn l4_no_more_than_so_many_are_remembered() {
         let regulars = Regulars::default();

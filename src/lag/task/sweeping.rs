@@ -6,6 +6,7 @@ use crate::error::Fault;
 use crate::lag::committed::{self, OF_MANY, OF_ONE};
 use crate::lag::sweep::{self, End, LIST_GROUPS, LIST_OFFSETS, Sought};
 use crate::placement::Placement;
+use crate::rights::{Operation, Operations};
 use crate::telemetry::observed::Fact;
 use crate::types::{BrokerId, Slot};
 use crate::upstream::Cluster;
@@ -17,8 +18,6 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
-/// The bit of `Describe` in what may be done to a cluster (KIP-430).
-const DESCRIBE: i32 = 1 << 8;
 /// Groups that are asked for at a time where each takes a request.
 const GROUPS_AT_A_TIME: usize = 16;
 const OFFSETS: &str = "what each group has committed";
@@ -100,7 +99,8 @@ async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -
 
 /// Who may not describe the cluster is listed those groups alone that it may describe, without a word.
 fn lists_all(cluster: &Cluster) -> bool {
-    cluster.news().borrow().snapshot.operations.is_none_or(|may| may & DESCRIBE != 0)
+    let describe = Operations::of(&[Operation::Describe]).bits();
+    cluster.news().borrow().snapshot.operations.is_none_or(|may| may.cast_unsigned() & describe != 0)
 }
 
 async fn list(cluster: &Arc<Cluster>, broker: BrokerId) -> Result<ListGroupsResponse, Fault> {
