@@ -9,7 +9,7 @@ use fishplate::lag::exposition::{Wanted, write};
 use fishplate::lag::levels::Aims;
 use fishplate::lag::rows::Which;
 use fishplate::lag::{Ledger, Now, Place};
-use fishplate::telemetry::observed::{Ends, Fact, Noted, Reader, Stretch};
+use fishplate::telemetry::observed::{Ends, Fact, Handed, Noted, Reader, Stretch, Written};
 use fishplate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
 use rustix::time::{ClockId, clock_gettime};
@@ -21,6 +21,8 @@ use uuid::Uuid;
 const TOPICS: usize = 100;
 const PARTITIONS: i32 = 100;
 const GROUPS: usize = 5;
+/// Partitions that one request is about.
+const TOGETHER: usize = 16;
 /// Renderings, of which the median is shown.
 const ROUNDS: usize = 15;
 /// Seconds of traffic before anything is measured: each partition is written to ten times a second.
@@ -54,22 +56,21 @@ impl Play {
     fn produce(&mut self) -> usize {
         let (base, at) = (self.offset, self.now().at);
         self.offset += 10;
-        let fact = |at| Fact::Acknowledged { at, base, next: base + 10, bytes: 1000, transaction: None };
-        let facts: Vec<_> = all().map(|of| Noted { at, fact: fact(of) }).collect();
-        let count = facts.len();
-        self.ledger.apply(facts);
-        count
+        let batch = |at| Written { at, base, next: base + 10, bytes: 1000 };
+        let all: Vec<_> = all().map(batch).collect();
+        let fact = |of: &[Written]| Fact::Acknowledged { of: of.into(), transaction: None };
+        self.ledger.apply(all.chunks(TOGETHER).map(|of| Noted { at, fact: fact(of) }).collect::<Vec<_>>());
+        all.len()
     }
 
     fn fetch(&mut self) -> usize {
         let (next, at) = (self.offset, self.now().at);
         let stretch = Stretch { from: next - 10, given: Some(next), next, written_ms: 1 };
         let ends = Ends { high: next, stable: next, start: 0 };
-        let fact = |at| Fact::Fetched { at, by: Some(Reader(1)), committed_only: false, stretch, ends };
-        let facts: Vec<_> = all().map(|of| Noted { at, fact: fact(of) }).collect();
-        let count = facts.len();
-        self.ledger.apply(facts);
-        count
+        let all: Vec<_> = all().map(|at| Handed { at, stretch, ends }).collect();
+        let fact = |of: &[Handed]| Fact::Fetched { by: Some(Reader(1)), committed_only: false, of: of.into() };
+        self.ledger.apply(all.chunks(TOGETHER).map(|of| Noted { at, fact: fact(of) }).collect::<Vec<_>>());
+        all.len()
     }
 
     /// Each group commits all of its partitions, topic by topic, so many records behind the end.

@@ -11,7 +11,7 @@ pub mod producer;
 pub use guise::Guise;
 pub use mechanism::Mechanism;
 pub use principal::Principal;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
 use std::str::FromStr;
@@ -21,6 +21,9 @@ use uuid::Uuid;
 /// A map that is looked into several times for each partition of a request: its hash costs a few nanoseconds, where the
 /// standard one took a quarter of all user time. Seeded anew in each process.
 pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// A set of the same kind.
+pub type FastSet<V> = HashSet<V, foldhash::fast::RandomState>;
 
 /// A hash that means the same all over this process and nothing outside it.
 pub fn fast_hash(of: &(impl Hash + ?Sized)) -> u64 {

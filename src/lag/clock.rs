@@ -59,6 +59,9 @@ impl Clock {
     /// The moment of an instant; of one before the ledger was opened, that.
     #[must_use]
     pub fn moment(self, at: Instant) -> Moment {
-        Moment(i64::try_from(at.saturating_duration_since(self.0).as_millis()).unwrap_or(i64::MAX))
+        let since = at.saturating_duration_since(self.0);
+        // `as_millis` counts in 128 bits.
+        let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        Moment(seconds.saturating_mul(1000).saturating_add(since.subsec_millis().into()))
     }
 }

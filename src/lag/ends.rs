@@ -33,28 +33,130 @@ pub(super) enum Moved {
     Cut(i64),
 }
 
-/// See the module's text.
+/// See the module's text. Thousands of partitions are written to in turn, so that what each fact touches is kept together, and what
+/// few partitions have, apart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ends {
     end: Option<i64>,
     start: Option<i64>,
     /// When `end` was last seen to be that.
     confirmed: Option<Moment>,
-    /// An end below `end` was told: what `end` was then, and when.
+    /// Behind the last record whose acknowledgement we saw.
+    written: i64,
+    /// Up to there, a record is given: to all, and to who reads only what is committed.
+    given: [i64; 2],
+    rare: Option<Box<Rare>>,
+}
+
+/// What only a partition has that transactions write to, or whose end has been in doubt.
+#[derive(Clone, Debug, Default)]
+struct Rare {
+    /// An end below the end was told: what the end was then, and when.
     doubt: Option<(i64, Moment)>,
     /// Where the first open transaction begins, as a broker told.
     told_open: Option<i64>,
     open: Vec<Open>,
-    /// Behind the last record whose acknowledgement we saw.
-    written: i64,
-    /// Control records that are written somewhere behind it.
+    /// Control records that are written somewhere behind what we saw being written.
     markers: i64,
     /// Records that nobody is given.
     nothing: Spans,
     /// Records that who reads only what is committed is not given: those and aborted ones.
     aborted: Spans,
-    /// Up to there, a record is given: to all, and to who reads only what is committed.
-    given: [i64; 2],
+}
+
+impl Rare {
+    /// A batch was written at `base`. Between it and what was written before it lie markers, where they are no more than are owed.
+    fn reach(&mut self, written: i64, base: i64) {
+        let gap = base.saturating_sub(written);
+        if gap > 0 && gap <= self.markers && written > 0 {
+            self.control(written, base);
+            self.markers -= gap;
+        }
+    }
+
+    /// A transaction wrote. Whether that is the first of it.
+    fn wrote(&mut self, producer: ProducerOf, base: i64, next: i64) -> bool {
+        if let Some(open) = self.open.iter_mut().find(|open| open.producer == producer) {
+            open.first = open.first.min(base);
+            open.wrote.add(base, next);
+            return false;
+        }
+        if self.open.len() >= OPEN {
+            self.open.remove(0);
+        }
+        let mut wrote = Spans::default();
+        wrote.add(base, next);
+        self.open.push(Open { producer, first: base, wrote });
+        true
+    }
+
+    fn control(&mut self, from: i64, to: i64) {
+        self.nothing.add(from, to);
+        self.aborted.add(from, to);
+    }
+
+    /// A producer's transaction ended.
+    fn ended(&mut self, producer: ProducerOf) -> Option<Open> {
+        let place = self.open.iter().position(|open| open.producer == producer)?;
+        let open = self.open.swap_remove(place);
+        self.markers = self.markers.saturating_add(1);
+        if self.told_open == Some(open.first) {
+            self.told_open = None;
+        }
+        Some(open)
+    }
+
+    /// Transactions that began before what is stable have ended, unheard.
+    fn settle(&mut self, stable: i64) {
+        let before = self.open.len();
+        self.open.retain(|open| open.first >= stable);
+        self.told_open = self.told_open.filter(|first| *first >= stable);
+        let ended = before - self.open.len();
+        self.markers = self.markers.saturating_add(i64::try_from(ended).unwrap_or(0));
+    }
+
+    /// Somebody was shown that no records lie from `given` up to `next`: markers that are among that are looked for no more.
+    fn shown(&mut self, given: i64, next: i64, written: i64, is_end: bool, committed_only: bool) {
+        if is_end {
+            self.markers = 0;
+        } else {
+            let known = self.nothing.last_end(i64::MAX).unwrap_or(0).max(written).max(given);
+            self.markers = self.markers.saturating_sub(next.saturating_sub(known).max(0)).max(0);
+        }
+        if committed_only {
+            self.aborted.add(given, next);
+        } else {
+            self.control(given, next);
+        }
+    }
+
+    fn cut(&mut self, end: i64) {
+        self.doubt = None;
+        self.markers = 0;
+        self.open.retain(|open| open.first < end);
+        self.nothing.truncate(end);
+        self.aborted.truncate(end);
+    }
+
+    /// Behind the last record that a reader is given, of those up to `end`.
+    fn consumable(&self, end: i64, written: i64, given: [i64; 2], committed_only: bool) -> i64 {
+        let (nothing, mut markers) = (if committed_only { &self.aborted } else { &self.nothing }, self.markers);
+        let mut last = end;
+        loop {
+            if let Some(begin) = nothing.begin_of(last) {
+                last = begin;
+                continue;
+            }
+            // Behind what we saw being written lie markers that nobody has shown us yet.
+            let known = given.iter().copied().filter(|known| *known <= last).chain(nothing.last_end(last));
+            let known = known.fold(written, i64::max);
+            let behind = last.saturating_sub(known);
+            if behind <= 0 || behind > markers || known <= 0 {
+                return last;
+            }
+            (last, markers) = (known, markers - behind);
+        }
+    }
 }
 
 impl Ends {
@@ -76,12 +178,14 @@ impl Ends {
         self.confirmed
     }
 
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// A batch was written. Whether it is the first of its transaction here.
     pub(super) fn acknowledged(&mut self, base: i64, next: i64, transaction: Option<ProducerOf>, at: Moment) -> bool {
-        let gap = base.saturating_sub(self.written);
-        if gap > 0 && gap <= self.markers && self.written > 0 {
-            self.control(self.written, base);
-            self.markers -= gap;
+        if let Some(rare) = &mut self.rare {
+            rare.reach(self.written, base);
         }
         self.written = self.written.max(next);
         self.give(false, next);
@@ -92,27 +196,7 @@ impl Ends {
             self.give(true, next);
             return false;
         };
-        self.wrote(producer, base, next)
-    }
-
-    fn wrote(&mut self, producer: ProducerOf, base: i64, next: i64) -> bool {
-        if let Some(open) = self.open.iter_mut().find(|open| open.producer == producer) {
-            open.first = open.first.min(base);
-            open.wrote.add(base, next);
-            return false;
-        }
-        if self.open.len() >= OPEN {
-            self.open.remove(0);
-        }
-        let mut wrote = Spans::default();
-        wrote.add(base, next);
-        self.open.push(Open { producer, first: base, wrote });
-        true
-    }
-
-    fn control(&mut self, from: i64, to: i64) {
-        self.nothing.add(from, to);
-        self.aborted.add(from, to);
+        self.rare().wrote(producer, base, next)
     }
 
     fn give(&mut self, committed_only: bool, next: i64) {
@@ -123,16 +207,12 @@ impl Ends {
 
     /// A producer's transaction ended.
     pub(super) fn ended(&mut self, producer: ProducerOf, committed: bool) {
-        let Some(place) = self.open.iter().position(|open| open.producer == producer) else { return };
-        let open = self.open.swap_remove(place);
-        self.markers = self.markers.saturating_add(1);
-        if self.told_open == Some(open.first) {
-            self.told_open = None;
-        }
+        let Some(rare) = &mut self.rare else { return };
+        let Some(open) = rare.ended(producer) else { return };
         if committed {
             self.give(true, open.wrote.last_end(i64::MAX).unwrap_or(0));
         } else {
-            open.wrote.iter().for_each(|(from, to)| self.aborted.add(from, to));
+            open.wrote.iter().for_each(|(from, to)| rare.aborted.add(from, to));
         }
     }
 
@@ -144,19 +224,26 @@ impl Ends {
         }
         let moved = if told.high < 0 { Moved::No } else { self.told_high(told.high, ours, at) };
         if told.stable >= 0 && told.high >= 0 && self.end.is_some_and(|end| told.high >= end) {
-            self.told_open = (told.stable < told.high).then_some(told.stable);
+            let open = (told.stable < told.high).then_some(told.stable);
+            if open.is_some() || self.rare.is_some() {
+                self.rare().told_open = open;
+            }
         }
-        self.settle(told.stable);
+        if let Some(rare) = &mut self.rare {
+            rare.settle(told.stable);
+        }
         moved
     }
 
     fn told_high(&mut self, high: i64, ours: bool, at: Moment) -> Moved {
         let before = self.end;
-        match before {
-            Some(end) if high < end => return if ours { self.told_less(high, end, at) } else { Moved::No },
-            _ => (self.end, self.doubt) = (Some(high), None),
+        if let Some(end) = before.filter(|end| high < *end) {
+            return if ours { self.told_less(high, end, at) } else { Moved::No };
         }
-        self.confirmed = Some(at);
+        if let Some(rare) = &mut self.rare {
+            rare.doubt = None;
+        }
+        (self.end, self.confirmed) = (Some(high), Some(at));
         match before {
             None => Moved::Known(high),
             Some(end) if end < high => Moved::On(high),
@@ -165,34 +252,22 @@ impl Ends {
     }
 
     fn told_less(&mut self, high: i64, end: i64, at: Moment) -> Moved {
-        match self.doubt {
+        match self.rare().doubt {
             Some((believed, since)) if high < believed && since.until(at) >= APART => self.cut(high, at),
             Some((believed, _)) if high < believed => Moved::No,
             _ => {
-                self.doubt = Some((end, at));
+                self.rare().doubt = Some((end, at));
                 Moved::No
             }
         }
     }
 
     fn cut(&mut self, end: i64, at: Moment) -> Moved {
-        (self.end, self.confirmed, self.doubt) = (Some(end), Some(at), None);
+        (self.end, self.confirmed) = (Some(end), Some(at));
         self.written = self.written.min(end);
-        self.markers = 0;
         self.given.iter_mut().for_each(|given| *given = end.min(*given));
-        self.open.retain(|open| open.first < end);
-        self.nothing.truncate(end);
-        self.aborted.truncate(end);
+        self.rare().cut(end);
         Moved::Cut(end)
-    }
-
-    /// Transactions that began before what is stable have ended, unheard.
-    fn settle(&mut self, stable: i64) {
-        let before = self.open.len();
-        self.open.retain(|open| open.first >= stable);
-        self.told_open = self.told_open.filter(|first| *first >= stable);
-        let ended = before - self.open.len();
-        self.markers = self.markers.saturating_add(i64::try_from(ended).unwrap_or(0));
     }
 
     /// Somebody was handed a stretch of it.
@@ -201,11 +276,9 @@ impl Ends {
             return;
         }
         let given = stretch.given.unwrap_or(stretch.from).clamp(stretch.from, stretch.next);
-        self.show_markers(given, stretch.next);
-        if committed_only {
-            self.aborted.add(given, stretch.next);
-        } else {
-            self.control(given, stretch.next);
+        if given < stretch.next || self.rare.is_some() {
+            let (written, is_end) = (self.written, self.end.is_some_and(|end| stretch.next >= end));
+            self.rare().shown(given, stretch.next, written, is_end, committed_only);
         }
         if stretch.given.is_some() {
             self.give(committed_only, given);
@@ -214,20 +287,11 @@ impl Ends {
         }
     }
 
-    /// Somebody was shown that no records lie here: markers that are among that are looked for no more.
-    fn show_markers(&mut self, from: i64, to: i64) {
-        if self.end.is_some_and(|end| to >= end) {
-            self.markers = 0;
-            return;
-        }
-        let known = self.nothing.last_end(i64::MAX).unwrap_or(0).max(self.written).max(from);
-        self.markers = self.markers.saturating_sub(to.saturating_sub(known).max(0)).max(0);
-    }
-
     /// Up to where records are stable.
     #[must_use]
     pub(super) fn stable(&self) -> Option<i64> {
-        let first = self.open.iter().map(|open| open.first).chain(self.told_open).min();
+        let first = |rare: &Rare| rare.open.iter().map(|open| open.first).chain(rare.told_open).min();
+        let first = self.rare.as_deref().and_then(first);
         self.end.map(|end| first.map_or(end, |first| first.min(end)))
     }
 
@@ -235,22 +299,8 @@ impl Ends {
     #[must_use]
     pub(super) fn consumable(&self, committed_only: bool) -> Option<i64> {
         let end = if committed_only { self.stable() } else { self.end }?;
-        let (nothing, mut markers) = (if committed_only { &self.aborted } else { &self.nothing }, self.markers);
-        let mut last = end;
-        loop {
-            if let Some(begin) = nothing.begin_of(last) {
-                last = begin;
-                continue;
-            }
-            // Behind what we saw being written lie markers that nobody has shown us yet.
-            let known = self.given.iter().copied().filter(|known| *known <= last).chain(nothing.last_end(last));
-            let known = known.fold(self.written, i64::max);
-            let behind = last.saturating_sub(known);
-            if behind <= 0 || behind > markers || known <= 0 {
-                break;
-            }
-            (last, markers) = (known, markers - behind);
-        }
+        let rare = self.rare.as_deref();
+        let last = rare.map_or(end, |rare| rare.consumable(end, self.written, self.given, committed_only));
         Some(last.max(self.start.unwrap_or(0).min(end)).max(0))
     }
 
@@ -258,8 +308,8 @@ impl Ends {
     #[must_use]
     pub(super) fn first_given(&self, offset: i64, committed_only: bool) -> i64 {
         let offset = offset.max(self.start.unwrap_or(0));
-        let nothing = if committed_only { &self.aborted } else { &self.nothing };
-        nothing.end_of(offset).unwrap_or(offset)
+        let of = |rare: &Rare| if committed_only { rare.aborted.end_of(offset) } else { rare.nothing.end_of(offset) };
+        self.rare.as_deref().and_then(of).unwrap_or(offset)
     }
 
     /// Whether we know that a record from this offset on is given to such a reader.
@@ -335,9 +385,9 @@ mod tests {
         ends.ended(of(2), true);
         ends.told(high(23), false, NOW);
         ends.handed(stretch(0, Some(20), 21), false);
-        assert_eq!(ends.markers, 1);
+        assert_eq!(ends.rare().markers, 1);
         ends.handed(stretch(15, Some(20), 21), false);
-        assert_eq!((ends.markers, ends.consumable(false)), (1, Some(23)), "shown again, it is the same one");
+        assert_eq!((ends.rare().markers, ends.consumable(false)), (1, Some(23)), "shown again, it is the same one");
     }
 
     #[test]

@@ -4,9 +4,9 @@ use super::clock::Moment;
 use super::levels::{Aims, Bound, Level};
 use super::members::Members;
 use super::readers::GroupAt;
-use crate::types::FastMap;
+use crate::types::{FastMap, FastSet};
 use kafka_protocol::protocol::StrBytes;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 /// Groups that are kept.
 const MOST: usize = 100_000;
@@ -21,7 +21,7 @@ pub(super) struct Group {
     /// When its clients were last told to wait.
     pub(super) throttled: Option<Moment>,
     /// The topics that its members read, by their places, where all have said so.
-    pub(super) reads: Option<HashSet<u32>>,
+    pub(super) reads: Option<FastSet<u32>>,
     /// That must be found out anew.
     pub(super) is_dirty: bool,
     /// Topics that it committed and no longer reads, by their places.

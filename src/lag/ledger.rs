@@ -9,15 +9,16 @@ use super::measure::Then;
 use super::partition::Step;
 use super::place::Place;
 use super::readers::{GroupAt, Readers};
-use super::topics::{Topic, TopicAt, Topics};
+use super::topics::{TOGETHER, Topic, TopicAt, Topics};
 use super::transactions::Transactions;
-use crate::telemetry::observed::{Ends, Fact, Noted, OffsetOf, ProducerOf, Reader, Stretch};
+use crate::telemetry::observed::{Fact, Handed, Noted, OffsetOf, ProducerOf, Reader, Written};
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::time::Instant;
 
-/// Facts that wait for their topic, and for how long, in ms.
+/// What facts weigh together that wait for their topic, and for how long they do, in ms.
 const WAITING: usize = 4096;
 const PATIENCE: i64 = 10_000;
 /// Groups at partitions that are kept; further ones are not counted.
@@ -107,13 +108,15 @@ impl Ledger {
     pub fn apply(&mut self, facts: impl IntoIterator<Item = Noted>) {
         let mut last = None;
         for Noted { at, fact } in facts {
-            let moment = self.clock.moment(at);
-            last = Some(moment);
+            // Those of one answer were noted together.
+            let known = last.filter(|last: &(Instant, Moment)| last.0 == at);
+            let moment = known.map_or_else(|| self.clock.moment(at), |known| known.1);
+            last = Some((at, moment));
             if let Some(fact) = self.take(fact, moment) {
                 self.wait(Noted { at, fact }, moment);
             }
         }
-        if let Some(last) = last {
+        if let Some((_, last)) = last {
             self.clean(last);
         }
     }
@@ -123,10 +126,11 @@ impl Ledger {
         let clock = self.clock;
         let is_old = |noted: &Noted| clock.moment(noted.at).until(now) > PATIENCE;
         // In the order of time, as a rule: the first is the oldest.
-        if self.waiting.len() >= WAITING && self.waiting.first().is_some_and(is_old) {
+        let weight = |waiting: &[Noted]| waiting.iter().map(|noted| noted.fact.weight()).sum::<usize>();
+        if weight(&self.waiting) >= WAITING && self.waiting.first().is_some_and(is_old) {
             self.waiting.retain(|noted| !is_old(noted));
         }
-        if self.waiting.len() < WAITING {
+        if weight(&self.waiting) < WAITING {
             self.waiting.push(noted);
         }
     }
@@ -134,19 +138,18 @@ impl Ledger {
     /// Takes a fact in; what of it must wait comes back.
     fn take(&mut self, fact: Fact, at: Moment) -> Option<Fact> {
         match fact {
-            Fact::Acknowledged { at: to, base, next, bytes, transaction } => {
-                let Some((_, partition)) = self.topics.partition(to) else { return Some(fact) };
-                if partition.acknowledged((base, next), bytes, transaction, at)
-                    && let Some(producer) = transaction
-                {
-                    self.transactions.wrote(producer, to, at);
-                }
+            Fact::Acknowledged { of, transaction } => {
+                let wait =
+                    self.each_at(&of, |one| one.at, |ledger, place, one| ledger.wrote(place, one, transaction, at));
+                return wait.map(|of| Fact::Acknowledged { of, transaction });
             }
-            Fact::Fetched { at: of, by, committed_only, stretch, ends } => {
-                if !self.topics.knows(of) {
-                    return Some(fact);
-                }
-                self.fetched(of, by, committed_only, stretch, ends, at);
+            Fact::Fetched { by, committed_only, of } => {
+                let wait = self.each_at(
+                    &of,
+                    |one| one.at,
+                    |ledger, place, one| ledger.told(place, one, (by, committed_only), at),
+                );
+                return wait.map(|of| Fact::Fetched { by, committed_only, of });
             }
             Fact::Committed { group, of, anew } => return self.committed(group, of, anew, at),
             Fact::CommitsWith { group, producer, of } => self.transactions.commits(producer, group, of, at),
@@ -218,19 +221,52 @@ impl Ledger {
         group.left_behind = left.copied().collect();
     }
 
-    fn fetched(&mut self, of: Partition, by: Option<Reader>, only: bool, stretch: Stretch, ends: Ends, at: Moment) {
-        let Some((topic, partition)) = self.topics.partition(of) else { return };
-        partition.told(ends, stretch, by.is_none(), only, at);
-        let Some(by) = by.filter(|_| stretch.from >= 0) else { return };
-        let upto = stretch.next.max(stretch.from);
-        let Some(group) = self.group_of(by, topic, of.index, at) else {
-            if let Some((_, partition)) = self.topics.partition(of) {
-                partition.fetched_untied(by, upto, only, at);
+    /// Does something at the partition of each of these. Those whose topic or partition is not known come back.
+    fn each_at<T: Copy>(
+        &mut self,
+        all: &[T],
+        at: impl Fn(&T) -> Partition,
+        mut act: impl FnMut(&mut Self, TopicAt, &T) -> bool,
+    ) -> Option<Box<[T]>> {
+        let mut unknown = Vec::new();
+        for some in all.chunks(TOGETHER) {
+            let places = self.topics.places(some.iter().map(&at));
+            for (one, place) in some.iter().zip(places) {
+                if !place.is_some_and(|place| act(self, place, one)) {
+                    unknown.push(*one);
+                }
             }
-            return;
-        };
-        let room = self.has_room();
-        let Some((_, partition)) = self.topics.partition(of) else { return };
+        }
+        (!unknown.is_empty()).then(|| unknown.into())
+    }
+
+    /// A batch was written. False where there is no such partition.
+    fn wrote(&mut self, topic: TopicAt, batch: &Written, transaction: Option<ProducerOf>, at: Moment) -> bool {
+        let Some(partition) = self.topics.partition_at(topic, batch.at.index) else { return false };
+        if partition.acknowledged((batch.base, batch.next), batch.bytes, transaction, at)
+            && let Some(producer) = transaction
+        {
+            self.transactions.wrote(producer, batch.at, at);
+        }
+        true
+    }
+
+    /// Somebody, or we, were told of a partition. False where there is none.
+    fn told(&mut self, topic: TopicAt, told: &Handed, (by, only): (Option<Reader>, bool), at: Moment) -> bool {
+        let Handed { at: Partition { index, .. }, stretch, ends } = *told;
+        let Some(partition) = self.topics.partition_at(topic, index) else { return false };
+        partition.told(ends, stretch, by.is_none(), only, at);
+        if let Some(by) = by.filter(|_| stretch.from >= 0) {
+            self.handed((topic, index), by, stretch.next.max(stretch.from), only, at);
+        }
+        true
+    }
+
+    /// A reader was handed records of a partition, up to an offset.
+    fn handed(&mut self, (topic, index): (TopicAt, i32), by: Reader, upto: i64, only: bool, at: Moment) {
+        let (group, room) = (self.group_of(by, topic, index, at), self.has_room());
+        let Some(partition) = self.topics.partition_at(topic, index) else { return };
+        let Some(group) = group else { return partition.fetched_untied(by, upto, only, at) };
         let new = partition.pair(group).is_none();
         if new && !room {
             self.no_room = self.no_room.saturating_add(1);

@@ -15,7 +15,7 @@ use super::{Ledger, Now, Place, Unknown, families};
 use crate::config::Slo;
 use crate::config::policy::Share;
 use crate::placement::build::tests::slot;
-use crate::telemetry::observed::{Ends, Fact, Noted, ProducerOf, Reader, Stretch};
+use crate::telemetry::observed::{Ends, Fact, Handed, Noted, ProducerOf, Reader, Stretch, Written};
 use crate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
 use proptest::prelude::*;
@@ -63,6 +63,14 @@ fn high(high: i64) -> Ends {
     Ends { high, stable: high, start: 0 }
 }
 
+fn written(at: Partition, base: i64, next: i64, transaction: Option<ProducerOf>) -> Fact {
+    Fact::Acknowledged { of: [Written { at, base, next, bytes: 100 }].into(), transaction }
+}
+
+fn handed(by: Option<Reader>, stretch: Stretch, ends: Ends) -> Fact {
+    Fact::Fetched { by, committed_only: false, of: [Handed { at: t0(), stretch, ends }].into() }
+}
+
 impl Play {
     /// With topic `t` of two partitions.
     fn new() -> Self {
@@ -91,11 +99,11 @@ impl Play {
     }
 
     fn produce(&mut self, base: i64, next: i64) -> &mut Self {
-        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: None })
+        self.fact(written(t0(), base, next, None))
     }
 
     fn produce_in(&mut self, producer: i64, base: i64, next: i64) -> &mut Self {
-        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: Some(on_a(producer)) })
+        self.fact(written(t0(), base, next, Some(on_a(producer))))
     }
 
     fn end_transaction(&mut self, producer: i64, committed: bool) -> &mut Self {
@@ -118,16 +126,16 @@ impl Play {
 
     /// What asking for the partition's ends told.
     fn ask(&mut self, ends: Ends) -> &mut Self {
-        self.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch: NOWHERE, ends })
+        self.fact(handed(None, NOWHERE, ends))
     }
 
     fn fetch(&mut self, by: Reader, from: i64, next: i64, ends: Ends) -> &mut Self {
         let stretch = Stretch { from, given: (next > from).then_some(next), next, written_ms: -1 };
-        self.fact(Fact::Fetched { at: t0(), by: Some(by), committed_only: false, stretch, ends })
+        self.fact(handed(Some(by), stretch, ends))
     }
 
     fn fetch_committed(&mut self, by: Reader, stretch: Stretch, ends: Ends) -> &mut Self {
-        self.fact(Fact::Fetched { at: t0(), by: Some(by), committed_only: true, stretch, ends })
+        self.fact(Fact::Fetched { by: Some(by), committed_only: true, of: [Handed { at: t0(), stretch, ends }].into() })
     }
 
     fn beat(&mut self, group: &str, by: Reader) -> &mut Self {

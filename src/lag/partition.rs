@@ -68,26 +68,27 @@ pub(super) struct Step {
     pub(super) to: i64,
 }
 
-/// See the module's text.
+/// See the module's text. In this order: what each batch touches comes first, and lies together.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(super) struct Partition {
     /// Where it ends.
     pub(super) ends: Ends,
     /// When its records came.
     pub(super) times: Times,
-    /// The records' own times, where we do not know better.
-    pub(super) dated: Dated,
-    /// The time of the record where the log starts, in ms since 1970.
-    pub(super) start: Option<(i64, i64)>,
-    /// How fast it grows.
-    pub(super) pulse: Pulse,
     /// Records that were written through us.
     pub(super) records: u64,
     /// And their bytes.
     pub(super) bytes: u64,
+    /// How fast it grows.
+    pub(super) pulse: Pulse,
     /// How far groups are, by group.
     pub(super) pairs: Vec<Pair>,
     untied: Vec<Untied>,
+    /// The records' own times, where we do not know better.
+    pub(super) dated: Dated,
+    /// The time of the record where the log starts, in ms since 1970.
+    pub(super) start: Option<(i64, i64)>,
 }
 
 impl Partition {
@@ -97,13 +98,13 @@ impl Partition {
         Self {
             ends: Ends::default(),
             times: Times::default(),
-            dated: Dated::default(),
-            start: None,
-            pulse: Pulse::new(at),
             records: 0,
             bytes: 0,
+            pulse: Pulse::new(at),
             pairs: Vec::new(),
             untied: Vec::new(),
+            dated: Dated::default(),
+            start: None,
         }
     }
 
@@ -159,6 +160,12 @@ impl Partition {
         if self.ends.start() == Some(stretch.from) {
             self.start = Some((stretch.from, stretch.written_ms));
         }
+    }
+
+    /// Something of it, so that it is near when it is worked with.
+    #[must_use]
+    pub(super) fn glance(&self) -> Option<i64> {
+        self.ends.end()
     }
 
     fn place(&self, group: GroupAt) -> Result<usize, usize> {

@@ -13,11 +13,13 @@ const KEPT: usize = 34;
 /// See the module's text.
 #[derive(Clone, Debug)]
 pub(super) struct Pulse {
-    pieces: [u32; KEPT],
-    /// The piece that is going on, counted from the ledger's beginning.
+    /// The piece that is going on, counted from the ledger's beginning, and what came in it so far.
     now: i64,
-    /// The first one that anything is known of.
+    count: u32,
+    /// The first piece that anything is known of.
     first: i64,
+    /// Those before the one that is going on: seldom looked at, and so not in the way of what is looked at often.
+    pieces: Box<[u32; KEPT]>,
 }
 
 impl Pulse {
@@ -25,7 +27,7 @@ impl Pulse {
     #[must_use]
     pub(super) fn new(at: Moment) -> Self {
         let now = at.0.div_euclid(PIECE);
-        Self { pieces: [0; KEPT], now, first: now }
+        Self { now, count: 0, first: now, pieces: Box::new([0; KEPT]) }
     }
 
     fn place(piece: i64) -> usize {
@@ -34,24 +36,37 @@ impl Pulse {
 
     /// So many more.
     pub(super) fn add(&mut self, records: i64, at: Moment) {
-        let piece = at.0.div_euclid(PIECE).max(self.now);
+        let piece = at.0.div_euclid(PIECE);
+        if piece > self.now {
+            self.go_on(piece);
+        }
+        self.count = self.count.saturating_add(u32::try_from(records).unwrap_or(u32::MAX));
+    }
+
+    fn go_on(&mut self, piece: i64) {
+        self.keep(self.now, self.count);
         let passed = piece.saturating_sub(self.now).min(KEPT as i64);
-        for empty in 0..passed {
-            if let Some(slot) = self.pieces.get_mut(Self::place(piece - empty)) {
-                *slot = 0;
-            }
-        }
-        self.now = piece;
+        (1..passed).for_each(|empty| self.keep(piece - empty, 0));
+        (self.now, self.count) = (piece, 0);
+    }
+
+    fn keep(&mut self, piece: i64, records: u32) {
         if let Some(slot) = self.pieces.get_mut(Self::place(piece)) {
-            *slot = slot.saturating_add(u32::try_from(records).unwrap_or(u32::MAX));
+            *slot = records;
         }
+    }
+
+    fn records(&self, piece: i64) -> i64 {
+        if piece == self.now {
+            return i64::from(self.count);
+        }
+        self.pieces.get(Self::place(piece)).copied().map_or(0, i64::from)
     }
 
     /// Records of `pieces` before `end`, of those that are known.
     fn sum(&self, pieces: std::ops::Range<i64>) -> i64 {
         let known = |piece: &i64| *piece <= self.now && *piece > self.now - KEPT as i64 && *piece >= self.first;
-        let records = |piece: i64| self.pieces.get(Self::place(piece)).copied().map_or(0, i64::from);
-        pieces.filter(known).map(records).sum()
+        pieces.filter(known).map(|piece| self.records(piece)).sum()
     }
 
     /// What came in the last minute, where that is more than twice of what came in a minute of the ten before; of which at least

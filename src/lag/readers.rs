@@ -49,11 +49,11 @@ impl Readers {
         of_partition: impl Fn(GroupAt) -> bool,
     ) -> Option<GroupAt> {
         let all = self.groups(reader, now).filter(move |group| may_read(*group));
-        let committing = all.clone().filter(|group| of_topic(*group));
-        match (only(all), committing.clone().next()) {
-            (one, None) => one,
-            _ => only(committing.clone()).or_else(|| only(committing.filter(|group| of_partition(*group)))),
+        if let Some(one) = only(all.clone()) {
+            return Some(one);
         }
+        let committing = all.filter(|group| of_topic(*group));
+        only(committing.clone()).or_else(|| only(committing.filter(|group| of_partition(*group))))
     }
 
     /// Groups are no more.

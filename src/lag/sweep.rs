@@ -4,7 +4,7 @@
 use super::Unknown;
 use crate::api::fetch::handed::{ends_of, stretch_of};
 use crate::placement::{Leader, Placement};
-use crate::telemetry::observed::{Ends, Fact, Stretch};
+use crate::telemetry::observed::{Ends, Fact, Handed, Stretch};
 use crate::types::{BrokerId, FastMap, Partition, Slot};
 use crate::wire::codec::copied;
 use bytes::Bytes;
@@ -94,15 +94,21 @@ pub fn ends_told(
     high: &ListOffsetsResponse,
     stable: &ListOffsetsResponse,
     start: &ListOffsetsResponse,
-) -> Vec<Fact> {
+) -> Vec<Handed> {
     let (high, stable, start) = (by_name(high), by_name(stable), by_name(start));
-    let fact = |one: &Sought| {
+    let ends = |one: &Sought| {
         let of = |told: &FastMap<(&StrBytes, i32), i64>| told.get(&(&one.topic, one.index)).copied();
         let high = of(&high)?;
         let ends = Ends { high, stable: of(&stable)?.min(high), start: of(&start)? };
-        Some(Fact::Fetched { at: one.at, by: None, committed_only: false, stretch: NOTHING, ends })
+        Some(Handed { at: one.at, stretch: NOTHING, ends })
     };
-    of.iter().filter_map(fact).collect()
+    of.iter().filter_map(ends).collect()
+}
+
+/// The fact that we ourselves were told this.
+#[must_use]
+pub fn told_us(of: impl Into<Box<[Handed]>>, committed_only: bool) -> Fact {
+    Fact::Fetched { by: None, committed_only, of: of.into() }
 }
 
 fn by_name(answer: &ListOffsetsResponse) -> FastMap<(&StrBytes, i32), i64> {
@@ -197,8 +203,7 @@ pub fn batch_told(unknown: &Unknown, answer: &FetchResponse) -> Option<Fact> {
     // What we asked for and lies before the first batch, compaction has taken: who stands there is given this batch next.
     let from_asked = |all: Stretch| Stretch { from: all.from.min(unknown.offset), ..all };
     let stretch = stretch_of(told, unknown.committed_only).map_or(NOTHING, from_asked);
-    let (at, committed_only) = (unknown.at, unknown.committed_only);
-    Some(Fact::Fetched { at, by: None, committed_only, stretch, ends: ends_of(told) })
+    Some(told_us([Handed { at: unknown.at, stretch, ends: ends_of(told) }], unknown.committed_only))
 }
 
 #[cfg(test)]
@@ -243,15 +248,13 @@ mod tests {
         let high = answered(&ask(End::High), |index| (0, 10 + i64::from(index)));
         let stable = answered(&ask(End::Stable), |index| (if index == 1 { 6 } else { 0 }, 9));
         let start = answered(&ask(End::Start), |_| (0, 2));
-        let facts = ends_told(&all, &high, &stable, &start);
-        let fact = |index: i32| Fact::Fetched {
+        let told = ends_told(&all, &high, &stable, &start);
+        let ends = |index: i32| Handed {
             at: Partition::new("x", index),
-            by: None,
-            committed_only: false,
             stretch: NOTHING,
             ends: Ends { high: 10 + i64::from(index), stable: 9, start: 2 },
         };
-        assert_eq!(facts, [fact(0), fact(2)]);
+        assert_eq!(told, [ends(0), ends(2)]);
     }
 
     #[test]
@@ -294,19 +297,15 @@ mod tests {
             let topic = FetchableTopicResponse::default().with_partitions(vec![told]);
             FetchResponse::default().with_responses(vec![topic])
         };
-        let Some(Fact::Fetched { stretch, ends, by: None, committed_only: true, .. }) =
-            batch_told(&unknown("x", 0), &answer(told.clone().with_records(Some(plain().into()))))
-        else {
-            panic!("nothing is said")
+        let handed = |unknown: &Unknown, told: PartitionData| match batch_told(unknown, &answer(told)) {
+            Some(Fact::Fetched { of, by: None, committed_only: true }) => of[0],
+            other => panic!("{other:?}"),
         };
+        let Handed { stretch, ends, .. } = handed(&unknown("x", 0), told.clone().with_records(Some(plain().into())));
         assert_eq!((stretch.next > stretch.from, ends), (true, Ends { high: 9, stable: 8, start: 1 }));
         assert_eq!(stretch.from, 5, "the batch begins at 7, and nothing lies before it");
         let from_within = Unknown { offset: 8, ..unknown("x", 0) };
-        let Some(Fact::Fetched { stretch, .. }) =
-            batch_told(&from_within, &answer(told.clone().with_records(Some(plain().into()))))
-        else {
-            panic!("nothing is said")
-        };
+        let Handed { stretch, .. } = handed(&from_within, told.clone().with_records(Some(plain().into())));
         assert_eq!(stretch.from, 7, "where the batch begins");
         assert_eq!(batch_told(&unknown("x", 0), &answer(told.with_error_code(1))), None);
     }

@@ -11,7 +11,7 @@ use super::{Ledger, Now, Unknown, place};
 use crate::config::Config;
 use crate::error::Fault;
 use crate::placement::task::Current;
-use crate::telemetry::observed::Notes;
+use crate::telemetry::Notes;
 use crate::types::{Name, Partition};
 use crate::upstream::{Cluster, Clusters};
 use parking_lot::Mutex;

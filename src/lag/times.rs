@@ -97,23 +97,28 @@ pub(super) struct Arrival {
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Times {
+    /// The run that is going on: what most facts touch, and so not among the others, which lie elsewhere.
+    last: Option<Packed>,
+    /// Those before it.
     runs: VecDeque<Packed>,
     /// Behind the last record that is known.
     next: Option<i64>,
     /// What lies before the first run had arrived by then.
     since: Option<Moment>,
+    /// Which of the shares sufficed last time.
+    share: usize,
 }
 
 impl Times {
     /// How many entries there are.
     #[must_use]
     pub(super) fn len(&self) -> usize {
-        self.runs.len()
+        self.runs.len() + usize::from(self.last.is_some())
     }
 
     /// Begins at an offset: what lies before it had arrived by this moment.
     pub(super) fn begin(&mut self, next: i64, at: Moment) {
-        *self = Self { runs: VecDeque::new(), next: Some(next), since: Some(at) };
+        *self = Self { next: Some(next), since: Some(at), ..Self::default() };
     }
 
     /// We saw records being written. What lies between them and the end was written by others, whom we shall hear of or not, some
@@ -147,25 +152,37 @@ impl Times {
             return;
         }
         self.next = Some(next);
-        let last = self.runs.back().map(|run| run.run());
+        let last = self.last.map(Packed::run);
         let at = last.map_or(first.plus(span), |last| last.last().max(first.plus(span)));
         let first = last.map_or(first, |last| last.last().max(first));
-        if let (Some(last), Some(back)) = (last, self.runs.back_mut())
-            && last.noticed == noticed
-            && last.first.until(at) <= FINE
-        {
-            *back = Packed::of(Run { span: last.first.until(at), ..last });
+        if let Some(last) = last.filter(|last| last.noticed == noticed && last.first.until(at) <= FINE) {
+            self.last = Some(Packed::of(Run { span: last.first.until(at), ..last }));
             return;
         }
-        if self.runs.len() >= MOST {
+        if self.len() >= MOST {
             self.thin(at);
         }
-        self.runs.push_back(Packed::of(Run { from, first, span: first.until(at), noticed }));
+        self.runs.extend(self.last.replace(Packed::of(Run { from, first, span: first.until(at), noticed })));
+    }
+
+    /// All runs as one row, to change some of them; [`Self::go_on`] follows.
+    fn lay_out(&mut self) {
+        self.runs.extend(self.last.take());
+    }
+
+    /// The last of the row is the run that is going on.
+    fn go_on(&mut self) {
+        self.last = self.runs.pop_back();
     }
 
     /// What was noticed turns out to be what we saw being written: it came when its end was told, or a moment later.
     fn recognise(&mut self, base: i64, next: i64) {
         let mut end = self.next.unwrap_or(next);
+        // What came in order came before all that is noticed, or behind it.
+        if self.last.is_some_and(|last| last.from <= base && !last.run().noticed) {
+            return;
+        }
+        self.lay_out();
         let mut place = self.runs.len();
         while let Some(run) = place.checked_sub(1).and_then(|place| self.runs.get(place)).map(|run| run.run()) {
             place -= 1;
@@ -177,6 +194,7 @@ impl Times {
             }
             end = run.from;
         }
+        self.go_on();
     }
 
     /// Takes `base..next` out of a run that was noticed.
@@ -199,13 +217,17 @@ impl Times {
 
     /// Makes runs longer, the older the more, until few enough are left.
     fn thin(&mut self, now: Moment) {
-        for share in SHARES {
-            self.join(now, share);
+        // What sufficed last time mostly does again. One finer first, so that it need not stay so coarse.
+        self.lay_out();
+        for place in self.share.saturating_sub(1)..SHARES.len() {
+            self.share = place;
+            self.join(now, SHARES.get(place).copied().unwrap_or(0));
             if self.runs.len() <= THINNED {
-                return;
+                return self.go_on();
             }
         }
         self.runs.drain(..self.runs.len() - THINNED);
+        self.go_on();
     }
 
     fn join(&mut self, now: Moment, share: i64) {
@@ -228,16 +250,27 @@ impl Times {
 
     /// What lies before an offset is asked for no more.
     pub(super) fn forget_below(&mut self, offset: i64) {
-        while self.runs.get(1).is_some_and(|second| second.from <= offset) {
-            self.runs.pop_front();
+        while self.runs.get(1).or(self.last.as_ref()).is_some_and(|second| second.from <= offset) {
+            if self.runs.pop_front().is_none() {
+                break;
+            }
         }
-        self.since = self.runs.front().map(|first| first.run().first).max(self.since);
+        self.since = self.first().map(|first| first.run().first).max(self.since);
+    }
+
+    fn first(&self) -> Option<Packed> {
+        self.at(0)
+    }
+
+    /// The run at a place.
+    fn at(&self, place: usize) -> Option<Packed> {
+        self.runs.get(place).copied().or(self.last.filter(|_| place == self.runs.len()))
     }
 
     /// The log ends here now.
     pub(super) fn truncate(&mut self, next: i64) {
-        while self.runs.back().is_some_and(|last| last.from >= next) {
-            self.runs.pop_back();
+        while self.last.is_some_and(|last| last.from >= next) {
+            self.go_on();
         }
         self.next = self.next.map(|end| end.min(next));
     }
@@ -252,26 +285,27 @@ impl Times {
     /// The run that a record is of, and where the next one begins. Looked for from both ends at first, for that is where groups stand.
     fn run_of(&self, offset: i64) -> Option<(Run, i64)> {
         let end = self.next.filter(|end| offset < *end)?;
-        let last = self.runs.back().filter(|last| last.from <= offset);
-        if let Some(last) = last {
+        let last = self.last?;
+        if last.from <= offset {
             return Some((last.run(), end));
         }
-        self.runs.front().filter(|first| first.from <= offset)?;
+        self.first().filter(|first| first.from <= offset)?;
         let place = self.runs.partition_point(|run| run.from <= offset);
-        let run = self.runs.get(place.checked_sub(1)?)?.run();
-        Some((run, self.runs.get(place).map_or(end, |next| next.from)))
+        let run = self.at(place.checked_sub(1)?)?.run();
+        Some((run, self.at(place)?.from))
     }
 
     /// Whether a record lies before all that is known.
     #[must_use]
     pub(super) fn is_before(&self, offset: i64) -> bool {
-        self.runs.front().is_none_or(|first| offset < first.from)
+        // As a rule it lies in the last run.
+        self.last.is_none_or(|last| offset < last.from) && self.first().is_none_or(|first| offset < first.from)
     }
 
     /// How the last record came.
     #[must_use]
     pub(super) fn last_source(&self) -> Option<Source> {
-        self.runs.back().map(|run| run.run().source())
+        self.last.map(|last| last.run().source())
     }
 
     /// Of the records `from..to`: how many had arrived before a moment, and of how many that is known at all. What was only
@@ -279,7 +313,7 @@ impl Times {
     #[must_use]
     pub(super) fn before(&self, moment: Moment, from: i64, to: i64) -> (i64, i64) {
         let to = to.min(self.next.unwrap_or(from));
-        let start = self.runs.front().map_or(to, |first| first.from).clamp(from, to.max(from));
+        let start = self.first().map_or(to, |first| first.from).clamp(from, to.max(from));
         let unseen = start.saturating_sub(from);
         let early = self.since.is_some_and(|since| since < moment);
         let seen = to.saturating_sub(start).max(0);
@@ -291,8 +325,8 @@ impl Times {
     fn first_at(&self, moment: Moment) -> i64 {
         let end = self.next.unwrap_or(0);
         let place = self.runs.partition_point(|run| run.run().last() < moment);
-        let Some(run) = self.runs.get(place).map(|run| run.run()) else { return end };
-        let next = self.runs.get(place + 1).map_or(end, |next| next.from);
+        let Some(run) = self.at(place).map(Packed::run).filter(|run| run.last() >= moment) else { return end };
+        let next = self.at(place + 1).map_or(end, |next| next.from);
         if run.noticed { run.from } else { run.offset_at(moment, next) }
     }
 }
@@ -408,7 +442,7 @@ mod tests {
                 times.arrived(base, base + count, Moment(now), Moment(now));
                 prop_assert!(times.len() <= MOST);
             }
-            let (mut last, first) = (0, times.runs[0].from);
+            let (mut last, first) = (0, times.first().unwrap().from);
             for (offset, truth) in (first..).zip(&truth[usize::try_from(first).unwrap()..]) {
                 let told = seen(&times, offset).unwrap();
                 let may = 20.max((now - truth) * 5 / 100);

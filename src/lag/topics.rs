@@ -7,7 +7,11 @@ use super::readers::GroupAt;
 use crate::types::{FastMap, Partition as At, TopicKey, topic_key};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeSet, HashSet};
+use std::hint::black_box;
 use uuid::Uuid;
+
+/// Partitions that are looked up together.
+pub(super) const TOGETHER: usize = 16;
 
 /// A topic's place among all.
 pub(super) type TopicAt = u32;
@@ -120,11 +124,30 @@ impl Topics {
         self.all.get_mut(usize::try_from(place).ok()?)?.as_mut()
     }
 
+    /// The places of the topics of a few partitions. Each of these is looked at, for what of thousands of them is in no cache any
+    /// more is then fetched side by side, before somebody works with one behind the other.
+    pub(super) fn places(&self, of: impl Iterator<Item = At>) -> [Option<TopicAt>; TOGETHER] {
+        let (mut places, mut at) = ([None; TOGETHER], [0; TOGETHER]);
+        for ((slot, index), one) in places.iter_mut().zip(&mut at).zip(of) {
+            (*slot, *index) = (self.find(one.topic), one.index);
+        }
+        for (place, index) in places.iter().zip(at) {
+            let topic = place.and_then(|place| self.get(place));
+            let index = usize::try_from(index).unwrap_or(usize::MAX);
+            black_box(topic.and_then(|topic| topic.partitions.get(index)).and_then(Partition::glance));
+        }
+        places
+    }
+
     /// A topic and one of its partitions.
     pub(super) fn partition(&mut self, at: At) -> Option<(TopicAt, &mut Partition)> {
         let place = self.find(at.topic)?;
-        let index = usize::try_from(at.index).ok()?;
-        Some((place, self.get_mut(place)?.partitions.get_mut(index)?))
+        Some((place, self.partition_at(place, at.index)?))
+    }
+
+    /// One of the partitions of a topic at this place.
+    pub(super) fn partition_at(&mut self, place: TopicAt, index: i32) -> Option<&mut Partition> {
+        self.get_mut(place)?.partitions.get_mut(usize::try_from(index).ok()?)
     }
 
     /// Whether there is such a partition.

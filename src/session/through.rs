@@ -3,7 +3,7 @@
 use super::fetch::{outgoing, version_for};
 use super::state::Session;
 use super::ticket::Ticket;
-use crate::api::fetch::handed::{READ_COMMITTED, fetched, handed_out, throttled};
+use crate::api::fetch::handed::{READ_COMMITTED, fetched, handed, handed_out, throttled};
 use crate::api::fetch::{self, NO_SESSION};
 use crate::api::{Effects, Refusals, Seen};
 use crate::error::Fault;
@@ -51,18 +51,19 @@ impl Through {
 
     fn answered(self, answer: Result<Answer, Fault>) {
         let version = self.ticket.head().version;
-        let mut handed = Vec::new();
+        let mut all = Vec::new();
         let (by, committed_only) = (self.session.reader(), self.question.is_committed_only());
         let mut as_is = |answer: &Answer| {
             let same = answer.version == version && answer.has_plain_head();
-            let hear = |topic: Called<'_>, heard: Heard<'_>| handed.extend(fetched(topic, &heard, by, committed_only));
+            let hear = |topic: Called<'_>, heard: Heard<'_>| all.extend(handed(topic, &heard, committed_only));
             same.then(|| plain_fetch(&answer.frame, answer.body_at, version, hear)).flatten()
         };
         if let Ok(answer) = &answer
             && let Some(PlainFetch { session, throttle_ms }) = as_is(answer)
             && self.keep_session(session)
         {
-            self.session.note(handed.into_iter().chain(throttled(by, throttle_ms)));
+            let fact = fetched(all, by, committed_only);
+            self.session.note(fact.into_iter().chain(throttled(by, throttle_ms)));
             let correlation = self.ticket.head().correlation;
             return self.ticket.reply(Some(forward_response(&answer.frame, correlation)));
         }

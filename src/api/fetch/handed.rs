@@ -1,6 +1,6 @@
 //! What answers to Fetch hand out: facts for who keeps count of lag (`telemetry::observed`).
 
-use crate::telemetry::observed::{Fact, Reader};
+use crate::telemetry::observed::{Fact, Handed, Reader};
 use crate::types::Partition;
 use crate::types::log::{Ends, Stretch};
 use crate::wire::batch::stretch::stretch;
@@ -16,13 +16,18 @@ pub const READ_COMMITTED: i8 = 1;
 
 /// What a client is handed of a partition; nothing where that is nothing.
 #[must_use]
-pub fn fetched(topic: Called<'_>, heard: &Heard<'_>, by: Reader, committed_only: bool) -> Option<Fact> {
+pub fn handed(topic: Called<'_>, heard: &Heard<'_>, committed_only: bool) -> Option<Handed> {
     let stretch = heard.stretch(committed_only)?;
-    let at = Partition::called(topic, heard.index);
-    Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends: heard.ends })
+    Some(Handed { at: Partition::called(topic, heard.index), stretch, ends: heard.ends })
 }
 
-/// The same of an answer that the codec has read; `name` says what clients call its topics.
+/// The fact that a client was handed all that; none where that is nothing.
+#[must_use]
+pub fn fetched(of: Vec<Handed>, by: Reader, committed_only: bool) -> Option<Fact> {
+    (!of.is_empty()).then(|| Fact::Fetched { by: Some(by), committed_only, of: of.into() })
+}
+
+/// What an answer hands out that the codec has read; `name` says what clients call its topics.
 pub fn handed_out(
     answer: &FetchResponse,
     by: Reader,
@@ -31,11 +36,12 @@ pub fn handed_out(
 ) -> Vec<Fact> {
     let of_topic = |topic: &FetchableTopicResponse| {
         let name = name(topic).unwrap_or_default();
-        let told = |told| fetched_as_read((name.as_bytes(), Uuid::nil()), told, by, committed_only);
+        let told = |told| handed_as_read((name.as_bytes(), Uuid::nil()), told, committed_only);
         topic.partitions.iter().filter_map(told).collect::<Vec<_>>()
     };
-    let facts = answer.responses.iter().filter(|topic| topic.partitions.iter().any(has_records));
-    facts.flat_map(of_topic).chain(throttled(by, answer.throttle_time_ms)).collect()
+    let topics = answer.responses.iter().filter(|topic| topic.partitions.iter().any(has_records));
+    let fact = fetched(topics.flat_map(of_topic).collect(), by, committed_only);
+    fact.into_iter().chain(throttled(by, answer.throttle_time_ms)).collect()
 }
 
 fn has_records(told: &PartitionData) -> bool {
@@ -43,15 +49,9 @@ fn has_records(told: &PartitionData) -> bool {
 }
 
 /// The same of one partition.
-pub(super) fn fetched_as_read(
-    topic: Called<'_>,
-    told: &PartitionData,
-    by: Reader,
-    committed_only: bool,
-) -> Option<Fact> {
+pub(super) fn handed_as_read(topic: Called<'_>, told: &PartitionData, committed_only: bool) -> Option<Handed> {
     let stretch = has_records(told).then(|| stretch_of(told, committed_only)).flatten()?;
-    let at = Partition::called(topic, told.partition_index);
-    Some(Fact::Fetched { at, by: Some(by), committed_only, stretch, ends: ends_of(told) })
+    Some(Handed { at: Partition::called(topic, told.partition_index), stretch, ends: ends_of(told) })
 }
 
 /// What the records are that a broker told of a partition; `None` where there are none.

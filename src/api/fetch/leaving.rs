@@ -1,7 +1,7 @@
 //! A client's answer: of each partition what its broker told, or that there is nothing new, or what we say.
 
 use super::asked::{Asked, Whom};
-use super::handed::{READ_COMMITTED, fetched, fetched_as_read};
+use super::handed::{READ_COMMITTED, fetched, handed, handed_as_read};
 use super::kept::{Claim, Kept, Told};
 use super::roll::{Roll, Slot};
 use crate::api::{Codes, codes};
@@ -50,21 +50,21 @@ pub(super) fn write(
     codes
 }
 
-/// What a client's answer hands out, for who keeps count.
+/// The fact that a client's answer hands out what it does, for who keeps count.
 pub(super) fn handed_out(
     asked: &Asked,
     claims: &[Claim],
     kept: &[Option<Kept>],
     roll: &Roll,
     by: Reader,
-) -> impl Iterator<Item = Fact> {
+) -> Option<Fact> {
     let committed_only = asked.terms.isolation == READ_COMMITTED;
     let mut topics = asked.each().scan(0, |from, (topic, entries)| {
         *from += entries.len();
         Some((topic, *from))
     });
     let mut topic = topics.next();
-    claims.iter().filter_map(move |claim| {
+    let all = claims.iter().filter_map(|claim| {
         while topic.is_some_and(|(_, end)| claim.entry >= end) {
             topic = topics.next();
         }
@@ -74,11 +74,12 @@ pub(super) fn handed_out(
         match &piece.told {
             Told::Slice(place) => {
                 let heard = Heard::at(&kept.frame, place.start, asked.version)?;
-                fetched((name.as_bytes(), id), &heard, by, committed_only)
+                handed((name.as_bytes(), id), &heard, committed_only)
             }
-            Told::Read(told) => fetched_as_read((name.as_bytes(), id), told, by, committed_only),
+            Told::Read(told) => handed_as_read((name.as_bytes(), id), told, committed_only),
         }
-    })
+    });
+    fetched(all.collect(), by, committed_only)
 }
 
 /// What goes with these claims: the faults of their brokers, and the nodes that those named.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::testing::{World, at, text};
 use crate::placement::build::tests::topic;
-use crate::telemetry::observed::{Fact, Stretch};
+use crate::telemetry::observed::{Fact, Handed, Stretch};
 use crate::wire::codec::{decode, encode_body};
 use crate::wire::fetch::FlatTopic;
 use crate::wire::pool::Pool;
@@ -469,14 +469,22 @@ fn what_is_handed_out_is_told_to_who_keeps_count() {
             }
         }
         // Then both are told of alike
-        let fact = |name: &str| Fact::Fetched {
+        let handed_of = |name: &str| Handed {
             at: Partition::new(name, 0),
-            by: Some(Reader::default()),
-            committed_only: isolation == 1,
             stretch: Stretch { from: 5, given: Some(8), next: 9, written_ms: 77 },
             ends: Ends { high: 9, stable: 9, start: 2 },
         };
-        handed.sort_by_key(|told| *told != fact("x"));
-        assert_eq!(handed, [fact("x"), fact("b-1")]);
+        let mut told: Vec<_> = handed
+            .iter()
+            .flat_map(|fact| match fact {
+                Fact::Fetched { by: Some(by), committed_only, of } => {
+                    assert_eq!((*by, *committed_only), (Reader::default(), isolation == 1));
+                    of.to_vec()
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        told.sort_by_key(|told| *told != handed_of("x"));
+        assert_eq!(told, [handed_of("x"), handed_of("b-1")]);
     }
 }

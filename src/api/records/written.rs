@@ -1,7 +1,7 @@
 //! What a broker's answer to Produce says was written: facts for who keeps count of lag (`telemetry::observed`).
 
 use super::produce::{Cell, Ledger, Part};
-use crate::telemetry::observed::Fact;
+use crate::telemetry::observed::{Fact, ProducerOf, Written};
 use crate::types::{FastMap, Partition, Slot};
 use crate::wire::batch::Header;
 use crate::wire::glance::Called;
@@ -45,31 +45,57 @@ impl Base {
 impl Cell {
     /// The fact that it was written there.
     pub(super) fn written(&self, on: Slot, at: Partition, base: i64) -> Option<Fact> {
-        let Extent { count, bytes, transaction } = self.extent;
-        let transaction = transaction.map(|producer| (on, producer));
+        let written = self.written_at(at, base)?;
+        Some(Fact::Acknowledged { of: [written].into(), transaction: self.transaction(on) })
+    }
+
+    fn written_at(&self, at: Partition, base: i64) -> Option<Written> {
+        let Extent { count, bytes, .. } = self.extent;
         let next = base.checked_add(count).filter(|_| base >= 0 && count > 0)?;
-        Some(Fact::Acknowledged { at, base, next, bytes, transaction })
+        Some(Written { at, base, next, bytes })
+    }
+
+    fn transaction(&self, on: Slot) -> Option<ProducerOf> {
+        self.extent.transaction.map(|producer| (on, producer))
     }
 }
 
 impl Ledger {
     /// What was written of a part, by an answer that goes to the client as it is. Brokers tell of partitions in an order of their own.
-    pub fn written<'p>(&'p self, part: &'p Part, bases: &'p [Base]) -> impl Iterator<Item = Fact> + 'p {
-        let place = |cell: &Cell| self.place_of(cell);
-        let map: FastMap<_, _> = match part.cells.len() {
-            ..=FEW => FastMap::default(),
-            _ => part.cells.iter().filter_map(|cell| Some((place(cell)?, cell))).collect(),
+    pub fn written(&self, part: &Part, bases: &[Base]) -> Vec<Fact> {
+        let mut cells = Vec::with_capacity(part.cells.len());
+        cells.extend(part.cells.iter().filter_map(|cell| Some((self.place_of(cell)?, cell))));
+        let few = cells.len() <= FEW;
+        let map: FastMap<_, _> = if few { FastMap::default() } else { cells.iter().copied().collect() };
+        let find = |at| {
+            let among = || cells.iter().find(|(of, _)| *of == at).map(|(_, cell)| *cell);
+            if few { among() } else { map.get(&at).copied() }
         };
-        bases.iter().filter_map(move |base| {
-            let among = || part.cells.iter().take(FEW).find(|cell| place(cell) == Some(base.at));
-            let cell = map.get(&base.at).copied().or_else(among)?;
-            cell.written(part.to.cluster, base.at, base.offset)
-        })
+        let on = part.to.cluster;
+        let all = bases.iter().filter_map(|base| {
+            let cell: &Cell = find(base.at)?;
+            Some((cell.transaction(on), cell.written_at(base.at, base.offset)?))
+        });
+        by_transaction(all, bases.len())
     }
 }
 
+/// A fact for each run of batches that are part of one transaction, or of none: of a request there is one, as a rule.
+fn by_transaction(all: impl Iterator<Item = (Option<ProducerOf>, Written)>, most: usize) -> Vec<Fact> {
+    let mut runs: Vec<(_, Vec<Written>)> = Vec::new();
+    for (transaction, written) in all {
+        if runs.last().is_none_or(|last| last.0 != transaction) {
+            runs.push((transaction, Vec::with_capacity(most)));
+        }
+        if let Some((_, of)) = runs.last_mut() {
+            of.push(written);
+        }
+    }
+    runs.into_iter().map(|(transaction, of)| Fact::Acknowledged { of: of.into(), transaction }).collect()
+}
+
 /// So many cells are looked through, and of more there is a map.
-const FEW: usize = 4;
+const FEW: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -111,26 +137,34 @@ mod tests {
             // When a broker tells of them from the last to the first, and of one that it was not asked for
             let base = |index| Base::told((b"x", Default::default()), index, i64::from(index) * 100);
             let bases: Vec<_> = (0..=partitions).rev().map(base).collect();
-            let facts: Vec<_> = ledger.written(&part, &bases).collect();
+            let facts = ledger.written(&part, &bases);
             // Then each has its offsets
             let wanted = (0..partitions).rev().map(|index| {
                 let at = Partition { topic: topic_key("x", Default::default()), index };
                 let base = i64::from(index) * 100;
                 (at, base, base + i64::from(index) + 1)
             });
-            let told = facts.iter().map(|fact| match fact {
-                Fact::Acknowledged { at, base, next, .. } => (*at, *base, *next),
-                other => panic!("{other:?}"),
-            });
-            assert!(told.eq(wanted), "{partitions}: {facts:?}");
+            let [Fact::Acknowledged { of, transaction: None }] = &facts[..] else { panic!("{facts:?}") };
+            assert!(of.iter().map(|one| (one.at, one.base, one.next)).eq(wanted), "{partitions}: {facts:?}");
         }
     }
 
     #[test]
     fn nothing_is_told_of_what_has_no_offset() {
         let (ledger, part) = route_all(vec![batch_of(1)]);
-        assert_eq!(ledger.written(&part, &[Base::told((b"x", Default::default()), 0, -1)]).count(), 0);
+        assert_eq!(ledger.written(&part, &[Base::told((b"x", Default::default()), 0, -1)]), []);
         let no_batch = route_all(vec![b"nothing that Kafka reads".to_vec()]);
-        assert_eq!(no_batch.0.written(&no_batch.1, &[Base::told((b"x", Default::default()), 0, 5)]).count(), 0);
+        assert_eq!(no_batch.0.written(&no_batch.1, &[Base::told((b"x", Default::default()), 0, 5)]), []);
+    }
+
+    #[test]
+    fn batches_of_one_transaction_are_one_fact() {
+        let written = |base| Written { at: Partition::new("x", 0), base, next: base + 1, bytes: 1 };
+        let of = |producer| Some((Slot::new(0).unwrap(), producer));
+        let all = [(None, 1), (of(7), 2), (of(7), 3), (of(8), 4)].map(|(whose, base)| (whose, written(base)));
+        let fact =
+            |transaction, of: &[i64]| Fact::Acknowledged { of: of.iter().copied().map(written).collect(), transaction };
+        let wanted = [fact(None, &[1]), fact(of(7), &[2, 3]), fact(of(8), &[4])];
+        assert_eq!(by_transaction(all.into_iter(), 4), wanted);
     }
 }

@@ -81,7 +81,7 @@ fn after_a_restart_records_have_their_own_time_until_we_see_newer_ones() {
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), None), Source::Unknown));
     assert_eq!(play.ledger.unknown(1, |_| false, play.now())[0].offset, 40);
     let stretch = Stretch { from: 40, given: Some(45), next: 45, written_ms: UNIX - 9000 };
-    play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(100) });
+    play.fact(handed(None, stretch, high(100)));
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), Some(10.0)), Source::RecordTime));
     play.produce(100, 110).commit("g", 100).wait(1.0);
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(10), Some(1.0)), Source::Arrival));
@@ -113,13 +113,9 @@ fn nothing_to_read_is_believed_as_long_as_somebody_confirms_it() {
 #[test]
 fn what_need_not_be_asked_for_keeps_nothing_else_from_being_asked() {
     let mut play = Play::new();
-    play.ask(high(100)).hear("g", 40).fact(Fact::Fetched {
-        at: at("t", 1),
-        by: None,
-        committed_only: false,
-        stretch: NOWHERE,
-        ends: high(10),
-    });
+    let other = Handed { at: at("t", 1), stretch: NOWHERE, ends: high(10) };
+    let fact = Fact::Fetched { by: None, committed_only: false, of: [other].into() };
+    play.ask(high(100)).hear("g", 40).fact(fact);
     play.fact(Fact::Committed { group: text("g"), of: [(at("t", 1), 4)].into(), anew: false });
     let first = |left_out: Partition| play.ledger.unknown(1, |one| one.at == left_out, play.now())[0].at;
     assert_eq!([first(at("t", 1)), first(t0())], [t0(), at("t", 1)]);

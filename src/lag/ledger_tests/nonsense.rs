@@ -27,22 +27,28 @@ fn group() -> impl Strategy<Value = StrBytes> {
     prop_oneof![Just("a"), Just("b"), Just("-")].prop_map(text)
 }
 
+fn batches() -> impl Strategy<Value = Box<[Written]>> {
+    let batch = (partition(), offset(), offset(), any::<u32>());
+    let batch = batch.prop_map(|(at, base, next, bytes)| Written { at, base, next, bytes });
+    prop::collection::vec(batch, 0..4).prop_map(Vec::into_boxed_slice)
+}
+
+fn handouts() -> impl Strategy<Value = Box<[Handed]>> {
+    let handed = (partition(), stretch(), ends()).prop_map(|(at, stretch, ends)| Handed { at, stretch, ends });
+    prop::collection::vec(handed, 0..4).prop_map(Vec::into_boxed_slice)
+}
+
 fn fact() -> impl Strategy<Value = Fact> {
     let reader = || (0u64..3).prop_map(Reader);
     let offsets = || prop::collection::vec((partition(), offset()), 0..3).prop_map(Vec::into_boxed_slice);
     prop_oneof![
-        (partition(), offset(), offset(), any::<u32>(), prop::option::of(0i64..3)).prop_map(
-            |(at, base, next, bytes, producer)| Fact::Acknowledged {
-                at,
-                base,
-                next,
-                bytes,
-                transaction: producer.map(on_a)
-            }
-        ),
-        (partition(), prop::option::of(reader()), any::<bool>(), stretch(), ends()).prop_map(
-            |(at, by, committed_only, stretch, ends)| Fact::Fetched { at, by, committed_only, stretch, ends }
-        ),
+        (batches(), prop::option::of(0i64..3))
+            .prop_map(|(of, producer)| Fact::Acknowledged { of, transaction: producer.map(on_a) }),
+        (prop::option::of(reader()), any::<bool>(), handouts()).prop_map(|(by, committed_only, of)| Fact::Fetched {
+            by,
+            committed_only,
+            of
+        }),
         (reader(), any::<u32>()).prop_map(|(by, ms)| Fact::Throttled { by, ms }),
         (group(), offsets(), any::<bool>()).prop_map(|(group, of, anew)| Fact::Committed { group, of, anew }),
         (group(), 0i64..3, offsets()).prop_map(|(group, producer, of)| Fact::CommitsWith {

@@ -28,7 +28,7 @@ fn holes_of_a_compacted_topic_are_nothing_to_read() {
     play.beat("g", ALICE).ask(high(100)).hear("g", 40);
     // The last record that was left is 59; its batch reaches to 99.
     let stretch = Stretch { from: 40, given: Some(60), next: 100, written_ms: UNIX - 1000 };
-    play.fact(Fact::Fetched { at: t0(), by: Some(ALICE), committed_only: false, stretch, ends: high(100) });
+    play.fact(handed(Some(ALICE), stretch, high(100)));
     play.commit("g", 60);
     assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
 }
@@ -76,7 +76,7 @@ fn a_topic_that_is_deleted_goes_at_once_and_made_again_starts_anew() {
 fn a_fact_of_a_topic_that_is_about_to_be_known_waits_for_it() {
     let mut play = Play::new();
     let new = at("new", 1);
-    play.fact(Fact::Acknowledged { at: new, base: 0, next: 5, bytes: 1, transaction: None });
+    play.fact(written(new, 0, 5, None));
     play.fact(Fact::Committed { group: text("g"), of: [(new, 1), (t0(), 0)].into(), anew: true });
     play.places(&[place("t", 1), place("new", 3)]);
     let row = play.rows().into_iter().find(|row| row.topic.as_str() == "new").unwrap();

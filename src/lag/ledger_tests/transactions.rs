@@ -20,7 +20,7 @@ fn a_marker_of_a_transaction_that_went_past_us_is_asked_for() {
     let unknown = Unknown { topic: text("t"), at: t0(), offset: 10, committed_only: false, lag: 1 };
     assert_eq!(play.ledger.unknown(10, |_| false, play.now()), [unknown]);
     let stretch = Stretch { from: 10, given: None, next: 11, written_ms: UNIX - 5000 };
-    play.fact(Fact::Fetched { at: t0(), by: None, committed_only: false, stretch, ends: high(11) });
+    play.fact(handed(None, stretch, high(11)));
     assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
     assert_eq!(play.ledger.unknown(10, |_| false, play.now()), []);
 }

@@ -7,7 +7,7 @@ use crate::lag::committed::{self, OF_MANY, OF_ONE};
 use crate::lag::sweep::{self, End, LIST_GROUPS, LIST_OFFSETS, Sought};
 use crate::placement::Placement;
 use crate::rights::{Operation, Operations};
-use crate::telemetry::observed::Fact;
+use crate::telemetry::observed::{Fact, Handed};
 use crate::types::{BrokerId, Slot};
 use crate::upstream::Cluster;
 use crate::wire::codec::copied;
@@ -40,9 +40,9 @@ async fn ends(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> 
     let mut outcome = Ok(());
     for (broker, some) in sweep::sought(placement, cluster.slot()) {
         match ends_of(cluster, broker, &some).await {
-            Ok(facts) => {
-                outcome = outcome.and(all_told(cluster, "where each partition ends", facts.len(), some.len()));
-                lag.notes.note(facts);
+            Ok(ends) => {
+                outcome = outcome.and(all_told(cluster, "where each partition ends", ends.len(), some.len()));
+                lag.notes.note([sweep::told_us(ends, false)]);
             }
             Err(fault) => outcome = outcome.and(Err(fault)),
         }
@@ -57,7 +57,7 @@ fn all_told(cluster: &Cluster, what: &str, told: usize, asked: usize) -> Result<
     if kept == 0 { Ok(()) } else { Err(fault()) }
 }
 
-async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Fact>, Fault> {
+async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> Result<Vec<Handed>, Fault> {
     let ask = async |end| cluster.call(Some(broker), &sweep::ask_ends(some, end), LIST_OFFSETS).await;
     // The high watermark first: were it asked for behind the stable offset, what comes between would look like an open transaction.
     let (start, high) = (ask(End::Start).await?, ask(End::High).await?);
