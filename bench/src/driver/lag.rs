@@ -24,8 +24,11 @@ const WIDE: &str = "wide-:100";
 const PARTITIONS: usize = 10_000;
 const GROUPS: usize = 5;
 const PAIRS: usize = GROUPS * PARTITIONS;
-/// Records in each of these partitions. Every group is behind by another number of them.
-const RECORDS: usize = GROUPS;
+/// Batches of one record that each of these partitions is sent, ten a second: more than Fishplate remembers the times of, so that it
+/// takes all the memory for them that it ever does.
+const BATCHES: usize = 600;
+/// The same where only shapes are wanted.
+const FEW: usize = 10;
 /// The load: so many KiB in a request, and requests a second. As section Latency has it.
 const KIB: usize = 16;
 const RATE: f64 = 1000.0;
@@ -95,10 +98,12 @@ pub(super) fn all(bench: &Bench<'_>) -> Result<Lag> {
     let course = course(bench, &clusters, &proxies);
     lag.every = course.seconds / A_ROUND;
     let start = settled(proxy)?;
-    commit(&course, &behind(), RECORDS)?;
+    let batches = if bench.about.quick { FEW } else { BATCHES };
+    eprintln!("{PARTITIONS} partitions are sent {batches} batches each");
+    commit(&course, &behind(batches), batches)?;
     let filled = settled(proxy)?;
     let page = told(proxy, PAIRS)?;
-    lag.complain_of(&page);
+    lag.complain_of(&page, batches);
     lag.rest = at_rest(proxy)?;
     for round in 0..course.rounds {
         eprintln!("round {} of {}: lag", round + 1, course.rounds);
@@ -107,7 +112,7 @@ pub(super) fn all(bench: &Bench<'_>) -> Result<Lag> {
     let most = mebibytes(most_resident(proxy.pid())?);
     lag.memory = Some(Memory { start, filled, end: settled(proxy)?, most });
     lag.loaded.cpu = lag.cpu_of_scrapes();
-    if let Err(error) = lag.cap(&course, proxy) {
+    if let Err(error) = lag.cap(&course, proxy, batches) {
         lag.fails(&format!("more than may be shown: {error:#}"));
     }
     Ok(lag)
@@ -132,14 +137,15 @@ fn course<'a>(bench: &'a Bench<'_>, clusters: &'a Clusters, proxies: &'a Proxies
     course
 }
 
-/// Each group and what it commits everywhere, all of them behind.
-fn behind() -> Vec<(String, usize)> {
-    (0..GROUPS).map(|number| (format!("the-group-of-service-{number}"), number)).collect()
+/// Each group and what it commits in every partition of so many records: all are behind, each by another number of them.
+fn behind(records: usize) -> Vec<(String, usize)> {
+    let group = |number| (format!("the-group-of-service-{number}"), records * number / GROUPS);
+    (0..GROUPS).map(group).collect()
 }
 
-/// Has groups commit through Fishplate, once every partition was sent these records.
-fn commit(course: &Course<'_>, groups: &[(String, usize)], records: usize) -> Result<()> {
-    let mut arguments = ["commit", "--records", &records.to_string()].map(str::to_owned).to_vec();
+/// Has groups commit through Fishplate, once every partition was sent so many batches.
+fn commit(course: &Course<'_>, groups: &[(String, usize)], batches: usize) -> Result<()> {
+    let mut arguments = ["commit", "--batches", &batches.to_string()].map(str::to_owned).to_vec();
     arguments.extend(course.target(Way::Fishplate, &[WIDE.to_owned()]));
     arguments.extend(groups.iter().flat_map(|(group, offset)| ["--group".to_owned(), format!("{group}={offset}")]));
     let committed = Process::own(&arguments)?.result()?;
@@ -221,9 +227,9 @@ impl Lag {
     }
 
     /// A group that is behind nowhere comes, for which there is no room.
-    fn cap(&mut self, course: &Course<'_>, proxy: &Proxy) -> Result<()> {
+    fn cap(&mut self, course: &Course<'_>, proxy: &Proxy, records: usize) -> Result<()> {
         let ahead = "the-group-that-has-it-all";
-        commit(course, &[(ahead.to_owned(), RECORDS)], 0)?;
+        commit(course, &[(ahead.to_owned(), records)], 0)?;
         let page = told(proxy, PAIRS + PARTITIONS)?;
         let shown: Vec<_> = samples(&page, "fishplate_group_lag_records").collect();
         let of_least = shown.iter().filter(|line| line.contains(ahead)).count();
@@ -241,15 +247,15 @@ impl Lag {
     }
 
     /// Figures are of something else where not all is known, as seconds are of records that nobody saw arrive.
-    fn complain_of(&mut self, page: &str) {
+    fn complain_of(&mut self, page: &str, records: usize) {
         let lag = sum(page, "fishplate_group_lag_records");
-        let wanted: usize = behind().iter().map(|(_, offset)| (RECORDS - offset) * PARTITIONS).sum();
+        let wanted: usize = behind(records).iter().map(|(_, offset)| (records - offset) * PARTITIONS).sum();
         if lag != wanted as f64 {
             self.fails(&format!("groups are {lag} records behind, not {wanted}"));
         }
-        let unknown = sum(page, "fishplate_lag_unknown");
-        if unknown > 0.0 {
-            self.fails(&format!("of {unknown} groups at partitions not all is known"));
+        let (unknown, lost) = (sum(page, "fishplate_lag_unknown"), sum(page, "fishplate_observations_lost_total"));
+        if unknown > 0.0 || lost > 0.0 {
+            self.fails(&format!("of {unknown} groups at partitions not all is known, and {lost} facts were lost"));
         }
     }
 
@@ -385,7 +391,7 @@ mod tests {
         };
         let fails = |page: &str| {
             let mut lag = measured();
-            lag.complain_of(page);
+            lag.complain_of(page, 5);
             lag.rows.iter().map(|row| row.failures.len()).sum::<usize>()
         };
         assert_eq!([page(150_000, 0), page(150_000, 1), page(7, 1)].map(|page| fails(&page)), [0, 1, 2]);

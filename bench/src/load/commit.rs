@@ -2,8 +2,9 @@
 //! commits, which is a member of none.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use kafka_protocol::messages::OffsetCommitRequest;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::protocol::StrBytes;
@@ -23,9 +24,7 @@ const BY_NAME: i16 = 9;
 pub(super) fn run(args: &CommitArgs) -> Result<usize> {
     let (names, software) = (args.target.names(), args.target.software());
     let nodes = discover(&args.target.bootstrap, &names, &software)?;
-    if args.records > 0 {
-        nodes.iter().try_for_each(|node| write(node, args.records, &software))?;
-    }
+    write_to_all(args, &nodes, &software)?;
     let bootstrap = args.target.bootstrap.first().context("no bootstrap address")?;
     let mut connection = Connection::open(bootstrap, &software)?;
     let mut committed = 0;
@@ -37,16 +36,34 @@ pub(super) fn run(args: &CommitArgs) -> Result<usize> {
     Ok(committed)
 }
 
-/// One batch of so many records for each partition that a node leads, one request after the other.
-fn write(node: &Node, records: usize, software: &Software) -> Result<()> {
+/// Writes to every partition as often as is asked for, to what each node leads at the same time.
+fn write_to_all(args: &CommitArgs, nodes: &[Node], software: &Software) -> Result<()> {
+    if args.batches == 0 {
+        return Ok(());
+    }
+    ensure!(args.rate > 0.0, "a rate of {} batches a second", args.rate);
+    std::thread::scope(|scope| {
+        let writing = nodes.iter().map(|node| scope.spawn(|| write(node, args, software)));
+        let writing: Vec<_> = writing.collect();
+        writing.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("who writes panicked"))?)
+    })
+}
+
+/// One batch after the other of one record for each partition that a node leads. Where that takes longer than it may, the rest
+/// is late and not left out.
+fn write(node: &Node, args: &CommitArgs, software: &Software) -> Result<()> {
     let mut connection = Connection::open(&node.address, software)?;
-    let batches = WRITTEN_TOGETHER.min(node.partitions.len());
-    let (partitions, all) = (&node.partitions, records * batches);
-    let mut work = Work::new(Kind::Produce, &mut connection, partitions, all, Some(batches), false, None)?;
-    for turn in 0..work.turns() {
-        work.send(turn, &connection.stream)?;
-        let answer = connection.frames.next()?.context("the connection was closed")?;
-        work.check(turn, answer)?;
+    let together = WRITTEN_TOGETHER.min(node.partitions.len());
+    let mut work = Work::new(Kind::Produce, &mut connection, &node.partitions, together, Some(together), false, None)?;
+    let start = Instant::now();
+    for batch in 0..args.batches {
+        let due = start + Duration::from_secs_f64(f64::from(batch) / args.rate);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        for turn in 0..work.turns() {
+            work.send(turn, &connection.stream)?;
+            let answer = connection.frames.next()?.context("the connection was closed")?;
+            work.check(turn, answer)?;
+        }
     }
     Ok(())
 }

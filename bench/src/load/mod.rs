@@ -137,9 +137,12 @@ pub(crate) struct HandshakesArgs {
 pub(crate) struct CommitArgs {
     #[command(flatten)]
     target: Target,
-    /// Records of 1 KiB that each partition is sent before.
+    /// Batches of one record of 1 KiB that each partition is sent before.
     #[arg(long, default_value_t = 0)]
-    records: usize,
+    batches: u32,
+    /// Batches a second that each partition is sent at most.
+    #[arg(long, default_value_t = 10.0)]
+    rate: f64,
     /// NAME=OFFSET of a group, may be repeated.
     #[arg(long, value_parser = group)]
     group: Vec<(String, i64)>,
