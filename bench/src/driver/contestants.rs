@@ -221,7 +221,12 @@ impl Setup {
 
 /// The sum of a metric over all its labels on a page.
 pub(super) fn sum(page: &str, family: &str) -> f64 {
-    samples(page, family).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    total(samples(page, family))
+}
+
+/// The sum of these lines.
+pub(super) fn total<'p>(samples: impl Iterator<Item = &'p str>) -> f64 {
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
 /// The lines of a page that are of a metric.

@@ -10,8 +10,9 @@ use crate::load::{Kind, Latency};
 use crate::procfs::{Used, most_resident, resident};
 
 use super::Bench;
-use super::contestants::{Proxies, Proxy, samples, sum};
+use super::contestants::{Proxies, Proxy, samples, sum, total};
 use super::measure::{Course, Load, Row};
+use super::policy::thousands;
 use super::process::Process;
 use super::scrape::{Scrape, meanwhile, scrape};
 use super::sections::{HUNDRED, load};
@@ -99,7 +100,7 @@ pub(super) fn all(bench: &Bench<'_>) -> Result<Lag> {
     lag.every = course.seconds / A_ROUND;
     let start = settled(proxy)?;
     let batches = if bench.about.quick { FEW } else { BATCHES };
-    eprintln!("{PARTITIONS} partitions are sent {batches} batches each");
+    eprintln!("{} partitions are sent {batches} batches each", thousands(PARTITIONS));
     commit(&course, &behind(batches), batches)?;
     let filled = settled(proxy)?;
     let page = told(proxy, PAIRS)?;
@@ -243,6 +244,7 @@ impl Lag {
             self.fails("of what there is, the worst 50,000 are not what is shown");
         }
         self.capped = Some(capped);
+        self.complain_of_gaps(&page);
         Ok(())
     }
 
@@ -253,9 +255,19 @@ impl Lag {
         if lag != wanted as f64 {
             self.fails(&format!("groups are {lag} records behind, not {wanted}"));
         }
+        self.complain_of_gaps(page);
+    }
+
+    /// Where a cluster does not tell all, it is also asked more often than others are.
+    fn complain_of_gaps(&mut self, page: &str) {
         let (unknown, lost) = (sum(page, "fishplate_lag_unknown"), sum(page, "fishplate_observations_lost_total"));
         if unknown > 0.0 || lost > 0.0 {
             self.fails(&format!("of {unknown} groups at partitions not all is known, and {lost} facts were lost"));
+        }
+        let sweeps = samples(page, "fishplate_lag_sweeps_total");
+        let failed = total(sweeps.filter(|line| line.contains("result=\"error\"")));
+        if failed > 0.0 {
+            self.fails(&format!("{failed} times a cluster did not tell all that it was asked"));
         }
     }
 
@@ -291,9 +303,11 @@ fn latency_table(lag: &Lag) -> String {
     let rounds = lag.rows.first().map_or(0, |row| row.cpu(Way::Fishplate).0.len());
     let mut text = format!(
         "\n**Scrapes beside the request path**: microseconds of a Produce of {KIB} KiB over 100 topics at {RATE:.0} a second, from when it was \
-         due (open loop), while Fishplate knows {PAIRS} groups at partitions over {PARTITIONS} partitions. {rounds} pairs of rounds, one without \
+         due (open loop), while Fishplate knows {} groups at partitions over {} partitions. {rounds} pairs of rounds, one without \
          scrapes and one in which `/metrics` is read every {} s; Prometheus usually does every 15 s\n\n\
          | | p50 | p99 | p99.9 | Fishplate's CPU-s a round |\n|---|---|---|---|---|\n",
+        thousands(PAIRS),
+        thousands(PARTITIONS),
         lag.every,
     );
     for (name, row) in ["without scrapes", "with scrapes"].iter().zip(&lag.rows) {
@@ -332,8 +346,8 @@ fn memory_line(lag: &Lag) -> String {
     }
     if let Some(Capped { pairs, hidden, shown, shown_of_least }) = &lag.capped {
         text.push_str(&format!(
-            "\nWith a sixth group, which is behind nowhere: of {pairs:.0} groups at partitions {shown} are shown, of its own \
-             {shown_of_least}, and {hidden:.0} are hidden.\n"
+            "\nWith a sixth group, which is behind nowhere: of {pairs:.0} groups at partitions {hidden:.0} are hidden and {shown} shown, \
+             {shown_of_least} of them its own.\n"
         ));
     }
     text
@@ -384,9 +398,11 @@ mod tests {
 
     #[test]
     fn groups_that_stand_elsewhere_than_they_should_are_a_failure() {
-        let page = |lag: usize, unknown| {
+        let page = |lag, unknown, failed| {
+            let sweeps = "fishplate_lag_sweeps_total{cluster=\"a\",result=";
             format!(
-                "fishplate_group_lag_records{{group=\"g\"}} {lag}\nfishplate_lag_unknown{{reason=\"time\"}} {unknown}\n"
+                "fishplate_group_lag_records{{group=\"g\"}} {lag}\nfishplate_lag_unknown{{reason=\"time\"}} {unknown}\n\
+                 {sweeps}\"ok\"}} 9\n{sweeps}\"error\"}} {failed}\n"
             )
         };
         let fails = |page: &str| {
@@ -394,6 +410,7 @@ mod tests {
             lag.complain_of(page, 5);
             lag.rows.iter().map(|row| row.failures.len()).sum::<usize>()
         };
-        assert_eq!([page(150_000, 0), page(150_000, 1), page(7, 1)].map(|page| fails(&page)), [0, 1, 2]);
+        let pages = [page(150_000, 0, 0), page(150_000, 1, 0), page(150_000, 0, 1), page(7, 1, 1)];
+        assert_eq!(pages.map(|page| fails(&page)), [0, 1, 1, 3]);
     }
 }

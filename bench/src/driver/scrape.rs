@@ -26,7 +26,9 @@ pub(super) fn scrape(admin: &str) -> Result<Scrape> {
     let began = Instant::now();
     let mut socket = TcpStream::connect(admin).with_context(|| format!("connecting to {admin}"))?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    write!(socket, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
+    // In one piece: a second one would wait until the first is acknowledged.
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes())?;
     let (length, mut bytes) = head(&mut socket)?;
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    /// Answers whoever comes with this, and how often somebody came.
+    /// Answers whoever comes with this.
     fn serve(answer: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
