@@ -39,6 +39,8 @@ enum Command {
     Load(load::Args),
     /// Create topics on a real cluster.
     Create(load::CreateArgs),
+    /// Have groups commit offsets.
+    Commit(load::CommitArgs),
     /// Hold connections open that do nothing.
     Idle(load::IdleArgs),
     /// Open connections with TLS and close them.
@@ -52,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Command::Copy(args) => copy::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Create(args) => load::create(&args),
+        Command::Commit(args) => load::commit(&args),
         Command::Idle(args) => load::idle(&args),
         Command::Handshakes(args) => load::handshakes(&args),
     }

@@ -50,8 +50,17 @@ pub(crate) fn machine() -> Result<(f64, f64)> {
 
 /// Resident memory in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that it ever was.
+pub(crate) fn most_resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid}"))?;
-    field(&status, "VmRSS:").with_context(|| format!("/proc/{pid}/status has no VmRSS"))
+    field(&status, name).with_context(|| format!("/proc/{pid}/status has no {name}"))
 }
 
 fn ticks(stat: &str) -> Option<u64> {
@@ -108,6 +117,7 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(resident(std::process::id()).unwrap() > 100_000);
+        assert!(most_resident(std::process::id()).unwrap() > 100_000);
         assert!(machine().unwrap().0 > 0.0);
     }
 }

@@ -97,6 +97,10 @@ fn all(results: &Results) -> Vec<Aim> {
         floor("million lz4 records/s that one core passes with a limit", 1.0, least(lz4(), |row| passed(row))),
         ceiling("CPU with a million tokens ÷ a thousand", 1.2, results.policy.slowdown().and_then(|all| all.median())),
         ceiling("MiB more with a million tokens", 200.0, results.policy.grown()),
+        ceiling("ms of a scrape of 50,000 groups at partitions, at rest", 100.0, results.lag.rest.ms.median()),
+        ceiling("the same while producers write", 100.0, results.lag.loaded.ms.median()),
+        ceiling("MiB with them and scrapes, at most", 200.0, results.lag.memory.as_ref().map(|memory| memory.most)),
+        ceiling("p99 of a Produce with scrapes ÷ without", 1.1, results.lag.slowdown().and_then(|all| all.median())),
         ceiling("CPU ÷ copy, TLS to clients, `brokers`", 1.15, tls(Sides::Clients)),
         ceiling("CPU ÷ copy, TLS on both sides, `brokers`", 1.15, tls(Sides::Both)),
         ceiling(

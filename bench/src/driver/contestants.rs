@@ -67,14 +67,24 @@ impl Proxy {
         std::mem::replace(&mut self.address, address)
     }
 
-    /// The sum of a metric over all its labels; 0 where it has none.
-    pub(super) fn metric(&self, family: &str) -> Result<f64> {
-        let admin = self.admin.as_ref().context("it has no metrics")?;
+    /// Where it tells of itself.
+    pub(super) fn admin(&self) -> Result<&str> {
+        self.admin.as_deref().context("it has no metrics")
+    }
+
+    /// All its metrics.
+    pub(super) fn page(&self) -> Result<String> {
+        let admin = self.admin()?;
         let mut page = String::new();
         let mut socket = TcpStream::connect(admin)?;
         write!(socket, "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n")?;
         socket.read_to_string(&mut page)?;
-        Ok(sum(&page, family))
+        Ok(page)
+    }
+
+    /// The sum of a metric over all its labels; 0 where it has none.
+    pub(super) fn metric(&self, family: &str) -> Result<f64> {
+        Ok(sum(&self.page()?, family))
     }
 }
 
@@ -209,10 +219,19 @@ impl Setup {
     }
 }
 
-fn sum(page: &str, family: &str) -> f64 {
-    let samples =
-        page.lines().filter(|line| line.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '{'])));
+/// The sum of a metric over all its labels on a page.
+pub(super) fn sum(page: &str, family: &str) -> f64 {
+    total(samples(page, family))
+}
+
+/// The sum of these lines.
+pub(super) fn total<'p>(samples: impl Iterator<Item = &'p str>) -> f64 {
     samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+/// The lines of a page that are of a metric.
+pub(super) fn samples<'p>(page: &'p str, family: &'p str) -> impl Iterator<Item = &'p str> {
+    page.lines().filter(move |line| line.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '{'])))
 }
 
 fn reached(port: u16) -> Result<String> {

@@ -83,6 +83,11 @@ impl Row {
         self.of(way, |report| report.requests as f64 / report.seconds)
     }
 
+    /// Seconds of the proxy's processor time.
+    pub(super) fn cpu(&self, way: Way) -> Rounds {
+        self.of(way, |report| report.used(way))
+    }
+
     /// Seconds of the proxy's processor time a gigabyte.
     pub(super) fn cpu_per_gigabyte(&self, way: Way) -> Rounds {
         self.of(way, |report| report.used(way) / (report.bytes as f64 / 1e9))

@@ -5,12 +5,14 @@ mod contestants;
 mod crowd;
 mod encrypted;
 mod kafka;
+mod lag;
 mod measure;
 mod performance;
 mod policy;
 mod process;
 mod rest;
 mod scaling;
+mod scrape;
 mod sections;
 mod stage;
 mod stats;
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use contestants::{Programs, Proxies, program};
 use crowd::Crowd;
 use encrypted::Encrypted;
+use lag::Lag;
 use measure::{Course, Load, Row};
 use policy::Policy;
 use rest::Rest;
@@ -46,10 +49,10 @@ pub(crate) struct Args {
     /// Measures nothing: only what was joined is shown.
     #[arg(long)]
     show: bool,
-    /// Rounds; 5 for throughput and latency and 3 for all else, or 2 with --quick.
+    /// Rounds; 5 for throughput and latency, 9 for lag and 3 for all else, or 2 with --quick.
     #[arg(long)]
     rounds: Option<usize>,
-    /// Measured seconds of each load; 1.2, or 0.5 with --quick.
+    /// Measured seconds of each load; 1.2, or 0.5 with --quick, and of lag 10, or 2.
     #[arg(long)]
     seconds: Option<f64>,
     /// Only loads whose name has this in it.
@@ -107,6 +110,8 @@ pub(crate) enum Section {
     Policy,
     /// TLS on one side and on both.
     Encrypted,
+    /// 50,000 groups at partitions: a scrape, and what it does to who writes meanwhile.
+    Lag,
 }
 
 const WAYS: [Way; 4] = [Way::Direct, Way::Copy, Way::Fishplate, Way::Single];
@@ -134,13 +139,15 @@ struct Results {
     policy: Policy,
     #[serde(default)]
     encrypted: Encrypted,
+    #[serde(default)]
+    lag: Lag,
 }
 
 impl Results {
     fn rows(&self) -> impl Iterator<Item = &Row> {
-        let Self { flow, latency, kafka, metadata, field, topics, partitions, policy, encrypted, .. } = self;
+        let Self { flow, latency, kafka, metadata, field, topics, partitions, policy, encrypted, lag, .. } = self;
         let Policy { rows, tokens, .. } = policy;
-        let plain = [flow, latency, kafka, metadata, field, topics, partitions, rows, tokens];
+        let plain = [flow, latency, kafka, metadata, field, topics, partitions, rows, tokens, &lag.rows];
         plain.into_iter().chain(encrypted.rows.values()).flatten()
     }
 
@@ -159,6 +166,7 @@ impl Results {
             rest: BTreeMap::new(),
             policy: Policy::default(),
             encrypted: Encrypted::default(),
+            lag: Lag::default(),
         }
     }
 
@@ -187,6 +195,9 @@ impl Results {
         }
         if self.encrypted.rows.is_empty() {
             self.encrypted = other.encrypted;
+        }
+        if self.lag.rows.is_empty() {
+            self.lag = other.lag;
         }
         self.about.quick |= other.about.quick;
     }

@@ -5,7 +5,7 @@ use super::measure::Row;
 use super::stage::Way;
 use super::stats::ratio;
 use super::table::{about, failures, flow, latency, line, metadata, rest};
-use super::{Results, aims, encrypted, policy, scaling};
+use super::{Results, aims, encrypted, lag, policy, scaling};
 use crate::load::Kind;
 
 /// Others, as we measured them once, side by side with a copier on two shared cores (medians of 3 rounds, ±35 %): what it
@@ -41,6 +41,8 @@ pub(super) fn markdown(results: &Results) -> String {
         contestants(results),
         "\n## Policy\n".to_owned(),
         policy::markdown(&results.policy),
+        "\n## Lag\n".to_owned(),
+        lag::markdown(&results.lag),
         "\n## TLS\n".to_owned(),
         encrypted::markdown(&results.encrypted),
         "\n## What grows\n".to_owned(),

@@ -251,7 +251,7 @@ fn tokens_table(policy: &Policy) -> String {
 }
 
 /// 1,000,000 for a million.
-fn thousands(number: usize) -> String {
+pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.char_indices() {

@@ -12,13 +12,13 @@ use super::measure::{Course, Load, Row};
 use super::rest::{self, Rest};
 use super::stage::{Clusters, Way};
 use super::{
-    Bench, CONSUMERS, CONTESTANTS, IDLE, PRODUCERS, Results, Section, WAYS, crowd, encrypted, policy, scaling,
+    Bench, CONSUMERS, CONTESTANTS, IDLE, PRODUCERS, Results, Section, WAYS, crowd, encrypted, lag, policy, scaling,
 };
 
 /// Where `scripts/bench` has Shotover built.
 pub(super) const SHOTOVER: &str = "bench/shotover/target/release/fishplate-bench-shotover";
 const ONE: &[&str] = &["one-:1"];
-const HUNDRED: &[&str] = &["many-a-:50", "many-b-:50"];
+pub(super) const HUNDRED: &[&str] = &["many-a-:50", "many-b-:50"];
 /// A hundred topics of the one cluster that all contestants can be put before.
 const SOLO: &[&str] = &["solo-:100"];
 const WRITTEN: &[&str] = &["written-:10:2"];
@@ -55,6 +55,9 @@ impl Bench<'_> {
         }
         if self.has(Section::Encrypted) {
             results.encrypted = encrypted::all(self)?;
+        }
+        if self.has(Section::Lag) {
+            results.lag = lag::all(self)?;
         }
         if self.has(Section::Connections) {
             results.connections = crowd::all(self)?;

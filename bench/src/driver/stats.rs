@@ -14,6 +14,10 @@ impl Rounds {
         Some(f64::midpoint(lower, upper))
     }
 
+    pub(super) fn most(&self) -> Option<f64> {
+        self.0.iter().copied().reduce(f64::max)
+    }
+
     /// Half the distance from the least to the greatest.
     pub(super) fn spread(&self) -> f64 {
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);

@@ -2,6 +2,7 @@
 //! connection has threads of its own with blocking calls. Prints one line of JSON.
 
 mod client;
+mod commit;
 mod create;
 mod handshakes;
 mod idle;
@@ -131,6 +132,22 @@ pub(crate) struct HandshakesArgs {
     watch: Vec<run::Watch>,
 }
 
+/// Groups that commit the same offset in every partition.
+#[derive(clap::Args)]
+pub(crate) struct CommitArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Batches of one record of 1 KiB that each partition is sent before.
+    #[arg(long, default_value_t = 0)]
+    batches: u32,
+    /// Batches a second that each partition is sent at most.
+    #[arg(long, default_value_t = 10.0)]
+    rate: f64,
+    /// NAME=OFFSET of a group, may be repeated.
+    #[arg(long, value_parser = group)]
+    group: Vec<(String, i64)>,
+}
+
 /// Topics to be made.
 #[derive(clap::Args)]
 pub(crate) struct CreateArgs {
@@ -144,6 +161,18 @@ pub(crate) struct CreateArgs {
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn group(text: &str) -> Result<(String, i64), String> {
+    let (name, offset) = setting(text)?;
+    let offset = offset.parse().map_err(|_| format!("`{offset}` is not an offset"))?;
+    Ok((name, offset))
+}
+
+/// Has groups commit, and prints how many offsets they did.
+pub(crate) fn commit(args: &CommitArgs) -> Result<()> {
+    println!("{}", commit::run(args)?);
+    Ok(())
 }
 
 /// Creates topics on a real cluster.

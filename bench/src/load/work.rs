@@ -123,6 +123,11 @@ impl Work {
         self.version
     }
 
+    /// Turns until every request was sent once.
+    pub(super) fn turns(&self) -> u64 {
+        self.requests.len() as u64
+    }
+
     /// Sends the request of turn `turn`, whose number is its correlation id; its bytes are returned.
     pub(super) fn send(&mut self, turn: u64, to: &std::net::TcpStream) -> Result<usize> {
         let at = self.index(turn);

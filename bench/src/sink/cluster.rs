@@ -11,6 +11,8 @@ use uuid::Uuid;
 use crate::batch;
 use crate::topics::{self, Topics};
 
+use super::groups::Groups;
+
 /// `host:port` of a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Address(pub(crate) String);
@@ -46,7 +48,8 @@ pub(super) struct Topic {
     pub(super) name: String,
     pub(super) id: Uuid,
     ends: Vec<AtomicI64>,
-    number: usize,
+    /// Its place among all of them.
+    pub(super) number: usize,
 }
 
 /// What a Metadata answer and its like depend on, beside the cluster: api, version, side and the request's bytes.
@@ -62,6 +65,7 @@ pub(super) struct Cluster {
     by_id: HashMap<[u8; 16], usize>,
     /// The batch that every Fetch gets, as often as fits.
     pub(super) batch: Vec<u8>,
+    pub(super) groups: Groups,
     /// The id of the fetch session opened last.
     sessions: AtomicI32,
     remembered: Mutex<HashMap<Asked, Bytes>>,
@@ -88,6 +92,7 @@ impl Cluster {
             by_id: topics.iter().enumerate().map(|(at, topic)| (topic.id.into_bytes(), at)).collect(),
             topics,
             batch: batch::build(batch::SMALL),
+            groups: Groups::default(),
             sessions: AtomicI32::new(0),
             remembered: Mutex::default(),
         }

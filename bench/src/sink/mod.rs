@@ -6,6 +6,7 @@
 
 mod cluster;
 mod fetch;
+mod groups;
 mod other;
 mod produce;
 
@@ -132,7 +133,7 @@ fn serve(stream: TcpStream, cluster: &Cluster, node: usize, side: Side) -> Resul
             }
             1 => fetches.answer(cluster, node, &request, &stream)?,
             _ => {
-                let body = other::answer(cluster, side, &request)?;
+                let body = other::answer(cluster, node, side, &request)?;
                 other::head(&request, body.len(), &mut out);
                 write_pieces(&stream, &mut [IoSlice::new(&out), IoSlice::new(&body)])?;
             }

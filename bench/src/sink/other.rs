@@ -18,21 +18,26 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use super::cluster::{Address, Cluster, Side, Topic};
-use super::{Request, fetch, produce};
+use super::{Request, fetch, groups, produce};
 
 /// API key, least and highest version, as ApiVersions lists them.
-const SERVED: [(ApiKey, i16, i16); 7] = [
+const SERVED: [(ApiKey, i16, i16); 10] = [
     (ApiKey::Produce, produce::VERSIONS.0, produce::VERSIONS.1),
     (ApiKey::Fetch, fetch::VERSIONS.0, fetch::VERSIONS.1),
     (ApiKey::ListOffsets, 1, 10),
     (ApiKey::Metadata, 0, 13),
     (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::OffsetCommit, groups::COMMIT.0, groups::COMMIT.1),
+    (ApiKey::OffsetFetch, groups::FETCH.0, groups::FETCH.1),
+    (ApiKey::ListGroups, groups::LIST.0, groups::LIST.1),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::DescribeCluster, 0, 2),
 ];
 const UNSUPPORTED_VERSION: i16 = 35;
-const UNKNOWN_TOPIC: i16 = 3;
+pub(super) const UNKNOWN_TOPIC: i16 = 3;
 const UNKNOWN_TOPIC_ID: i16 = 100;
+/// The node, counted from 0, that coordinates all groups.
+pub(super) const COORDINATOR: usize = 0;
 
 /// Length and head of the answer's frame.
 pub(super) fn head(request: &Request<'_>, body: usize, out: &mut Vec<u8>) {
@@ -46,7 +51,7 @@ pub(super) fn head(request: &Request<'_>, body: usize, out: &mut Vec<u8>) {
 }
 
 /// The answer's body.
-pub(super) fn answer(cluster: &Cluster, side: Side, request: &Request<'_>) -> Result<Bytes> {
+pub(super) fn answer(cluster: &Cluster, node: usize, side: Side, request: &Request<'_>) -> Result<Bytes> {
     let key = ApiKey::try_from(request.key).map_err(|()| anyhow::anyhow!("API {} is not known", request.key))?;
     let version = request.version;
     let served = SERVED.iter().find(|(api, _, _)| *api == key);
@@ -57,8 +62,13 @@ pub(super) fn answer(cluster: &Cluster, side: Side, request: &Request<'_>) -> Re
     if !(*least..=*most).contains(&version) {
         bail!("{key:?} version {version} is not served");
     }
-    if key == ApiKey::ListOffsets {
-        return list_offsets(cluster, version, body(request, key)?); // what it says changes, so it is not kept
+    // What these say changes, so it is not kept.
+    match key {
+        ApiKey::ListOffsets => return list_offsets(cluster, version, body(request, key)?),
+        ApiKey::OffsetCommit | ApiKey::OffsetFetch | ApiKey::ListGroups => {
+            return groups::answer(cluster, node, key, version, body(request, key)?);
+        }
+        _ => {}
     }
     cluster.remember((request.key, version, side, request.rest.to_vec()), || {
         let body = body(request, key)?;
@@ -76,7 +86,7 @@ fn body(request: &Request<'_>, key: ApiKey) -> Result<Bytes> {
     Ok(frame)
 }
 
-fn encode(response: &impl Encodable, version: i16) -> Result<Bytes> {
+pub(super) fn encode(response: &impl Encodable, version: i16) -> Result<Bytes> {
     let mut out = BytesMut::new();
     response.encode(&mut out, version)?;
     Ok(out.freeze())
@@ -99,7 +109,7 @@ fn host(address: &Address) -> StrBytes {
     StrBytes::from_string(address.host().to_owned())
 }
 
-fn topic_name(topic: &Topic) -> TopicName {
+pub(super) fn topic_name(topic: &Topic) -> TopicName {
     TopicName(StrBytes::from_string(topic.name.clone()))
 }
 
@@ -150,13 +160,17 @@ fn topic_metadata(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
 
 fn find_coordinator(cluster: &Cluster, side: Side, version: i16, mut body: Bytes) -> Result<Bytes> {
     let request = FindCoordinatorRequest::decode(&mut body, version)?;
-    let first = cluster.addresses(side).first().context("no nodes")?;
+    let at = cluster.addresses(side).get(COORDINATOR).context("no nodes")?;
     let mut response = FindCoordinatorResponse::default();
     if version < 4 {
-        response = response.with_node_id(node_id(0)).with_host(host(first)).with_port(first.port());
+        response = response.with_node_id(node_id(COORDINATOR)).with_host(host(at)).with_port(at.port());
     } else {
         let coordinator = |key| {
-            Coordinator::default().with_key(key).with_node_id(node_id(0)).with_host(host(first)).with_port(first.port())
+            Coordinator::default()
+                .with_key(key)
+                .with_node_id(node_id(COORDINATOR))
+                .with_host(host(at))
+                .with_port(at.port())
         };
         response = response.with_coordinators(request.coordinator_keys.into_iter().map(coordinator).collect());
     }
