@@ -53,8 +53,10 @@ impl Play {
     /// One batch of ten records in every partition.
     fn produce(&mut self) -> usize {
         let (base, at) = (self.offset, self.now().at);
+        let came = at - Duration::from_micros(700);
         self.offset += 10;
-        let fact = |at| Fact::Acknowledged { at, base, next: base + 10, bytes: 1000, transaction: None };
+        let fact =
+            |at| Fact::Acknowledged { at, base, next: base + 10, bytes: 1000, transaction: None, came: Some(came) };
         let facts: Vec<_> = all().map(|of| Noted { at, fact: fact(of) }).collect();
         let count = facts.len();
         self.ledger.apply(facts);

@@ -16,6 +16,7 @@ use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::time::Instant;
 
 /// Facts that wait for their topic, and for how long, in ms.
 const WAITING: usize = 4096;
@@ -78,9 +79,11 @@ impl Ledger {
     pub fn place(&mut self, places: &[Place], now: Now) {
         let at = self.clock.moment(now.at);
         let gone = self.topics.place(places, at);
+        let pipelines: HashSet<_> = places.iter().map(|place| &place.pipeline).collect();
         self.groups.iter_mut().for_each(|group| {
             group.left_behind.retain(|topic| !gone.contains(topic));
             group.commits_to.retain(|topic| !gone.contains(topic));
+            group.intervals.keep(|pipeline| pipelines.contains(pipeline));
         });
         // What members read may be a topic that is known only now.
         self.groups.soil_all();
@@ -109,7 +112,7 @@ impl Ledger {
         for Noted { at, fact } in facts {
             let moment = self.clock.moment(at);
             last = Some(moment);
-            if let Some(fact) = self.take(fact, moment) {
+            if let Some(fact) = self.take(fact, at, moment) {
                 self.wait(Noted { at, fact }, moment);
             }
         }
@@ -132,14 +135,19 @@ impl Ledger {
     }
 
     /// Takes a fact in; what of it must wait comes back.
-    fn take(&mut self, fact: Fact, at: Moment) -> Option<Fact> {
+    fn take(&mut self, fact: Fact, noted: Instant, at: Moment) -> Option<Fact> {
         match fact {
-            Fact::Acknowledged { at: to, base, next, bytes, transaction } => {
-                let Some((_, partition)) = self.topics.partition(to) else { return Some(fact) };
+            Fact::Acknowledged { at: to, base, next, bytes, transaction, came } => {
+                let Some((topic, partition)) = self.topics.partition(to) else { return Some(fact) };
                 if partition.acknowledged((base, next), bytes, transaction, at)
                     && let Some(producer) = transaction
                 {
                     self.transactions.wrote(producer, to, at);
+                }
+                if let Some(topic) = self.topics.get_mut(topic) {
+                    // Finer than a moment is.
+                    let took = came.map(|came| noted.saturating_duration_since(came));
+                    topic.produced(to.index, (base, next), took, at);
                 }
             }
             Fact::Fetched { at: of, by, committed_only, stretch, ends } => {
@@ -222,6 +230,9 @@ impl Ledger {
         let Some((topic, partition)) = self.topics.partition(of) else { return };
         partition.told(ends, stretch, by.is_none(), only, at);
         let Some(by) = by.filter(|_| stretch.from >= 0) else { return };
+        if let Some(topic) = self.topics.get_mut(topic).filter(|_| stretch.given.is_some()) {
+            topic.delivered(of.index, stretch.from, at);
+        }
         let upto = stretch.next.max(stretch.from);
         let Some(group) = self.group_of(by, topic, of.index, at) else {
             if let Some((_, partition)) = self.topics.partition(of) {
@@ -297,6 +308,7 @@ impl Ledger {
             self.no_room = self.no_room.saturating_add(1);
             return;
         }
+        let interval = if anew { partition.interval(group, offset, at) } else { None };
         let step = partition.committed(group, offset, anew, at);
         self.pairs += usize::from(new);
         let Some(topic_of) = self.topics.get_mut(topic) else { return };
@@ -305,6 +317,9 @@ impl Ledger {
         known.commits_to.insert(topic);
         if anew {
             known.left_behind.remove(&topic);
+        }
+        if let Some(ms) = interval {
+            known.intervals.add(&topic_of.place.pipeline, ms);
         }
         if let Some(step) = step.filter(|_| anew) {
             self.level(group, topic, of.index, step, at);

@@ -2,6 +2,7 @@
 
 mod asking;
 mod groups;
+mod latencies;
 mod levels;
 mod nonsense;
 mod partitions;
@@ -15,6 +16,7 @@ use super::{Ledger, Now, Place, Unknown, families};
 use crate::config::Slo;
 use crate::config::policy::Share;
 use crate::placement::build::tests::slot;
+use crate::telemetry::catalogue::Kind;
 use crate::telemetry::observed::{Ends, Fact, Noted, ProducerOf, Reader, Stretch};
 use crate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
@@ -91,11 +93,24 @@ impl Play {
     }
 
     fn produce(&mut self, base: i64, next: i64) -> &mut Self {
-        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: None })
+        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: None, came: None })
+    }
+
+    /// By a request that came so long before.
+    fn produce_in_ms(&mut self, took: u64, base: i64, next: i64) -> &mut Self {
+        let came = self.now().at.checked_sub(Duration::from_millis(took));
+        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: None, came })
     }
 
     fn produce_in(&mut self, producer: i64, base: i64, next: i64) -> &mut Self {
-        self.fact(Fact::Acknowledged { at: t0(), base, next, bytes: 100, transaction: Some(on_a(producer)) })
+        self.fact(Fact::Acknowledged {
+            at: t0(),
+            base,
+            next,
+            bytes: 100,
+            transaction: Some(on_a(producer)),
+            came: None,
+        })
     }
 
     fn end_transaction(&mut self, producer: i64, committed: bool) -> &mut Self {

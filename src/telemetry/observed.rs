@@ -53,6 +53,8 @@ pub enum Fact {
         bytes: u32,
         /// Whose it is, where it is part of a transaction.
         transaction: Option<ProducerOf>,
+        /// When the last byte of its request was read, where that is known.
+        came: Option<Instant>,
     },
     /// A client was handed records, or told where the log ends.
     Fetched {
@@ -261,7 +263,7 @@ mod tests {
 
     fn acknowledged(base: i64) -> Fact {
         let at = Partition::new("x", 0);
-        Fact::Acknowledged { at, base, next: base + 1, bytes: 70, transaction: None }
+        Fact::Acknowledged { at, base, next: base + 1, bytes: 70, transaction: None, came: None }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::telemetry::observed::Fact;
 use crate::types::{FastMap, Partition, Slot};
 use crate::wire::batch::Header;
 use crate::wire::glance::Called;
+use std::time::Instant;
 
 /// What a cell's records come to. It stays when they are let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,12 +44,12 @@ impl Base {
 }
 
 impl Cell {
-    /// The fact that it was written there.
-    pub(super) fn written(&self, on: Slot, at: Partition, base: i64) -> Option<Fact> {
+    /// The fact that it was written there, of a request that came then.
+    pub(super) fn written(&self, on: Slot, at: Partition, base: i64, came: Option<Instant>) -> Option<Fact> {
         let Extent { count, bytes, transaction } = self.extent;
         let transaction = transaction.map(|producer| (on, producer));
         let next = base.checked_add(count).filter(|_| base >= 0 && count > 0)?;
-        Some(Fact::Acknowledged { at, base, next, bytes, transaction })
+        Some(Fact::Acknowledged { at, base, next, bytes, transaction, came })
     }
 }
 
@@ -63,7 +64,7 @@ impl Ledger {
         bases.iter().filter_map(move |base| {
             let among = || part.cells.iter().take(FEW).find(|cell| place(cell) == Some(base.at));
             let cell = map.get(&base.at).copied().or_else(among)?;
-            cell.written(part.to.cluster, base.at, base.offset)
+            cell.written(part.to.cluster, base.at, base.offset, self.came)
         })
     }
 }
@@ -107,19 +108,20 @@ mod tests {
     fn what_was_written_is_told_whatever_the_order_of_an_answer() {
         for partitions in [1, 3, 40] {
             // Given a request over partitions, each with a batch of its own size
-            let (ledger, part) = route_all((0..partitions).map(|index| batch_of(index + 1)).collect());
+            let (mut ledger, part) = route_all((0..partitions).map(|index| batch_of(index + 1)).collect());
+            ledger.came = Some(Instant::now());
             // When a broker tells of them from the last to the first, and of one that it was not asked for
             let base = |index| Base::told((b"x", Default::default()), index, i64::from(index) * 100);
             let bases: Vec<_> = (0..=partitions).rev().map(base).collect();
             let facts: Vec<_> = ledger.written(&part, &bases).collect();
-            // Then each has its offsets
+            // Then each has its offsets, and when the request came
             let wanted = (0..partitions).rev().map(|index| {
                 let at = Partition { topic: topic_key("x", Default::default()), index };
                 let base = i64::from(index) * 100;
-                (at, base, base + i64::from(index) + 1)
+                (at, base, base + i64::from(index) + 1, ledger.came)
             });
             let told = facts.iter().map(|fact| match fact {
-                Fact::Acknowledged { at, base, next, .. } => (*at, *base, *next),
+                Fact::Acknowledged { at, base, next, came, .. } => (*at, *base, *next, *came),
                 other => panic!("{other:?}"),
             });
             assert!(told.eq(wanted), "{partitions}: {facts:?}");

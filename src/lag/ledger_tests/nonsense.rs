@@ -37,7 +37,8 @@ fn fact() -> impl Strategy<Value = Fact> {
                 base,
                 next,
                 bytes,
-                transaction: producer.map(on_a)
+                transaction: producer.map(on_a),
+                came: producer.map(|_| Instant::now())
             }
         ),
         (partition(), prop::option::of(reader()), any::<bool>(), stretch(), ends()).prop_map(

@@ -76,7 +76,7 @@ fn a_topic_that_is_deleted_goes_at_once_and_made_again_starts_anew() {
 fn a_fact_of_a_topic_that_is_about_to_be_known_waits_for_it() {
     let mut play = Play::new();
     let new = at("new", 1);
-    play.fact(Fact::Acknowledged { at: new, base: 0, next: 5, bytes: 1, transaction: None });
+    play.fact(Fact::Acknowledged { at: new, base: 0, next: 5, bytes: 1, transaction: None, came: None });
     play.fact(Fact::Committed { group: text("g"), of: [(new, 1), (t0(), 0)].into(), anew: true });
     play.places(&[place("t", 1), place("new", 3)]);
     let row = play.rows().into_iter().find(|row| row.topic.as_str() == "new").unwrap();
