@@ -55,10 +55,11 @@ impl Play {
     /// One batch of ten records in every partition.
     fn produce(&mut self) -> usize {
         let (base, at) = (self.offset, self.now().at);
+        let came = at - Duration::from_micros(700);
         self.offset += 10;
         let batch = |at| Written { at, base, next: base + 10, bytes: 1000 };
         let all: Vec<_> = all().map(batch).collect();
-        let fact = |of: &[Written]| Fact::Acknowledged { of: of.into(), transaction: None };
+        let fact = |of: &[Written]| Fact::Acknowledged { of: of.into(), transaction: None, came: Some(came) };
         self.ledger.apply(all.chunks(TOGETHER).map(|of| Noted { at, fact: fact(of) }).collect::<Vec<_>>());
         all.len()
     }

@@ -44,6 +44,8 @@ fn names_say_what_they_are() {
     }
     assert_eq!(family("fishplate_upstream_duration_seconds_bucket").map(|one| one.labels), Some(&["cluster"][..]));
     assert_eq!(family("fishplate_sessions_bucket"), None, "a gauge has none");
+    let interval = |part| family(&format!("fishplate_group_commit_interval_seconds{part}")).is_some();
+    assert_eq!(["_sum", "_count", "_bucket"].map(interval), [true, true, false], "a summary of ours has no quantiles");
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub struct LagRow {
     pub why: &'static str,
     /// Up to where it has committed.
     pub committed: Option<i64>,
+    /// Seconds since the group last said so itself; null where it has not, since we started.
+    pub committed_ago_seconds: Option<f64>,
     /// Up to where it was handed records.
     pub fetched: Option<i64>,
     /// Behind the last record that it may be given.
@@ -109,6 +111,7 @@ impl From<Row> for LagRow {
             source: row.source.as_str(),
             why: row.why.as_str(),
             committed: row.committed,
+            committed_ago_seconds: row.committed_ago,
             fetched: row.fetched,
             end: row.end,
             retention_margin_seconds: row.margin,

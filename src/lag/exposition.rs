@@ -2,6 +2,8 @@
 //! must stand together.
 
 use super::families as f;
+use super::groups::Group;
+use super::latencies::{DELIVERY, PRODUCE};
 use super::levels::Level;
 use super::look::{Seen, partitions};
 use super::partition::Partition;
@@ -68,6 +70,9 @@ impl Labels {
 /// Sums, and what was promised, are told whatever is kept of pairs: alerts stand on them. So many at most.
 const SUMS: usize = 50_000;
 
+/// Histograms are sixteen samples each, and of fewer topics: those that were there first.
+const HISTOGRAMS: usize = 5_000;
+
 /// Writes all of it behind what is in the text already.
 pub fn write(ledger: &Ledger, wanted: Wanted, swept: &[Swept], now: Now, text: &mut String) {
     let then = ledger.then(now);
@@ -81,6 +86,8 @@ pub fn write(ledger: &Ledger, wanted: Wanted, swept: &[Swept], now: Now, text: &
     topics(ledger, &sums, text);
     groups(ledger, &sums, now, text);
     levels(ledger, SUMS, text);
+    intervals(ledger, SUMS, text);
+    latencies(ledger, HISTOGRAMS, text);
     of_partitions(ledger, text);
     if wanted.compatibility {
         known_groups(&seen, wanted.max_pairs, text);
@@ -221,6 +228,36 @@ fn levels(ledger: &Ledger, most: usize, text: &mut String) {
     for (pipeline, slo) in &ledger.aims.slos {
         objective.ratio(&labels(&[("pipeline", pipeline.as_str())]), 1.0 - slo.budget());
     }
+}
+
+/// Of groups that have offsets of the pipeline's topics, and have not turned away from them.
+fn intervals(ledger: &Ledger, most: usize, text: &mut String) {
+    let mut writer = Writer::new(text, f::COMMIT_INTERVAL);
+    let all = ledger.groups.iter().flat_map(|(at, group)| group.intervals.iter().map(move |of| (at, group, of)));
+    let reads = |at, group: &Group, pipeline: &Name| {
+        let topics = group.commits_to.difference(&group.left_behind).filter_map(|topic| ledger.topics.get(*topic));
+        topics.into_iter().any(|topic| topic.place.pipeline == *pipeline && topic.committers.contains(&at))
+    };
+    for (_, group, (pipeline, between)) in all.filter(|(at, group, of)| reads(*at, group, &of.0)).take(most) {
+        let labels = labels(&[("pipeline", pipeline.as_str()), ("group", group.name.as_str())]);
+        writer.summary(&labels, Value::Ms(between.ms), between.count);
+    }
+}
+
+fn latencies(ledger: &Ledger, most: usize, text: &mut String) {
+    let (mut labels, mut topics) = (Labels::default(), Vec::new());
+    for (_, topic) in ledger.topics.iter().filter(|(_, topic)| topic.latencies.any()).take(most) {
+        labels.add(&[
+            ("pipeline", topic.place.pipeline.as_str()),
+            ("cluster", topic.place.cluster.as_str()),
+            ("topic", topic.place.topic.as_str()),
+        ]);
+        topics.push(&topic.latencies);
+    }
+    let mut produce = Writer::new(text, f::PRODUCE);
+    labels.iter().zip(&topics).for_each(|(labels, of)| produce.histogram(labels, &PRODUCE, &of.produce));
+    let mut delivery = Writer::new(text, f::DELIVERY);
+    labels.iter().zip(&topics).for_each(|(labels, of)| delivery.histogram(labels, &DELIVERY, &of.delivery));
 }
 
 fn of_partitions(ledger: &Ledger, text: &mut String) {

@@ -24,6 +24,9 @@ families! {
     PIPELINE_RECORDS = "fishplate_pipeline_lag_records";
     PIPELINE_SECONDS = "fishplate_pipeline_lag_seconds";
     MEMBERS = "fishplate_group_members";
+    COMMIT_INTERVAL = "fishplate_group_commit_interval_seconds";
+    PRODUCE = "fishplate_topic_produce_duration_seconds";
+    DELIVERY = "fishplate_topic_delivery_duration_seconds";
     END = "fishplate_partition_end_offset";
     STABLE = "fishplate_partition_stable_offset";
     START = "fishplate_partition_start_offset";

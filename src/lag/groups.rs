@@ -1,6 +1,7 @@
 //! The groups that are known, each at a place of its own, so that a partition names them in four bytes.
 
 use super::clock::Moment;
+use super::intervals::Intervals;
 use super::levels::{Aims, Bound, Level};
 use super::members::Members;
 use super::readers::GroupAt;
@@ -32,6 +33,8 @@ pub(super) struct Group {
     pub(super) bound: Option<Bound>,
     /// What became of that.
     pub(super) level: Level,
+    /// How long it takes from one commit to the next.
+    pub(super) intervals: Intervals,
     /// When a fact last named it.
     pub(super) heard: Moment,
 }
@@ -86,6 +89,7 @@ impl Groups {
             commits_to: BTreeSet::new(),
             bound: aims.of(name),
             level: Level::default(),
+            intervals: Intervals::default(),
             heard: at,
         };
         let place = self.free.pop().or_else(|| GroupAt::try_from(self.all.len()).ok())?;

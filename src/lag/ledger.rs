@@ -16,7 +16,7 @@ use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What facts weigh together that wait for their topic, and for how long they do, in ms.
 const WAITING: usize = 4096;
@@ -79,9 +79,11 @@ impl Ledger {
     pub fn place(&mut self, places: &[Place], now: Now) {
         let at = self.clock.moment(now.at);
         let gone = self.topics.place(places, at);
+        let pipelines: HashSet<_> = places.iter().map(|place| &place.pipeline).collect();
         self.groups.iter_mut().for_each(|group| {
             group.left_behind.retain(|topic| !gone.contains(topic));
             group.commits_to.retain(|topic| !gone.contains(topic));
+            group.intervals.keep(|pipeline| pipelines.contains(pipeline));
         });
         // What members read may be a topic that is known only now.
         self.groups.soil_all();
@@ -112,7 +114,7 @@ impl Ledger {
             let known = last.filter(|last: &(Instant, Moment)| last.0 == at);
             let moment = known.map_or_else(|| self.clock.moment(at), |known| known.1);
             last = Some((at, moment));
-            if let Some(fact) = self.take(fact, moment) {
+            if let Some(fact) = self.take(fact, at, moment) {
                 self.wait(Noted { at, fact }, moment);
             }
         }
@@ -136,12 +138,17 @@ impl Ledger {
     }
 
     /// Takes a fact in; what of it must wait comes back.
-    fn take(&mut self, fact: Fact, at: Moment) -> Option<Fact> {
+    fn take(&mut self, fact: Fact, noted: Instant, at: Moment) -> Option<Fact> {
         match fact {
-            Fact::Acknowledged { of, transaction } => {
-                let wait =
-                    self.each_at(&of, |one| one.at, |ledger, place, one| ledger.wrote(place, one, transaction, at));
-                return wait.map(|of| Fact::Acknowledged { of, transaction });
+            Fact::Acknowledged { of, transaction, came } => {
+                // Finer than a moment is.
+                let took = came.map(|came| noted.saturating_duration_since(came));
+                let wait = self.each_at(
+                    &of,
+                    |one| one.at,
+                    |ledger, place, one| ledger.wrote(place, one, (transaction, took), at),
+                );
+                return wait.map(|of| Fact::Acknowledged { of, transaction, came });
             }
             Fact::Fetched { by, committed_only, of } => {
                 let wait = self.each_at(
@@ -241,12 +248,22 @@ impl Ledger {
     }
 
     /// A batch was written. False where there is no such partition.
-    fn wrote(&mut self, topic: TopicAt, batch: &Written, transaction: Option<ProducerOf>, at: Moment) -> bool {
-        let Some(partition) = self.topics.partition_at(topic, batch.at.index) else { return false };
-        if partition.acknowledged((batch.base, batch.next), batch.bytes, transaction, at)
+    fn wrote(
+        &mut self,
+        topic: TopicAt,
+        batch: &Written,
+        (transaction, took): (Option<ProducerOf>, Option<Duration>),
+        at: Moment,
+    ) -> bool {
+        let Written { at: to, base, next, bytes } = *batch;
+        let Some(partition) = self.topics.partition_at(topic, to.index) else { return false };
+        if partition.acknowledged((base, next), bytes, transaction, at)
             && let Some(producer) = transaction
         {
-            self.transactions.wrote(producer, batch.at, at);
+            self.transactions.wrote(producer, to, at);
+        }
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.produced(to.index, (base, next), took, at);
         }
         true
     }
@@ -257,6 +274,9 @@ impl Ledger {
         let Some(partition) = self.topics.partition_at(topic, index) else { return false };
         partition.told(ends, stretch, by.is_none(), only, at);
         if let Some(by) = by.filter(|_| stretch.from >= 0) {
+            if let Some(topic) = self.topics.get_mut(topic).filter(|_| stretch.given.is_some()) {
+                topic.delivered(index, stretch.from, at);
+            }
             self.handed((topic, index), by, stretch.next.max(stretch.from), only, at);
         }
         true
@@ -333,6 +353,7 @@ impl Ledger {
             self.no_room = self.no_room.saturating_add(1);
             return;
         }
+        let interval = if anew { partition.interval(group, offset, at) } else { None };
         let step = partition.committed(group, offset, anew, at);
         self.pairs += usize::from(new);
         let Some(topic_of) = self.topics.get_mut(topic) else { return };
@@ -341,6 +362,9 @@ impl Ledger {
         known.commits_to.insert(topic);
         if anew {
             known.left_behind.remove(&topic);
+        }
+        if let Some(ms) = interval {
+            known.intervals.add(&topic_of.place.pipeline, ms);
         }
         if let Some(step) = step.filter(|_| anew) {
             self.level(group, topic, of.index, step, at);

@@ -2,6 +2,7 @@
 
 mod asking;
 mod groups;
+mod latencies;
 mod levels;
 mod nonsense;
 mod partitions;
@@ -15,6 +16,7 @@ use super::{Ledger, Now, Place, Unknown, families};
 use crate::config::Slo;
 use crate::config::policy::Share;
 use crate::placement::build::tests::slot;
+use crate::telemetry::catalogue::Kind;
 use crate::telemetry::observed::{Ends, Fact, Handed, Noted, ProducerOf, Reader, Stretch, Written};
 use crate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
@@ -64,7 +66,7 @@ fn high(high: i64) -> Ends {
 }
 
 fn written(at: Partition, base: i64, next: i64, transaction: Option<ProducerOf>) -> Fact {
-    Fact::Acknowledged { of: [Written { at, base, next, bytes: 100 }].into(), transaction }
+    Fact::Acknowledged { of: [Written { at, base, next, bytes: 100 }].into(), transaction, came: None }
 }
 
 fn handed(by: Option<Reader>, stretch: Stretch, ends: Ends) -> Fact {
@@ -100,6 +102,13 @@ impl Play {
 
     fn produce(&mut self, base: i64, next: i64) -> &mut Self {
         self.fact(written(t0(), base, next, None))
+    }
+
+    /// By a request that came so long before.
+    fn produce_in_ms(&mut self, took: u64, base: i64, next: i64) -> &mut Self {
+        let came = self.now().at.checked_sub(Duration::from_millis(took));
+        let of = [Written { at: t0(), base, next, bytes: 100 }].into();
+        self.fact(Fact::Acknowledged { of, transaction: None, came })
     }
 
     fn produce_in(&mut self, producer: i64, base: i64, next: i64) -> &mut Self {

@@ -1,6 +1,7 @@
 //! A look over all that the ledger knows: each group at each partition, with how far it is behind. What rows, metrics, service
 //! levels and the sweep are made from.
 
+use super::clock::Moment;
 use super::groups::Group;
 use super::measure::{Measure, Then};
 use super::partition::{Pair, Partition, RECENT};
@@ -28,6 +29,8 @@ pub(super) struct Seen<'l> {
     pub(super) group: Option<(GroupAt, &'l Group)>,
     /// Up to where it has committed.
     pub(super) committed: Option<i64>,
+    /// When it last said so itself.
+    pub(super) said: Option<Moment>,
     /// Up to where it was handed records.
     pub(super) fetched: Option<i64>,
     /// Whether it reads only what is committed.
@@ -108,9 +111,10 @@ impl Ledger {
             return None;
         }
         let measure = partition.measure(pair.position()?, pair.committed_only, then);
-        let (committed, fetched, committed_only) = (pair.committed, pair.handed(), pair.committed_only);
+        let (committed, said) = (pair.committed, pair.said.filter(|_| pair.committed.is_some()));
+        let (fetched, committed_only) = (pair.handed(), pair.committed_only);
         let group = Some((pair.group, group));
-        Some(Seen { topic_at, topic, index, partition, group, committed, fetched, committed_only, measure })
+        Some(Seen { topic_at, topic, index, partition, group, committed, said, fetched, committed_only, measure })
     }
 }
 
@@ -118,6 +122,6 @@ fn untied<'l>(at: (TopicAt, &'l Topic, i32, &'l Partition), then: Then) -> Optio
     let (topic_at, topic, index, partition) = at;
     let (fetched, committed_only) = partition.slowest_untied(then.moment)?;
     let measure = partition.measure(fetched, committed_only, then);
-    let (group, committed, fetched) = (None, None, Some(fetched));
-    Some(Seen { topic_at, topic, index, partition, group, committed, fetched, committed_only, measure })
+    let (group, committed, said, fetched) = (None, None, None, Some(fetched));
+    Some(Seen { topic_at, topic, index, partition, group, committed, said, fetched, committed_only, measure })
 }

@@ -9,6 +9,9 @@ pub mod exposition;
 pub mod families;
 mod groups;
 mod held;
+pub mod histogram;
+mod intervals;
+mod latencies;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;

@@ -82,6 +82,8 @@ pub struct Row {
     pub partition: i32,
     /// Up to where it has committed, where it has.
     pub committed: Option<i64>,
+    /// How long ago it last said so itself, where it has.
+    pub committed_ago: Option<f64>,
     /// Up to where it was handed records, where that is known.
     pub fetched: Option<i64>,
     /// Behind the last record that it may be given.
@@ -164,6 +166,7 @@ fn row(seen: &Seen<'_>, then: Then) -> Row {
         topic: place.topic.clone(),
         partition: seen.index,
         committed: seen.committed,
+        committed_ago: seen.said.map(|said| seconds(said.until(then.moment))),
         fetched: seen.fetched,
         end: seen.measure.end,
         lag: seen.measure.lag,

@@ -1,6 +1,7 @@
 //! Writing what Prometheus reads (text format 0.0.4): digits and labels straight into a text, since there may be hundreds of
 //! thousands of samples. Numbers here are whole, so that nothing is ever NaN.
 
+use super::histogram::{Bounds, Histogram};
 use crate::telemetry::catalogue::Family;
 
 /// Writes a label's value: what stands for something else is escaped.
@@ -62,6 +63,8 @@ pub enum Value {
     Whole(u64),
     /// Milliseconds, which are written as seconds.
     Ms(u64),
+    /// Microseconds, which are written as seconds.
+    Micros(u64),
 }
 
 impl Value {
@@ -80,20 +83,26 @@ impl Value {
     fn write(self, text: &mut String) {
         match self {
             Self::Whole(number) => whole(text, number),
-            Self::Ms(ms) => {
-                whole(text, ms / 1000);
-                let part = ms % 1000;
-                if part > 0 {
-                    text.push_str(match part {
-                        0..10 => ".00",
-                        10..100 => ".0",
-                        _ => ".",
-                    });
-                    whole(text, part);
-                }
-            }
+            Self::Ms(ms) => parts(text, ms, 1000),
+            Self::Micros(micros) => parts(text, micros, 1_000_000),
         }
     }
+}
+
+/// Writes what is counted in parts, of which so many are one: a power of ten.
+fn parts(text: &mut String, number: u64, of: u64) {
+    whole(text, number / of);
+    let part = number % of;
+    if part == 0 {
+        return;
+    }
+    text.push('.');
+    let mut digit = of / 10;
+    while part < digit {
+        text.push('0');
+        digit /= 10;
+    }
+    whole(text, part);
 }
 
 /// Writes one family: its head with the first sample, and nothing where there is none.
@@ -135,11 +144,43 @@ impl<'t> Writer<'t> {
         }
     }
 
-    fn name(&mut self, labels: &str, more: &str) {
+    /// What a histogram counted, where it has.
+    pub fn histogram(&mut self, labels: &str, bounds: &Bounds, of: &Histogram) {
+        let Some((up_to, all, micros)) = of.read() else { return };
+        for ((_, bound), count) in bounds.iter().zip(up_to) {
+            self.part("_bucket", labels, Some(bound), Value::Whole(count));
+        }
+        self.part("_bucket", labels, Some("+Inf"), Value::Whole(all));
+        self.part("_sum", labels, None, Value::Micros(micros));
+        self.part("_count", labels, None, Value::Whole(all));
+    }
+
+    /// A summary: all together, and how many.
+    pub fn summary(&mut self, labels: &str, sum: Value, count: u64) {
+        self.part("_sum", labels, None, sum);
+        self.part("_count", labels, None, Value::Whole(count));
+    }
+
+    fn part(&mut self, suffix: &str, labels: &str, bound: Option<&str>, value: Value) {
+        self.begin();
+        let bound = bound.map_or(["", "", ""], |bound| [",le=\"", bound, "\""]);
+        for text in [self.family.name, suffix, "{", labels].into_iter().chain(bound) {
+            self.text.push_str(text);
+        }
+        self.text.push_str("} ");
+        value.write(self.text);
+        self.text.push('\n');
+    }
+
+    fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
             self.head();
         }
+    }
+
+    fn name(&mut self, labels: &str, more: &str) {
+        self.begin();
         if labels.is_empty() {
             self.text.push_str(self.family.name);
             return self.text.push(' ');
@@ -186,6 +227,24 @@ mod tests {
         assert_eq!(text, "# HELP x What.\n# TYPE x gauge\nx{a=\"1\"} 61.020\nx{a=\"1\",b=\"2\"} 0\n");
     }
 
+    #[test]
+    fn a_histogram_is_written_in_its_parts_and_so_is_a_summary() {
+        let of = |kind| Family { name: "x", means: "What.", kind, labels: &["a"], of: Of::Lag };
+        let (mut text, mut histogram) = (String::new(), Histogram::default());
+        let bounds: Bounds = std::array::from_fn(|place| [(1000, "0.001"), (2000, "0.002")][usize::from(place > 0)]);
+        Writer::new(&mut text, of(Kind::Histogram)).histogram("a=\"1\"", &bounds, &histogram);
+        assert_eq!(text, "");
+        [900, 1001, 5_000_000].into_iter().for_each(|micros| histogram.observe(&bounds, micros));
+        Writer::new(&mut text, of(Kind::Histogram)).histogram("a=\"1\"", &bounds, &histogram);
+        let first =
+            "# HELP x What.\n# TYPE x histogram\nx_bucket{a=\"1\",le=\"0.001\"} 1\nx_bucket{a=\"1\",le=\"0.002\"} 2\n";
+        let last = "x_bucket{a=\"1\",le=\"+Inf\"} 3\nx_sum{a=\"1\"} 5.001901\nx_count{a=\"1\"} 3\n";
+        assert!(text.starts_with(first) && text.ends_with(last), "{text}");
+        text.clear();
+        Writer::new(&mut text, of(Kind::Summary)).summary("a=\"1\"", Value::Ms(1020), 7);
+        assert_eq!(text, "# HELP x What.\n# TYPE x summary\nx_sum{a=\"1\"} 1.020\nx_count{a=\"1\"} 7\n");
+    }
+
     proptest! {
         #[test]
         fn numbers_are_read_as_they_were(number in any::<u64>()) {
@@ -195,6 +254,9 @@ mod tests {
             prop_assert_eq!(count.parse::<u64>(), Ok(number));
             let read = seconds.parse::<f64>().unwrap();
             prop_assert!((read - (number >> 12) as f64 / 1000.0).abs() < 0.002);
+            let mut fine = String::new();
+            Value::Micros(number >> 20).write(&mut fine);
+            prop_assert!((fine.parse::<f64>().unwrap() - (number >> 20) as f64 / 1e6).abs() < 2e-6);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The topics of the placement and what is known of their partitions. One that is no more, or is made again, is forgotten at once.
 
 use super::clock::Moment;
+use super::latencies::Latencies;
 use super::partition::Partition;
 use super::place::Place;
 use super::readers::GroupAt;
@@ -25,12 +26,14 @@ pub(super) struct Topic {
     pub(super) partitions: Vec<Partition>,
     /// Groups that have committed offsets of it.
     pub(super) committers: BTreeSet<GroupAt>,
+    /// How long it takes until its records are written, and handed on.
+    pub(super) latencies: Latencies,
 }
 
 impl Topic {
     fn new(place: &Place, at: Moment) -> Self {
         let partitions = (0..place.partitions).map(|_| Partition::new(at)).collect();
-        Self { place: place.clone(), partitions, committers: BTreeSet::new() }
+        Self { place: place.clone(), partitions, committers: BTreeSet::new(), latencies: Latencies::default() }
     }
 
     /// Whether a place is still this topic.

@@ -50,6 +50,8 @@ pub(super) fn of(pipeline: &Pipeline, config: &Config) -> String {
     }
     panels.heading("Lag");
     lag(&mut panels, &own);
+    panels.heading("Where the time goes");
+    latencies(&mut panels, &own);
     panels.heading("Traffic, latency and errors");
     traffic(&mut panels, &format!("{own}, "), "{{api}}", "api");
     errors(&mut panels, &own);
@@ -104,6 +106,25 @@ fn lag(panels: &mut Panels, own: &str) {
     panels.graph("Produced records", "Through Fishplate.", Unit::PerSecond, 12, &records);
     let bytes = produced("fishplate_partition_produced_bytes_total");
     panels.graph("Produced bytes", "As they are stored.", Unit::BytesPerSecond, 12, &bytes);
+}
+
+fn latencies(panels: &mut Panels, own: &str) {
+    let of = |quantile: &str, family: &str, legend| {
+        let buckets = format!("sum by (topic, le) (rate({family}_bucket{{{own}}}[$__rate_interval]))");
+        query(format!("histogram_quantile({quantile}, {buckets})"), legend)
+    };
+    let both = |family: &str| [of("0.5", family, "{{topic}} p50"), of("0.99", family, "{{topic}} p99")];
+    let says = "From a request's last byte to its acknowledgement, by batch.";
+    panels.graph("Until written", says, Unit::Seconds, 8, &both("fishplate_topic_produce_duration_seconds"));
+    let says = "From its acknowledgement until a reader is handed it: long where one catches up.";
+    panels.graph("Until handed out", says, Unit::Seconds, 8, &both("fishplate_topic_delivery_duration_seconds"));
+    let rate = |part: &str| {
+        let family = format!("fishplate_group_commit_interval_seconds_{part}");
+        format!("sum by (group) (rate({family}{{{own}, group=~\"$group\"}}[$__rate_interval]))")
+    };
+    let mean = format!("{} / ({} > 0)", rate("sum"), rate("count"));
+    let says = "On average, where the group goes on: so long records wait that were handed out and dealt with.";
+    panels.graph("Between commits", says, Unit::Seconds, 8, &[query(mean, "{{group}}")]);
 }
 
 /// `own` ends in a comma where it says anything.

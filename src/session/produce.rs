@@ -61,6 +61,7 @@ pub fn submit(mut ticket: Ticket, frame: &Bytes) -> Result<(), Malformed> {
     let until = Instant::now() + session.context.limits().park;
     let silent = Mutex::new((acks == 0).then(|| ticket.meter()));
     let (mut ledger, cells) = Ledger::open(request);
+    ledger.came = Some(ticket.began());
     let (cells, denied) = permit(&session, &mut ledger, cells, &placement);
     let before = |partition: &Partition, stamp| session.orders.change().before(partition, stamp);
     let admitted = admit(&session, client_id.as_deref(), &mut ledger, cells, &placement, &before);

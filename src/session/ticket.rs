@@ -80,6 +80,12 @@ impl Ticket {
         self.number
     }
 
+    /// When the last byte of its request was read.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The session.
     #[must_use]
     pub fn session(&self) -> &Arc<Session> {

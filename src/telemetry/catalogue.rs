@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// What is exported under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// As it is exported; a histogram's without `_bucket`, `_sum` and `_count`.
+    /// As it is exported; a histogram's and a summary's without `_bucket`, `_sum` and `_count`.
     pub name: &'static str,
     /// What can be done with it.
     pub kind: Kind,
@@ -27,6 +27,8 @@ pub enum Kind {
     Gauge,
     /// How many were up to how much.
     Histogram,
+    /// How much all were together, and how many; no quantiles.
+    Summary,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
+            Self::Summary => "summary",
         }
     }
 }
@@ -96,10 +99,15 @@ const fn histogram(of: Of, name: &'static str, labels: &'static [&'static str], 
     Family { name, kind: Kind::Histogram, labels, means, of }
 }
 
+const fn summary(of: Of, name: &'static str, labels: &'static [&'static str], means: &'static str) -> Family {
+    Family { name, kind: Kind::Summary, labels, means, of }
+}
+
 const REQUEST: &[&str] = &["api", "pipeline", "cluster"];
 const PAIR: &[&str] = &["pipeline", "cluster", "group", "topic", "partition"];
 const SUM: &[&str] = &["pipeline", "cluster", "group", "topic"];
 const GROUP: &[&str] = &["pipeline", "group"];
+const TOPIC: &[&str] = &["pipeline", "cluster", "topic"];
 const PARTITION: &[&str] = &["pipeline", "cluster", "topic", "partition"];
 
 /// All of them.
@@ -187,6 +195,9 @@ pub const FAMILIES: &[Family] = &[
     gauge(Of::Lag, "fishplate_pipeline_lag_records", GROUP, "Records of the pipeline's topics that the group has not committed."),
     gauge(Of::Lag, "fishplate_pipeline_lag_seconds", GROUP, "Age of the oldest record of the pipeline's topics that the group has not committed."),
     gauge(Of::Lag, "fishplate_group_members", GROUP, "1 while the group has members, else 0; absent where that is not known."),
+    summary(Of::Lag, "fishplate_group_commit_interval_seconds", GROUP, "From one commit of the group at a partition to the next that goes on, or from when there was something to commit again, where that was later. The mean is rate(..._sum) / rate(..._count)."),
+    histogram(Of::Lag, "fishplate_topic_produce_duration_seconds", TOPIC, "From the last byte of a request to its acknowledgement by the cluster; one for each batch."),
+    histogram(Of::Lag, "fishplate_topic_delivery_duration_seconds", TOPIC, "From the acknowledgement of a record to its being handed to a reader; one for each partition with records in an answer to Fetch, by the first of them; where it was seen written."),
     gauge(Of::Lag, "fishplate_partition_end_offset", PARTITION, "Behind the last record that a reader is given."),
     gauge(Of::Lag, "fishplate_partition_stable_offset", PARTITION, "Behind the last record that a reader of committed records is given."),
     gauge(Of::Lag, "fishplate_partition_start_offset", PARTITION, "Where the log starts."),
@@ -233,13 +244,17 @@ const fn is_same(one: &[u8], other: &[u8]) -> bool {
     at == one.len() && at == other.len()
 }
 
-/// The family of a series' name, that of a histogram's parts too.
+/// The family of a series' name, that of a histogram's or summary's parts too.
 #[must_use]
 pub fn family(series: &str) -> Option<&'static Family> {
     let of = |name: &str| FAMILIES.iter().find(|family| family.name == name);
     let of_part = || {
         let bare = ["_bucket", "_sum", "_count"].into_iter().find_map(|suffix| series.strip_suffix(suffix))?;
-        of(bare).filter(|family| family.kind == Kind::Histogram)
+        of(bare).filter(|family| match family.kind {
+            Kind::Histogram => true,
+            Kind::Summary => !series.ends_with("_bucket"),
+            Kind::Counter | Kind::Gauge => false,
+        })
     };
     of(series).or_else(of_part)
 }

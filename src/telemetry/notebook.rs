@@ -189,7 +189,7 @@ mod tests {
 
     fn batches(bases: &[i64]) -> Fact {
         let batch = |base: &i64| Written { at: Partition::new("x", 0), base: *base, next: base + 1, bytes: 70 };
-        Fact::Acknowledged { of: bases.iter().map(batch).collect(), transaction: None }
+        Fact::Acknowledged { of: bases.iter().map(batch).collect(), transaction: None, came: None }
     }
 
     fn bases(noted: impl Iterator<Item = Noted>) -> Vec<i64> {

@@ -59,6 +59,8 @@ pub enum Fact {
         of: Box<[Written]>,
         /// Whose they are, where they are part of a transaction.
         transaction: Option<ProducerOf>,
+        /// When the last byte of its request was read, where that is known.
+        came: Option<Instant>,
     },
     /// A client was handed records, or told where logs end.
     Fetched {

@@ -9,7 +9,10 @@ use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
 use crate::operator::says;
+use crate::raw::{Raw, text};
 use crate::world::{World, alone, shared};
+use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use kafka_protocol::messages::{GroupId, OffsetDeleteRequest, TopicName};
 use libtest_mimic::Trial;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -21,6 +24,8 @@ use std::time::{Duration, Instant};
 const SOON: Duration = wait::seconds(60);
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(200);
+/// What passes by is known at once: so long a client may take to hear of it itself.
+const AT_ONCE: Duration = wait::seconds(5);
 /// Clusters are asked once a minute for what does not pass by.
 const SWEPT: Duration = wait::seconds(150);
 
@@ -244,14 +249,19 @@ fn resets_and_ends(world: &World) {
     }
     Topics::of(&world.a.bootstrap()).delete_records(TOPIC, 0, 12);
     lag_is(&proxy, GROUP, (TOPIC, 0), 8, SWEPT);
-    // And offsets that are deleted are no lag, nor is a group that is, nor a topic
+    // And offsets that are deleted are no lag, once who deleted them has his answer, nor is a group that is
+    delete_offset(&at, GROUP, (TOPIC, 1));
+    let told = Told::at_once(&proxy, GROUP);
+    assert_eq!((told.lag(TOPIC, 0), told.lag(TOPIC, 1), told.lag(TOPIC, 2)), (Some(8), None, Some(0)), "{told:?}");
     let topics = Topics::of(&at);
     wait::until("the group is deleted", SOON, || topics.delete_group(GROUP));
-    assert!(Told::of_group(&proxy, GROUP).rows.is_empty());
+    assert!(Told::at_once(&proxy, GROUP).rows.is_empty() && !series(&proxy).contains(GROUP));
+    // And so it is with a topic: who deletes one has his answer when its brokers have heard of it, or five seconds later
     commit(&at, GROUP, &[(TOPIC, 0, 20)]);
     assert_eq!(Told::of_group(&proxy, GROUP).lag(TOPIC, 0), Some(0));
-    Topics::of(&at).delete(TOPIC);
-    wait::until("a deleted topic is nobody's lag", SOON, || Told::of_group(&proxy, GROUP).rows.is_empty());
+    topics.delete(TOPIC);
+    wait::until("a deleted topic is nobody's lag", AT_ONCE, || Told::at_once(&proxy, GROUP).rows.is_empty());
+    assert!(!series(&proxy).contains(TOPIC), "{}", series(&proxy));
     // And one that is made again begins anew: what was committed went with the one before
     Topics::of(&at).create(TOPIC, 1, 3);
     Topics::of(&at).wait_until_led(TOPIC, 1);
@@ -260,6 +270,26 @@ fn resets_and_ends(world: &World) {
     let told = lag_is(&proxy, GROUP, (TOPIC, 0), 2, SOON);
     is_age_of(&told, TOPIC, 0, again);
     proxy.finish();
+}
+
+/// Deletes what a group has committed of a partition. Not while its coordinator takes over.
+fn delete_offset(at: &Bootstrap, group: &str, (topic, partition): (&str, i32)) {
+    let partition = OffsetDeleteRequestPartition::default().with_partition_index(partition);
+    let topic = OffsetDeleteRequestTopic::default().with_name(TopicName(text(topic))).with_partitions(vec![partition]);
+    let request = OffsetDeleteRequest::default().with_group_id(GroupId(text(group))).with_topics(vec![topic]);
+    let mut raw = Raw::connect(&at.servers);
+    wait::until("an offset is deleted", SOON, || {
+        let told = raw.call(0, &request);
+        told.error_code == 0 && told.topics[0].partitions[0].error_code == 0
+    });
+}
+
+/// All series of lag.
+fn series(proxy: &Proxy) -> String {
+    let shown = Metrics::of(&proxy.admin());
+    ["fishplate_group_", "fishplate_topic_", "fishplate_pipeline_", "fishplate_partition_"]
+        .map(|family| shown.family(family))
+        .join("\n")
 }
 
 fn transactional(at: &Bootstrap, id: &str) -> ThreadedProducer<DefaultProducerContext> {
@@ -450,7 +480,48 @@ fn metrics(world: &World) {
     assert_eq!(shown.sum("fishplate_partition_end_offset", &partition), Some(8.0));
     assert_eq!(shown.sum("fishplate_partition_produced_records_total", &partition), Some(8.0));
     assert!(!shown.text().contains("NaN"));
+    took_no_longer_than_they_did(&proxy, &at, TOPIC, GROUP);
     proxy.finish();
+}
+
+/// How long batches take, until they are written and then until they are handed out, and a group from one commit to the next.
+fn took_no_longer_than_they_did(proxy: &Proxy, at: &Bootstrap, topic: &str, group: &str) {
+    let topic_labels = [("topic", topic), ("pipeline", "left"), ("cluster", "a")];
+    let told = |family: &str, labels: &[(&str, &str)]| {
+        let (shown, of) = (Metrics::of(&proxy.admin()), |part| format!("{family}_{part}"));
+        (shown.sum(&of("count"), labels).unwrap_or(0.0), shown.sum(&of("sum"), labels).unwrap_or(0.0))
+    };
+    let produced = || told("fishplate_topic_produce_duration_seconds", &topic_labels);
+    let delivered = || told("fishplate_topic_delivery_duration_seconds", &topic_labels);
+    let committed = || told("fishplate_group_commit_interval_seconds", &[("group", group), ("pipeline", "left")]);
+    // Batches take together no longer than their sender waited
+    let before = produced();
+    let (began, over) = send(at, topic, 1, 1);
+    let after = produced();
+    let (count, took) = (after.0 - before.0, after.1 - before.1);
+    assert!(count == 1.0 && took > 0.0 && took <= over.duration_since(began).as_secs_f64(), "{count} {took}");
+    // What is read two seconds later was there for so long
+    assert_eq!(delivered().0, 0.0);
+    sleep(Duration::from_secs(2));
+    let reader = consumer(at, "ga-lag-metrics-reader", "read_uncommitted");
+    reader.assign(&offsets(&[(topic, 1, 1)])).expect("assigned");
+    wait::find("a record", SOON, || reader.poll(Duration::from_millis(100))?.ok().map(|message| message.offset()));
+    let (count, waited) = delivered();
+    let most = began.elapsed().as_secs_f64();
+    assert!(count >= 1.0 && waited >= 2.0 - GRAIN && waited <= count * most, "{count} {waited} {most}");
+    // And between two commits of a group there is the time that it took for the second
+    assert_eq!(committed(), (0.0, 0.0));
+    let first = Instant::now();
+    commit(at, group, &[(topic, 0, 4)]);
+    let before = committed();
+    sleep(Duration::from_secs(1));
+    commit(at, group, &[(topic, 0, 5)]);
+    let after = committed();
+    let (count, interval) = (after.0 - before.0, after.1 - before.1);
+    assert!(count == 1.0 && interval >= 1.0 - GRAIN && interval <= first.elapsed().as_secs_f64(), "{count} {interval}");
+    let row = Told::at_once(proxy, group).row(topic, 0).expect("a row").clone();
+    let ago = row["committed_ago_seconds"].as_f64().expect("an age");
+    assert!(ago <= first.elapsed().as_secs_f64(), "{row}");
 }
 
 fn members(world: &World, protocol: &str) {

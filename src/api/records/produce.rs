@@ -26,6 +26,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::{NodeEndpoint, PartitionProduceResponse};
 use kafka_protocol::messages::{ProduceRequest, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// The first version that names topics by id (KIP-516).
@@ -52,6 +53,8 @@ pub struct Ledger {
     edited: bool,
     throttle_ms: i32,
     endpoints: Vec<NodeEndpoint>,
+    /// When the last byte of the request was read, for who keeps count.
+    pub came: Option<Instant>,
 }
 
 /// One topic of the request.
@@ -123,6 +126,7 @@ impl Ledger {
             edited: false,
             throttle_ms: 0,
             endpoints: Vec::new(),
+            came: None,
         };
         let mut cells = Vec::with_capacity(request.partitions.len());
         for ProducePartition { topic, index, records } in request.partitions {

@@ -5,6 +5,7 @@ use crate::telemetry::observed::{Fact, ProducerOf, Written};
 use crate::types::{FastMap, Partition, Slot};
 use crate::wire::batch::Header;
 use crate::wire::glance::Called;
+use std::time::Instant;
 
 /// What a cell's records come to. It stays when they are let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,10 +44,10 @@ impl Base {
 }
 
 impl Cell {
-    /// The fact that it was written there.
-    pub(super) fn written(&self, on: Slot, at: Partition, base: i64) -> Option<Fact> {
+    /// The fact that it was written there, of a request that came then.
+    pub(super) fn written(&self, on: Slot, at: Partition, base: i64, came: Option<Instant>) -> Option<Fact> {
         let written = self.written_at(at, base)?;
-        Some(Fact::Acknowledged { of: [written].into(), transaction: self.transaction(on) })
+        Some(Fact::Acknowledged { of: [written].into(), transaction: self.transaction(on), came })
     }
 
     fn written_at(&self, at: Partition, base: i64) -> Option<Written> {
@@ -76,12 +77,16 @@ impl Ledger {
             let cell: &Cell = find(base.at)?;
             Some((cell.transaction(on), cell.written_at(base.at, base.offset)?))
         });
-        by_transaction(all, bases.len())
+        by_transaction(all, bases.len(), self.came)
     }
 }
 
 /// A fact for each run of batches that are part of one transaction, or of none: of a request there is one, as a rule.
-fn by_transaction(all: impl Iterator<Item = (Option<ProducerOf>, Written)>, most: usize) -> Vec<Fact> {
+fn by_transaction(
+    all: impl Iterator<Item = (Option<ProducerOf>, Written)>,
+    most: usize,
+    came: Option<Instant>,
+) -> Vec<Fact> {
     let mut runs: Vec<(_, Vec<Written>)> = Vec::new();
     for (transaction, written) in all {
         if runs.last().is_none_or(|last| last.0 != transaction) {
@@ -91,7 +96,7 @@ fn by_transaction(all: impl Iterator<Item = (Option<ProducerOf>, Written)>, most
             of.push(written);
         }
     }
-    runs.into_iter().map(|(transaction, of)| Fact::Acknowledged { of: of.into(), transaction }).collect()
+    runs.into_iter().map(|(transaction, of)| Fact::Acknowledged { of: of.into(), transaction, came }).collect()
 }
 
 /// So many cells are looked through, and of more there is a map.
@@ -133,18 +138,20 @@ mod tests {
     fn what_was_written_is_told_whatever_the_order_of_an_answer() {
         for partitions in [1, 3, 40] {
             // Given a request over partitions, each with a batch of its own size
-            let (ledger, part) = route_all((0..partitions).map(|index| batch_of(index + 1)).collect());
+            let (mut ledger, part) = route_all((0..partitions).map(|index| batch_of(index + 1)).collect());
+            ledger.came = Some(Instant::now());
             // When a broker tells of them from the last to the first, and of one that it was not asked for
             let base = |index| Base::told((b"x", Default::default()), index, i64::from(index) * 100);
             let bases: Vec<_> = (0..=partitions).rev().map(base).collect();
             let facts = ledger.written(&part, &bases);
-            // Then each has its offsets
+            // Then each has its offsets, and when the request came
             let wanted = (0..partitions).rev().map(|index| {
                 let at = Partition { topic: topic_key("x", Default::default()), index };
                 let base = i64::from(index) * 100;
                 (at, base, base + i64::from(index) + 1)
             });
-            let [Fact::Acknowledged { of, transaction: None }] = &facts[..] else { panic!("{facts:?}") };
+            let [Fact::Acknowledged { of, transaction: None, came }] = &facts[..] else { panic!("{facts:?}") };
+            assert!(came.is_some() && *came == ledger.came);
             assert!(of.iter().map(|one| (one.at, one.base, one.next)).eq(wanted), "{partitions}: {facts:?}");
         }
     }
@@ -162,9 +169,12 @@ mod tests {
         let written = |base| Written { at: Partition::new("x", 0), base, next: base + 1, bytes: 1 };
         let of = |producer| Some((Slot::new(0).unwrap(), producer));
         let all = [(None, 1), (of(7), 2), (of(7), 3), (of(8), 4)].map(|(whose, base)| (whose, written(base)));
-        let fact =
-            |transaction, of: &[i64]| Fact::Acknowledged { of: of.iter().copied().map(written).collect(), transaction };
+        let fact = |transaction, of: &[i64]| Fact::Acknowledged {
+            of: of.iter().copied().map(written).collect(),
+            transaction,
+            came: None,
+        };
         let wanted = [fact(None, &[1]), fact(of(7), &[2, 3]), fact(of(8), &[4])];
-        assert_eq!(by_transaction(all.into_iter(), 4), wanted);
+        assert_eq!(by_transaction(all.into_iter(), 4, None), wanted);
     }
 }

@@ -42,8 +42,11 @@ fn fact() -> impl Strategy<Value = Fact> {
     let reader = || (0u64..3).prop_map(Reader);
     let offsets = || prop::collection::vec((partition(), offset()), 0..3).prop_map(Vec::into_boxed_slice);
     prop_oneof![
-        (batches(), prop::option::of(0i64..3))
-            .prop_map(|(of, producer)| Fact::Acknowledged { of, transaction: producer.map(on_a) }),
+        (batches(), prop::option::of(0i64..3)).prop_map(|(of, producer)| Fact::Acknowledged {
+            of,
+            transaction: producer.map(on_a),
+            came: producer.map(|_| Instant::now())
+        }),
         (prop::option::of(reader()), any::<bool>(), handouts()).prop_map(|(by, committed_only, of)| Fact::Fetched {
             by,
             committed_only,

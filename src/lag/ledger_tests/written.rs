@@ -45,13 +45,15 @@ fn of_too_many_the_worst_are_shown_and_sums_are_of_all_pairs() {
 #[test]
 fn every_family_is_written_as_the_table_says() {
     let mut play = Play::new();
-    play.aim().beat("g", ALICE).produce(0, 10).wait(1.0).fetch(ALICE, 0, 7, high(10)).commit("g", 5).wait(1.0);
+    play.aim().beat("g", ALICE).produce_in_ms(3, 0, 10).wait(1.0).fetch(ALICE, 0, 7, high(10));
+    play.commit("g", 3).wait(0.5).commit("g", 5).wait(1.0);
     play.ledger.tick(play.now());
     let text = play.text(Wanted { max_pairs: 10, compatibility: true });
     for family in families::ALL {
         let head = format!("# HELP {} {}\n# TYPE {} ", family.name, family.means, family.name);
         assert_eq!(text.matches(&head).count(), 1, "{}:\n{text}", family.name);
-        let start = format!("{}{}", family.name, if family.labels.is_empty() { " " } else { "{" });
+        let part = if matches!(family.kind, Kind::Histogram | Kind::Summary) { "_sum" } else { "" };
+        let start = format!("{}{part}{}", family.name, if family.labels.is_empty() { " " } else { "{" });
         let line = text.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("{start}\n{text}"));
         let names: Vec<_> = line.split("=\"").map(|part| part.rsplit(['{', ',']).next().unwrap()).collect();
         assert_eq!(&names[..names.len() - 1], family.labels, "{line}");

@@ -40,7 +40,9 @@ impl Ledger {
             // A broker that leaves a partition out has told nothing of it: it may have been written.
             let told = told.unwrap_or_else(|| failed(codes::REQUEST_TIMED_OUT));
             let written = self.place_of(cell).filter(|_| codes::is_written(told.error_code));
-            effects.extend(written.and_then(|at| cell.written(part.to.cluster, at, told.base_offset)).map(Effect::Saw));
+            effects.extend(
+                written.and_then(|at| cell.written(part.to.cluster, at, told.base_offset, self.came)).map(Effect::Saw),
+            );
             self.note(cell, told.error_code, part.to.cluster, effects);
             self.note_lead(cell, id, &told.current_leader, part.to.cluster, effects);
             self.settle(cell, ours(told, part.to.cluster, seen));
