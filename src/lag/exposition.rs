@@ -3,7 +3,7 @@
 
 use super::families as f;
 use super::levels::Level;
-use super::look::{Seen, partitions};
+use super::look::Seen;
 use super::partition::Partition;
 use super::rows::Source;
 use super::sums::{Sums, Total, Who};
@@ -226,7 +226,7 @@ fn levels(ledger: &Ledger, most: usize, text: &mut String) {
 fn of_partitions(ledger: &Ledger, text: &mut String) {
     let (mut labels, mut all) = (Labels::default(), Vec::new());
     let mut number = String::new();
-    for (_, topic, index, partition) in partitions(&ledger.topics) {
+    for (_, topic, index, partition) in ledger.partitions() {
         digits(&mut number, index);
         labels.add(&[
             ("pipeline", topic.place.pipeline.as_str()),

@@ -38,6 +38,9 @@ pub type ProducerOf = (Slot, i64);
 /// An offset of a partition.
 pub type OffsetOf = (Partition, i64);
 
+/// A hash of a member's id, and the topics that it reads; `None` where an expression says which, or nobody knows.
+pub type MemberReads = (u64, Option<Box<[TopicKey]>>);
+
 /// One thing that happened. Names in it are copies, no slices of frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
@@ -137,6 +140,15 @@ pub enum Fact {
         member: u64,
         /// The topics; `None` where an expression says which.
         topics: Option<Box<[TopicKey]>>,
+    },
+    /// A group's coordinator, asked for its members, had exactly these at that time or later.
+    Described {
+        /// The group.
+        group: StrBytes,
+        /// Its members.
+        members: Box<[MemberReads]>,
+        /// When it was asked.
+        asked: Instant,
     },
     /// A member left its group.
     Left {
