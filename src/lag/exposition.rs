@@ -5,7 +5,7 @@ use super::families as f;
 use super::groups::Group;
 use super::latencies::{DELIVERY, PRODUCE};
 use super::levels::Level;
-use super::look::{Seen, partitions};
+use super::look::Seen;
 use super::partition::Partition;
 use super::rows::Source;
 use super::sums::{Sums, Total, Who};
@@ -263,7 +263,7 @@ fn latencies(ledger: &Ledger, most: usize, text: &mut String) {
 fn of_partitions(ledger: &Ledger, text: &mut String) {
     let (mut labels, mut all) = (Labels::default(), Vec::new());
     let mut number = String::new();
-    for (_, topic, index, partition) in partitions(&ledger.topics) {
+    for (_, topic, index, partition) in ledger.partitions() {
         digits(&mut number, index);
         labels.add(&[
             ("pipeline", topic.place.pipeline.as_str()),

@@ -1,11 +1,11 @@
-//! What coordinators hold, as they say when they are asked for all of it: what they no longer have goes, and what they said
-//! before a group spoke for itself, or was deleted, changes nothing.
+//! What coordinators have, as they say when they are asked for all of it, offsets, groups and members: what they no longer have goes,
+//! and what they said before a group spoke for itself, or was deleted, changes nothing.
 
 use super::Ledger;
 use super::clock::Moment;
 use super::partition::SETTLED;
 use super::readers::GroupAt;
-use crate::telemetry::observed::OffsetOf;
+use crate::telemetry::observed::{MemberReads, OffsetOf};
 use crate::types::{FastMap, Partition, Slot};
 use kafka_protocol::protocol::StrBytes;
 use std::collections::HashSet;
@@ -47,7 +47,7 @@ impl Deleted {
 impl Ledger {
     /// A group's coordinator had exactly these offsets when it was asked, or later.
     pub(super) fn holds(&mut self, group: &StrBytes, of: &[OffsetOf], asked: Moment, at: Moment) {
-        if asked.until(at) > REMEMBERED || self.deleted.since(group, asked) {
+        if self.is_outdated(group, asked, at) {
             return;
         }
         let known = if of.is_empty() { self.groups.find(group) } else { self.heard(group, at) };
@@ -60,6 +60,23 @@ impl Ledger {
         }
         for partition in self.not_held(place, of, asked) {
             self.uncommitted(place, partition);
+        }
+    }
+
+    /// Whether an answer says nothing of a group any more.
+    fn is_outdated(&self, group: &StrBytes, asked: Moment, at: Moment) -> bool {
+        asked.until(at) > REMEMBERED || self.deleted.since(group, asked)
+    }
+
+    /// A group's coordinator had exactly these members when it was asked, or later.
+    pub(super) fn described(&mut self, group: &StrBytes, members: Box<[MemberReads]>, asked: Moment, at: Moment) {
+        if self.is_outdated(group, asked, at) {
+            return;
+        }
+        let Some(place) = self.heard(group, at) else { return };
+        let Some(group) = self.groups.get_mut(place) else { return };
+        if group.members.described(members, asked) {
+            self.groups.soil(place);
         }
     }
 

@@ -1,6 +1,5 @@
 //! The ledger: applies facts in their order and knows how far each group is behind.
 
-use super::Now;
 use super::clock::{Clock, Moment};
 use super::groups::Groups;
 use super::held::Deleted;
@@ -11,6 +10,7 @@ use super::place::Place;
 use super::readers::{GroupAt, Readers};
 use super::topics::{TOGETHER, Topic, TopicAt, Topics};
 use super::transactions::Transactions;
+use super::{Now, OwnerOf, owner};
 use crate::telemetry::observed::{Fact, Handed, Noted, OffsetOf, ProducerOf, Reader, Written};
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
@@ -34,6 +34,7 @@ const UNWATCHED: i64 = 60;
 #[derive(Debug)]
 pub struct Ledger {
     clock: Clock,
+    pub(super) owner: OwnerOf,
     pub(super) topics: Topics,
     pub(super) groups: Groups,
     pub(super) aims: Aims,
@@ -56,6 +57,7 @@ impl Ledger {
         let clock = Clock::from(now.at);
         Self {
             clock,
+            owner,
             topics: Topics::default(),
             groups: Groups::default(),
             aims: Aims::default(),
@@ -163,6 +165,7 @@ impl Ledger {
             Fact::Ended { producer, committed } => return self.ended(producer, committed, at),
             Fact::Holds { group, of, asked } => self.holds(&group, &of, self.clock.moment(asked), at),
             Fact::Listed { cluster, groups, asked } => self.listed(cluster, &groups, self.clock.moment(asked)),
+            Fact::Described { group, members, asked } => self.described(&group, members, self.clock.moment(asked), at),
             Fact::OffsetsGone { group, of } => self.offsets_gone(&group, &of, at),
             Fact::GroupGone { group } => self.group_gone(&group, at),
             other => self.about_members(other, at),
@@ -359,9 +362,12 @@ impl Ledger {
         let Some(topic_of) = self.topics.get_mut(topic) else { return };
         topic_of.committers.insert(group);
         let Some(known) = self.groups.get_mut(group) else { return };
-        known.commits_to.insert(topic);
+        let is_new = known.commits_to.insert(topic);
         if anew {
             known.left_behind.remove(&topic);
+        } else if is_new && known.is_known_not_to_read(topic) {
+            // What its members read was known before what it has committed.
+            known.left_behind.insert(topic);
         }
         if let Some(ms) = interval {
             known.intervals.add(&topic_of.place.pipeline, ms);
@@ -377,7 +383,7 @@ impl Ledger {
 
     /// Counts what was committed, where that was promised to be in time.
     fn level(&mut self, group: GroupAt, topic: TopicAt, index: i32, step: Step, at: Moment) {
-        let Some(topic) = self.topics.get(topic) else { return };
+        let Some(topic) = self.topics.get(topic).filter(|topic| self.is_ours(topic, index)) else { return };
         let Some(group) = self.groups.get_mut(group) else { return };
         let Some(bound) = group.bound.as_ref().filter(|bound| bound.pipeline == topic.place.pipeline) else { return };
         let partition = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));

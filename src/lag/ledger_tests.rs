@@ -12,12 +12,12 @@ mod written;
 use super::exposition::{Swept, Wanted, write};
 use super::levels::Aims;
 use super::rows::{Row, Source, Which, Why};
-use super::{Ledger, Now, Place, Unknown, families};
+use super::{Ledger, Now, Owner, Place, Unknown, families};
 use crate::config::Slo;
 use crate::config::policy::Share;
 use crate::placement::build::tests::slot;
 use crate::telemetry::catalogue::Kind;
-use crate::telemetry::observed::{Ends, Fact, Handed, Noted, ProducerOf, Reader, Stretch, Written};
+use crate::telemetry::observed::{Ends, Fact, Handed, MemberReads, Noted, ProducerOf, Reader, Stretch, Written};
 use crate::types::{Name, Partition, topic_key};
 use kafka_protocol::protocol::StrBytes;
 use proptest::prelude::*;
@@ -131,6 +131,14 @@ impl Play {
     /// What asking for all of a group's offsets told.
     fn holds(&mut self, group: &str, of: &[(Partition, i64)], asked: Instant) -> &mut Self {
         self.fact(Fact::Holds { group: text(group), of: of.into(), asked })
+    }
+
+    /// What asking for a group's members told.
+    fn described(&mut self, group: &str, members: &[(u64, &[&str])], asked: Instant) -> &mut Self {
+        let key = |topic: &&str| topic_key(topic, Uuid::nil());
+        let reads = |(member, topics): &(u64, &[&str])| (*member, Some(topics.iter().map(key).collect()));
+        let members: Vec<MemberReads> = members.iter().map(reads).collect();
+        self.fact(Fact::Described { group: text(group), members: members.into(), asked })
     }
 
     /// What asking for the partition's ends told.

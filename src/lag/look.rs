@@ -7,8 +7,8 @@ use super::measure::{Measure, Then};
 use super::partition::{Pair, Partition, RECENT};
 use super::readers::GroupAt;
 use super::rows::Why;
-use super::topics::{Topic, TopicAt, Topics};
-use super::{Ledger, Owner, owner};
+use super::topics::{Topic, TopicAt};
+use super::{Ledger, Owner};
 use kafka_protocol::protocol::StrBytes;
 
 /// What readers that belong to no group are called.
@@ -72,16 +72,22 @@ impl Seen<'_> {
     }
 }
 
-/// The partitions that we tell of.
-pub(super) fn partitions(topics: &Topics) -> impl Iterator<Item = (TopicAt, &Topic, i32, &Partition)> {
-    topics.iter().flat_map(|(place, topic)| {
-        let numbered = (0i32..).zip(&topic.partitions);
-        let ours = numbered.filter(|(index, _)| owner(topic.at(*index)) == Owner::Me);
-        ours.map(move |(index, partition)| (place, topic, index, partition))
-    })
-}
-
 impl Ledger {
+    /// The partitions that we tell of.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = (TopicAt, &Topic, i32, &Partition)> {
+        self.topics.iter().flat_map(|(place, topic)| {
+            let numbered = (0i32..).zip(&topic.partitions);
+            let ours = numbered.filter(|(index, _)| self.is_ours(topic, *index));
+            ours.map(move |(index, partition)| (place, topic, index, partition))
+        })
+    }
+
+    /// Whether it is us who tell of a partition.
+    #[must_use]
+    pub(super) fn is_ours(&self, topic: &Topic, index: i32) -> bool {
+        (self.owner)(topic.at(index)) == Owner::Me
+    }
+
     /// See the module's text.
     pub(super) fn look(&self, then: Then) -> impl Iterator<Item = Seen<'_>> {
         self.look_at(then, |_, _| true)
@@ -95,7 +101,7 @@ impl Ledger {
     ) -> impl Iterator<Item = Seen<'l>> {
         // A group may be called as those that belong to none are: then these are not told, so that no series stands twice.
         let apart = self.groups.find(&StrBytes::from_static_str(UNTIED)).is_none();
-        partitions(&self.topics).flat_map(move |(topic_at, topic, index, partition)| {
+        self.partitions().flat_map(move |(topic_at, topic, index, partition)| {
             let pairs = partition.pairs.iter().filter(move |pair| wants(topic, pair.group));
             let seen = move |pair| self.seen((topic_at, topic, index, partition), pair, then);
             let untied = untied((topic_at, topic, index, partition), then).filter(|_| apart);

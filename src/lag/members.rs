@@ -2,6 +2,7 @@
 
 use super::clock::Moment;
 use super::measure::STALE;
+use crate::telemetry::observed::MemberReads;
 use crate::types::{FastMap, TopicKey, fast_hash};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,11 +23,38 @@ const OUTSIDE: i64 = 900_000;
 struct Member {
     until: Moment,
     within_ms: i64,
+    /// It spoke here, and owes that it does so again; else its cluster alone tells of it.
+    is_heard: bool,
     topics: Option<Subscription>,
+    /// As of when it reads those.
+    said: Moment,
 }
 
 /// What members read, most of them the same: in order, each once, with a hash of all.
 type Subscription = (u64, Arc<[TopicKey]>);
+
+impl Member {
+    const NEW: Self = Self { until: NEVER, within_ms: 0, is_heard: false, topics: None, said: NEVER };
+
+    fn counts(&mut self, within_ms: i64, is_heard: bool, from: Moment) {
+        (self.until, self.within_ms, self.is_heard) = (from.plus(within_ms), within_ms, is_heard);
+    }
+
+    /// When it last said that it is there, or its cluster did.
+    fn spoke(&self) -> Moment {
+        self.until.less(self.within_ms)
+    }
+
+    /// It reads these topics. Whether that is news.
+    fn reads(&mut self, topics: Option<Subscription>, as_of: Moment) -> bool {
+        let before = std::mem::replace(&mut self.topics, topics);
+        self.said = as_of;
+        before.map(|before| before.0) != self.topics.as_ref().map(|topics| topics.0)
+    }
+}
+
+/// Before all that is known.
+const NEVER: Moment = Moment(i64::MIN);
 
 /// See the module's text.
 #[derive(Clone, Debug, Default)]
@@ -43,26 +71,58 @@ pub(super) struct Members {
 impl Members {
     /// A member is there, and need not say so again for some time. Until when it counts.
     pub(super) fn beat(&mut self, member: u64, within_ms: u32, at: Moment) -> Moment {
-        let known = self.all.get(&member).map(|known| known.within_ms);
-        let within_ms = if within_ms == 0 { known.unwrap_or(USUAL) } else { i64::from(within_ms).min(LONGEST) };
-        let until = at.plus(within_ms);
-        if let Some(known) = self.all.get_mut(&member) {
-            (known.until, known.within_ms) = (until, within_ms);
-        } else if self.all.len() < MOST {
-            self.all.insert(member, Member { until, within_ms, topics: None });
+        let owes = self.all.get(&member).filter(|known| known.is_heard).map(|known| known.within_ms);
+        let within_ms = if within_ms == 0 { owes.unwrap_or(USUAL) } else { i64::from(within_ms).min(LONGEST) };
+        if let Some(known) = self.known(member) {
+            known.counts(within_ms, true, at);
         }
-        until
+        at.plus(within_ms)
+    }
+
+    /// What is known of one, from now on at the latest. `None` where there are too many.
+    fn known(&mut self, member: u64) -> Option<&mut Member> {
+        if self.all.len() >= MOST && !self.all.contains_key(&member) {
+            return None;
+        }
+        Some(self.all.entry(member).or_insert(Member::NEW))
     }
 
     /// A member reads these topics and no others, or it is not known which. Whether that is news.
     pub(super) fn subscribed(&mut self, member: u64, topics: Option<Box<[TopicKey]>>, at: Moment) -> bool {
-        if !self.all.contains_key(&member) {
+        if self.all.get(&member).is_none_or(|known| !known.is_heard) {
             self.beat(member, 0, at);
         }
         let topics = topics.and_then(|topics| self.shared(topics.into_vec()));
-        let Some(known) = self.all.get_mut(&member) else { return false };
-        let before = std::mem::replace(&mut known.topics, topics);
-        before.map(|before| before.0) != known.topics.as_ref().map(|topics| topics.0)
+        self.all.get_mut(&member).is_some_and(|known| known.reads(topics, at))
+    }
+
+    /// The cluster told who its members were when it was asked, or later, and what each reads: what they said here since is newer.
+    /// Whether that is news.
+    pub(super) fn described(&mut self, members: Box<[MemberReads]>, asked: Moment) -> bool {
+        // One that left since may be among them, or not all are kept: the next sweep tells again, what passes by until then.
+        if members.len() > MOST || self.gone.is_some_and(|gone| gone >= asked) {
+            return false;
+        }
+        let listed: HashSet<_> = members.iter().map(|(member, _)| *member).collect();
+        let before = self.all.len();
+        self.all.retain(|member, known| listed.contains(member) || known.spoke() >= asked);
+        let mut is_news = self.all.len() < before;
+        for (member, topics) in members {
+            is_news |= self.told_of(member, topics, asked);
+        }
+        is_news
+    }
+
+    fn told_of(&mut self, member: u64, topics: Option<Box<[TopicKey]>>, asked: Moment) -> bool {
+        let is_new = !self.all.contains_key(&member);
+        let topics = topics.and_then(|topics| self.shared(topics.into_vec()));
+        let Some(known) = self.known(member) else { return false };
+        // Who owes us a word is judged by that.
+        if !known.is_heard || known.until < asked {
+            known.counts(STALE, false, asked);
+        }
+        let reads_other = known.said < asked && known.reads(topics, asked);
+        is_new || reads_other
     }
 
     fn shared(&self, mut topics: Vec<TopicKey>) -> Option<Subscription> {
@@ -103,10 +163,15 @@ impl Members {
 
     /// Forgets who speaks no more. Whether there was one.
     pub(super) fn expire(&mut self, now: Moment) -> bool {
-        let gone = self.all.values().map(|member| member.until).filter(|until| *until < now).max();
+        let before = self.all.len();
+        self.gone = self.gone.max(self.silent().filter(|until| *until < now).max());
         self.all.retain(|_, member| member.until >= now);
-        self.gone = self.gone.max(gone);
-        gone.is_some()
+        self.all.len() < before
+    }
+
+    /// Until when members counted, of those that spoke here: of others their cluster just told no more.
+    fn silent(&self) -> impl Iterator<Item = Moment> {
+        self.all.values().filter(|member| member.is_heard).map(|member| member.until)
     }
 
     /// Whether there is a member, where that is known.
@@ -115,7 +180,7 @@ impl Members {
         if self.all.values().any(|member| member.until >= now) {
             return Some(true);
         }
-        let gone = self.all.values().map(|member| member.until).max().max(self.gone);
+        let gone = self.silent().max().max(self.gone);
         let outside = self.outside.filter(|outside| gone.is_none_or(|gone| gone < *outside));
         if outside.is_some_and(|outside| outside.until(now) <= OUTSIDE) {
             return None;
@@ -222,5 +287,76 @@ mod tests {
         assert!(members.subscription(Moment(1)).is_some());
         assert!(members.subscribed(1, None, Moment(2)));
         assert_eq!(members.subscription(Moment(3)), None);
+    }
+
+    fn reads(member: u64, topics: &[TopicKey]) -> MemberReads {
+        (member, Some(topics.into()))
+    }
+
+    fn read(members: &Members, now: i64) -> Option<Vec<TopicKey>> {
+        let mut all: Vec<_> = members.subscription(Moment(now))?.into_iter().collect();
+        all.sort_unstable();
+        Some(all)
+    }
+
+    #[test]
+    fn what_the_cluster_tells_of_members_is_so_until_they_say_otherwise_here() {
+        let mut members = Members::default();
+        // One passes by here and has not said what it reads, another does not pass by
+        members.beat(1, 45_000, Moment(0));
+        assert_eq!(read(&members, 5), None);
+        assert!(members.described([reads(1, &[1, 2]), reads(2, &[3])].into(), Moment(10)));
+        assert_eq!(read(&members, 20), Some(vec![1, 2, 3]));
+        assert!(!members.described([reads(1, &[1, 2]), reads(2, &[3])].into(), Moment(30)), "nothing new");
+        // What is said here counts at once, and more than an answer to what was asked before
+        assert!(members.subscribed(1, Some([1].into()), Moment(40)));
+        assert_eq!(read(&members, 40), Some(vec![1, 3]));
+        assert!(!members.described([reads(1, &[1, 2]), reads(2, &[3])].into(), Moment(39)));
+        assert_eq!(read(&members, 50), Some(vec![1, 3]));
+        // And less than what the cluster was asked for since
+        assert!(members.described([reads(1, &[2]), (2, None)].into(), Moment(60)));
+        assert_eq!(read(&members, 60), None, "an expression says what the other one reads");
+    }
+
+    #[test]
+    fn who_the_cluster_no_longer_counts_reads_nothing_and_who_came_since_does() {
+        let mut members = Members::default();
+        members.subscribed(1, Some([1].into()), Moment(0));
+        members.described([reads(2, &[2])].into(), Moment(10));
+        assert_eq!(read(&members, 20), Some(vec![2]), "the first went on elsewhere, or died");
+        members.subscribed(3, Some([3].into()), Moment(30));
+        members.described([reads(2, &[2])].into(), Moment(25));
+        assert_eq!(read(&members, 30), Some(vec![2, 3]));
+        // One that leaves here is gone at once, whatever the cluster said before
+        assert!(members.left(2, Moment(40)));
+        assert!(!members.described([reads(2, &[2]), reads(3, &[3])].into(), Moment(40)));
+        assert_eq!(read(&members, 41), Some(vec![3]));
+        members.stands(false, Moment(50));
+        assert_eq!(read(&members, 50), None);
+    }
+
+    #[test]
+    fn members_that_the_cluster_tells_of_count_until_it_tells_no_more() {
+        let mut members = Members::default();
+        members.described([reads(1, &[1])].into(), Moment(0));
+        members.committed(Moment(1));
+        assert_eq!((members.any(Moment(STALE)), members.any(Moment(STALE + 1))), (Some(true), None));
+        assert!(members.expire(Moment(STALE + 1)));
+        assert_eq!(members.any(Moment(STALE + 1)), None, "nobody said that it is gone");
+        // One that speaks here is judged by that
+        members.described([reads(1, &[1])].into(), Moment(STALE + 2));
+        members.beat(1, 10_000, Moment(STALE + 3));
+        assert_eq!(members.any(Moment(STALE + 10_004)), Some(false));
+        // Until the cluster counts it all the same
+        members.described([reads(1, &[1])].into(), Moment(STALE + 10_005));
+        assert_eq!(members.any(Moment(STALE + 70_000)), Some(true));
+    }
+
+    #[test]
+    fn of_more_members_than_are_kept_nothing_is_told() {
+        let mut members = Members::default();
+        let many = (0..=MOST as u64).map(|member| reads(member, &[1])).collect();
+        assert!(!members.described(many, Moment(0)));
+        assert!(members.all.is_empty());
     }
 }

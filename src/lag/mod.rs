@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod committed;
 mod dated;
+pub mod described;
 mod ends;
 pub mod exposition;
 pub mod families;
@@ -46,9 +47,20 @@ use crate::types::Partition;
 pub enum Owner {
     /// This process.
     Me,
+    /// Another one.
+    #[cfg(test)]
+    Other,
 }
 
-/// The owner of a partition: who alone tells of it. Today there is one replica; that of several will be found here.
+/// Who owns which partition.
+pub type OwnerOf = fn(Partition) -> Owner;
+
+/// The owner of a partition: who alone tells of it, counts what was promised for it, and asks its cluster where it ends and what lies
+/// there. Today there is one replica; that of several will be found here.
+///
+/// A group has no partition, and nobody owns one. What a client commits, and who is a member, passes by any replica, which states it as
+/// a fact; facts are what replicas will share. Each asks for all groups what they have committed and what their members read: an
+/// owner needs that of each group that reads its partitions, and those are all the groups there are.
 #[must_use]
 pub const fn owner(_partition: Partition) -> Owner {
     Owner::Me

@@ -1,14 +1,18 @@
-//! What does not pass by is asked of clusters now and then: where partitions end and how groups stand (what they have committed:
-//! `committed`). Here is what is asked, and what an answer says, as the same facts that sessions state; `task` does the asking.
+//! What does not pass by is asked of clusters now and then: where partitions end and how groups stand (what their members read:
+//! `described`; what they have committed: `committed`). Here is what is asked, and what an answer says, as the same facts that sessions
+//! state; `task` does the asking.
 
-use super::Unknown;
+use super::described::{self, Kind};
+use super::{Owner, OwnerOf, Unknown};
 use crate::api::fetch::handed::{ends_of, stretch_of};
+use crate::api::groups::joined::CONSUMER;
 use crate::placement::{Leader, Placement};
 use crate::telemetry::observed::{Ends, Fact, Handed, Stretch};
 use crate::types::{BrokerId, FastMap, Partition, Slot};
 use crate::wire::codec::copied;
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::{
     FetchRequest, FetchResponse, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, TopicName,
@@ -16,8 +20,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 
-/// The first version of ListGroups that tells states; this one and those below are spoken at most.
-pub const LIST_GROUPS: i16 = 4;
+/// The first version of ListGroups that tells what kind groups are of; this one and those below are spoken at most.
+pub const LIST_GROUPS: i16 = 5;
 /// Of ListOffsets.
 pub const LIST_OFFSETS: i16 = 7;
 /// The last of Fetch that names topics.
@@ -50,14 +54,16 @@ pub enum End {
     Start,
 }
 
-/// The partitions of a cluster that somebody leads, by their leaders, as many together as one request may ask about.
+/// The partitions of a cluster that are ours and that somebody leads, by their leaders, as many together as one request may ask about.
 #[must_use]
-pub fn sought(placement: &Placement, cluster: Slot) -> Vec<(BrokerId, Vec<Sought>)> {
+pub fn sought(placement: &Placement, cluster: Slot, owner: OwnerOf) -> Vec<(BrokerId, Vec<Sought>)> {
     let mut by_leader: BTreeMap<BrokerId, Vec<Sought>> = BTreeMap::new();
     for place in placement.topics().filter(|place| place.cluster == cluster && !place.topic.internal) {
         for index in (0..).take(place.topic.partitions.len()) {
-            if let Leader::At(to, _) = place.leader(index) {
-                let at = Partition::new(&place.topic.name, index);
+            let at = Partition::new(&place.topic.name, index);
+            if let Leader::At(to, _) = place.leader(index)
+                && owner(at) == Owner::Me
+            {
                 by_leader.entry(to.broker).or_default().push(Sought { at, topic: place.name_there().clone(), index });
             }
         }
@@ -117,20 +123,37 @@ fn by_name(answer: &ListOffsetsResponse) -> FastMap<(&StrBytes, i32), i64> {
     told.map(|(topic, told)| ((&topic.name.0, told.partition_index), told.offset)).collect()
 }
 
+/// A group whose offsets are to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub group: StrBytes,
+    /// As what it is asked for its members, where it has any.
+    pub members: Option<Kind>,
+}
+
 /// The groups whose offsets are to be asked for, and how each stands: those of consumers that live on this cluster.
 #[must_use]
-pub fn groups_told(answer: &ListGroupsResponse, cluster: Slot, placement: &Placement) -> (Vec<StrBytes>, Vec<Fact>) {
-    let is_consumers = |kind: &StrBytes| ["", "consumer"].contains(&kind.as_str());
+pub fn groups_told(answer: &ListGroupsResponse, cluster: Slot, placement: &Placement) -> (Vec<Found>, Vec<Fact>) {
+    let is_consumers = |kind: &StrBytes| ["", CONSUMER].contains(&kind.as_str());
     let ours = answer
         .groups
         .iter()
         .filter(|group| is_consumers(&group.protocol_type) && placement.home_of_group(&group.group_id) == cluster);
-    let groups: Vec<_> = ours.clone().map(|group| copied(&group.group_id)).collect();
-    let stands = ours.filter(|group| !group.group_state.is_empty()).map(|group| {
-        let has_members = !["Empty", "Dead"].contains(&group.group_state.as_str());
-        Fact::Stands { group: copied(&group.group_id), has_members }
-    });
+    let found = |group: &ListedGroup| {
+        let members = described::kind_of(group).filter(|_| has_members(group));
+        Found { group: copied(&group.group_id), members }
+    };
+    let groups: Vec<_> = ours.clone().map(found).collect();
+    let stands = ours
+        .filter(|group| !group.group_state.is_empty())
+        .map(|group| Fact::Stands { group: copied(&group.group_id), has_members: has_members(group) });
     (groups, stands.collect())
+}
+
+/// Whether a group that is listed has members, or may have: old brokers do not say.
+fn has_members(group: &ListedGroup) -> bool {
+    !["Empty", "Dead"].contains(&group.group_state.as_str())
 }
 
 /// Whether somebody leads all that a cluster keeps for itself, groups' offsets too: else it lists fewer groups than it has.
@@ -210,11 +233,11 @@ pub fn batch_told(unknown: &Unknown, answer: &FetchResponse) -> Option<Fact> {
 mod tests {
     use super::*;
     use crate::api::testing::{World, text};
+    use crate::lag::owner;
     use crate::placement::build::tests::{slot, topic};
     use crate::wire::batch::testing::plain;
     use kafka_protocol::messages::GroupId;
     use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-    use kafka_protocol::messages::list_groups_response::ListedGroup;
     use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 
     fn answered(asked: &ListOffsetsRequest, offset: impl Fn(i32) -> (i16, i64)) -> ListOffsetsResponse {
@@ -233,16 +256,24 @@ mod tests {
     fn each_leader_is_asked_about_its_own_partitions_and_no_more_than_one_request_takes() {
         let many = vec![3; 2 * TOGETHER + 1];
         let world = World::with(&[topic("x", &[1, 2, -1]), topic("many", &many)], &[topic("b-1", &[1])]);
-        let all = sought(&world.placement, slot(0));
+        let all = sought(&world.placement, slot(0), owner);
         let sizes: Vec<_> = all.iter().map(|(broker, some)| (broker.0, some.len())).collect();
         assert_eq!(sizes, [(1, 1), (2, 1), (3, TOGETHER), (3, TOGETHER), (3, 1)], "nobody leads the last one of x");
-        assert_eq!(sought(&world.placement, slot(1)).len(), 1);
+        assert_eq!(sought(&world.placement, slot(1), owner).len(), 1);
+    }
+
+    #[test]
+    fn what_another_replica_owns_it_asks_about_itself() {
+        let world = World::with(&[topic("x", &[1, 1, 1])], &[]);
+        let others = |at: Partition| if at.index == 1 { Owner::Me } else { Owner::Other };
+        let all = sought(&world.placement, slot(0), others);
+        assert_eq!(all.iter().flat_map(|(_, some)| some).map(|one| one.index).collect::<Vec<_>>(), [1]);
     }
 
     #[test]
     fn where_a_partition_ends_is_said_where_all_three_are_known() {
         let world = World::with(&[topic("x", &[1, 1, 1])], &[]);
-        let (_, all) = sought(&world.placement, slot(0)).remove(0);
+        let (_, all) = sought(&world.placement, slot(0), owner).remove(0);
         let ask = |end| ask_ends(&all, end);
         assert_eq!((ask(End::High).isolation_level, ask(End::Stable).isolation_level), (0, 1));
         let high = answered(&ask(End::High), |index| (0, 10 + i64::from(index)));
@@ -260,21 +291,32 @@ mod tests {
     #[test]
     fn groups_that_live_elsewhere_or_do_not_consume_are_left_aside() {
         let world = World::default();
-        let group = |name: &str, kind: &str, state: &str| {
-            let listed = ListedGroup::default().with_group_id(GroupId(text(name))).with_protocol_type(text(kind));
-            listed.with_group_state(text(state))
+        let group = |name: &str, protocol: &str, state: &str, kind: &str| {
+            let listed = ListedGroup::default().with_group_id(GroupId(text(name))).with_protocol_type(text(protocol));
+            listed.with_group_state(text(state)).with_group_type(text(kind))
         };
         let all = vec![
-            group("g", "consumer", "Stable"),
-            group("empty", "", "Empty"),
-            group("old", "consumer", ""),
-            group("gb-1", "consumer", "Stable"),
-            group("connect", "connect", "Stable"),
+            group("g", "consumer", "Stable", "Classic"),
+            group("new", "consumer", "Reconciling", "Consumer"),
+            group("empty", "", "Empty", "Classic"),
+            group("left", "consumer", "Empty", "Consumer"),
+            group("old", "consumer", "", ""),
+            group("gb-1", "consumer", "Stable", "Classic"),
+            group("connect", "connect", "Stable", "Classic"),
+            group("share", "share", "Stable", "Share"),
         ];
         let (groups, stands) = groups_told(&ListGroupsResponse::default().with_groups(all), slot(0), &world.placement);
-        assert_eq!(groups, ["g", "empty", "old"].map(text));
+        let found = |group: &str, members| Found { group: text(group), members };
+        let expected = [
+            found("g", Some(Kind::Classic)),
+            found("new", Some(Kind::Consumer)),
+            found("empty", None),
+            found("left", None),
+            found("old", Some(Kind::Classic)),
+        ];
+        assert_eq!(groups, expected);
         let stand = |group: &str, has_members| Fact::Stands { group: text(group), has_members };
-        assert_eq!(stands, [stand("g", true), stand("empty", false)]);
+        assert_eq!(stands, [stand("g", true), stand("new", true), stand("empty", false), stand("left", false)]);
     }
 
     #[test]

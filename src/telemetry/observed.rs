@@ -26,6 +26,9 @@ pub type ProducerOf = (Slot, i64);
 /// An offset of a partition.
 pub type OffsetOf = (Partition, i64);
 
+/// A hash of a member's id, and the topics that it reads; `None` where an expression says which, or nobody knows.
+pub type MemberReads = (u64, Option<Box<[TopicKey]>>);
+
 /// A batch that a broker has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
@@ -142,6 +145,15 @@ pub enum Fact {
         /// The topics; `None` where an expression says which.
         topics: Option<Box<[TopicKey]>>,
     },
+    /// A group's coordinator, asked for its members, had exactly these at that time or later.
+    Described {
+        /// The group.
+        group: StrBytes,
+        /// Its members.
+        members: Box<[MemberReads]>,
+        /// When it was asked.
+        asked: Instant,
+    },
     /// A member left its group.
     Left {
         /// The group.
@@ -180,6 +192,9 @@ impl Fact {
             Self::Committed { of, .. } | Self::Holds { of, .. } | Self::CommitsWith { of, .. } => of.len(),
             Self::Listed { groups, .. } => groups.len(),
             Self::Subscribed { topics, .. } => topics.as_ref().map_or(0, |topics| topics.len()),
+            Self::Described { members, .. } => {
+                members.iter().map(|(_, topics)| 1 + topics.as_ref().map_or(0, |topics| topics.len())).sum()
+            }
             Self::OffsetsGone { of, .. } => of.len(),
             Self::Throttled { .. }
             | Self::Ended { .. }

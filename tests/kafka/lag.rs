@@ -46,9 +46,12 @@ pub fn trials() -> Vec<Trial> {
         alone("lag: of a cluster that is down stays, and its seconds grow", cluster_down),
         alone("measure: how exact lag is under load", amid::exact).with_ignored_flag(true),
     ];
-    trials.extend(["classic", "consumer"].map(|protocol| {
-        shared(format!("lag: of members that come and go, protocol {protocol}"), move |world| members(world, protocol))
-    }));
+    for protocol in ["classic", "consumer"] {
+        let name = |of: &str| format!("lag: of {of}, protocol {protocol}");
+        let (moving, dropped) = (name("members that come and go"), name("what members past Fishplate have dropped"));
+        trials.push(shared(moving, move |world| members(world, protocol)));
+        trials.push(shared(dropped, move |world| dropped_past_fishplate(world, protocol)));
+    }
     trials
 }
 
@@ -524,6 +527,22 @@ fn took_no_longer_than_they_did(proxy: &Proxy, at: &Bootstrap, topic: &str, grou
     assert!(ago <= first.elapsed().as_secs_f64(), "{row}");
 }
 
+/// A member of a group that reads two topics, has got four records of each and has committed one.
+#[track_caller]
+fn member(at: &Bootstrap, group: &str, protocol: &str, topics: &[String; 2]) -> BaseConsumer {
+    let mut config = client(at);
+    config.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+    let reader: BaseConsumer = config.set("group.protocol", protocol).create().expect("a consumer");
+    reader.subscribe(&[&topics[0], &topics[1]]).expect("a subscription");
+    let mut got = 0;
+    wait::until("all records of both", SOON, || {
+        got += i32::from(matches!(reader.poll(Duration::from_millis(100)), Some(Ok(_))));
+        got == 8
+    });
+    reader.commit(&offsets(&[(&topics[0], 0, 1), (&topics[1], 0, 1)]), CommitMode::Sync).expect("a commit");
+    reader
+}
+
 fn members(world: &World, protocol: &str) {
     let topics = ["first", "second"].map(|name| format!("a-lag-members-{protocol}-{name}"));
     let group = format!("ga-lag-members-{protocol}");
@@ -534,21 +553,8 @@ fn members(world: &World, protocol: &str) {
         Topics::of(&at).wait_until_led(topic, 1);
         send(&at, topic, 0, 4);
     }
-    let reader: BaseConsumer = {
-        let mut config = client(&at);
-        config.set("group.id", &group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
-        config.set("group.protocol", protocol).create().expect("a consumer")
-    };
     // Given a member that reads two topics, and has committed one record of each
-    reader.subscribe(&[&topics[0], &topics[1]]).expect("a subscription");
-    let mut met = std::collections::BTreeMap::new();
-    wait::until("all records of both", SOON, || {
-        if let Some(Ok(message)) = reader.poll(Duration::from_millis(100)) {
-            *met.entry(message.topic().to_owned()).or_insert(0) += 1;
-        }
-        met.values().sum::<i32>() == 8
-    });
-    reader.commit(&offsets(&[(&topics[0], 0, 1), (&topics[1], 0, 1)]), CommitMode::Sync).expect("a commit");
+    let reader = member(&at, &group, protocol, &topics);
     // Then it is known what it was handed and has not committed
     let told = wait::find("it was handed all", SOON, || {
         let told = Told::of_group(&proxy, &group);
@@ -576,6 +582,43 @@ fn members(world: &World, protocol: &str) {
         "{}",
         shown.family("fishplate_group_members")
     );
+    proxy.finish();
+}
+
+fn dropped_past_fishplate(world: &World, protocol: &str) {
+    let topics = ["kept", "dropped"].map(|name| format!("a-lag-past-{protocol}-{name}"));
+    let [kept, dropped] = &topics;
+    let group = format!("ga-lag-past-{protocol}");
+    // Given a member that no Fishplate has seen, which reads two topics and has committed one record of each
+    let direct = world.a.bootstrap();
+    for topic in &topics {
+        Topics::of(&direct).create(topic, 1, 3);
+        send(&direct, topic, 0, 4);
+    }
+    let reader = member(&direct, &group, protocol, &topics);
+    let proxy = world.start_proxy(&world.config());
+    for topic in &topics {
+        lag_is(&proxy, &group, (topic, 0), 3, SOON);
+    }
+    // When it reads one topic less, then that is told with the next sweep
+    reader.subscribe(&[kept]).expect("a subscription");
+    wait::until("a topic that is read no more is gone", SWEPT, || {
+        drop(reader.poll(Duration::from_millis(100)));
+        let told = Told::of_group(&proxy, &group);
+        assert_eq!(told.lag(kept, 0), Some(3), "{told:?}");
+        told.row(dropped, 0).is_none()
+    });
+    proxy.finish();
+    // And when Fishplate starts anew and the member goes on as before, then what it has dropped is never told
+    let proxy = world.start_proxy(&world.config());
+    wait::until("the first sweep", SOON, || {
+        let told = Told::of_group(&proxy, &group);
+        assert!(told.row(dropped, 0).is_none(), "{told:?}");
+        told.lag(kept, 0) == Some(3)
+    });
+    let told = Told::of_group(&proxy, &group);
+    assert!(told.rows.len() == 1 && told.lag(kept, 0) == Some(3), "{told:?}");
+    drop(reader);
     proxy.finish();
 }
 

@@ -1,18 +1,23 @@
 //! What a member of a classic group says that it reads, inside JoinGroup: Kafka's consumer protocol, which brokers do not look
-//! into (KIP-54). We do, since what no member reads any more is nobody's lag.
+//! into (KIP-54), but tell who asks for it. We do, since what no member reads any more is nobody's lag.
 
 use crate::types::{TopicKey, topic_key};
 use kafka_protocol::messages::JoinGroupRequest;
 use uuid::Uuid;
 
 /// The protocol type of consumers.
-const CONSUMER: &str = "consumer";
+pub const CONSUMER: &str = "consumer";
 
 /// The topics that a member reads; `None` where that cannot be told. All its protocols say the same, and the first counts.
 #[must_use]
 pub fn topics_read(request: &JoinGroupRequest) -> Option<Box<[TopicKey]>> {
     let protocol = request.protocols.first().filter(|_| request.protocol_type.as_str() == CONSUMER)?;
-    let mut said: &[u8] = &protocol.metadata;
+    topics_named(&protocol.metadata)
+}
+
+/// The same out of what it says with one of its protocols.
+#[must_use]
+pub fn topics_named(mut said: &[u8]) -> Option<Box<[TopicKey]>> {
     let _version: [u8; 2] = take(&mut said)?;
     let count = u32::try_from(i32::from_be_bytes(take(&mut said)?)).ok()?;
     (0..count).map(|_| topic(&mut said)).collect()

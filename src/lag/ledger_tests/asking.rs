@@ -120,3 +120,59 @@ fn what_need_not_be_asked_for_keeps_nothing_else_from_being_asked() {
     let first = |left_out: Partition| play.ledger.unknown(1, |one| one.at == left_out, play.now())[0].at;
     assert_eq!([first(at("t", 1)), first(t0())], [t0(), at("t", 1)]);
 }
+
+#[test]
+fn after_a_restart_a_topic_that_a_group_has_dropped_is_never_its_lag() {
+    let both = [(t0(), 5), (at("u", 0), 5)];
+    for members_first in [true, false] {
+        let mut play = Play::new();
+        play.places(&[place("t", 1), place("u", 2)]);
+        play.ask(high(10));
+        let asked = play.now().at;
+        // When its members are told before what it has committed, as a sweep does, or behind it
+        if members_first {
+            play.described("g", &[(1, &["t"])], asked).holds("g", &both, asked);
+        } else {
+            play.holds("g", &both, asked).described("g", &[(1, &["t"])], asked);
+        }
+        // Then what they read is its lag, and nothing else, also when all is told again
+        let topics = |play: &Play| play.rows().iter().map(|row| row.topic.to_string()).collect::<Vec<_>>();
+        assert_eq!(topics(&play), ["t"], "{members_first}");
+        let asked = play.wait(60.0).now().at;
+        play.described("g", &[(1, &["t"])], asked).holds("g", &both, asked);
+        assert_eq!(topics(&play), ["t"], "{members_first}");
+        // And when they read it again, it is
+        let asked = play.wait(60.0).now().at;
+        play.described("g", &[(1, &["t"]), (2, &["u"])], asked).holds("g", &both, asked);
+        assert_eq!(topics(&play).len(), 2, "{members_first}");
+        // And when they stop, they have not unsubscribed
+        play.wait(60.0).fact(Fact::Stands { group: text("g"), has_members: false });
+        assert_eq!(topics(&play).len(), 2, "{members_first}");
+    }
+}
+
+#[test]
+fn members_that_do_not_pass_by_read_what_those_that_do_have_dropped() {
+    let mut play = Play::new();
+    let reads = |topics: &[&str]| {
+        let topics = Some(topics.iter().map(|topic| topic_key(topic, Uuid::nil())).collect());
+        Fact::Subscribed { group: text("g"), member: ALICE.0, topics }
+    };
+    play.places(&[place("t", 1), place("u", 2)]);
+    play.produce(0, 10).beat("g", ALICE).fact(reads(&["t", "u"])).commit("g", 5).wait(1.0);
+    let asked = play.now().at;
+    play.described("g", &[(ALICE.0, &["t", "u"]), (BOB.0, &["t"])], asked).wait(1.0);
+    play.fact(reads(&["u"]));
+    assert_eq!(play.groups(), ["g"], "the other one still does");
+    let asked = play.wait(1.0).now().at;
+    play.described("g", &[(ALICE.0, &["u"]), (BOB.0, &["u"])], asked);
+    assert!(play.rows().is_empty());
+}
+
+#[test]
+fn what_is_told_of_members_of_a_group_that_was_deleted_since_says_nothing() {
+    let mut play = Play::new();
+    let asked = play.now().at;
+    play.wait(1.0).fact(Fact::GroupGone { group: text("g") }).described("g", &[(1, &["t"])], asked);
+    assert!(play.ledger.groups.find(&text("g")).is_none());
+}

@@ -51,3 +51,25 @@ fn seconds_are_late_by_when_the_end_was_noticed_to_move_and_no_sooner() {
     play.wait(1.0);
     assert_eq!(watched(&mut play), ["66", "1"]);
 }
+
+#[test]
+fn what_another_replica_owns_it_counts_and_tells_and_asks_about_itself() {
+    // Given a replica that owns the second partition alone
+    let mut play = Play::new();
+    play.ledger.owner = |at| if at.index == 1 { Owner::Me } else { Owner::Other };
+    let commit =
+        |index, offset| Fact::Committed { group: text("g"), of: [(at("t", index), offset)].into(), anew: true };
+    let produce = |index| written(at("t", index), 0, 10, None);
+    play.aim();
+    for index in [0, 1] {
+        play.fact(commit(index, 0)).fact(produce(index));
+    }
+    play.wait(6.0).fact(commit(1, 10)).wait(4.0);
+    // When the other one waits for too long, and is committed too late
+    play.ledger.tick(play.now());
+    play.fact(commit(0, 4));
+    // Then none of that is counted or told here
+    assert_eq!(play.level(), ["10", "10", "10", "0"]);
+    assert_eq!(play.rows().iter().map(|row| row.partition).collect::<Vec<_>>(), [1]);
+    assert_eq!(play.ledger.unknown(10, |_| false, play.now()), []);
+}

@@ -71,6 +71,13 @@ fn fact() -> impl Strategy<Value = Fact> {
             let topics = Some(of.into_iter().map(|partition| partition.topic).collect());
             Fact::Subscribed { group, member, topics }
         }),
+        (group(), prop::collection::vec((0u64..3, prop::option::of(partition())), 0..3), 0u64..600).prop_map(
+            |(group, members, asked)| {
+                let reads = |(member, of): (u64, Option<Partition>)| (member, of.map(|of| [of.topic].into()));
+                let members = members.into_iter().map(reads).collect();
+                Fact::Described { group, members, asked: Instant::now() + Duration::from_secs(asked) }
+            }
+        ),
         (group(), offsets()).prop_map(|(group, of)| Fact::Holds { group, of, asked: Instant::now() }),
         prop::collection::vec(group(), 0..2).prop_map(|groups| Fact::Listed {
             cluster: slot(0),

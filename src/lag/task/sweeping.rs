@@ -4,7 +4,9 @@
 use super::{Lag, aside};
 use crate::error::Fault;
 use crate::lag::committed::{self, OF_MANY, OF_ONE};
-use crate::lag::sweep::{self, End, LIST_GROUPS, LIST_OFFSETS, Sought};
+use crate::lag::described::{self, CONSUMER_GROUP_DESCRIBE, DESCRIBE_GROUPS, Kind};
+use crate::lag::owner;
+use crate::lag::sweep::{self, End, Found, LIST_GROUPS, LIST_OFFSETS, Sought};
 use crate::placement::Placement;
 use crate::rights::{Operation, Operations};
 use crate::telemetry::observed::{Fact, Handed};
@@ -38,7 +40,7 @@ pub(super) async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
 /// Where its partitions end.
 async fn ends(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
     let mut outcome = Ok(());
-    for (broker, some) in sweep::sought(placement, cluster.slot()) {
+    for (broker, some) in sweep::sought(placement, cluster.slot(), owner) {
         match ends_of(cluster, broker, &some).await {
             Ok(ends) => {
                 outcome = outcome.and(all_told(cluster, "where each partition ends", ends.len(), some.len()));
@@ -65,7 +67,7 @@ async fn ends_of(cluster: &Arc<Cluster>, broker: BrokerId, some: &[Sought]) -> R
     Ok(sweep::ends_told(some, &high, &stable, &start))
 }
 
-/// How its groups stand, and what they have committed.
+/// How its groups stand, what their members read, and what they have committed.
 async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> Result<(), Fault> {
     let brokers: Vec<_> = cluster.news().borrow().snapshot.brokers.keys().copied().collect();
     let (mut outcome, mut met, mut listed) = (Ok(()), HashSet::new(), HashSet::new());
@@ -84,7 +86,7 @@ async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -
         lag.notes.note(stands);
         listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
         // Every node of some clusters tells of all groups.
-        groups.retain(|group| met.insert(group.clone()));
+        groups.retain(|found| met.insert(found.group.clone()));
         to_ask.push((broker, groups));
     }
     // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
@@ -92,9 +94,54 @@ async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -
         lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
     }
     for (broker, groups) in to_ask {
+        // First, so that offsets of topics that a group has dropped are never told as its lag.
+        outcome = outcome.and(members(lag, cluster, broker, &groups).await);
+        let groups = groups.into_iter().map(|found| found.group).collect();
         outcome = outcome.and(offsets(lag, cluster, broker, groups).await);
     }
     outcome
+}
+
+/// What members of groups read: of each group that has any, for some may not pass by here. As many together as are asked for their
+/// offsets: those of partitions that are assigned make the most of an answer.
+async fn members(lag: &Arc<Lag>, cluster: &Arc<Cluster>, broker: BrokerId, groups: &[Found]) -> Result<(), Fault> {
+    let mut outcome = Ok(());
+    for kind in Kind::ALL {
+        let of_kind = groups.iter().filter(|found| found.members == Some(kind)).map(|found| found.group.clone());
+        let of_kind: Vec<_> = of_kind.collect();
+        // Who does not speak it has no such groups.
+        if of_kind.is_empty() || cluster.speaks(broker, kind.api()).is_none() {
+            continue;
+        }
+        for some in committed::together(weighed(lag, cluster.slot(), of_kind).await) {
+            outcome = outcome.and(members_of(lag, cluster, broker, kind, &some).await);
+        }
+    }
+    outcome
+}
+
+/// Groups that are not told of are no fault: who may not describe one is told none of its offsets either, which is one, and one that
+/// rebalances is told of the next time. No number is wrong for it; at most a topic that was dropped is told of longer.
+async fn members_of(
+    lag: &Arc<Lag>,
+    cluster: &Arc<Cluster>,
+    broker: BrokerId,
+    kind: Kind,
+    groups: &[StrBytes],
+) -> Result<(), Fault> {
+    let asked = Instant::now();
+    let facts = match kind {
+        Kind::Classic => {
+            let request = described::ask_classic(groups);
+            described::classic_told(&cluster.call(Some(broker), &request, DESCRIBE_GROUPS).await?, asked)
+        }
+        Kind::Consumer => {
+            let request = described::ask_consumer(groups);
+            described::consumer_told(&cluster.call(Some(broker), &request, CONSUMER_GROUP_DESCRIBE).await?, asked)
+        }
+    };
+    lag.notes.note(facts);
+    Ok(())
 }
 
 /// Who may not describe the cluster is listed those groups alone that it may describe, without a word.
@@ -191,6 +238,8 @@ mod tests {
     use crate::upstream::connect::Shared;
     use crate::upstream::refresh;
     use crate::upstream::testing::{Asked, FakeCluster, Reply};
+    use kafka_protocol::messages::consumer_group_describe_response;
+    use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
     use kafka_protocol::messages::list_groups_response::ListedGroup;
     use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
     use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
@@ -199,6 +248,7 @@ mod tests {
         OffsetFetchResponseTopic, OffsetFetchResponseTopics,
     };
     use kafka_protocol::messages::{
+        ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribeGroupsRequest, DescribeGroupsResponse,
         GroupId, ListOffsetsRequest, ListOffsetsResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
     };
     use parking_lot::Mutex;
@@ -342,5 +392,81 @@ mod tests {
         let seen = swept(OF_MANY - 1).await;
         assert_eq!(count(&seen, ApiKey::OffsetFetch, OF_ONE), GROUPS);
         assert_eq!(seen.len(), GROUPS + 3 + 1);
+    }
+
+    /// Groups with their states and kinds.
+    fn listed(groups: &[(usize, &'static str, &'static str)]) -> ListGroupsResponse {
+        let group = |(number, state, kind): &(usize, &'static str, &'static str)| {
+            let listed = ListedGroup::default().with_group_id(name(*number)).with_group_type((*kind).into());
+            listed.with_protocol_type("consumer".into()).with_group_state((*state).into())
+        };
+        ListGroupsResponse::default().with_groups(groups.iter().map(group).collect())
+    }
+
+    /// What the members of each read is another topic than what it has committed.
+    fn classic(of: &DescribeGroupsRequest) -> DescribeGroupsResponse {
+        let subscription = [&[0, 1, 0, 0, 0, 1, 0, 1, b'y'][..], &[0; 4]].concat();
+        let member = DescribedGroupMember::default().with_member_metadata(subscription.into());
+        let group = |id: &GroupId| {
+            let told = DescribedGroup::default().with_group_id(id.clone()).with_members(vec![member.clone()]);
+            told.with_group_state("Stable".into()).with_protocol_type("consumer".into())
+        };
+        DescribeGroupsResponse::default().with_groups(of.groups.iter().map(group).collect())
+    }
+
+    fn consumer(of: &ConsumerGroupDescribeRequest) -> ConsumerGroupDescribeResponse {
+        let y = TopicName("y".into());
+        let member = consumer_group_describe_response::Member::default().with_subscribed_topic_names(vec![y]);
+        let group = |id: &GroupId| {
+            let told = consumer_group_describe_response::DescribedGroup::default().with_group_id(id.clone());
+            told.with_members(vec![member.clone()])
+        };
+        ConsumerGroupDescribeResponse::default().with_groups(of.group_ids.iter().map(group).collect())
+    }
+
+    #[tokio::test]
+    async fn members_are_asked_for_before_offsets_and_only_where_there_are_any() {
+        // Given a classic group and one of the consumer protocol, whose members have dropped a topic, and others without members
+        let groups = [(1, "Stable", "classic"), (2, "Reconciling", "consumer"), (3, "Empty", "classic")];
+        let seen = Seen::default();
+        let noted = Arc::clone(&seen);
+        let there = FakeCluster::start(1, &[("x", &[1]), ("y", &[1])], move |_, asked| match asked.api {
+            ApiKey::ListGroups => asked.answer(&listed(&groups)),
+            ApiKey::DescribeGroups => {
+                noted.lock().push((asked.api, asked.head.version));
+                asked.answer(&classic(&asked.request()))
+            }
+            ApiKey::ConsumerGroupDescribe => {
+                noted.lock().push((asked.api, asked.head.version));
+                asked.answer(&consumer(&asked.request()))
+            }
+            _ => broker(&noted, asked),
+        })
+        .await;
+        // When it is swept
+        let lag = lag_of(&there).await;
+        // Then each is asked once, and of the topic that nobody reads only the group is told that has nobody
+        assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
+        let told: Vec<_> = lag.rows(&Which::default()).rows.iter().map(|row| row.group.to_string()).collect();
+        assert_eq!(told, ["g3"]);
+        let apis: Vec<_> = seen.lock().iter().filter(|one| one.0 != ApiKey::ListOffsets).copied().collect();
+        let described = [(ApiKey::DescribeGroups, DESCRIBE_GROUPS), (ApiKey::ConsumerGroupDescribe, 1)];
+        assert_eq!(apis, [&described[..], &[(ApiKey::OffsetFetch, OF_MANY)]].concat());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_does_not_say_what_members_read_has_told_all_else() {
+        let there = FakeCluster::start(1, &[("x", &[1])], move |_, asked| match asked.api {
+            ApiKey::ListGroups => asked.answer(&listed(&[(1, "Stable", "classic")])),
+            ApiKey::DescribeGroups => {
+                let mut told = classic(&asked.request());
+                told.groups[0].error_code = 30;
+                asked.answer(&told)
+            }
+            _ => broker(&Seen::default(), asked),
+        })
+        .await;
+        let lag = lag_of(&there).await;
+        assert_eq!((lag.swept()[0].told, lag.rows(&Which::default()).rows.len()), (1, 1));
     }
 }
