@@ -138,6 +138,7 @@ impl Topics {
             let topic = place.and_then(|place| self.get(place));
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             black_box(topic.and_then(|topic| topic.partitions.get(index)).and_then(Partition::glance));
+            black_box(topic.is_some_and(|topic| topic.latencies.any()));
         }
         places
     }
