@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const SOON: Duration = wait::seconds(60);
 /// Between two questions.
 const PAUSE: Duration = Duration::from_millis(200);
-/// What passes by is known at once: so long a client may take to hear of it itself.
+/// What is deleted through Fishplate is gone with the answer; on busy brokers that leaves a moment before all have heard of it.
 const AT_ONCE: Duration = wait::seconds(5);
 /// Clusters are asked once a minute for what does not pass by.
 const SWEPT: Duration = wait::seconds(150);
