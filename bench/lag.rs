@@ -66,7 +66,7 @@ impl Play {
 
     fn fetch(&mut self) -> usize {
         let (next, at) = (self.offset, self.now().at);
-        let stretch = Stretch { from: next - 10, given: Some(next), next, written_ms: 1 };
+        let stretch = Stretch { from: next - 10, given: Some((next - 10, next)), next, written_ms: 1 };
         let ends = Ends { high: next, stable: next, start: 0 };
         let all: Vec<_> = all().map(|at| Handed { at, stretch, ends }).collect();
         let fact = |of: &[Handed]| Fact::Fetched { by: Some(Reader(1)), committed_only: false, of: of.into() };

@@ -275,7 +275,7 @@ impl Ends {
         if stretch.from < 0 || stretch.next <= stretch.from {
             return;
         }
-        let given = stretch.given.unwrap_or(stretch.from).clamp(stretch.from, stretch.next);
+        let given = stretch.given.map_or(stretch.from, |given| given.1).clamp(stretch.from, stretch.next);
         if given < stretch.next || self.rare.is_some() {
             let (written, is_end) = (self.written, self.end.is_some_and(|end| stretch.next >= end));
             self.rare().shown(given, stretch.next, written, is_end, committed_only);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn stretch(from: i64, given: Option<i64>, next: i64) -> Stretch {
-        Stretch { from, given, next, written_ms: -1 }
+        Stretch { from, given: given.map(|given| (from, given)), next, written_ms: -1 }
     }
 
     fn both(ends: &Ends) -> (Option<i64>, Option<i64>) {

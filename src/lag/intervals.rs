@@ -49,7 +49,9 @@ impl Partition {
     pub(super) fn interval(&self, group: GroupAt, offset: i64, at: Moment) -> Option<i64> {
         let pair = self.pair(group)?;
         let (said, before) = (pair.said?, pair.committed.filter(|before| *before < offset)?);
-        let waits_since = self.times.time_of(before).map(|arrival| arrival.at);
+        let first = self.ends.first_given(before, pair.committed_only);
+        // Where only the end was seen to move, it had moved by then.
+        let waits_since = self.times.time_of(first).map(|arrival| arrival.noticed.unwrap_or(arrival.at));
         Some(waits_since.map_or(said, |since| since.max(said)).until(at))
     }
 }

@@ -49,6 +49,12 @@ impl Latencies {
     pub(super) fn any(&self) -> bool {
         !self.produce.is_empty() || !self.delivery.is_empty()
     }
+
+    /// Those whose acknowledgement should have come long ago: somebody wrote their records past us.
+    fn forget_early(&mut self, now: Moment) {
+        let old = self.early.partition_point(|early| early.at.until(now) > PATIENCE);
+        self.early.drain(..old);
+    }
 }
 
 impl Topic {
@@ -69,10 +75,9 @@ impl Topic {
         match self.arrival(index, offset) {
             Some((Source::Arrival, came)) => self.count_delivery(came, at),
             Some((Source::Noticed, _)) => {
-                let early = &mut self.latencies.early;
-                early.retain(|early| early.at.until(at) <= PATIENCE);
-                if early.len() < EARLY {
-                    early.push(Early { index, offset, at });
+                self.latencies.forget_early(at);
+                if self.latencies.early.len() < EARLY {
+                    self.latencies.early.push(Early { index, offset, at });
                 }
             }
             _ => {}
@@ -81,9 +86,10 @@ impl Topic {
 
     /// The acknowledgement of what readers were handed before: an answer to Fetch may overtake that to Produce.
     fn meet_early(&mut self, index: i32, base: i64, next: i64, at: Moment) {
+        self.latencies.forget_early(at);
         let is_met = |early: &Early| early.index == index && (base..next).contains(&early.offset);
         let met: Vec<_> = self.latencies.early.extract_if(.., |early| is_met(early)).collect();
-        for early in met.iter().filter(|early| early.at.until(at) <= PATIENCE) {
+        for early in met {
             if let Some((Source::Arrival, came)) = self.arrival(index, early.offset) {
                 self.count_delivery(came, early.at);
             }
@@ -96,8 +102,6 @@ impl Topic {
     }
 
     fn arrival(&self, index: i32, offset: i64) -> Option<(Source, Moment)> {
-        let partition = self.partitions.get(usize::try_from(index).ok()?)?;
-        let arrival = partition.times.time_of(offset)?;
-        Some((arrival.source, arrival.at))
+        self.partitions.get(usize::try_from(index).ok()?)?.came(offset)
     }
 }

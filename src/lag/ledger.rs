@@ -4,6 +4,7 @@ use super::clock::{Clock, Moment};
 use super::groups::Groups;
 use super::held::Deleted;
 use super::levels::Aims;
+use super::look::is_ours;
 use super::measure::Then;
 use super::partition::Step;
 use super::place::Place;
@@ -15,7 +16,7 @@ use crate::telemetry::observed::{Fact, Handed, Noted, OffsetOf, ProducerOf, Read
 use crate::types::Partition;
 use kafka_protocol::protocol::StrBytes;
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// What facts weigh together that wait for their topic, and for how long they do, in ms.
@@ -41,7 +42,8 @@ pub struct Ledger {
     readers: Readers,
     transactions: Transactions,
     pub(super) deleted: Deleted,
-    waiting: Vec<Noted>,
+    waiting: VecDeque<Noted>,
+    waiting_weight: usize,
     /// When seconds were last counted.
     ticked: Moment,
     tidied: Moment,
@@ -64,7 +66,8 @@ impl Ledger {
             readers: Readers::default(),
             transactions: Transactions::default(),
             deleted: Deleted::default(),
-            waiting: Vec::new(),
+            waiting: VecDeque::new(),
+            waiting_weight: 0,
             ticked: clock.moment(now.at),
             tidied: clock.moment(now.at),
             pairs: 0,
@@ -90,9 +93,8 @@ impl Ledger {
         // What members read may be a topic that is known only now.
         self.groups.soil_all();
         self.clean(at);
-        let waiting = std::mem::take(&mut self.waiting);
-        let clock = self.clock;
-        self.apply(waiting.into_iter().filter(|noted| clock.moment(noted.at).until(at) <= PATIENCE));
+        let waiting = self.take_waiting(at);
+        self.apply(waiting);
         self.count_pairs();
     }
 
@@ -117,7 +119,7 @@ impl Ledger {
             let moment = known.map_or_else(|| self.clock.moment(at), |known| known.1);
             last = Some((at, moment));
             if let Some(fact) = self.take(fact, at, moment) {
-                self.wait(Noted { at, fact }, moment);
+                self.wait(Noted { at, fact });
             }
         }
         if let Some((_, last)) = last {
@@ -125,18 +127,22 @@ impl Ledger {
         }
     }
 
-    /// Keeps a fact until its topic is known; where it is full, those that have waited long enough make room.
-    fn wait(&mut self, noted: Noted, now: Moment) {
-        let clock = self.clock;
-        let is_old = |noted: &Noted| clock.moment(noted.at).until(now) > PATIENCE;
-        // In the order of time, as a rule: the first is the oldest.
-        let weight = |waiting: &[Noted]| waiting.iter().map(|noted| noted.fact.weight()).sum::<usize>();
-        if weight(&self.waiting) >= WAITING && self.waiting.first().is_some_and(is_old) {
-            self.waiting.retain(|noted| !is_old(noted));
+    /// Keeps a fact until its topic is known. Where there are too many, those that have waited the longest make room.
+    fn wait(&mut self, noted: Noted) {
+        self.waiting_weight += noted.fact.weight();
+        self.waiting.push_back(noted);
+        while self.waiting_weight > WAITING
+            && let Some(oldest) = self.waiting.pop_front()
+        {
+            self.waiting_weight -= oldest.fact.weight();
         }
-        if weight(&self.waiting) < WAITING {
-            self.waiting.push(noted);
-        }
+    }
+
+    /// Those that wait, and are not too old: none waits any more.
+    fn take_waiting(&mut self, now: Moment) -> Vec<Noted> {
+        let (clock, waiting) = (self.clock, std::mem::take(&mut self.waiting));
+        self.waiting_weight = 0;
+        waiting.into_iter().filter(|noted| clock.moment(noted.at).until(now) <= PATIENCE).collect()
     }
 
     /// Takes a fact in; what of it must wait comes back.
@@ -265,7 +271,7 @@ impl Ledger {
         {
             self.transactions.wrote(producer, to, at);
         }
-        if let Some(topic) = self.topics.get_mut(topic) {
+        if let Some(topic) = self.topics.get_mut(topic).filter(|topic| is_ours(self.owner, topic, to.index)) {
             topic.produced(to.index, (base, next), took, at);
         }
         true
@@ -277,8 +283,9 @@ impl Ledger {
         let Some(partition) = self.topics.partition_at(topic, index) else { return false };
         partition.told(ends, stretch, by.is_none(), only, at);
         if let Some(by) = by.filter(|_| stretch.from >= 0) {
-            if let Some(topic) = self.topics.get_mut(topic).filter(|_| stretch.given.is_some()) {
-                topic.delivered(index, stretch.from, at);
+            let ours = self.topics.get_mut(topic).filter(|topic| is_ours(self.owner, topic, index));
+            if let (Some(topic), Some((first, _))) = (ours, stretch.given) {
+                topic.delivered(index, first, at);
             }
             self.handed((topic, index), by, stretch.next.max(stretch.from), only, at);
         }
@@ -369,7 +376,7 @@ impl Ledger {
             // What its members read was known before what it has committed.
             known.left_behind.insert(topic);
         }
-        if let Some(ms) = interval {
+        if let Some(ms) = interval.filter(|_| is_ours(self.owner, topic_of, of.index)) {
             known.intervals.add(&topic_of.place.pipeline, ms);
         }
         if let Some(step) = step.filter(|_| anew) {
@@ -383,7 +390,7 @@ impl Ledger {
 
     /// Counts what was committed, where that was promised to be in time.
     fn level(&mut self, group: GroupAt, topic: TopicAt, index: i32, step: Step, at: Moment) {
-        let Some(topic) = self.topics.get(topic).filter(|topic| self.is_ours(topic, index)) else { return };
+        let Some(topic) = self.topics.get(topic).filter(|topic| is_ours(self.owner, topic, index)) else { return };
         let Some(group) = self.groups.get_mut(group) else { return };
         let Some(bound) = group.bound.as_ref().filter(|bound| bound.pipeline == topic.place.pipeline) else { return };
         let partition = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
@@ -479,8 +486,7 @@ impl Ledger {
         self.readers.expire(now);
         self.transactions.expire(now);
         self.deleted.expire(now);
-        let clock = self.clock;
-        self.waiting.retain(|noted| clock.moment(noted.at).until(now) <= PATIENCE);
+        self.take_waiting(now).into_iter().for_each(|noted| self.wait(noted));
         let all: Vec<_> = self.groups.iter().map(|(place, _)| place).collect();
         for place in all {
             if self.groups.get_mut(place).is_some_and(|group| group.members.expire(now)) {

@@ -147,7 +147,7 @@ impl Play {
     }
 
     fn fetch(&mut self, by: Reader, from: i64, next: i64, ends: Ends) -> &mut Self {
-        let stretch = Stretch { from, given: (next > from).then_some(next), next, written_ms: -1 };
+        let stretch = Stretch { from, given: (next > from).then_some((from, next)), next, written_ms: -1 };
         self.fact(handed(Some(by), stretch, ends))
     }
 

@@ -8,7 +8,7 @@ use super::partition::{Pair, Partition, RECENT};
 use super::readers::GroupAt;
 use super::rows::Why;
 use super::topics::{Topic, TopicAt};
-use super::{Ledger, Owner};
+use super::{Ledger, Owner, OwnerOf};
 use kafka_protocol::protocol::StrBytes;
 
 /// What readers that belong to no group are called.
@@ -72,20 +72,20 @@ impl Seen<'_> {
     }
 }
 
+/// Whether it is us who count and tell of a partition.
+#[must_use]
+pub(super) fn is_ours(owner: OwnerOf, topic: &Topic, index: i32) -> bool {
+    owner(topic.at(index)) == Owner::Me
+}
+
 impl Ledger {
     /// The partitions that we tell of.
     pub(super) fn partitions(&self) -> impl Iterator<Item = (TopicAt, &Topic, i32, &Partition)> {
         self.topics.iter().flat_map(|(place, topic)| {
             let numbered = (0i32..).zip(&topic.partitions);
-            let ours = numbered.filter(|(index, _)| self.is_ours(topic, *index));
+            let ours = numbered.filter(|(index, _)| is_ours(self.owner, topic, *index));
             ours.map(move |(index, partition)| (place, topic, index, partition))
         })
-    }
-
-    /// Whether it is us who tell of a partition.
-    #[must_use]
-    pub(super) fn is_ours(&self, topic: &Topic, index: i32) -> bool {
-        (self.owner)(topic.at(index)) == Owner::Me
     }
 
     /// See the module's text.

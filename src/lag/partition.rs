@@ -5,6 +5,7 @@ use super::dated::Dated;
 use super::ends::{Ends, Moved};
 use super::pulse::Pulse;
 use super::readers::GroupAt;
+use super::rows::Source;
 use super::times::Times;
 use crate::telemetry::observed::{Ends as Told, ProducerOf, Reader, Stretch};
 
@@ -62,7 +63,7 @@ struct Untied {
 /// What a commit changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    /// What was committed before.
+    /// The first record that had not been committed before.
     pub(super) from: i64,
     /// What is committed now, of records that there are.
     pub(super) to: i64,
@@ -76,6 +77,8 @@ pub(super) struct Partition {
     pub(super) ends: Ends,
     /// When its records came.
     pub(super) times: Times,
+    /// The last batch that was written through us, and when: `times` has that to 20 ms.
+    newest: Option<(i64, i64, Moment)>,
     /// Records that were written through us.
     pub(super) records: u64,
     /// And their bytes.
@@ -98,6 +101,7 @@ impl Partition {
         Self {
             ends: Ends::default(),
             times: Times::default(),
+            newest: None,
             records: 0,
             bytes: 0,
             pulse: Pulse::new(at),
@@ -122,6 +126,9 @@ impl Partition {
         let (before, confirmed) = (self.ends.end(), self.ends.confirmed());
         let first = self.ends.acknowledged(base, next, transaction, at);
         self.times.arrived(base, next, confirmed.unwrap_or(at), at);
+        if self.newest.is_none_or(|newest| newest.1 <= base) {
+            self.newest = Some((base, next, at));
+        }
         self.grow(before.or(Some(base)), at);
         self.records = self.records.wrapping_add(u64::try_from(next - base).unwrap_or(0));
         self.bytes = self.bytes.wrapping_add(u64::from(bytes));
@@ -144,6 +151,7 @@ impl Partition {
             Moved::Cut(end) => {
                 self.times.truncate(end);
                 self.dated.truncate(end);
+                self.newest = self.newest.filter(|newest| newest.1 <= end);
             }
         }
         self.grow(before, at);
@@ -160,6 +168,14 @@ impl Partition {
         if self.ends.start() == Some(stretch.from) {
             self.start = Some((stretch.from, stretch.written_ms));
         }
+    }
+
+    /// When a record came, and how we know: to the millisecond where it is of the last batch.
+    #[must_use]
+    pub(super) fn came(&self, offset: i64) -> Option<(Source, Moment)> {
+        let newest = self.newest.filter(|newest| (newest.0..newest.1).contains(&offset));
+        let of_newest = newest.map(|newest| (Source::Arrival, newest.2));
+        of_newest.or_else(|| self.times.time_of(offset).map(|arrival| (arrival.source, arrival.at)))
     }
 
     /// Something of it, so that it is near when it is worked with.
@@ -217,6 +233,7 @@ impl Partition {
     /// A group's offset is this, as it says anew or as we hear by asking.
     pub(super) fn committed(&mut self, group: GroupAt, offset: i64, anew: bool, at: Moment) -> Option<Step> {
         let end = self.ends.end();
+        let waits = self.pair(group).and_then(|pair| Some(self.ends.first_given(pair.committed?, pair.committed_only)));
         let pair = self.pair_or_new(group)?;
         let settled = pair.said.is_some_and(|said| said.until(at) < SETTLED);
         if !anew && settled && pair.committed.is_some_and(|committed| offset < committed) {
@@ -231,7 +248,8 @@ impl Partition {
             pair.fetched = None;
         }
         let to = end.map_or(offset, |end| end.min(offset));
-        before.filter(|before| anew && *before < to).map(|from| Step { from, to })
+        // What nobody is given where it stood has waited for nobody.
+        waits.filter(|from| anew && *from < to).map(|from| Step { from, to })
     }
 
     /// A group has no offset here.

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::Fault;
 use crate::placement::task::Current;
 use crate::telemetry::Notes;
+use crate::telemetry::observed::{Fact, Noted};
 use crate::types::{Name, Partition};
 use crate::upstream::{Cluster, Clusters};
 use parking_lot::Mutex;
@@ -95,6 +96,11 @@ impl Lag {
         state.catch_up(&self.notes, &self.current);
         // Behind what was noted: nothing in the ledger is younger.
         look(&mut state.ledger, Now::read())
+    }
+
+    /// Takes these facts in, as of now, behind all that was noted.
+    fn take_in(&self, facts: Vec<Fact>) {
+        self.up_to_date(|ledger, now| ledger.apply(facts.into_iter().map(|fact| Noted { at: now.at, fact })));
     }
 
     /// Takes in what was noted, unless somebody looks at the ledger just now: then it has taken it in.

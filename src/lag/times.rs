@@ -162,7 +162,9 @@ impl Times {
         if self.len() >= MOST {
             self.thin(at);
         }
-        self.runs.extend(self.last.replace(Packed::of(Run { from, first, span: first.until(at), noticed })));
+        if let Some(last) = self.last.replace(Packed::of(Run { from, first, span: first.until(at), noticed })) {
+            self.runs.push_back(last);
+        }
     }
 
     /// All runs as one row, to change some of them; [`Self::go_on`] follows.

@@ -22,6 +22,8 @@ pub(super) type TopicAt = u32;
 pub(super) struct Topic {
     /// What it is.
     pub(super) place: Place,
+    /// Its key by its name.
+    key: TopicKey,
     /// Its partitions, by number.
     pub(super) partitions: Vec<Partition>,
     /// Groups that have committed offsets of it.
@@ -33,7 +35,13 @@ pub(super) struct Topic {
 impl Topic {
     fn new(place: &Place, at: Moment) -> Self {
         let partitions = (0..place.partitions).map(|_| Partition::new(at)).collect();
-        Self { place: place.clone(), partitions, committers: BTreeSet::new(), latencies: Latencies::default() }
+        Self {
+            place: place.clone(),
+            key: topic_key(&place.topic, Uuid::nil()),
+            partitions,
+            committers: BTreeSet::new(),
+            latencies: Latencies::default(),
+        }
     }
 
     /// Whether a place is still this topic.
@@ -50,7 +58,7 @@ impl Topic {
     /// A partition of it.
     #[must_use]
     pub(super) fn at(&self, index: i32) -> At {
-        At { topic: topic_key(&self.place.topic, Uuid::nil()), index }
+        At { topic: self.key, index }
     }
 
     /// Groups are nobody's business here any more.
@@ -105,7 +113,7 @@ impl Topics {
     fn find_keys(&mut self) {
         self.keys.clear();
         for (number, topic) in (0..).zip(&self.all).filter_map(|(number, slot)| Some((number, slot.as_ref()?))) {
-            self.keys.insert(topic_key(&topic.place.topic, Uuid::nil()), number);
+            self.keys.insert(topic.key, number);
             self.keys.insert(topic_key("", topic.place.id), number);
         }
     }

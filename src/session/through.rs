@@ -17,6 +17,9 @@ use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 use std::sync::Arc;
 
+/// Partitions that one answer hands records of, as a rule, at most.
+const USUAL: usize = 16;
+
 /// A Fetch that one broker answers.
 pub(super) struct Through {
     pub(super) session: Arc<Session>,
@@ -55,7 +58,13 @@ impl Through {
         let (by, committed_only) = (self.session.reader(), self.question.is_committed_only());
         let mut as_is = |answer: &Answer| {
             let same = answer.version == version && answer.has_plain_head();
-            let hear = |topic: Called<'_>, heard: Heard<'_>| all.extend(handed(topic, &heard, committed_only));
+            let hear = |topic: Called<'_>, heard: Heard<'_>| {
+                if let Some(one) = handed(topic, &heard, committed_only) {
+                    // Not one by one, and not where nothing is handed out.
+                    all.reserve(if all.is_empty() { USUAL } else { 1 });
+                    all.push(one);
+                }
+            };
             same.then(|| plain_fetch(&answer.frame, answer.body_at, version, hear)).flatten()
         };
         if let Ok(answer) = &answer

@@ -17,9 +17,9 @@ pub struct Ends {
 pub struct Stretch {
     /// Where its first batch begins.
     pub from: i64,
-    /// Behind the last record of it that consumers are given: not a control record, nor, where only what is committed is
-    /// read, one of an aborted transaction. `None`: there is none in it.
-    pub given: Option<i64>,
+    /// The first batch of it whose records consumers are given, and behind the last such record: not a control record, nor,
+    /// where only what is committed is read, one of an aborted transaction. `None`: there is none in it.
+    pub given: Option<(i64, i64)>,
     /// Behind its last batch.
     pub next: i64,
     /// When its first batch was written, by the batch's own clock, in ms since 1970.

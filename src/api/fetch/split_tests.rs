@@ -471,7 +471,7 @@ fn what_is_handed_out_is_told_to_who_keeps_count() {
         // Then both are told of alike
         let handed_of = |name: &str| Handed {
             at: Partition::new(name, 0),
-            stretch: Stretch { from: 5, given: Some(8), next: 9, written_ms: 77 },
+            stretch: Stretch { from: 5, given: Some((5, 8)), next: 9, written_ms: 77 },
             ends: Ends { high: 9, stable: 9, start: 2 },
         };
         let mut told: Vec<_> = handed

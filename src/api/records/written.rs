@@ -68,13 +68,14 @@ impl Ledger {
         cells.extend(part.cells.iter().filter_map(|cell| Some((self.place_of(cell)?, cell))));
         let few = cells.len() <= FEW;
         let map: FastMap<_, _> = if few { FastMap::default() } else { cells.iter().copied().collect() };
-        let find = |at| {
-            let among = || cells.iter().find(|(of, _)| *of == at).map(|(_, cell)| *cell);
-            if few { among() } else { map.get(&at).copied() }
+        // Some tell of them in the order in which they were asked.
+        let among = |place: usize, at| {
+            let next = cells.get(place).filter(|(of, _)| *of == at);
+            next.or_else(|| cells.iter().find(|(of, _)| *of == at)).map(|(_, cell)| *cell)
         };
         let on = part.to.cluster;
-        let all = bases.iter().filter_map(|base| {
-            let cell: &Cell = find(base.at)?;
+        let all = bases.iter().enumerate().filter_map(|(place, base)| {
+            let cell: &Cell = if few { among(place, base.at)? } else { map.get(&base.at).copied()? };
             Some((cell.transaction(on), cell.written_at(base.at, base.offset)?))
         });
         by_transaction(all, bases.len(), self.came)
@@ -90,7 +91,7 @@ fn by_transaction(
     let mut runs: Vec<(_, Vec<Written>)> = Vec::new();
     for (transaction, written) in all {
         if runs.last().is_none_or(|last| last.0 != transaction) {
-            runs.push((transaction, Vec::with_capacity(most)));
+            runs.push((transaction, Vec::with_capacity(if runs.is_empty() { most } else { 0 })));
         }
         if let Some((_, of)) = runs.last_mut() {
             of.push(written);

@@ -80,7 +80,7 @@ fn after_a_restart_records_have_their_own_time_until_we_see_newer_ones() {
     play.ask(high(100)).hear("g", 40).wait(1.0);
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), None), Source::Unknown));
     assert_eq!(play.ledger.unknown(1, |_| false, play.now())[0].offset, 40);
-    let stretch = Stretch { from: 40, given: Some(45), next: 45, written_ms: UNIX - 9000 };
+    let stretch = Stretch { from: 40, given: Some((40, 45)), next: 45, written_ms: UNIX - 9000 };
     play.fact(handed(None, stretch, high(100)));
     assert_eq!((play.lag("g"), play.row("g").source), ((Some(60), Some(10.0)), Source::RecordTime));
     play.produce(100, 110).commit("g", 100).wait(1.0);

@@ -13,12 +13,12 @@ impl Play {
         (all, value(&format!("fishplate_topic_{family}_duration_seconds_bucket{of},le=\"{bound}\"")).unwrap_or(0))
     }
 
-    fn delivered(&self, bound: &str) -> (u64, u64) {
+    pub(super) fn delivered(&self, bound: &str) -> (u64, u64) {
         self.counted("delivery", bound)
     }
 
     /// Seconds between a group's commits, and how many.
-    fn intervals(&self, group: &str) -> Option<(String, String)> {
+    pub(super) fn intervals(&self, group: &str) -> Option<(String, String)> {
         let text = self.text(Wanted::default());
         let value = |part| {
             let start =
@@ -119,4 +119,31 @@ fn intervals_go_with_what_the_group_reads() {
     let topics = Some([at("other", 0).topic].into());
     play.beat("g", ALICE).fact(Fact::Subscribed { group: text("g"), member: ALICE.0, topics });
     assert_eq!(play.intervals("g"), None, "it reads another");
+}
+
+#[test]
+fn what_came_a_moment_ago_is_dated_to_the_millisecond() {
+    let mut play = Play::new();
+    // Given two batches of one run of times, 19 ms apart
+    play.produce(0, 10).wait(0.019).produce(10, 1010);
+    // When a reader is handed the second a millisecond later
+    play.wait(0.001).fetch(ALICE, 10, 1010, high(1010));
+    // Then that is what it waited
+    assert_eq!(play.delivered("0.001"), (1, 1));
+}
+
+#[test]
+fn a_marker_before_records_that_are_handed_out_is_none_of_them() {
+    let mut play = Play::new();
+    play.produce_in(7, 0, 10).end_transaction(7, true).wait(60.0).produce(11, 20);
+    play.fact(handed(Some(ALICE), Stretch { from: 10, given: Some((11, 20)), next: 20, written_ms: -1 }, high(20)));
+    assert_eq!(play.delivered("0.001"), (1, 1));
+}
+
+#[test]
+fn an_interval_begins_when_the_end_was_seen_to_have_moved_where_nobody_saw_more() {
+    let mut play = Play::new();
+    play.ask(high(0)).commit("g", 0).wait(3540.0).ask(high(0)).wait(60.0);
+    play.fetch(ALICE, 0, 10, high(10)).wait(5.0).commit("g", 10);
+    assert_eq!(play.intervals("g"), Some(("5".to_owned(), "1".to_owned())));
 }

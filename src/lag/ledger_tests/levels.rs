@@ -71,5 +71,30 @@ fn what_another_replica_owns_it_counts_and_tells_and_asks_about_itself() {
     // Then none of that is counted or told here
     assert_eq!(play.level(), ["10", "10", "10", "0"]);
     assert_eq!(play.rows().iter().map(|row| row.partition).collect::<Vec<_>>(), [1]);
+    assert_eq!(play.intervals("g").map(|(_, count)| count).as_deref(), Some("1"));
+    play.fact(Fact::Fetched {
+        by: Some(ALICE),
+        committed_only: false,
+        of: [0, 1]
+            .map(|index| Handed {
+                at: at("t", index),
+                stretch: Stretch { from: 0, given: Some((0, 10)), next: 10, written_ms: -1 },
+                ends: high(10),
+            })
+            .into(),
+    });
+    assert_eq!(play.delivered("600").0, 1);
     assert_eq!(play.ledger.unknown(10, |_| false, play.now()), []);
+}
+
+#[test]
+fn a_control_record_where_a_group_stands_is_no_late_record() {
+    let mut play = Play::new();
+    play.aim().commit("g", 0).produce_in(7, 0, 10).end_transaction(7, true);
+    // Its marker is seen when somebody is shown it
+    play.fetch(ALICE, 10, 10, high(11));
+    play.fact(handed(Some(ALICE), Stretch { from: 10, given: None, next: 11, written_ms: -1 }, high(11)));
+    play.commit("g", 10).wait(3600.0).produce_in(7, 11, 12).wait(1.0).commit("g", 12);
+    assert_eq!(play.level()[..2], ["11", "0"]);
+    assert_eq!(play.intervals("g").unwrap().0, "1", "nor is the hour that one");
 }

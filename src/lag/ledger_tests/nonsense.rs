@@ -7,7 +7,8 @@ fn offset() -> impl Strategy<Value = i64> {
 }
 
 fn stretch() -> impl Strategy<Value = Stretch> {
-    (offset(), prop::option::of(offset()), offset(), offset()).prop_map(|(from, given, next, written_ms)| Stretch {
+    let given = prop::option::of((offset(), offset()));
+    (offset(), given, offset(), offset()).prop_map(|(from, given, next, written_ms)| Stretch {
         from,
         given,
         next,

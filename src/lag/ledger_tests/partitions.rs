@@ -27,7 +27,7 @@ fn holes_of_a_compacted_topic_are_nothing_to_read() {
     let mut play = Play::new();
     play.beat("g", ALICE).ask(high(100)).hear("g", 40);
     // The last record that was left is 59; its batch reaches to 99.
-    let stretch = Stretch { from: 40, given: Some(60), next: 100, written_ms: UNIX - 1000 };
+    let stretch = Stretch { from: 40, given: Some((40, 60)), next: 100, written_ms: UNIX - 1000 };
     play.fact(handed(Some(ALICE), stretch, high(100)));
     play.commit("g", 60);
     assert_eq!(play.lag("g"), (Some(0), Some(0.0)));
@@ -94,4 +94,16 @@ fn a_topic_that_nobody_knows_keeps_no_other_waiting_for_long() {
     play.fact(Fact::Committed { group: text("h"), of: [(at("u", 0), 1)].into(), anew: true });
     play.places(&[place("t", 1), place("u", 2)]);
     assert_eq!(play.groups(), ["h"]);
+}
+
+#[test]
+fn facts_of_topics_that_nobody_will_know_do_not_keep_those_of_a_new_one_out() {
+    let mut play = Play::new();
+    for offset in 0..5000 {
+        play.fact(written(at("never", 0), offset, offset + 1, None));
+    }
+    play.fact(written(at("new", 0), 0, 5, None));
+    play.fact(Fact::Committed { group: text("g"), of: [(at("new", 0), 1)].into(), anew: true });
+    play.places(&[place("t", 1), place("new", 3)]);
+    assert_eq!(play.lag("g").0, Some(4));
 }

@@ -44,12 +44,18 @@ async fn ends(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> 
         match ends_of(cluster, broker, &some).await {
             Ok(ends) => {
                 outcome = outcome.and(all_told(cluster, "where each partition ends", ends.len(), some.len()));
-                lag.notes.note([sweep::told_us(ends, false)]);
+                take_in(lag, vec![sweep::told_us(ends, false)]).await;
             }
             Err(fault) => outcome = outcome.and(Err(fault)),
         }
     }
     outcome
+}
+
+/// What a cluster told, at once, for a group may speak for itself while others are waited for. Not by way of the notebook: an answer
+/// may be more than a page takes.
+async fn take_in(lag: &Arc<Lag>, facts: Vec<Fact>) {
+    aside(lag, move |lag| lag.take_in(facts)).await;
 }
 
 /// What a cluster keeps from us does not count as told: what is known of it only grows older.
@@ -83,7 +89,7 @@ async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -
             }
         };
         let (mut groups, stands) = sweep::groups_told(&answer, cluster.slot(), placement);
-        lag.notes.note(stands);
+        take_in(lag, stands).await;
         listed.extend(answer.groups.iter().map(|group| copied(&group.group_id)));
         // Every node of some clusters tells of all groups.
         groups.retain(|found| met.insert(found.group.clone()));
@@ -91,7 +97,8 @@ async fn groups(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -
     }
     // A broker that came, or lost its partitions, meanwhile may have groups that nobody listed.
     if all_listed && lists_all(cluster) && sweep::keeps_all(&lag.current.load(), cluster.slot()) {
-        lag.notes.note([Fact::Listed { cluster: cluster.slot(), groups: listed.into_iter().collect(), asked }]);
+        let groups = listed.into_iter().collect();
+        take_in(lag, vec![Fact::Listed { cluster: cluster.slot(), groups, asked }]).await;
     }
     for (broker, groups) in to_ask {
         // First, so that offsets of topics that a group has dropped are never told as its lag.
@@ -140,7 +147,7 @@ async fn members_of(
             described::consumer_told(&cluster.call(Some(broker), &request, CONSUMER_GROUP_DESCRIBE).await?, asked)
         }
     };
-    lag.notes.note(facts);
+    take_in(lag, facts).await;
     Ok(())
 }
 
@@ -159,7 +166,7 @@ fn unwilling(cluster: Slot, code: i16) -> Fault {
     Fault::cluster(cluster, format_args!("it does not list its groups: {}", crate::api::errors::name(code)))
 }
 
-/// What groups have committed. Each answer is noted at once: a group may speak for itself while others are waited for.
+/// What groups have committed.
 async fn offsets(lag: &Arc<Lag>, cluster: &Arc<Cluster>, broker: BrokerId, groups: Vec<StrBytes>) -> Result<(), Fault> {
     let mut outcome = Ok(());
     // It has just been asked for its groups, so that what it speaks is known.
@@ -199,7 +206,7 @@ async fn offsets_of_many(
     let answer = cluster.call(Some(broker), &committed::ask_many(groups), OF_MANY).await?;
     let facts = committed::told_of_many(groups, &answer, asked);
     let outcome = all_told(cluster, OFFSETS, facts.len(), groups.len());
-    lag.notes.note(facts);
+    take_in(lag, facts).await;
     outcome
 }
 
@@ -211,13 +218,13 @@ async fn offsets_of_each(
 ) -> Result<(), Fault> {
     let mut asked = JoinSet::new();
     for group in groups {
-        let (group, cluster, notes) = (group.clone(), Arc::clone(cluster), Arc::clone(&lag.notes));
+        let (group, cluster, lag) = (group.clone(), Arc::clone(cluster), Arc::clone(lag));
         asked.spawn(async move {
             let asked = Instant::now();
             let answer = cluster.call(Some(broker), &committed::ask_one(&group), OF_ONE).await?;
             let fact = committed::told_of_one(&group, &answer, asked);
             let outcome = all_told(&cluster, OFFSETS, usize::from(fact.is_some()), 1);
-            notes.note(fact);
+            take_in(&lag, fact.into_iter().collect()).await;
             outcome
         });
     }
@@ -373,6 +380,37 @@ mod tests {
             assert_eq!((swept.told, swept.failed), (0, 1), "{kept:?}");
             assert!(swept.age.is_some(), "so long it was asked in vain");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_be_more_than_a_page_of_the_notebook() {
+        const GROUPS: usize = 200;
+        const PARTITIONS: i32 = 100;
+        let topic_of_all = |_: &OffsetFetchRequestGroup| {
+            let at =
+                |index| OffsetFetchResponsePartitions::default().with_partition_index(index).with_committed_offset(4);
+            OffsetFetchResponseTopics::default().with_name(topic()).with_partitions((0..PARTITIONS).map(at).collect())
+        };
+        let there = FakeCluster::start(1, &[("x", &[1; 100])], move |_, asked| match asked.api {
+            ApiKey::ListGroups => {
+                let group = |number| ListedGroup::default().with_group_id(name(number));
+                asked.answer(&ListGroupsResponse::default().with_groups((0..GROUPS).map(group).collect()))
+            }
+            ApiKey::ListOffsets => asked.answer(&ends(&asked.request())),
+            _ => {
+                let request: OffsetFetchRequest = asked.request();
+                let told = request.groups.iter().map(|group| {
+                    let of_one = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
+                    of_one.with_topics(vec![topic_of_all(group)])
+                });
+                asked.answer(&OffsetFetchResponse::default().with_groups(told.collect()))
+            }
+        })
+        .await;
+        there.speak_at_most(ApiKey::OffsetFetch, 9);
+        let lag = lag_of(&there).await;
+        assert_eq!((lag.swept()[0].told, lag.notes.lost()), (1, 0));
+        assert_eq!(lag.rows(&Which::default()).rows.len(), GROUPS * PARTITIONS.unsigned_abs() as usize);
     }
 
     fn count(seen: &[(ApiKey, i16)], api: ApiKey, version: i16) -> usize {

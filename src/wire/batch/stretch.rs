@@ -26,7 +26,7 @@ pub fn stretch(set: &[u8], aborted: Option<impl Iterator<Item = Aborted>>) -> Op
         if header.is_control() {
             open.remove(&header.producer_id);
         } else if !(header.is_transactional() && open.contains(&header.producer_id)) {
-            so_far.given = Some(next);
+            so_far.given = Some((so_far.given.map_or(first, |given| given.0), next));
         }
     }
     all
@@ -60,7 +60,20 @@ mod tests {
     fn told(batches: &[(i64, i32, i16)], aborted: Option<&[Aborted]>) -> Option<(i64, Option<i64>, i64)> {
         let told = stretch(&set(batches), aborted.map(|list| list.iter().copied()))?;
         assert_eq!(told.written_ms, 1_010);
-        Some((told.from, told.given, told.next))
+        Some((told.from, told.given.map(|given| given.1), told.next))
+    }
+
+    fn first_given(batches: &[(i64, i32, i16)], aborted: Option<&[Aborted]>) -> Option<i64> {
+        stretch(&set(batches), aborted.map(|list| list.iter().copied()))?.given.map(|given| given.0)
+    }
+
+    #[test]
+    fn the_first_batch_that_is_given_is_told_apart_from_what_lies_before_it() {
+        let batches = [(7, 2, TRANSACTIONAL), (7, 1, TRANSACTIONAL | CONTROL), (-1, 2, 0), (-1, 2, 0)];
+        assert_eq!(first_given(&batches, None), Some(10));
+        assert_eq!(first_given(&batches, Some(&[(7, 10)])), Some(13));
+        assert_eq!(first_given(&batches[1..], None), Some(11));
+        assert_eq!(first_given(&batches[1..2], None), None);
     }
 
     #[test]
