@@ -22,7 +22,7 @@ impl Now {
 }
 
 /// Milliseconds since the ledger was opened; below 0 before that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(pub i64);
 
 impl Moment {

@@ -39,8 +39,9 @@ pub(super) struct Latencies {
     pub(super) produce: Histogram,
     /// Of answers with records; by the first of them.
     pub(super) delivery: Histogram,
-    /// In the order of time.
+    /// In the order of time, and when the first of them came, or sooner.
     early: Vec<Early>,
+    since: Moment,
 }
 
 impl Latencies {
@@ -50,10 +51,24 @@ impl Latencies {
         !self.produce.is_empty() || !self.delivery.is_empty()
     }
 
+    /// The acknowledgement of what this one was handed may come.
+    fn expect(&mut self, early: Early) {
+        self.forget_early(early.at);
+        if self.early.len() < EARLY {
+            self.since = if self.early.is_empty() { early.at } else { self.since };
+            self.early.push(early);
+        }
+    }
+
     /// Those whose acknowledgement should have come long ago: somebody wrote their records past us.
     fn forget_early(&mut self, now: Moment) {
+        // Most topics have none, or have them all the time.
+        if self.since.until(now) <= PATIENCE {
+            return;
+        }
         let old = self.early.partition_point(|early| early.at.until(now) > PATIENCE);
         self.early.drain(..old);
+        self.since = self.early.first().map_or(now, |first| first.at);
     }
 }
 
@@ -74,12 +89,7 @@ impl Topic {
     pub(super) fn delivered(&mut self, index: i32, offset: i64, at: Moment) {
         match self.arrival(index, offset) {
             Some((Source::Arrival, came)) => self.count_delivery(came, at),
-            Some((Source::Noticed, _)) => {
-                self.latencies.forget_early(at);
-                if self.latencies.early.len() < EARLY {
-                    self.latencies.early.push(Early { index, offset, at });
-                }
-            }
+            Some((Source::Noticed, _)) => self.latencies.expect(Early { index, offset, at }),
             _ => {}
         }
     }

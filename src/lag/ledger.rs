@@ -19,8 +19,8 @@ use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// What facts weigh together that wait for their topic, and for how long they do, in ms.
-const WAITING: usize = 4096;
+/// Bytes of facts that wait for their topic, and for how long they do, in ms.
+const WAITING: usize = 1 << 20;
 const PATIENCE: i64 = 10_000;
 /// Groups at partitions that are kept; further ones are not counted.
 pub const MOST_PAIRS: usize = 500_000;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-/// What the facts of one page weigh together before it takes no more.
-const PAGE: usize = 16 << 10;
+/// Bytes that the facts of one page take before it takes no more.
+const PAGE: usize = 2 << 20;
 /// Pages, so that threads seldom meet.
 const PAGES: usize = 8;
 /// A page that was read keeps room for so many facts.
@@ -85,7 +85,7 @@ impl Notebook {
             if page.weight < PAGE {
                 page.push(Noted { at, fact });
             } else {
-                self.lost.inc_by(u64::try_from(fact.weight()).unwrap_or(1));
+                self.lost.inc_by(u64::try_from(fact.count()).unwrap_or(1));
             }
         }
     }
@@ -175,7 +175,7 @@ pub type Notes = Arc<Notebook>;
 mod tests {
     use super::*;
     use crate::telemetry::observed::Written;
-    use crate::types::Partition;
+    use crate::types::{Partition, Slot};
     use proptest::prelude::*;
     use std::thread;
 
@@ -185,6 +185,10 @@ mod tests {
 
     fn acknowledged(base: i64) -> Fact {
         batches(&[base])
+    }
+
+    fn slot(number: u8) -> Slot {
+        Slot::new(number).unwrap()
     }
 
     fn batches(bases: &[i64]) -> Fact {
@@ -213,8 +217,9 @@ mod tests {
     #[test]
     fn a_full_notebook_takes_no_more_and_counts() {
         let notebook = notebook();
-        notebook.note((0..PAGE as i64 + 7).map(acknowledged));
-        assert_eq!((notebook.lost(), notebook.read().count()), (7, PAGE));
+        let fit = PAGE.div_ceil(acknowledged(0).weight());
+        notebook.note((0..fit as i64 + 7).map(acknowledged));
+        assert_eq!((notebook.lost(), notebook.read().count()), (7, fit));
         notebook.note([acknowledged(0)]);
         assert_eq!((notebook.lost(), notebook.read().count()), (7, 1));
     }
@@ -231,16 +236,17 @@ mod tests {
     #[test]
     fn a_page_that_was_full_once_gives_its_memory_back() {
         let notebook = notebook();
-        notebook.note((0..PAGE as i64).map(acknowledged));
+        let many = 4 * ROOM;
+        notebook.note((0..many as i64).map(|number| Fact::Ended { producer: (slot(0), number), committed: true }));
         drop(notebook.read());
-        assert_eq!(notebook.read().count(), PAGE);
+        assert_eq!(notebook.read().count(), many);
         assert!(notebook.torn_out.lock().iter().all(|page| page.noted.capacity() <= 2 * ROOM));
     }
 
     #[test]
-    fn facts_weigh_what_they_are_about() {
+    fn facts_weigh_what_they_take_and_are_lost_by_what_they_are_about() {
         let notebook = notebook();
-        let many: Vec<_> = (0..PAGE as i64 - 1).collect();
+        let many: Vec<_> = (0..(PAGE / size_of::<Written>()) as i64 - 3).collect();
         notebook.note([batches(&many), batches(&[1, 2]), batches(&[1, 2, 3])]);
         assert_eq!((notebook.lost(), notebook.read().count()), (3, 2), "the last one that fits may reach beyond");
         notebook.note([batches(&[1])]);

@@ -183,27 +183,39 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// How many things it is about.
+    /// Bytes that it takes in memory, noted down.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let about = match self {
-            Self::Acknowledged { of, .. } => of.len(),
-            Self::Fetched { of, .. } => of.len(),
-            Self::Committed { of, .. } | Self::Holds { of, .. } | Self::CommitsWith { of, .. } => of.len(),
-            Self::Listed { groups, .. } => groups.len(),
-            Self::Subscribed { topics, .. } => topics.as_ref().map_or(0, |topics| topics.len()),
+        let of_topics = |topics: &Option<Box<[TopicKey]>>| topics.as_deref().map_or(0, size_of_val);
+        let elsewhere = match self {
+            Self::Acknowledged { of, .. } => size_of_val(&**of),
+            Self::Fetched { of, .. } => size_of_val(&**of),
+            Self::Committed { of, .. } | Self::Holds { of, .. } | Self::CommitsWith { of, .. } => size_of_val(&**of),
+            Self::Listed { groups, .. } => size_of_val(&**groups),
+            Self::Subscribed { topics, .. } => of_topics(topics),
             Self::Described { members, .. } => {
-                members.iter().map(|(_, topics)| 1 + topics.as_ref().map_or(0, |topics| topics.len())).sum()
+                size_of_val(&**members) + members.iter().map(|(_, topics)| of_topics(topics)).sum::<usize>()
             }
-            Self::OffsetsGone { of, .. } => of.len(),
+            Self::OffsetsGone { of, .. } => size_of_val(&**of),
             Self::Throttled { .. }
             | Self::Ended { .. }
             | Self::Beat { .. }
             | Self::Left { .. }
             | Self::Stands { .. }
-            | Self::GroupGone { .. } => 1,
+            | Self::GroupGone { .. } => 0,
         };
-        about.max(1)
+        size_of::<Noted>() + elsewhere
+    }
+
+    /// How many things it is about.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Acknowledged { of, .. } => of.len(),
+            Self::Fetched { of, .. } => of.len(),
+            Self::Committed { of, .. } | Self::Holds { of, .. } | Self::CommitsWith { of, .. } => of.len(),
+            _ => 1,
+        }
     }
 }
 

@@ -99,7 +99,7 @@ fn a_topic_that_nobody_knows_keeps_no_other_waiting_for_long() {
 #[test]
 fn facts_of_topics_that_nobody_will_know_do_not_keep_those_of_a_new_one_out() {
     let mut play = Play::new();
-    for offset in 0..5000 {
+    for offset in 0..20_000 {
         play.fact(written(at("never", 0), offset, offset + 1, None));
     }
     play.fact(written(at("new", 0), 0, 5, None));
