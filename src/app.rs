@@ -84,6 +84,9 @@ pub enum StartError {
     /// A mistake of ours in the metrics.
     #[error("cannot set the metrics up: {0}")]
     Metrics(String),
+    /// There is no thread for who keeps count of lag.
+    #[error("cannot start a thread: {0}; how many may this user, or this container, have?")]
+    Thread(io::Error),
 }
 
 /// Where a running proxy listens.
@@ -171,7 +174,7 @@ impl Running {
             running.listen(sockets, &listener, &clusters, &current, (&shared, doors.shelf()), limits)?;
         }
         let contexts = running.contexts.clone();
-        let lag = Lag::new(Arc::clone(running.telemetry.notes()), current.clone());
+        let lag = Lag::new(Arc::clone(running.telemetry.notes()), current.clone()).map_err(StartError::Thread)?;
         running.tasks.spawn(lag::run(Arc::clone(&lag), clusters.clone()));
         let _once = view.set(View { current: current.clone(), clusters, contexts, lag });
         running.tasks.spawn(steward.run(running.contexts.clone(), asked));

@@ -85,7 +85,7 @@ pub struct LagSum {
 pub fn lag(view: &View, asked: &AskedLag) -> LagTable {
     let AskedLag { group, pipeline, topic, limit } = asked.clone();
     let most = limit.unwrap_or(ROWS).min(ROWS);
-    let Rows { mut rows, mut topics, mut pipelines } = view.lag.rows(&Which { group, pipeline, topic });
+    let Rows { mut rows, mut topics, mut pipelines } = view.lag.rows(Which { group, pipeline, topic });
     let total = rows.len();
     rows.truncate(most);
     [&mut topics, &mut pipelines].into_iter().for_each(|sums| sums.truncate(most));

@@ -1,7 +1,10 @@
 //! The tasks of lag: read what sessions noted, ask clusters for what does not pass by, and answer who wants to know. All else in this
 //! room is pure.
 
+mod desk;
 mod sweeping;
+
+use desk::Desk;
 
 use super::exposition::{self, Swept, Wanted};
 use super::levels::Aims;
@@ -42,13 +45,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 pub struct Lag {
     notes: Notes,
     current: Current,
-    state: Mutex<State>,
+    desk: Desk<State>,
     sweeps: Mutex<HashMap<Name, Sweep>>,
 }
 
 #[derive(Debug)]
 struct State {
     ledger: Ledger,
+    notes: Notes,
+    current: Current,
     /// The placement whose topics the ledger knows.
     generation: u64,
     config: Option<Arc<Config>>,
@@ -70,45 +75,36 @@ struct Sweep {
 
 impl Lag {
     /// One that knows nothing yet.
-    #[must_use]
-    pub fn new(notes: Notes, current: Current) -> Arc<Self> {
-        let state = State { ledger: Ledger::new(Now::read()), generation: 0, config: None };
-        Arc::new(Self { notes, current, state: Mutex::new(state), sweeps: Mutex::default() })
+    ///
+    /// # Errors
+    /// When the system gives its ledger no thread.
+    pub fn new(notes: Notes, current: Current) -> std::io::Result<Arc<Self>> {
+        let ledger = Ledger::new(Now::read());
+        let state = State { ledger, notes: Arc::clone(&notes), current: current.clone(), generation: 0, config: None };
+        Ok(Arc::new(Self { notes, current, desk: Desk::open("lag", state)?, sweeps: Mutex::default() }))
     }
 
-    /// How far groups are behind, now.
+    /// How far groups are behind, now. Takes its time where there are many: not to be asked for by who carries clients.
     #[must_use]
-    pub fn rows(&self, which: &Which) -> Rows {
-        self.up_to_date(|ledger, now| ledger.rows(which, now))
+    pub fn rows(&self, which: Which) -> Rows {
+        self.desk.wait(move |state| state.up_to_date(|ledger, now| ledger.rows(&which, now)))
+    }
+
+    /// The same for who may not wait on his own thread. Nothing where that panics.
+    pub async fn find(&self, which: Which) -> Rows {
+        let rows = self.desk.done(move |state| state.up_to_date(|ledger, now| ledger.rows(&which, now)));
+        rows.await.unwrap_or_default()
     }
 
     /// The same as Prometheus reads it, behind what is in the text already.
     pub fn write(&self, text: &mut String) {
         let metrics = self.current.load().config.metrics;
         let wanted = Wanted { max_pairs: metrics.max_pairs, compatibility: metrics.compatibility };
-        let swept = self.swept();
-        self.up_to_date(|ledger, now| exposition::write(ledger, wanted, &swept, now, text));
-    }
-
-    /// Does something with the ledger once all that was noted is in it.
-    fn up_to_date<R>(&self, look: impl FnOnce(&mut Ledger, Now) -> R) -> R {
-        let mut state = self.state.lock();
-        state.catch_up(&self.notes, &self.current);
-        // Behind what was noted: nothing in the ledger is younger.
-        look(&mut state.ledger, Now::read())
-    }
-
-    /// Takes these facts in, as of now, behind all that was noted.
-    fn take_in(&self, facts: Vec<Fact>) {
-        self.up_to_date(|ledger, now| ledger.apply(facts.into_iter().map(|fact| Noted { at: now.at, fact })));
-    }
-
-    /// Takes in what was noted, unless somebody looks at the ledger just now: then it has taken it in.
-    fn read_on(&self) {
-        if let Some(mut state) = self.state.try_lock() {
-            state.catch_up(&self.notes, &self.current);
-            state.ledger.tick(Now::read());
-        }
+        let (swept, mut page) = (self.swept(), std::mem::take(text));
+        *text = self.desk.wait(move |state| {
+            state.up_to_date(|ledger, now| exposition::write(ledger, wanted, &swept, now, &mut page));
+            page
+        });
     }
 
     fn swept(&self) -> Vec<Swept> {
@@ -158,15 +154,32 @@ impl Lag {
 }
 
 impl State {
+    /// Does something with the ledger once all that was noted is in it.
+    fn up_to_date<R>(&mut self, look: impl FnOnce(&mut Ledger, Now) -> R) -> R {
+        self.catch_up();
+        // Behind what was noted: nothing in the ledger is younger.
+        look(&mut self.ledger, Now::read())
+    }
+
+    /// Takes these facts in, as of now, behind all that was noted.
+    fn take_in(&mut self, facts: Vec<Fact>) {
+        self.up_to_date(|ledger, now| ledger.apply(facts.into_iter().map(|fact| Noted { at: now.at, fact })));
+    }
+
+    /// Takes in what was noted, and does what is due with time.
+    fn read_on(&mut self) {
+        self.up_to_date(Ledger::tick);
+    }
+
     /// Takes in what was noted, under the topics that there are.
-    fn catch_up(&mut self, notes: &Notes, current: &Current) {
-        self.ledger.apply(notes.read());
+    fn catch_up(&mut self) {
+        self.ledger.apply(self.notes.read());
         // The number first: a placement that is published meanwhile is newer than it says, and looked at again.
-        let generation = current.generation();
+        let generation = self.current.generation();
         if generation == self.generation && self.config.is_some() {
             return;
         }
-        let placement = current.load();
+        let placement = self.current.load();
         self.generation = generation;
         if !self.config.as_ref().is_some_and(|config| Arc::ptr_eq(config, &placement.config)) {
             self.config = Some(Arc::clone(&placement.config));
@@ -198,7 +211,7 @@ pub async fn run(lag: Arc<Lag>, clusters: Clusters) {
     let mut asking = JoinSet::new();
     loop {
         tokio::select! {
-            _ = read.tick() => aside(&lag, Lag::read_on).await.unwrap_or_default(),
+            _ = read.tick() => lag.desk.done(State::read_on).await.unwrap_or_default(),
             _ = look.tick() => {
                 let all = clusters.all();
                 lag.forget_all_but(&all);
@@ -257,13 +270,6 @@ impl Looked {
     }
 }
 
-/// Does something with the ledger on a thread that carries no client: it takes its time where there are many pairs, and waits for who
-/// looks at it just now. `None` as the process ends.
-async fn aside<R: Send + 'static>(lag: &Arc<Lag>, look: impl FnOnce(&Lag) -> R + Send + 'static) -> Option<R> {
-    let lag = Arc::clone(lag);
-    tokio::task::spawn_blocking(move || look(&lag)).await.ok()
-}
-
 /// Asks for what is not known, the most important first. Of clusters that are down nothing is asked.
 async fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, asking: &mut JoinSet<Option<Partition>>) {
     looked.expire();
@@ -272,11 +278,11 @@ async fn look_up(lag: &Arc<Lag>, clusters: &Clusters, looked: &mut Looked, askin
     let down = all.iter().filter(|cluster| cluster.news().borrow().down.is_some()).map(|cluster| cluster.slot());
     let down: HashSet<_> = down.collect();
     let (under, mut known) = (Arc::clone(&placement), std::mem::take(looked));
-    let found = aside(lag, move |lag| {
+    let found = lag.desk.done(move |state| {
         let is_down = |one: &Unknown| under.topic(&one.topic).is_none_or(|place| down.contains(&place.cluster));
         let began = Instant::now();
         let left_out = |one: &Unknown| known.has(one) || is_down(one);
-        let unknown = lag.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
+        let unknown = state.up_to_date(|ledger, now| ledger.unknown(LOOKS, left_out, now));
         known.took(began);
         (known, unknown)
     });

@@ -1,7 +1,7 @@
 //! Asking a cluster for all that does not pass by. One request at a time, for its brokers have other work; the first fault is told, and
 //! what else there is to ask is asked all the same.
 
-use super::{Lag, aside};
+use super::Lag;
 use crate::error::Fault;
 use crate::lag::committed::{self, OF_MANY, OF_ONE};
 use crate::lag::described::{self, CONSUMER_GROUP_DESCRIBE, DESCRIBE_GROUPS, Kind};
@@ -55,7 +55,7 @@ async fn ends(lag: &Arc<Lag>, cluster: &Arc<Cluster>, placement: &Placement) -> 
 /// What a cluster told, at once, for a group may speak for itself while others are waited for. Not by way of the notebook: an answer
 /// may be more than a page takes.
 async fn take_in(lag: &Arc<Lag>, facts: Vec<Fact>) {
-    aside(lag, move |lag| lag.take_in(facts)).await;
+    lag.desk.done(move |state| state.take_in(facts)).await;
 }
 
 /// What a cluster keeps from us does not count as told: what is known of it only grows older.
@@ -188,8 +188,8 @@ async fn weighed(lag: &Arc<Lag>, cluster: Slot, groups: Vec<StrBytes>) -> Vec<(S
     let there = placement.topics().filter(|place| place.cluster == cluster);
     let reckoned = committed::reckoned(there.map(|place| place.topic.partitions.len()).sum());
     let weigh = move |known: Option<usize>| known.unwrap_or(reckoned);
-    let weighed = aside(lag, move |lag| {
-        lag.up_to_date(|ledger, _| {
+    let weighed = lag.desk.done(move |state| {
+        state.up_to_date(|ledger, _| {
             groups.into_iter().map(|group| (group.clone(), weigh(ledger.may_hold(&group)))).collect()
         })
     });
@@ -237,6 +237,7 @@ async fn offsets_of_each(
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
     use super::*;
     use crate::config::Config;
     use crate::lag::rows::Which;
@@ -328,7 +329,7 @@ mod tests {
         let lag = lag_of(&there).await;
         assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
         // Each group is behind by what it has not committed
-        let told = lag.rows(&Which::default());
+        let told = lag.rows(Which::default());
         assert_eq!(told.rows.len(), GROUPS);
         for row in &told.rows {
             assert_eq!(row.lag, Some(END - committed_by(&GroupId(row.group.clone()))), "{row:?}");
@@ -349,8 +350,8 @@ mod tests {
         let config = Arc::new(Config::from_text("c.yaml", config).unwrap());
         let current = task::start(config, &[Arc::clone(&cluster)]);
         current.caught_up(&cluster).await;
-        let lag = Lag::new(Arc::clone(telemetry.notes()), current);
-        lag.read_on();
+        let lag = Lag::new(Arc::clone(telemetry.notes()), current).unwrap();
+        lag.desk.wait(State::read_on);
         assert!(lag.begins(cluster.name()));
         sweep(Arc::clone(&lag), cluster).await;
         refreshing.abort();
@@ -410,7 +411,7 @@ mod tests {
         there.speak_at_most(ApiKey::OffsetFetch, 9);
         let lag = lag_of(&there).await;
         assert_eq!((lag.swept()[0].told, lag.notes.lost()), (1, 0));
-        assert_eq!(lag.rows(&Which::default()).rows.len(), GROUPS * PARTITIONS.unsigned_abs() as usize);
+        assert_eq!(lag.rows(Which::default()).rows.len(), GROUPS * PARTITIONS.unsigned_abs() as usize);
     }
 
     fn count(seen: &[(ApiKey, i16)], api: ApiKey, version: i16) -> usize {
@@ -485,7 +486,7 @@ mod tests {
         let lag = lag_of(&there).await;
         // Then each is asked once, and of the topic that nobody reads only the group is told that has nobody
         assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
-        let told: Vec<_> = lag.rows(&Which::default()).rows.iter().map(|row| row.group.to_string()).collect();
+        let told: Vec<_> = lag.rows(Which::default()).rows.iter().map(|row| row.group.to_string()).collect();
         assert_eq!(told, ["g3"]);
         let apis: Vec<_> = seen.lock().iter().filter(|one| one.0 != ApiKey::ListOffsets).copied().collect();
         let described = [(ApiKey::DescribeGroups, DESCRIBE_GROUPS), (ApiKey::ConsumerGroupDescribe, 1)];
@@ -505,6 +506,6 @@ mod tests {
         })
         .await;
         let lag = lag_of(&there).await;
-        assert_eq!((lag.swept()[0].told, lag.rows(&Which::default()).rows.len()), (1, 1));
+        assert_eq!((lag.swept()[0].told, lag.rows(Which::default()).rows.len()), (1, 1));
     }
 }
