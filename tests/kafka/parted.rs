@@ -185,7 +185,7 @@ fn broken(world: &World) {
 
 fn killed(world: &World) {
     let scene = Scene::new(world, "killed");
-    let kills = 3 * rounds();
+    let kills = if full() { 15 } else { 2 };
     let verdict = scene.play(|| {
         for _ in 0..kills {
             sleep(Duration::from_millis(700));
@@ -201,7 +201,7 @@ fn killed(world: &World) {
 fn thrown(world: &World) {
     let scene = Scene::new(world, "thrown");
     let other = world.start_proxy(&scene.config.clone().on_port(scene.ports[1]));
-    let throws = 6 * rounds();
+    let throws = if full() { 30 } else { 4 };
     let verdict = scene.play(|| {
         for port in scene.ports.iter().cycle().skip(1).take(throws) {
             sleep(Duration::from_secs(1));
