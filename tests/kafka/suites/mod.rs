@@ -92,6 +92,12 @@ impl Way {
 /// All trials: whole suites where `FISHPLATE_SUITES` says how many rounds, and a part of them else.
 pub fn trials() -> Vec<Trial> {
     let Some(rounds) = rounds() else {
+        if !full() {
+            eprintln!(
+                "SHORT: parts of suites move {} records instead of 50000; FISHPLATE_TEST_LEVEL=full is the whole",
+                franz::FEW_RECORDS
+            );
+        }
         let with_parts = SUITES.iter().filter(|suite| !suite.part.is_empty());
         return with_parts.enumerate().flat_map(|(place, suite)| parts(place, suite)).collect();
     };
