@@ -117,7 +117,7 @@ fn logging_in(world: &World) {
 }
 
 fn short_sessions(world: &World) {
-    let seconds = if full() { 300 } else { 20 };
+    let seconds = if full() { 300 } else { 15 };
     let view = View::Brokers;
     let guarded = Guarded::start(world, view, ", session_lifetime: 5s");
     let clients = ["java-4.3", "java-3.9", "franz-go", "confluent-2.16"];

@@ -519,7 +519,7 @@ fn revoked(world: &World) {
             scope.spawn(move || (name, Client { seconds: 40, ..client }.play(world)))
         });
         let inside = client("confluent-2.16", Door::Mutual).showing(&old);
-        let inside = scope.spawn(move || Client { seconds: 25, ..inside }.play(world));
+        let inside = scope.spawn(move || Client { seconds: if full() { 25 } else { 18 }, ..inside }.play(world));
         let log = doors.proxy.log();
         // Java says what it is when it is in.
         let has_come = |name: &str| {
