@@ -14,6 +14,8 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// And what it may take once that is over.
 const LATE: Duration = Duration::from_secs(5);
+/// Seconds at the full level.
+const FULL: u64 = 600;
 const POLL: Duration = Duration::from_millis(50);
 
 struct Worker {
@@ -28,8 +30,8 @@ fn from_env<T: FromStr>(name: &str) -> Option<T> {
 /// How long: as said, or by the level of `scripts/test`.
 fn seconds() -> u64 {
     let of_level = match env::var("FISHPLATE_TEST_LEVEL").as_deref() {
-        Ok("ci") => 45,
-        Ok("full") => 600,
+        Ok("ci") => 15,
+        Ok("full") => FULL,
         _ => 5,
     };
     from_env("FISHPLATE_FUZZ_SECONDS").unwrap_or(of_level)
@@ -41,6 +43,9 @@ pub fn run() -> Result<(), String> {
     let case = from_env("FISHPLATE_FUZZ_CASE");
     let seed = from_env("FISHPLATE_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
     let seconds = seconds();
+    if seconds < FULL && case.is_none() {
+        println!("SHORT: {seconds} s of fuzzing; FISHPLATE_TEST_LEVEL=full is ten minutes");
+    }
     let (began, mut workers) = (Instant::now(), Vec::new());
     for (number, seed) in (seed..).take(if case.is_some() { 1 } else { cores }).enumerate() {
         let at = env::temp_dir().join(format!("fishplate-fuzz-{}-{number}", std::process::id()));

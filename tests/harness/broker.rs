@@ -37,7 +37,8 @@ impl Broker {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let mut java = java(self.kafka)?;
         java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_of(&self.directory)));
-        java.args(["-Xms96m", "-Xmx512m", "kafka.Kafka"]).arg(self.directory.join("server.properties"));
+        // Room for what is short-lived: it is collected less often.
+        java.args(["-Xms192m", "-Xmn96m", "-Xmx512m", "kafka.Kafka"]).arg(self.directory.join("server.properties"));
         java.stdout(log.try_clone()?).stderr(log);
         *self.process() = Some(Process::start(&self.name, java)?);
         Ok(())
@@ -121,12 +122,16 @@ impl Broker {
     }
 }
 
+/// Of a JVM that takes classes out of jars for what they are: verifying them is a good part of a short life.
+pub const UNVERIFIED: [&str; 2] = ["-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote"];
+
 /// `java` with the jars of that Kafka and settings that make it start fast on few cores.
 pub fn java(kafka: &str) -> anyhow::Result<Command> {
     let jars = jars(kafka)?;
     let logging = repository().join("tests/kafka");
     let mut java = command("java");
-    java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
+    java.args(UNVERIFIED)
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"])
         .arg(format!("-Dlog4j2.configurationFile={}", logging.join("log4j2.properties").display()))
         .arg(format!("-Dlog4j.configuration=file:{}", logging.join("log4j.properties").display()))
         .arg("-cp")

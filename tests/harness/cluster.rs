@@ -245,7 +245,8 @@ share.coordinator.state.topic.min.isr={in_sync}
     )
 }
 
-/// Quick to fail over, quick to start, small; what client libraries' own suites expect; records of any age stay; who says its
+/// Quick to fail over, quick to start, small and idle where nobody asks (network threads are of each of six listeners; a controller
+/// that has nothing to say says nothing); what client libraries' own suites expect; records of any age stay; who says its
 /// rack reads there (KIP-392); all may do everything, but for who comes by the name that may do nothing.
 const COMMON: &str = "num.partitions=4
 replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
@@ -264,9 +265,13 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=500
 share.coordinator.state.topic.num.partitions=8
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS;User:fishplate;User:CN=client
-num.network.threads=2
+num.network.threads=1
 num.io.threads=4
+background.threads=2
+group.coordinator.threads=1
+metadata.max.idle.interval.ms=0
+log.index.size.max.bytes=131072
 log.cleaner.dedupe.buffer.size=4194304
-log.cleaner.backoff.ms=500
+log.cleaner.backoff.ms=1000
 log.retention.ms=-1
 ";

@@ -3,19 +3,23 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// While it may be soon. A look may be all metrics of a Fishplate, or all that a cluster knows.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+/// Who has waited for longer than a second needs no quick answer.
+const BETWEEN_LATER_LOOKS: Duration = Duration::from_millis(100);
 
 /// Looks again and again until `look` finds something, at most for `within`.
 pub fn poll<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + within;
+    let began = Instant::now();
     loop {
         if let Some(found) = look() {
             return Some(found);
         }
-        if Instant::now() >= deadline {
+        let waited = began.elapsed();
+        if waited >= within {
             return None;
         }
-        sleep(BETWEEN_LOOKS);
+        sleep(if waited < seconds(1) { BETWEEN_LOOKS } else { BETWEEN_LATER_LOOKS });
     }
 }
 

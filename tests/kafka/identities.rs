@@ -314,7 +314,7 @@ fn wrong_password(world: &World) {
     };
     until_told("alice writes", 0, || write(&mut alice, topic, "x").0);
     // Given one whose password is wrong, who tries all the time
-    let end = Instant::now() + wait::seconds(if full() { 30 } else { 6 });
+    let end = Instant::now() + wait::seconds(if full() { 30 } else { 4 });
     let (mut written, mut codes) = (0, Vec::new());
     while Instant::now() < end {
         assert_eq!(write(&mut alice, topic, "x").0, 0);
@@ -395,7 +395,7 @@ fn renewed(world: &World) {
     let ended = || Metrics::of(&guarded.proxy.admin()).sum("fishplate_links_closed_total", &[("cluster", "a")]);
     let before = ended();
     // When they go on for several times as long
-    let lifetimes = if full() { 12 } else { 3 };
+    let lifetimes = if full() { 12 } else { 2 };
     let end = Instant::now() + Duration::from_millis(u64::from(LIFETIME_MS)) * lifetimes;
     while Instant::now() < end {
         assert_eq!((write(&mut alice, topic, "x").0, write(&mut bob, topic, "x").0), (0, 0));

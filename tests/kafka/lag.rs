@@ -10,7 +10,7 @@ use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
 use crate::operator::says;
 use crate::raw::{Raw, text};
-use crate::world::{World, alone, shared};
+use crate::world::{World, alone, full, shared};
 use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use kafka_protocol::messages::{GroupId, OffsetDeleteRequest, TopicName};
 use libtest_mimic::Trial;
@@ -50,6 +50,10 @@ pub fn trials() -> Vec<Trial> {
         let name = |of: &str| format!("lag: of {of}, protocol {protocol}");
         let (moving, dropped) = (name("members that come and go"), name("what members past Fishplate have dropped"));
         trials.push(shared(moving, move |world| members(world, protocol)));
+        if protocol == "consumer" && !full() {
+            eprintln!("only the full level plays (FISHPLATE_TEST_LEVEL=full): {dropped}");
+            continue;
+        }
         trials.push(shared(dropped, move |world| dropped_past_fishplate(world, protocol)));
     }
     trials
@@ -418,10 +422,15 @@ fn past_fishplate(world: &World) {
     is_age_of(&told, TOPIC, 0, first);
     // And what goes past it afterwards it hears of within its minute
     send(&direct, TOPIC, 0, 5);
-    lag_is(&proxy, GROUP, (TOPIC, 0), 9, SWEPT);
+    if full() {
+        lag_is(&proxy, GROUP, (TOPIC, 0), 9, SWEPT);
+    }
     commit(&direct, GROUP, &[(TOPIC, 0, 7)]);
-    lag_is(&proxy, GROUP, (TOPIC, 0), 4, SWEPT);
-    let row = Told::of_group(&proxy, GROUP).row(TOPIC, 0).expect("a row").clone();
+    let row = wait::find("the commit and the records are told of", SWEPT, || {
+        let row = Told::of_group(&proxy, GROUP).row(TOPIC, 0)?.clone();
+        ((&row["committed"], &row["end"]) == (&7.into(), &11.into())).then_some(row)
+    });
+    assert_eq!(row["lag"], 4, "{row}");
     assert_eq!(row["why"], "no members", "{row}");
     proxy.finish();
 }

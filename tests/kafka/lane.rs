@@ -24,9 +24,13 @@ pub fn trial(name: String, run: impl FnOnce() -> Result<(), Failed> + Send + 'st
     })
 }
 
-/// Begins with those that are wanted. They come last among all trials, so that nobody waits for them who could run.
+/// These take minutes: beside them there should be others to run.
+const LONG: [&str; 2] = ["fault: ", "parted: "];
+
+/// Begins with those that are wanted, the long ones first. They come last among all trials, so that nobody waits for them who could run.
 pub fn start(trials: &mut [Trial], arguments: &Arguments) {
-    let jobs = std::mem::take(&mut *JOBS.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut jobs = std::mem::take(&mut *JOBS.lock().unwrap_or_else(PoisonError::into_inner));
+    jobs.sort_by_key(|(name, ..)| !LONG.iter().any(|long| name.starts_with(long)));
     let places: BTreeMap<_, _> = jobs.iter().enumerate().map(|(place, (name, ..))| (name.clone(), place)).collect();
     trials.sort_by_key(|trial| places.get(trial.name()).copied());
     if arguments.list {

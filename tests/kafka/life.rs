@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-/// Records a second of each client.
-const RATE: u64 = 1_000;
 const CLIENTS: [&str; 3] = ["java-4.3", "confluent-2.16", "franz-go"];
 
 pub fn trials() -> Vec<Trial> {
@@ -99,7 +97,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn under_traffic(world: &World) {
-    let (seconds, between) = if full() { (300, 60) } else { (30, 12) };
+    // How many records a second each client writes, too
+    let (seconds, between, rate) = if full() { (300, 60, 1_000) } else { (20, 6, 250) };
     let topics = |name: &str| [format!("a-life-{name}"), format!("b-life-{name}")];
     for name in CLIENTS.iter().chain(&["late"]) {
         let [a, b] = topics(name);
@@ -120,7 +119,7 @@ fn under_traffic(world: &World) {
             .iter()
             .enumerate()
             .map(|(number, name)| {
-                let client = Client { seconds, ..client(name, number + 1) }.with("LOGIN_RATE", RATE);
+                let client = Client { seconds, ..client(name, number + 1) }.with("LOGIN_RATE", rate);
                 let client = client.with("LOGIN_GROUP", format!("ga-life-{name}"));
                 scope.spawn(move || client.play(world))
             })

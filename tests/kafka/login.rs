@@ -4,7 +4,7 @@
 use crate::harness::process::command;
 use crate::harness::repository;
 use crate::scenarios::programs::{built, java_at, set_up};
-use crate::world::World;
+use crate::world::{World, full};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -21,6 +21,22 @@ pub const CLIENTS: [&str; 9] = [
     "kafka-python-2",
     "aiokafka",
 ];
+
+/// One of each kind: who is played below the full level.
+pub const KINDS: [&str; 6] = ["java-4.3", "franz-go", "kafkajs", "confluent-2.16", "kafka-python-3", "aiokafka"];
+
+/// Those that this level plays.
+pub fn clients() -> &'static [&'static str] {
+    if full() { &CLIENTS } else { &KINDS }
+}
+
+/// Names those that only the full level plays.
+pub fn say_who_is_left_out(does: &str) {
+    let names: Vec<_> = CLIENTS.into_iter().filter(|name| !clients().contains(name)).collect();
+    if !names.is_empty() {
+        eprintln!("clients that only the full level {does} (FISHPLATE_TEST_LEVEL=full): {}", names.join(", "));
+    }
+}
 
 /// A client that logs in and writes.
 #[derive(Clone, Debug)]

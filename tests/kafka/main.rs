@@ -78,7 +78,10 @@ fn main() -> ExitCode {
     if std::env::var_os("FISHPLATE_HOLD").is_some() {
         world::hold();
     }
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most of a trial is waiting: for a sweep, for the end of a session.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(cores.max(3));
     let (playing, looking) = scenarios::trials(&arguments);
     let trials = [
         apis::trials(),

@@ -8,7 +8,7 @@ use crate::harness::topics::Topics;
 use crate::harness::{Bootstrap, wait};
 use crate::history::{Damage, History, Outcome, Partition, Payload, Promise, Verdict, judge};
 use crate::load::{client, read_to_end};
-use crate::world::{World, alone, full};
+use crate::world::{World, alone, full, shared};
 use libtest_mimic::Trial;
 use rdkafka::ClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -33,12 +33,13 @@ pub fn trials() -> Vec<Trial> {
             "parted: connections, a broker and the lane's cluster break, and each record is where it belongs",
             broken,
         ),
-        alone("parted: Fishplate is killed, and nothing is lost", killed),
-        alone("parted: a client is thrown between two Fishplates every second, and nothing is lost", thrown),
+        // These break only what is their own.
+        shared("parted: Fishplate is killed, and nothing is lost", killed),
+        shared("parted: a client is thrown between two Fishplates every second, and nothing is lost", thrown),
     ]
 }
 
-/// A Fishplate with a contract, behind a link, between links.
+/// A Fishplate with a contract, behind a link.
 struct Scene<'w> {
     world: &'w World,
     proxy: Proxy,
@@ -51,7 +52,7 @@ struct Scene<'w> {
 }
 
 impl<'w> Scene<'w> {
-    fn new(world: &'w World, name: &str) -> Self {
+    fn new(world: &'w World, name: &str, config: Config) -> Self {
         let [main, lane] = [format!("a-parted-{name}"), format!("b-parted-{name}-dlq")];
         Topics::of(&world.a.bootstrap()).create(&main, PARTITIONS, 3);
         Topics::of(&world.b.bootstrap()).create(&lane, PARTITIONS, 1);
@@ -62,7 +63,7 @@ lanes: {{ dlq: {{ topic: {lane} }} }}
         );
         let ports = [world.ports.take(), world.ports.take()];
         let door = Link::new(world.ports.take(), ports[0]).expect("a link");
-        let config = world.config_over_links().transacting_on_a().showing(View::Single, None).policy("left", &policy);
+        let config = config.transacting_on_a().showing(View::Single, None).policy("left", &policy);
         let config = config.advertised(&format!("127.0.0.1:{}", door.port()));
         let proxy = world.start_proxy(&config.clone().on_port(ports[0]));
         ["broker", "cluster"].iter().for_each(|who| proxy.log().allow(who));
@@ -156,7 +157,7 @@ fn rounds() -> usize {
 }
 
 fn broken(world: &World) {
-    let scene = Scene::new(world, "broken");
+    let scene = Scene::new(world, "broken", world.config_over_links());
     let verdict = scene.play(|| {
         for _ in 0..rounds() {
             // When clients' connections break, and Fishplate's
@@ -184,8 +185,8 @@ fn broken(world: &World) {
 }
 
 fn killed(world: &World) {
-    let scene = Scene::new(world, "killed");
-    let kills = 3 * rounds();
+    let scene = Scene::new(world, "killed", world.config());
+    let kills = if full() { 15 } else { 2 };
     let verdict = scene.play(|| {
         for _ in 0..kills {
             sleep(Duration::from_millis(700));
@@ -199,9 +200,9 @@ fn killed(world: &World) {
 }
 
 fn thrown(world: &World) {
-    let scene = Scene::new(world, "thrown");
+    let scene = Scene::new(world, "thrown", world.config());
     let other = world.start_proxy(&scene.config.clone().on_port(scene.ports[1]));
-    let throws = 6 * rounds();
+    let throws = if full() { 30 } else { 4 };
     let verdict = scene.play(|| {
         for port in scene.ports.iter().cycle().skip(1).take(throws) {
             sleep(Duration::from_secs(1));

@@ -149,12 +149,12 @@ fn signed_tokens(world: &World) {
 }
 
 fn from_an_endpoint(world: &World) {
-    const LASTS: u64 = 20;
+    let lasts = if full() { 20 } else { 12 };
     let name = "secured-endpoint";
     let topics = topics(world, name);
     let answer = |cluster: &Cluster| {
-        let token = cluster.pki().issuer().token(&claims_of(USER, LASTS));
-        format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\",\"expires_in\":{LASTS}}}")
+        let token = cluster.pki().issuer().token(&claims_of(USER, lasts));
+        format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\",\"expires_in\":{lasts}}}")
     };
     let clusters = [&world.a, &world.b];
     let sites = clusters.map(|cluster| Site::saying(&answer(cluster)));
@@ -176,7 +176,7 @@ fn from_an_endpoint(world: &World) {
         let closed = || Metrics::of(&proxy.admin()).sum("fishplate_links_closed_total", &[]).unwrap_or(0.0);
         let before = closed();
         // When clients go on for longer than tokens last
-        sleep(Duration::from_secs(LASTS * if full() { 10 } else { 1 } + LASTS / 2));
+        sleep(Duration::from_secs(lasts * if full() { 10 } else { 1 } + lasts / 2));
         load.flows(WITHIN);
         // Then no link has ended, and nothing was lost
         let reasons = Metrics::of(&proxy.admin()).family("fishplate_links_closed_total");
@@ -197,7 +197,7 @@ fn renewed(world: &World) {
     let closed = || Metrics::of(&proxy.admin()).sum("fishplate_links_closed_total", &[("cluster", "a")]).unwrap_or(0.0);
     let before = closed();
     // When clients go on for several times as long
-    let lifetimes = if full() { 60 } else { 4 };
+    let lifetimes = if full() { 60 } else { 3 };
     sleep(Duration::from_millis(u64::from(LIFETIME_MS)) * lifetimes);
     load.flows(WITHIN);
     // Then no link has ended, and nothing was lost
@@ -226,7 +226,7 @@ fn wrong_password(world: &World) {
     wait::until("the login was refused", WITHIN, || refusals(&proxy) > 0.0);
     // Given clients that ask all the time
     let eyes = client(&proxy.bootstrap()).create::<BaseConsumer>().expect("a consumer");
-    let end = Instant::now() + wait::seconds(10);
+    let end = Instant::now() + wait::seconds(if full() { 10 } else { 5 });
     while Instant::now() < end {
         let _ = eyes.fetch_metadata(Some(&topics[0]), Duration::from_millis(500));
     }

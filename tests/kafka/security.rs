@@ -6,7 +6,7 @@ use crate::harness::process::command;
 use crate::harness::proxy::Proxy;
 use crate::harness::topics::Topics;
 use crate::harness::wait;
-use crate::login::{CLIENTS, Client, play_all};
+use crate::login::{CLIENTS, Client, KINDS, play_all, say_who_is_left_out};
 use crate::operator::{run, says};
 use crate::suites::{self, CameOfIt};
 use crate::turned_away::allow_plain;
@@ -20,7 +20,17 @@ use std::time::Duration;
 const USER: &str = "alice";
 const PASSWORD: &str = "planted-Secret-2";
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
+/// Those that come by every mechanism at every level.
+const THOROUGH: [&str; 3] = ["java-4.3", "franz-go", "confluent-2.16"];
+
 pub fn trials() -> Vec<Trial> {
+    say_who_is_left_out("logs in");
+    if !full() {
+        eprintln!(
+            "SHORT: every mechanism is used by {}, and one each by the others; FISHPLATE_TEST_LEVEL=full has all by all",
+            THOROUGH.join(", ")
+        );
+    }
     vec![
         shared("security: every client logs in by every mechanism, and is told of what is wrong", logging_in),
         shared("security: sessions of five seconds cost no client anything", short_sessions),
@@ -80,22 +90,38 @@ pub fn add(users: &Path, name: &str, password: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+fn all_by_all() -> Vec<(&'static str, &'static str)> {
+    CLIENTS.into_iter().flat_map(by_each_mechanism).collect()
+}
+
+fn by_each_mechanism(client: &'static str) -> [(&'static str, &'static str); 3] {
+    MECHANISMS.map(|mechanism| (client, mechanism))
+}
+
+/// Clients and their mechanisms. Below the full level each client that is not thorough comes by another one.
+fn who_logs_in() -> Vec<(&'static str, &'static str)> {
+    if full() {
+        return all_by_all();
+    }
+    let others = KINDS.into_iter().filter(|client| !THOROUGH.contains(client)).zip(MECHANISMS);
+    THOROUGH.into_iter().flat_map(by_each_mechanism).chain(others).collect()
+}
+
+/// Likewise, each client once and mechanisms in turn; Java by that one for which its words are not looked at.
+fn who_is_wrong() -> Vec<(&'static str, &'static str)> {
+    if full() { all_by_all() } else { KINDS.into_iter().zip(MECHANISMS.into_iter().cycle().skip(2)).collect() }
+}
+
 fn logging_in(world: &World) {
     Topics::of(&world.a.bootstrap()).create("a-guarded", 1, 1);
     let guarded = Guarded::start(world, View::Single, "");
-    let all = |what: &str, wanted: bool, of: &dyn Fn(Client) -> Client| {
-        play_all(world, what, wanted, CLIENTS.map(|name| of(guarded.client(name))))
-    };
-    let mut failures = Vec::new();
-    for mechanism in MECHANISMS {
-        failures.extend(all("right", true, &|client| Client { mechanism, ..client }));
-    }
-    let wrong = if full() { &MECHANISMS[..] } else { &MECHANISMS[..2] };
-    for mechanism in wrong {
-        let wrong = |client| Client { mechanism, password: "wrong".into(), ..client };
-        failures.extend(all("wrong password", false, &wrong));
-    }
-    failures.extend(all("unknown user", false, &|client| Client { user: "nobody".into(), ..client }));
+    let client = |(name, mechanism)| Client { mechanism, ..guarded.client(name) };
+    let mut failures = play_all(world, "right", true, who_logs_in().into_iter().map(client));
+    let wrong = who_is_wrong().into_iter().map(client).map(|client| Client { password: "wrong".into(), ..client });
+    failures.extend(play_all(world, "wrong password", false, wrong));
+    let strangers: &[&str] = if full() { &CLIENTS } else { &["java-4.3", "franz-go", "kafkajs"] };
+    let unknown = strangers.iter().map(|name| Client { user: "nobody".into(), ..guarded.client(name) });
+    failures.extend(play_all(world, "unknown user", false, unknown));
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     // What clients show people
     for (mechanism, told) in [
@@ -117,15 +143,15 @@ fn logging_in(world: &World) {
 }
 
 fn short_sessions(world: &World) {
-    let seconds = if full() { 300 } else { 20 };
+    let seconds = if full() { 300 } else { 15 };
     let view = View::Brokers;
     let guarded = Guarded::start(world, view, ", session_lifetime: 5s");
-    let clients = ["java-4.3", "java-3.9", "franz-go", "confluent-2.16"];
+    let clients = if full() { &["java-4.3", "java-3.9", "franz-go", "confluent-2.16"][..] } else { &THOROUGH };
     let name = |client: &str| format!("a-short-{client}");
     let topics = Topics::of(&world.a.bootstrap());
     clients.iter().for_each(|client| topics.create(&name(client), 1, 1));
     thread::scope(|scope| {
-        for client in clients {
+        for &client in clients {
             let guarded = &guarded;
             scope.spawn(move || {
                 let topic = name(client);

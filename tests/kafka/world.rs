@@ -122,10 +122,13 @@ pub fn end(all_well: bool) {
 
 /// Where the time goes that everybody waits for.
 fn name_the_slow() {
-    const SHOWN: usize = 8;
+    const SHOWN: usize = 25;
     let mut times = std::mem::take(&mut *TIMES.lock().unwrap_or_else(PoisonError::into_inner));
     times.sort_unstable_by(|one, other| other.cmp(one));
-    eprintln!("{:5.1} s  of trials one after the other on their lane", LANE.load(Ordering::Relaxed) as f64 / 1e3);
+    let lane = LANE.load(Ordering::Relaxed) as f64 / 1e3;
+    let all: Duration = times.iter().map(|(time, _)| *time).sum();
+    eprintln!("{lane:5.1} s  of trials one after the other on their lane");
+    eprintln!("{:5.1} s  of those beside each other, together", all.as_secs_f64() - lane);
     for (time, name) in times.iter().take(SHOWN).filter(|(time, _)| time.as_secs() > 1) {
         eprintln!("{:5.1} s  {name}", time.as_secs_f64());
     }

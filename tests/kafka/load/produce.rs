@@ -4,6 +4,7 @@ use super::progress::Step;
 use super::{Shared, TO_DRAIN};
 use crate::harness::{Bootstrap, wait};
 use crate::history::{Outcome, Partition, Payload, Promise};
+use crate::world::full;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
@@ -12,12 +13,18 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Duration;
 
-/// Between two rounds over all partitions.
-const BETWEEN_ROUNDS: Duration = Duration::from_millis(50);
+/// Between two tries of a record for which there was no room.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 /// Records for each partition in a round: a batch, so that several are under way but few requests.
 const A_BATCH: usize = 4;
 /// Enough that a batch is more than a few bytes.
 const PADDING: &str = " and so that it weighs something: ........................................................";
+
+/// Between two rounds over all partitions. Below the full level four times as long: all share two cores, and what a fault needs
+/// is records on their way, not many.
+fn between_rounds() -> Duration {
+    Duration::from_millis(if full() { 50 } else { 200 })
+}
 
 pub(super) struct Producing {
     number: u32,
@@ -60,7 +67,7 @@ impl Producing {
                 number += 1;
                 self.send(&producer, Payload { producer: self.number, number }, partition);
             }
-            sleep(BETWEEN_ROUNDS);
+            sleep(between_rounds());
         }
         let drained = producer.flush(TO_DRAIN);
         assert!(drained.is_ok(), "producer {} still waits for answers after {TO_DRAIN:?}", self.number);
@@ -77,7 +84,7 @@ impl Producing {
                 Ok(()) => return,
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
                     opaque = record.delivery_opaque;
-                    sleep(BETWEEN_ROUNDS);
+                    sleep(BETWEEN_TRIES);
                 }
                 Err((error, _)) => panic!("cannot send {payload}: {error}"),
             }

@@ -40,14 +40,22 @@ pub fn judge(world: &World, view: View, through: &Line, bare: &Line) {
 /// No real broker's port may stand in what a client logged.
 #[track_caller]
 pub fn judge_log(world: &World, log: &Path) {
+    judge_log_from(world, log, 0);
+}
+
+/// Likewise in what came after so many bytes; how many there are now, to the end of the last whole line.
+#[track_caller]
+pub fn judge_log_from(world: &World, log: &Path, from: usize) -> usize {
     let said = std::fs::read_to_string(log).unwrap_or_default();
     assert!(!said.is_empty(), "{} is empty: without the client's log this trial says nothing", log.display());
+    let end = said.rfind('\n').map_or(from, |at| at + 1).max(from);
     let ports = ports(world);
     // Most lines name none; looking for that costs little.
-    for line in said.lines().filter(|line| ports.iter().any(|port| line.contains(port.as_str()))) {
+    for line in said[from..].lines().filter(|line| ports.iter().any(|port| line.contains(port.as_str()))) {
         let found = first_of(&ports, line);
         assert!(found.is_none(), "a client's log names the real port {}: {line}", found.unwrap_or_default());
     }
+    end
 }
 
 enum Nodes {

@@ -96,6 +96,15 @@ fn say_what_is_left_out() {
     if !names.is_empty() {
         eprintln!("clients that only the full level plays (FISHPLATE_TEST_LEVEL=full): {}", names.join(", "));
     }
+    let in_part = |client: &Client| match client.in_ci {
+        InCi::Some(_, played) if !full() => Some((client.name, played.len(), client.plays().len())),
+        _ => None,
+    };
+    let parts = CLIENTS.iter().filter_map(in_part);
+    let parts: Vec<_> = parts.map(|(name, played, all)| format!("{name} ({} of {all})", all - played)).collect();
+    if !parts.is_empty() {
+        eprintln!("scenarios that only the full level plays (FISHPLATE_TEST_LEVEL=full): {}", parts.join(", "));
+    }
 }
 
 /// What one client saw in all its scenarios, on both ways; played once, by the first trial that asks.

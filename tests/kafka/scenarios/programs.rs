@@ -1,7 +1,7 @@
 //! Clients that are programs of their own, in `tests/clients`.
 
 use super::contract::{Line, Run};
-use crate::harness::broker::jars;
+use crate::harness::broker::{UNVERIFIED, jars};
 use crate::harness::process::{Process, command};
 use crate::harness::{Bootstrap, cache, repository, wait};
 use anyhow::Context;
@@ -27,7 +27,8 @@ pub fn java(kafka: &str, run: &Run) -> anyhow::Result<Vec<Line>> {
 pub fn java_at(kafka: &str, log: &Path) -> anyhow::Result<Command> {
     set_up()?;
     let mut java = command("java");
-    java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-XX:-UsePerfData"])
+    java.args(UNVERIFIED)
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-XX:-UsePerfData"])
         .arg(format!("-Dscenario.log={}", log.display()))
         .arg("-cp")
         .arg(class_path(kafka)?);

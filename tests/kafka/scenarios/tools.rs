@@ -42,7 +42,7 @@ fn fed(world: &World, class: &str, arguments: &[&str], input: &str) -> String {
     let arguments = [&["--bootstrap-server", &servers], arguments].concat();
     let answer = running.ask(&json!({ "tool": class, "arguments": arguments, "input": input }));
     let answer = answer.unwrap_or_else(|error| panic!("{class} {arguments:?}: {error:#}"));
-    addresses::judge_log(world, &running.log);
+    running.judged = addresses::judge_log_from(world, &running.log, running.judged);
     *java = Some(running);
     let printed = answer["printed"].as_str().unwrap_or_default().to_owned();
     let cried = answer["cried"].as_str().unwrap_or_default();
@@ -67,6 +67,8 @@ struct Java {
     orders: ChildStdin,
     answers: mpsc::Receiver<String>,
     log: PathBuf,
+    /// So many bytes of its log were looked at.
+    judged: usize,
     _process: Process,
 }
 
@@ -83,7 +85,7 @@ impl Java {
             // Who asked last waits for the answer; afterwards nobody does.
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| tell.send(line))
         });
-        Ok(Self { orders, answers, log, _process: process })
+        Ok(Self { orders, answers, log, judged: 0, _process: process })
     }
 
     fn ask(&mut self, order: &Value) -> anyhow::Result<Value> {

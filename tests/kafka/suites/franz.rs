@@ -5,6 +5,7 @@ use super::{CameOfIt, Round, Suite};
 use crate::harness::process::command;
 use crate::harness::{Bootstrap, cache, repository, wait};
 use crate::scenarios::programs::run_to_end;
+use crate::world::full;
 use std::path::Path;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ const PART: &[&str] = &[
     "TestPauseIssueOct2023",
 ];
 
+/// So many records go through the tests that copy topics; and so many below the full level.
+const RECORDS: &str = "KGO_TEST_RECORDS";
+pub const FEW_RECORDS: &str = "5000";
+
 /// What a run of all of it takes on two busy cores, with much to spare.
 const TO_RUN: Duration = wait::seconds(900);
 
@@ -65,7 +70,8 @@ const TO_RUN_APART: Duration = wait::seconds(240);
 
 fn run(tests: Option<&[&str]>, at: &Bootstrap, output: &Path) -> anyhow::Result<Round> {
     if let Some(tests) = tests {
-        return play(&["-test.run", &format!("^({})$", tests.join("|"))], &[], TO_RUN, at, output);
+        let settings = if full() { &[][..] } else { &[(RECORDS, FEW_RECORDS)] };
+        return play(&["-test.run", &format!("^({})$", tests.join("|"))], settings, TO_RUN, at, output);
     }
     let mut round = play(&["-test.skip", APART], &[], TO_RUN, at, output)?;
     round.extend(play(&["-test.run", APART], &[], TO_RUN_APART, at, &output.with_extension("apart.log"))?);
@@ -89,7 +95,7 @@ fn play(
     let folder = cache().join("suites/franz");
     let mut program = command(folder.join("kgo.test"));
     program.current_dir(folder.join("pkg/kgo"));
-    program.env("KGO_SEEDS", &at.servers).env("KGO_TEST_RF", "1").env("KGO_TEST_RECORDS", "50000");
+    program.env("KGO_SEEDS", &at.servers).env("KGO_TEST_RF", "1").env(RECORDS, "50000");
     program.envs(settings.iter().copied());
     program.arg("-test.v").args(which).arg(format!("-test.timeout={}s", within.as_secs() - 30));
     // Where a test fails, so does the program; what was printed says which.
