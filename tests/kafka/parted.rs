@@ -26,6 +26,9 @@ const TO_DRAIN: Duration = wait::seconds(120);
 /// So many records of a partition a producer has in flight at most: five batches of one round's records.
 const IN_FLIGHT: usize = 5 * A_ROUND;
 const A_ROUND: usize = 4;
+/// So many records of a producer wait for their answers at most. A cluster that starts on busy cores may be away for most of a minute:
+/// what was sent meanwhile must be written within what is left of a record's two minutes, however slow its brokers are then.
+const UNANSWERED: i32 = 600;
 
 pub fn trials() -> Vec<Trial> {
     vec![
@@ -127,6 +130,9 @@ lanes: {{ dlq: {{ topic: {lane} }} }}
                 sent.unwrap_or_else(|(error, _)| panic!("cannot send {payload}: {error}"));
             }
             sleep(BETWEEN_ROUNDS);
+            while client.in_flight_count() > UNANSWERED && !stop.load(Ordering::Relaxed) {
+                sleep(BETWEEN_ROUNDS);
+            }
         }
         client.flush(TO_DRAIN).unwrap_or_else(|error| panic!("producer {producer} still waits for answers: {error}"));
     }
