@@ -2,9 +2,11 @@
 //! Facts come from sessions and from our own asking, and look the same. All of it but `task` is pure: time comes from the caller.
 
 pub mod clock;
+mod commits;
 pub mod committed;
 mod dated;
 pub mod described;
+mod due;
 mod ends;
 pub mod exposition;
 pub mod families;
@@ -20,10 +22,13 @@ pub mod levels;
 mod look;
 mod measure;
 mod members;
+mod memberships;
 mod partition;
 pub mod place;
+mod promises;
 mod pulse;
 mod readers;
+mod records;
 pub mod rows;
 mod spans;
 mod sums;
@@ -34,6 +39,7 @@ mod times;
 mod topics;
 mod transactions;
 pub mod unknown;
+mod waiting;
 
 pub use clock::Now;
 pub use ledger::Ledger;
