@@ -92,7 +92,8 @@ pub enum Why {
 /// Reads what a group has not dealt with, and counts. Whoever asks for more than masks must be one who may see them.
 pub async fn backlog(view: &View, asked: &AskedBacklog) -> Result<Told, Why> {
     let which = Which { group: Some(asked.group.clone()), topic: Some(asked.topic.clone()), pipeline: None };
-    let found = view.lag.find(which).await.rows.into_iter().find(|row| row.partition == asked.partition);
+    let found =
+        view.lag.rows(which).await.unwrap_or_default().rows.into_iter().find(|row| row.partition == asked.partition);
     let stands = found.and_then(|row| Some((row.committed.or(row.fetched)?, row.end?, row)));
     let Some((from, end, lag)) = stands else {
         let named = |text: &str| plain(text.as_bytes());

@@ -26,7 +26,6 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::net::TcpListener;
-use tokio::task::spawn_blocking;
 
 /// What the answers are made of.
 #[derive(Clone)]
@@ -76,18 +75,15 @@ async fn metrics(State(state): State<AdminState>, Extension(sheet): Extension<Sh
     state.telemetry.record_bytes_copied(record_bytes_copied());
     match state.telemetry.render() {
         Ok(rendered) => {
-            // Tens of MiB where there are many groups: not on a thread that carries clients.
-            let written = spawn_blocking(move || {
-                sheet.write(|text| {
-                    text.push_str(&rendered);
-                    if let Some(view) = state.view.get() {
-                        view.lag.write(text);
-                    }
-                })
-            });
-            match written.await {
-                Ok(page) => (FORMAT, Body::from(page)).into_response(),
-                Err(error) => unwritten(&error),
+            let mut text = sheet.blank();
+            text.push_str(&rendered);
+            let written = match state.view.get() {
+                Some(view) => view.lag.write(text).await,
+                None => Some(text),
+            };
+            match written {
+                Some(text) => (FORMAT, Body::from(sheet.lend(text))).into_response(),
+                None => unwritten(&"who keeps count of lag has panicked"),
             }
         }
         Err(error) => unwritten(&error),
@@ -162,8 +158,9 @@ async fn top_tokens(State(state): State<AdminState>, claim: Claim, Query(asked):
 }
 
 async fn all_lag(State(state): State<AdminState>, Query(asked): Query<AskedLag>) -> Response {
-    let looked = spawn_blocking(move || look(&state, |view| lag(view, &asked)));
-    looked.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    let Some(view) = state.view.get() else { return starting() };
+    let told = lag(view, asked).await;
+    told.map_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |told| Json(told).into_response())
 }
 
 /// Whose records a group has not dealt with. An operator who sees tokens leaves a line in the log.

@@ -80,22 +80,21 @@ pub struct LagSum {
     pub partitions: u64,
 }
 
-/// How far groups are behind now.
-#[must_use]
-pub fn lag(view: &View, asked: &AskedLag) -> LagTable {
-    let AskedLag { group, pipeline, topic, limit } = asked.clone();
+/// How far groups are behind now. `None` where finding out panicked.
+pub async fn lag(view: &View, asked: AskedLag) -> Option<LagTable> {
+    let AskedLag { group, pipeline, topic, limit } = asked;
     let most = limit.unwrap_or(ROWS).min(ROWS);
-    let Rows { mut rows, mut topics, mut pipelines } = view.lag.rows(Which { group, pipeline, topic });
+    let Rows { mut rows, mut topics, mut pipelines } = view.lag.rows(Which { group, pipeline, topic }).await?;
     let total = rows.len();
     rows.truncate(most);
     [&mut topics, &mut pipelines].into_iter().for_each(|sums| sums.truncate(most));
     let sums = |sums: Vec<Sum>| sums.into_iter().map(LagSum::from).collect();
-    LagTable {
+    Some(LagTable {
         total,
         rows: rows.into_iter().map(LagRow::from).collect(),
         topics: sums(topics),
         pipelines: sums(pipelines),
-    }
+    })
 }
 
 impl From<Row> for LagRow {

@@ -19,11 +19,15 @@ struct Lent {
 }
 
 impl Sheet {
-    /// A page that is written into the last text, or a new one while that is being sent.
-    pub(super) fn write(&self, write: impl FnOnce(&mut String)) -> Bytes {
+    /// The last text with nothing in it, or a new one while that is being sent.
+    pub(super) fn blank(&self) -> String {
         let mut text = std::mem::take(&mut *self.0.lock());
         text.clear();
-        write(&mut text);
+        text
+    }
+
+    /// What was written, to be sent.
+    pub(super) fn lend(&self, text: String) -> Bytes {
         Bytes::from_owner(Lent { text, to: self.clone() })
     }
 }
@@ -48,24 +52,30 @@ impl Drop for Lent {
 mod tests {
     use super::*;
 
+    fn write(sheet: &Sheet, write: impl FnOnce(&mut String)) -> Bytes {
+        let mut text = sheet.blank();
+        write(&mut text);
+        sheet.lend(text)
+    }
+
     #[test]
     fn a_text_is_used_again_when_it_was_sent() {
         let sheet = Sheet::default();
-        let first = sheet.write(|text| text.push_str(&"a".repeat(10_000)));
+        let first = write(&sheet, |text| text.push_str(&"a".repeat(10_000)));
         let at = first.as_ptr();
         // While it is being sent another is written elsewhere
-        let second = sheet.write(|text| text.push('b'));
+        let second = write(&sheet, |text| text.push('b'));
         assert_eq!((first.len(), &second[..]), (10_000, &b"b"[..]));
         drop(first);
         drop(second);
-        let third = sheet.write(|text| text.push('c'));
+        let third = write(&sheet, |text| text.push('c'));
         assert_eq!((third.as_ptr(), &third[..]), (at, &b"c"[..]), "in the larger of both, and nothing of it is left");
     }
 
     #[test]
     fn a_very_large_text_is_not_kept() {
         let sheet = Sheet::default();
-        drop(sheet.write(|text| text.reserve_exact(KEPT + 1)));
+        drop(write(&sheet, |text| text.reserve_exact(KEPT + 1)));
         assert_eq!(sheet.0.lock().capacity(), 0);
     }
 }

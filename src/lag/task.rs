@@ -84,27 +84,21 @@ impl Lag {
         Ok(Arc::new(Self { notes, current, desk: Desk::open("lag", state)?, sweeps: Mutex::default() }))
     }
 
-    /// How far groups are behind, now. Takes its time where there are many: not to be asked for by who carries clients.
-    #[must_use]
-    pub fn rows(&self, which: Which) -> Rows {
-        self.desk.wait(move |state| state.up_to_date(|ledger, now| ledger.rows(&which, now)))
-    }
-
-    /// The same for who may not wait on his own thread. Nothing where that panics.
-    pub async fn find(&self, which: Which) -> Rows {
-        let rows = self.desk.done(move |state| state.up_to_date(|ledger, now| ledger.rows(&which, now)));
-        rows.await.unwrap_or_default()
+    /// How far groups are behind, now. `None` where that panicked: a mistake in Fishplate.
+    pub async fn rows(&self, which: Which) -> Option<Rows> {
+        self.desk.done(move |state| state.up_to_date(|ledger, now| ledger.rows(&which, now))).await
     }
 
     /// The same as Prometheus reads it, behind what is in the text already.
-    pub fn write(&self, text: &mut String) {
+    pub async fn write(&self, mut text: String) -> Option<String> {
         let metrics = self.current.load().config.metrics;
         let wanted = Wanted { max_pairs: metrics.max_pairs, compatibility: metrics.compatibility };
-        let (swept, mut page) = (self.swept(), std::mem::take(text));
-        *text = self.desk.wait(move |state| {
-            state.up_to_date(|ledger, now| exposition::write(ledger, wanted, &swept, now, &mut page));
-            page
+        let swept = self.swept();
+        let written = self.desk.done(move |state| {
+            state.up_to_date(|ledger, now| exposition::write(ledger, wanted, &swept, now, &mut text));
+            text
         });
+        written.await
     }
 
     fn swept(&self) -> Vec<Swept> {

@@ -3,8 +3,8 @@
 //! thread for each job the allocator kept as much again for each of them.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use tokio::sync::oneshot;
 
@@ -25,33 +25,17 @@ impl<S: Send + 'static> Desk<S> {
         Ok(Self(jobs))
     }
 
-    /// Has something done, and hands over what comes of it, or its panic, which is the asker's and not the thread's.
-    fn put<R>(
-        &self,
-        job: impl FnOnce(&mut S) -> R + Send + 'static,
-        done: impl FnOnce(thread::Result<R>) + Send + 'static,
-    ) {
-        let job = move |thing: &mut S| done(catch_unwind(AssertUnwindSafe(|| job(thing))));
-        // Were the thread gone, nobody would hand anything over, and the asker sees that.
-        let _ = self.0.send(Box::new(job));
-    }
-
-    /// Has something done and waits for it: not on a thread that carries clients. Panics where that does.
-    pub(super) fn wait<R: Send + 'static>(&self, job: impl FnOnce(&mut S) -> R + Send + 'static) -> R {
-        let (told, tells) = sync_channel(1);
-        self.put(job, move |done| _ = told.send(done));
-        match tells.recv() {
-            Ok(Ok(done)) => done,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => resume_unwind(Box::new("its thread has ended")),
-        }
-    }
-
-    /// Has something done. `None` where it panicked.
+    /// Has something done. `None` where it panicked, which the thread outlives.
     pub(super) async fn done<R: Send + 'static>(&self, job: impl FnOnce(&mut S) -> R + Send + 'static) -> Option<R> {
         let (told, tells) = oneshot::channel();
-        self.put(job, move |done| _ = told.send(done.ok()));
-        tells.await.ok().flatten()
+        let job = move |thing: &mut S| {
+            if let Ok(done) = catch_unwind(AssertUnwindSafe(|| job(thing))) {
+                // Nobody waits any more where the asker was given up.
+                let _ = told.send(done);
+            }
+        };
+        self.0.send(Box::new(job)).ok()?;
+        tells.await.ok()
     }
 }
 
@@ -64,8 +48,6 @@ mod tests {
         let desk = Desk::open("desk", 1).unwrap();
         assert_eq!(desk.done(|number| *number += 1).await, Some(()));
         assert_eq!(desk.done(|_| -> u8 { panic!("on purpose") }).await, None);
-        let waited = catch_unwind(AssertUnwindSafe(|| desk.wait(|_| -> u8 { panic!("on purpose") })));
-        assert_eq!(waited.unwrap_err().downcast_ref(), Some(&"on purpose"));
-        assert_eq!(desk.wait(|number| *number), 2);
+        assert_eq!(desk.done(|number| *number).await, Some(2));
     }
 }

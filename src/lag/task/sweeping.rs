@@ -329,7 +329,7 @@ mod tests {
         let lag = lag_of(&there).await;
         assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
         // Each group is behind by what it has not committed
-        let told = lag.rows(Which::default());
+        let told = lag.rows(Which::default()).await.unwrap();
         assert_eq!(told.rows.len(), GROUPS);
         for row in &told.rows {
             assert_eq!(row.lag, Some(END - committed_by(&GroupId(row.group.clone()))), "{row:?}");
@@ -351,7 +351,7 @@ mod tests {
         let current = task::start(config, &[Arc::clone(&cluster)]);
         current.caught_up(&cluster).await;
         let lag = Lag::new(Arc::clone(telemetry.notes()), current).unwrap();
-        lag.desk.wait(State::read_on);
+        lag.desk.done(State::read_on).await.unwrap();
         assert!(lag.begins(cluster.name()));
         sweep(Arc::clone(&lag), cluster).await;
         refreshing.abort();
@@ -411,7 +411,7 @@ mod tests {
         there.speak_at_most(ApiKey::OffsetFetch, 9);
         let lag = lag_of(&there).await;
         assert_eq!((lag.swept()[0].told, lag.notes.lost()), (1, 0));
-        assert_eq!(lag.rows(Which::default()).rows.len(), GROUPS * PARTITIONS.unsigned_abs() as usize);
+        assert_eq!(lag.rows(Which::default()).await.unwrap().rows.len(), GROUPS * PARTITIONS.unsigned_abs() as usize);
     }
 
     fn count(seen: &[(ApiKey, i16)], api: ApiKey, version: i16) -> usize {
@@ -486,7 +486,8 @@ mod tests {
         let lag = lag_of(&there).await;
         // Then each is asked once, and of the topic that nobody reads only the group is told that has nobody
         assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (1, 0));
-        let told: Vec<_> = lag.rows(Which::default()).rows.iter().map(|row| row.group.to_string()).collect();
+        let told: Vec<_> =
+            lag.rows(Which::default()).await.unwrap().rows.iter().map(|row| row.group.to_string()).collect();
         assert_eq!(told, ["g3"]);
         let apis: Vec<_> = seen.lock().iter().filter(|one| one.0 != ApiKey::ListOffsets).copied().collect();
         let described = [(ApiKey::DescribeGroups, DESCRIBE_GROUPS), (ApiKey::ConsumerGroupDescribe, 1)];
@@ -506,6 +507,6 @@ mod tests {
         })
         .await;
         let lag = lag_of(&there).await;
-        assert_eq!((lag.swept()[0].told, lag.rows(Which::default()).rows.len()), (1, 1));
+        assert_eq!((lag.swept()[0].told, lag.rows(Which::default()).await.unwrap().rows.len()), (1, 1));
     }
 }
