@@ -7,7 +7,7 @@ use crate::session::ends::{Contents, Ends};
 use crate::telemetry::Telemetry;
 use crate::types::{Name, Slot};
 use crate::upstream::connect::Shared;
-use crate::upstream::{Cluster, Snapshot, Versions, refresh};
+use crate::upstream::{Cluster, Snapshot, Versions, all_answers, refresh};
 use kafka_protocol::messages::{ApiVersionsRequest, ListGroupsRequest};
 use kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
@@ -171,7 +171,7 @@ impl Held {
                 told
             });
         }
-        Self(asked.join_all().await.into_iter().flatten().collect())
+        Self(all_answers(asked).await.into_iter().flatten().collect())
     }
 }
 
@@ -393,7 +393,7 @@ pub async fn groups(clusters: &[Arc<Cluster>]) -> BTreeSet<String> {
             asked.spawn(async move { cluster.call(Some(broker), &ListGroupsRequest::default(), 4).await });
         }
     }
-    let answers = asked.join_all().await.into_iter().flatten();
+    let answers = all_answers(asked).await.into_iter().flatten();
     answers.flat_map(|answer| answer.groups).map(|group| group.group_id.to_string()).collect()
 }
 
@@ -425,7 +425,7 @@ async fn transactions(now: &Config, then: &Config, clusters: &[Arc<Cluster>]) ->
         let cluster = Arc::clone(cluster);
         asked.spawn(async move { (cluster.name().to_string(), lacks_for_transactions(&cluster, version).await) });
     }
-    let told = asked.join_all().await.into_iter();
+    let told = all_answers(asked).await.into_iter();
     told.filter_map(|(cluster, why)| Some(Refusal::Transactions { cluster, version, why: why? })).collect()
 }
 
@@ -442,7 +442,7 @@ pub async fn judge(now: &Config, then: &Config, diff: &Diff, clusters: &[Arc<Clu
         let cluster = Arc::clone(cluster);
         reads.spawn(async move { timeout(TOLD_WITHIN, cluster.no_older_than(FRESH)).await.is_ok() });
     }
-    reads.join_all().await;
+    all_answers(reads).await;
     let seen = seen(clusters);
     let moving = Moving::between(now, then, &seen);
     let held = Held::ask(clusters, &moving.questions(&seen)).await;

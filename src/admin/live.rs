@@ -24,7 +24,7 @@ use super::guard::{self, Held, Questions, Stray, Verdict};
 use crate::config::Config;
 use crate::telemetry::Telemetry;
 use crate::types::{BrokerId, Guise};
-use crate::upstream::{Cluster, Snapshot, Versions};
+use crate::upstream::{Cluster, Snapshot, Versions, all_answers};
 use crate::wire::versions::{Lack, lacks};
 
 /// What was seen and what is wrong with it.
@@ -104,7 +104,7 @@ pub async fn live(config: &Config, telemetry: &Telemetry) -> Live {
         let identities: Vec<_> = configured.into_iter().map(|one| one.guise).collect();
         looks.spawn(async move { (cluster.slot(), look(&cluster, wanted, &identities).await) });
     }
-    let seen = looks.join_all().await.into_iter().collect();
+    let seen = all_answers(looks).await.into_iter().collect();
     let mut live = compare(config, &seen, &judge(config, &clusters).await);
     live.found.extend(canaries::look(config, &clusters).await);
     live
@@ -136,7 +136,7 @@ async fn look(cluster: &Arc<Cluster>, wanted: Option<i16>, identities: &[Guise])
         });
     }
     let seen = look_at(cluster, wanted).await;
-    Seen { identities: tries.join_all().await.into_iter().collect(), ..seen }
+    Seen { identities: all_answers(tries).await.into_iter().collect(), ..seen }
 }
 
 async fn look_at(cluster: &Arc<Cluster>, wanted: Option<i16>) -> Seen {
@@ -151,7 +151,7 @@ async fn look_at(cluster: &Arc<Cluster>, wanted: Option<i16>) -> Seen {
         let (cluster, id, address) = (Arc::clone(cluster), *id, broker.address.to_string());
         asked.spawn(async move { (address, ask(&cluster, id).await) });
     }
-    for (address, answer) in asked.join_all().await {
+    for (address, answer) in all_answers(asked).await {
         seen.add(address, answer, wanted);
     }
     seen

@@ -11,7 +11,7 @@ use crate::placement::task::Current;
 use crate::policy::rulings;
 use crate::session::{Context, Session};
 use crate::types::{BrokerId, Slot};
-use crate::upstream::{Cluster, Clusters};
+use crate::upstream::{Cluster, Clusters, all_answers};
 use arc_swap::Guard;
 use kafka_protocol::messages::ListGroupsRequest;
 use kafka_protocol::protocol::StrBytes;
@@ -233,7 +233,7 @@ pub async fn groups(view: &View, limit: usize) -> Groups {
         }
     }
     let (mut rows, mut silent) = (Vec::<Found>::new(), Vec::new());
-    for (cluster, broker, answer) in asked.join_all().await {
+    for (cluster, broker, answer) in all_answers(asked).await {
         match answer {
             Ok(groups) => {
                 rows.extend(groups.into_iter().map(|(group, state)| (group, state, Arc::clone(&cluster), broker)))

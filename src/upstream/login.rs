@@ -368,7 +368,7 @@ mod tests {
                 let link = Arc::clone(&link);
                 beats.spawn(async move { beat(&link).await });
             }
-            beats.join_all().await.into_iter().for_each(|beat| beat.unwrap());
+            crate::upstream::all_answers(beats).await.into_iter().for_each(|beat| beat.unwrap());
         }
         // Then each login is whole
         let heard = heard.lock();

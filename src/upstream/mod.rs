@@ -16,6 +16,7 @@ pub mod sights;
 pub mod snapshot;
 #[cfg(test)]
 pub(crate) mod testing;
+mod together;
 pub mod versions;
 mod wanted;
 
@@ -25,4 +26,5 @@ pub use link::{Link, LinkId};
 pub use outgoing::{Answer, Expect, OnAnswer, Outgoing, Patience, Refused, Write};
 pub use sights::{Look, Sight, Sighted, Told};
 pub use snapshot::{Broker, Lead, Partition, Snapshot, Topic};
+pub use together::all_answers;
 pub use versions::Versions;

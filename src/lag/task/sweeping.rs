@@ -11,7 +11,7 @@ use crate::placement::Placement;
 use crate::rights::{Operation, Operations};
 use crate::telemetry::observed::{Fact, Handed};
 use crate::types::{BrokerId, Slot};
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, all_answers};
 use crate::wire::codec::copied;
 use kafka_protocol::messages::{ApiKey, ListGroupsRequest, ListGroupsResponse};
 use kafka_protocol::protocol::StrBytes;
@@ -24,8 +24,23 @@ use tokio::task::JoinSet;
 const GROUPS_AT_A_TIME: usize = 16;
 const OFFSETS: &str = "what each group has committed";
 
+/// Says how a sweep ended, and that it did where it panicked: the next one begins behind this one only.
+struct Underway {
+    lag: Arc<Lag>,
+    cluster: Arc<Cluster>,
+    outcome: Result<(), Fault>,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.lag.ended(self.cluster.name(), &self.outcome);
+    }
+}
+
 /// Asks a cluster for all of it.
 pub(super) async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
+    let outcome = Err(Fault::cluster(cluster.slot(), "asking it for all was given up"));
+    let mut underway = Underway { lag: Arc::clone(&lag), cluster: Arc::clone(&cluster), outcome };
     let placement = lag.current.load();
     let ends = ends(&lag, &cluster, &placement);
     let groups = groups(&lag, &cluster, &placement);
@@ -34,7 +49,7 @@ pub(super) async fn sweep(lag: Arc<Lag>, cluster: Arc<Cluster>) {
     if let Err(fault) = &outcome {
         tracing::debug!(cluster = %cluster.name(), %fault, "a cluster did not tell all that lag is counted from; it is asked again");
     }
-    lag.ended(cluster.name(), &outcome);
+    underway.outcome = outcome;
 }
 
 /// Where its partitions end.
@@ -229,7 +244,7 @@ async fn offsets_of_each(
         });
     }
     let mut outcome = Ok(());
-    for told in asked.join_all().await {
+    for told in all_answers(asked).await {
         outcome = outcome.and(told);
     }
     outcome
@@ -260,6 +275,9 @@ mod tests {
         GroupId, ListOffsetsRequest, ListOffsetsResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName,
     };
     use parking_lot::Mutex;
+    use std::time::Duration;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
 
     const GROUPS: usize = 450;
     const END: i64 = 10;
@@ -340,6 +358,14 @@ mod tests {
 
     /// What is known when a cluster was swept.
     async fn lag_of(there: &FakeCluster) -> Arc<Lag> {
+        let (lag, cluster, refreshing) = before(there).await;
+        sweep(Arc::clone(&lag), cluster).await;
+        refreshing.abort();
+        lag
+    }
+
+    /// What is known when a sweep begins, whom it asks, and what keeps its metadata.
+    async fn before(there: &FakeCluster) -> (Arc<Lag>, Arc<Cluster>, JoinHandle<()>) {
         let telemetry = Telemetry::new().unwrap();
         let (slot, meter, shared) = (Slot::new(0).unwrap(), telemetry.cluster(&"a".into()), Shared::new(0, 1 << 20));
         let (cluster, asked) = Cluster::new(slot, "a".into(), there.bootstrap(), shared, meter);
@@ -353,9 +379,18 @@ mod tests {
         let lag = Lag::new(Arc::clone(telemetry.notes()), current).unwrap();
         lag.desk.done(State::read_on).await.unwrap();
         assert!(lag.begins(cluster.name()));
-        sweep(Arc::clone(&lag), cluster).await;
-        refreshing.abort();
-        lag
+        (lag, cluster, refreshing)
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_has_ended() {
+        let there = FakeCluster::start(1, &[("x", &[1])], |_, asked| asked.answer(&groups())).await;
+        let (lag, cluster, _refreshing) = before(&there).await;
+        let underway = sweep(Arc::clone(&lag), Arc::clone(&cluster));
+        assert!(lag.sweeps.lock()[cluster.name()].running);
+        assert!(timeout(Duration::ZERO, underway).await.is_err());
+        assert!(!lag.sweeps.lock()[cluster.name()].running);
+        assert_eq!((lag.swept()[0].told, lag.swept()[0].failed), (0, 1));
     }
 
     #[tokio::test]
