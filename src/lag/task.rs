@@ -131,13 +131,14 @@ impl Lag {
         true
     }
 
-    fn ended(&self, cluster: &Name, outcome: &Result<(), Fault>) {
+    fn ended(&self, cluster: &Name, told: bool) {
         let mut sweeps = self.sweeps.lock();
         let Some(sweep) = sweeps.get_mut(cluster) else { return };
         sweep.running = false;
-        match outcome {
-            Ok(()) => (sweep.told, sweep.told_at) = (sweep.told + 1, Some(Instant::now())),
-            Err(_) => sweep.failed += 1,
+        if told {
+            (sweep.told, sweep.told_at) = (sweep.told + 1, Some(Instant::now()));
+        } else {
+            sweep.failed += 1;
         }
     }
 
